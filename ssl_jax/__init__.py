@@ -1,0 +1,1 @@
+"""Binaural sound-source localisation in JAX: filterbank, hair cell, cues, database, networks."""

@@ -1,0 +1,83 @@
+"""The settings of every stage: one frozen dataclass each, every field with its unit and source.
+
+"published" marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4)
+does; where the default here differs, the comment says so and why.
+"""
+
+from dataclasses import asdict, dataclass
+
+AZIMUTHS = 72  # classes on the circle; class = azimuth / AZIMUTH_STEP (published)
+AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA convention)
+
+HAIR_CELLS = ("roman", "none", "halfwave", "envelope", "lindemann", "breebaart", "bernstein")
+DIRECTION_RULES = ("horizontal", "nearest_azimuth")
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """From two ear signals to cue maps."""
+
+    fs: int = 44_100  # Hz, of the sound the cues are computed on (published)
+    channels: int = 32  # gammatone filters per ear (published)
+    low_freq: float = 80.0  # Hz, lowest centre frequency (published)
+    filter_type: str = "gammatone"  # Slaney (1993), 4 cascaded biquads (published)
+    hair_cell: str = "roman"  # Roman et al. (2003); published cues bypass it: "none"
+    tau: float = 0.010  # s, window of the running correlation (published; Faller & Merimaa 2004)
+    max_itd: float = 0.001  # s, lags searched on either side (published)
+    max_ild: float = 7.0  # dB, ILD is clipped here (published)
+    hop: int = 441  # samples between kept cue values; 1 keeps every sample (published)
+
+
+@dataclass(frozen=True)
+class Database:
+    """Which mixtures there are."""
+
+    corpus: str = "embedded"  # "embedded" or the name of the publishers' corpora in use
+    clips: int = 700  # one-second speech clips, each from every azimuth (published)
+    direction_rule: str = "horizontal"  # published: "nearest_azimuth", whatever its elevation
+    snr_low: float = 15.0  # dB, each noise's SNR is uniform in [snr_low, snr_high) (published)
+    snr_high: float = 40.0  # dB (published)
+    seed: int = 0  # of the run; every mixture draws from (seed, its own index)
+    shard: int = 720  # mixtures in one file of the cue store (14 MB at hop 441)
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training run: a network, its data and its optimiser."""
+
+    model: str = "three_branch"  # "three_branch" or "resnet", see models.py
+    clips: int = 700  # the first so many speech clips, 72 mixtures each
+    epochs: int = 20  # the last epoch to train
+    epochs_planned: int = 20  # what the log writes after the slash, as the published log does
+    batch: int = 32  # mixtures per step
+    learning_rate: float = 2e-3  # AdamW
+    weight_decay: float = 0.01  # AdamW, decoupled (PyTorch's default)
+    evaluation_share: float = 0.2  # of the mixtures, drawn at random (published)
+    start_from: str = ""  # run whose weights it starts from, "" for fresh ones
+    start_epoch: int = 0  # epoch of that run
+    cosine_epochs: int = 0  # T_max of a per-epoch cosine, 0 for a constant rate
+    cosine_floor: float = 1e-6  # eta_min of that cosine
+    restart_epochs: tuple[int, ...] = ()  # epochs that begin with a fresh optimiser and cosine
+    seed: int = 0  # of the run: initial weights, split, order of mixtures
+
+
+# The three training runs of the published tables, and the notebook's residual CNN.
+RUNS = {
+    "model1": Training(clips=100, epochs=12, batch=16, learning_rate=1e-3),
+    "model2": Training(),
+    "model2_continued": Training(
+        epochs=20, epochs_planned=40, learning_rate=1e-3, start_from="model2", start_epoch=16,
+        cosine_epochs=20, restart_epochs=(17, 18),
+    ),
+    "resnet": Training(
+        model="resnet", clips=100, epochs=1, batch=16, learning_rate=1e-3, weight_decay=0.02
+    ),
+}
+
+
+def fingerprint(**parts) -> dict:
+    """The given settings as one JSON-ready dict; dataclasses become dicts of their fields."""
+    return {
+        name: asdict(part) if hasattr(part, "__dataclass_fields__") else part
+        for name, part in parts.items()
+    }

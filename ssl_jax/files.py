@@ -1,0 +1,153 @@
+"""Files, safely: one-line errors, whole-or-nothing writing, sounds and tables checked on reading."""
+
+import contextlib
+import csv
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+MAX_SOUND_SECONDS = 4 * 3600  # refuse longer files where a whole file is read into memory
+
+
+class InputError(Exception):
+    """Something outside the program is wrong; the message names it and the remedy in one line."""
+
+
+def os_error_message(error: OSError) -> str:
+    """One line for an operating system error: the file, what is wrong, what to do."""
+    remedies = {
+        errno.ENOSPC: "the disk is full: free some space and run the same command again",
+        errno.EDQUOT: "the disk quota is used up: free some space and run the same command again",
+        errno.EACCES: "permission denied: choose a folder you may write to, or change its rights",
+        errno.EPERM: "operation not permitted: choose a folder you may write to",
+        errno.EROFS: "the file system is read-only: choose another folder",
+        errno.ENOENT: "no such file or folder: check the path",
+        errno.EISDIR: "is a folder where a file is needed: check the path",
+        errno.ENOTDIR: "a file stands where a folder is needed: check the path",
+        errno.EEXIST: "a file stands where a folder is needed: move it away",
+    }
+    name = error.filename if error.filename is not None else "input/output"
+    return f"{name}: {remedies.get(error.errno, error.strerror or str(error))}"
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path, mode: str = "wb"):
+    """Open a neighbour of `path` for writing and move it there only when all went well.
+
+    A reader, or a later run, sees the old file or the whole new one, never a part.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        with open(part, mode, **text) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        # name the file the user knows, not its hidden neighbour
+        error.filename = str(path)
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def write_json(path: Path, content) -> None:
+    """Write `content` as indented JSON, whole or not at all."""
+    with atomic_write(path, "w") as stream:
+        stream.write(json.dumps(content, indent=1) + "\n")
+
+
+def read_json(path: Path):
+    """Read a JSON file; InputError if it is not JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}): delete it and run again") from None
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file, read in pieces."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) -> list[dict]:
+    """Rows of a CSV file as dicts.
+
+    Raises
+    ------
+    InputError
+        The file is missing, not text, lacks one of `columns`, or has over `max_rows` rows.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            missing = [c for c in columns if c not in (reader.fieldnames or ())]
+            if missing:
+                raise InputError(f"{path}: no column {missing[0]!r}: the file is not what its name says")
+            rows = []
+            for row in reader:
+                if any(row[c] is None for c in columns):
+                    raise InputError(f"{path}: line {reader.line_num} is cut short: fetch the file again")
+                rows.append(row)
+                if len(rows) > max_rows:
+                    raise InputError(f"{path}: more than {max_rows} rows: not the file expected")
+            return rows
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a readable CSV file ({error}): fetch it again") from None
+    except OSError as error:
+        raise InputError(os_error_message(error)) from None
+
+
+def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray, int]:
+    """Read a sound file of any format libsndfile knows.
+
+    Parameters
+    ----------
+    path : Path
+    start, frames : int
+        First frame, and how many (-1: all that follow).
+
+    Returns
+    -------
+    signal : (frames, ears) float32, full scale is 1
+    fs : int, Hz
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, truncated, no sound, too long, or holds NaN or infinity.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: check the path")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty: fetch it again")
+    try:
+        with soundfile.SoundFile(path) as sound:
+            if sound.samplerate < 1 or sound.frames < 1:
+                raise InputError(f"{path}: holds no sound: fetch it again")
+            wanted = frames if frames >= 0 else sound.frames - start
+            if wanted > MAX_SOUND_SECONDS * sound.samplerate or wanted * sound.channels > 2**31:
+                raise InputError(f"{path}: longer than {MAX_SOUND_SECONDS} s: cut it into pieces")
+            sound.seek(min(start, sound.frames))
+            signal = sound.read(wanted, dtype="float32", always_2d=True)
+            promised = min(wanted, max(sound.frames - start, 0))
+            if len(signal) < promised:
+                raise InputError(f"{path}: ends before its stated length: it is truncated, fetch it again")
+            fs = sound.samplerate
+    except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+        reason = str(error).splitlines()[0].replace(f"{str(path)!r}", "it")
+        raise InputError(f"{path}: not a readable sound file ({reason}): use WAV, FLAC or OGG") from None
+    if not np.isfinite(signal).all():
+        raise InputError(f"{path}: holds NaN or infinite samples: export it again")
+    return signal, fs
