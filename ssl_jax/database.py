@@ -1,0 +1,303 @@
+"""The database: a recipe for every mixture, its sound, and its cues in a store on disk.
+
+Mixture i is speech clip i // 72 from azimuth class i % 72, and two noises. Everything drawn for it
+comes from a generator seeded by (run seed, i) alone, so that no mixture depends on another, on the
+order of work, or on how often the work was interrupted.
+"""
+
+import csv
+import io
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import soundfile
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from scipy.fft import next_fast_len
+
+from .auditory_model import centre_frequencies
+from .binaural_feature import get_cues_clean
+from .config import AZIMUTH_STEP, AZIMUTHS, Database, FrontEnd, fingerprint
+from .corpora import Corpus
+from .files import InputError, atomic_write, read_json, sha256_of, write_json
+from .hrtf import Heads
+from .progress import track
+
+BATCH = 24  # mixtures rendered at a time: 8 to 48 run alike, memory grows with it
+
+
+class Recipes(NamedTuple):
+    """What each of n mixtures is made of; indices into the corpus and the heads."""
+
+    clip: np.ndarray  # (n,)
+    azimuth: np.ndarray  # (n,), class
+    head: np.ndarray  # (n,), shared by target and noises
+    noise_class: np.ndarray  # (n,)
+    noise_file: np.ndarray  # (n, 2), two different files of the class
+    noise_azimuth: np.ndarray  # (n, 2), two different classes
+    snr: np.ndarray  # (n, 2), dB
+
+
+def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: int) -> Recipes:
+    """Draw the recipe of every mixture of `config`, clips * 72 of them."""
+    count = config.clips * AZIMUTHS
+    u = np.stack([np.random.default_rng((config.seed, i)).random(8) for i in range(count)])
+
+    def pick(column, choices):
+        return np.floor(u[:, column] * choices).astype(np.int32)
+
+    def two(column, choices):  # the second never equals the first
+        first = pick(column, choices)
+        return np.stack([first, (first + 1 + pick(column + 1, choices - 1)) % choices], axis=1)
+
+    index = np.arange(count, dtype=np.int32)
+    return Recipes(
+        clip=index // AZIMUTHS,
+        azimuth=index % AZIMUTHS,
+        head=pick(0, heads),
+        noise_class=pick(1, noise_classes),
+        noise_file=two(2, noise_files),
+        noise_azimuth=two(4, AZIMUTHS),
+        # four decimals, so that the manifest's text says exactly what was rendered
+        snr=np.round(config.snr_low + (config.snr_high - config.snr_low) * u[:, 6:], 4),
+    )
+
+
+def manifest_csv(recipes: Recipes, corpus: Corpus, heads: Heads) -> str:
+    """The recipes as CSV text, by the names of clips, heads and files."""
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(
+        "mixture clip speaker azimuth elevation head noise_class noise_file_1 noise_azimuth_1 snr_1_db"
+        " noise_file_2 noise_azimuth_2 snr_2_db".split()
+    )
+    for i in range(len(recipes.clip)):
+        clip, head, kind = (int(f[i]) for f in (recipes.clip, recipes.head, recipes.noise_class))
+        info = corpus.speech_info[clip]
+        row = [i, info.name, info.speaker, recipes.azimuth[i] * AZIMUTH_STEP,
+               f"{heads.elevations[head, recipes.azimuth[i]]:.2f}", heads.names[head],
+               corpus.noise_classes[kind]]
+        for k in range(2):
+            row += [corpus.noise_files[kind][recipes.noise_file[i, k]],
+                    recipes.noise_azimuth[i, k] * AZIMUTH_STEP, f"{recipes.snr[i, k]:.4f}"]
+        rows.writerow(row)
+    return out.getvalue()
+
+
+def spatialise(source, hrir):
+    """Render sources through head-related impulse responses.
+
+    Parameters
+    ----------
+    source : (..., samples)
+    hrir : (..., 2, taps)
+
+    Returns
+    -------
+    ears : (..., 2, samples), the convolution's first `samples` samples
+    """
+    samples = source.shape[-1]
+    size = next_fast_len(samples + hrir.shape[-1] - 1, real=True)
+    spectrum = jnp.fft.rfft(source, size)[..., None, :] * jnp.fft.rfft(hrir, size)
+    return jnp.fft.irfft(spectrum, size)[..., :samples]
+
+
+def mix(target, noises, snr):
+    """Add noises to a target at given signal-to-noise ratios, and normalise the peak.
+
+    Parameters
+    ----------
+    target : (..., 2, samples)
+    noises : (..., k, 2, samples)
+    snr : (..., k), dB
+        Ratio of mean powers over both ears, for each noise by itself; the scaled noises are then
+        divided by sqrt(k) (published, k = 2).
+
+    Returns
+    -------
+    mixture : (..., 2, samples), peak 1, or silence
+    """
+    power = jnp.mean(target**2, axis=(-2, -1))[..., None]
+    noise_power = jnp.mean(noises**2, axis=(-2, -1))
+    silent = noise_power == 0
+    gain = jnp.sqrt(power / jnp.where(silent, 1, noise_power) * 10 ** (-snr / 10) / snr.shape[-1])
+    gain = jnp.where(silent, 0, gain)
+    mixture = target + jnp.sum(gain[..., None, None] * noises, axis=-3)
+    peak = jnp.max(jnp.abs(mixture), axis=(-2, -1), keepdims=True)
+    return mixture / jnp.where(peak == 0, 1, peak)
+
+
+class Sounds(NamedTuple):
+    """What the recipes point into, on the devices."""
+
+    speech: jax.Array  # (clips, samples)
+    noise: jax.Array  # (classes, files, samples)
+    hrirs: jax.Array  # (heads, 72, 2, taps)
+
+
+def render(sounds: Sounds, recipes: Recipes, bits: int = 16):
+    """Mixtures of the given recipes: (n, 2, samples), as a WAV file of `bits` bits would hold them."""
+    speech = sounds.speech[recipes.clip]
+    noise = sounds.noise[recipes.noise_class[:, None], recipes.noise_file]  # n, 2, samples
+    azimuths = jnp.concatenate([recipes.azimuth[:, None], recipes.noise_azimuth], axis=1)
+    hrirs = sounds.hrirs[recipes.head[:, None], azimuths]  # n, 3, 2, taps
+    ears = spatialise(jnp.concatenate([speech[:, None], noise], axis=1), hrirs)  # n, 3, 2, samples
+    mixture = mix(ears[:, 0], ears[:, 1:], recipes.snr.astype(speech.dtype))
+    if not bits:
+        return mixture
+    full_scale = 2 ** (bits - 1)
+    return jnp.round(mixture * (full_scale - 1)) / full_scale
+
+
+def extract(mixtures, front: FrontEnd):
+    """Network input of mixtures (n, 2, samples): (n, 3, channels, frames) float16, ITD, ILD, IC."""
+    cfs = centre_frequencies(front.fs, front.channels, front.low_freq)
+    cues = get_cues_clean(
+        mixtures.swapaxes(1, 2), front.fs, cfs, front.filter_type, front.hair_cell,
+        front.tau, front.max_itd, front.max_ild, front.hop,
+    )
+    return jnp.stack([cues.itd, cues.ild, cues.ic], axis=1).astype(jnp.float16)
+
+
+def data_mesh() -> Mesh:
+    """All devices there are, along one axis named "data"."""
+    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+
+
+def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):
+    """One compiled program: (Sounds, Recipes of n mixtures) -> cues, n shared among the devices."""
+    each, all_of_it = PartitionSpec("data"), PartitionSpec()
+    program = jax.shard_map(
+        lambda sounds, recipes: extract(render(sounds, recipes, bits), front),
+        mesh=mesh, in_specs=(all_of_it, each), out_specs=each, check_vma=False,
+    )
+    return jax.jit(program)
+
+
+class CueStore:
+    """Cue maps on disk: shards of (mixtures, 3, channels, frames) float16, memory-mapped.
+
+    A shard counts only when its checksum file stands beside it and agrees.
+    """
+
+    def __init__(self, folder: Path, config: Database, front: FrontEnd):
+        self.folder, self.config, self.front = Path(folder), config, front
+        self.count = config.clips * AZIMUTHS
+        self.shards = -(-self.count // config.shard)
+        self.shape = (3, front.channels, front.fs // front.hop)
+
+    def path(self, shard: int) -> Path:
+        return self.folder / f"cues-{shard:05d}.npy"
+
+    def size(self, shard: int) -> int:
+        """Mixtures in a shard; the last may be shorter."""
+        return min(self.config.shard, self.count - shard * self.config.shard)
+
+    def open(self) -> None:
+        """Make the folder ours, or check that it is: InputError names the setting that differs."""
+        check_settings(self.folder / "store.json", fingerprint(database=self.config, front=self.front))
+
+    def whole(self, shard: int) -> bool:
+        """Is the shard there, and as it was written?"""
+        path, note = self.path(shard), self.path(shard).with_suffix(".sha256")
+        return path.is_file() and note.is_file() and note.read_text().strip() == sha256_of(path)
+
+    def write(self, shard: int, cues: np.ndarray) -> None:
+        with atomic_write(self.path(shard)) as stream:
+            np.save(stream, cues, allow_pickle=False)
+        with atomic_write(self.path(shard).with_suffix(".sha256"), "w") as stream:
+            stream.write(sha256_of(self.path(shard)) + "\n")
+
+    def read(self) -> list[np.ndarray]:
+        """All shards, memory-mapped; InputError if one is missing or damaged."""
+        for shard in range(self.shards):
+            if not self.whole(shard):
+                raise InputError(f"{self.path(shard)}: missing or damaged: run the database stage again")
+        shards = [np.load(self.path(s), mmap_mode="r", allow_pickle=False) for s in range(self.shards)]
+        for s, cues in enumerate(shards):
+            if cues.shape != (self.size(s), *self.shape) or cues.dtype != np.float16:
+                raise InputError(f"{self.path(s)}: has the wrong shape: delete the folder and run again")
+        return shards
+
+
+def check_settings(path: Path, settings: dict) -> None:
+    """Write settings where none are, else insist on equal ones.
+
+    Raises
+    ------
+    InputError
+        The file holds other settings; the message names the first field that differs.
+    """
+    if not path.exists():
+        write_json(path, settings)
+        return
+    before = read_json(path)
+    for part, fields in settings.items():
+        for field, value in fields.items():
+            old = before.get(part, {}).get(field) if isinstance(before, dict) else None
+            if old != (list(value) if isinstance(value, tuple) else value):
+                raise InputError(
+                    f"{path}: was made with {part}.{field} = {old!r}, now {value!r}: "
+                    f"use another --name, or delete that folder"
+                )
+
+
+def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads: Heads) -> CueStore:
+    """Make every shard of the cue store that is not there yet.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets manifest.csv and cues/.
+    """
+    recipes = draw_recipes(config, len(heads.names), *corpus.noise.shape[:2])
+    store = CueStore(Path(folder) / "cues", config, front)
+    store.open()
+    with atomic_write(Path(folder) / "manifest.csv", "w") as stream:
+        stream.write(manifest_csv(recipes, corpus, heads))
+    todo = [s for s in range(store.shards) if not store.whole(s)]
+    if not todo:
+        return store
+    mesh = data_mesh()
+    batch = -(-BATCH // mesh.size) * mesh.size
+    program = render_and_extract(front, mesh)
+    sounds = jax.device_put(Sounds(corpus.speech, corpus.noise, heads.hrirs),
+                            NamedSharding(mesh, PartitionSpec()))
+
+    def batches():
+        """Cues batch by batch; a shard is written when its last one is in."""
+        for shard in todo:
+            start = shard * config.shard
+            parts = []
+            for at in range(start, start + store.size(shard), batch):
+                rows = np.minimum(np.arange(at, at + batch), store.count - 1)
+                parts.append(program(sounds, Recipes(*(f[rows] for f in recipes))))
+                if len(parts) > 1:  # wait for the one before: bounded memory, devices kept busy
+                    parts[-2] = np.asarray(parts[-2])
+                yield
+            store.write(shard, np.concatenate([np.asarray(p) for p in parts])[: store.size(shard)])
+
+    steps = [-(-store.size(s) // batch) for s in range(store.shards)]
+    done = sum(steps) - sum(steps[s] for s in todo)
+    for _ in track(batches(), "database", total=sum(steps), done=done):
+        pass
+    return store
+
+
+def export_wav(folder: Path, limit: int, config: Database, front: FrontEnd, corpus: Corpus,
+               heads: Heads) -> None:
+    """Write the first `limit` mixtures as 16-bit stereo WAV, left ear first, and their manifest."""
+    recipes = draw_recipes(config, len(heads.names), *corpus.noise.shape[:2])
+    recipes = Recipes(*(f[:limit] for f in recipes))
+    folder = Path(folder)
+    with atomic_write(folder / "manifest.csv", "w") as stream:
+        stream.write(manifest_csv(recipes, corpus, heads))
+    sounds = Sounds(*(jnp.asarray(s) for s in (corpus.speech, corpus.noise, heads.hrirs)))
+    program = jax.jit(partial(render, bits=16))
+    for i in track(range(len(recipes.clip)), "mixtures", total=len(recipes.clip)):
+        sound = np.asarray(program(sounds, Recipes(*(f[i : i + 1] for f in recipes))))[0].T
+        with atomic_write(folder / f"mixture_{i:05d}_azimuth_{recipes.azimuth[i] * AZIMUTH_STEP:03d}.wav") as f:
+            soundfile.write(f, np.round(sound * 2**15).astype(np.int16), front.fs, "PCM_16", format="WAV")
