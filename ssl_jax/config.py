@@ -4,7 +4,7 @@
 does; where the default here differs, the comment says so and why.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 
 AZIMUTHS = 72  # classes on the circle; class = azimuth / AZIMUTH_STEP (published)
 AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA convention)
@@ -73,6 +73,43 @@ RUNS = {
         model="resnet", clips=100, epochs=1, batch=16, learning_rate=1e-3, weight_decay=0.02
     ),
 }
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One whole reproduction: `./reproduce.sh` with certain options."""
+
+    name: str  # of the folders under results/ and work/
+    database: Database
+    front: FrontEnd
+    runs: dict[str, Training] = field(default_factory=dict)
+
+
+def experiment(data: bool = False, direction_rule: str | None = None, hair_cell: str | None = None,
+               hop: int | None = None, seed: int = 0, quick: bool = False, name: str | None = None):
+    """The experiment of the given options; None stands for the default.
+
+    On the publishers' corpora (`data`) the defaults are the published settings: nearest azimuth
+    whatever its elevation, no hair cell. On the embedded corpus they are the horizontal plane and
+    Roman's hair cell.
+    """
+    corpus = "librispeech-esc10-cipic" if data else "embedded"
+    usual = ("nearest_azimuth", "none") if data else ("horizontal", "roman")
+    direction_rule, hair_cell = direction_rule or usual[0], hair_cell or usual[1]
+    front = FrontEnd(hair_cell=hair_cell, hop=hop or FrontEnd.hop)
+    database = Database(corpus=corpus, direction_rule=direction_rule, seed=seed)
+    runs = {key: replace(RUNS[key], seed=seed) for key in ("model1", "model2", "model2_continued")}
+    if quick:
+        database = replace(database, clips=100)
+        runs = {key: replace(run, clips=100, epochs=3, epochs_planned=3) for key, run in runs.items()}
+        runs["model2_continued"] = replace(
+            runs["model2_continued"], epochs=6, epochs_planned=6, start_epoch=3, restart_epochs=(4, 5)
+        )
+    # a run with other settings gets a folder of its own
+    parts = [corpus, "quick" * quick, direction_rule * (direction_rule != usual[0]),
+             f"haircell_{hair_cell}" * (hair_cell != usual[1]),
+             f"hop{front.hop}" * (front.hop != FrontEnd.hop), f"seed{seed}" * (seed != 0)]
+    return Experiment(name or "-".join(p for p in parts if p), database, front, runs)
 
 
 def fingerprint(**parts) -> dict:

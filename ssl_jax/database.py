@@ -162,9 +162,10 @@ def extract(mixtures, front: FrontEnd):
     return jnp.stack([cues.itd, cues.ild, cues.ic], axis=1).astype(jnp.float16)
 
 
-def data_mesh() -> Mesh:
-    """All devices there are, along one axis named "data"."""
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+def data_mesh(devices: int | None = None) -> Mesh:
+    """All devices there are, or the first so many, along one axis named "data"."""
+    devices = jax.device_count() if devices is None else devices
+    return jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
 
 
 def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):

@@ -1,6 +1,7 @@
 """Progress with an estimate of the time left, for anything that takes over five seconds."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
@@ -8,12 +9,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.progress import TimeRemainingColumn
 
 console = Console(stderr=True)
+LINE_SECONDS = 15  # between lines where there is no terminal
 
 
 def track(items: Iterable, label: str, total: int, done: int = 0) -> Iterator:
     """Yield `items`, showing how many of `total` are behind us and how long the rest will take.
 
-    On a terminal a bar; elsewhere (a log file) a line whenever another tenth is done.
+    On a terminal a bar; elsewhere (a log file) a line every so many seconds.
     """
     if console.is_terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
@@ -24,14 +26,13 @@ def track(items: Iterable, label: str, total: int, done: int = 0) -> Iterator:
                 yield item
                 progress.advance(task)
         return
-    import time
-
-    start, first, last = time.monotonic(), done, int(10 * done / max(total, 1))
+    start = last = time.monotonic()
+    first = done
     for item in items:
         yield item
         done += 1
-        if int(10 * done / total) > last:
-            last = int(10 * done / total)
-            spent = time.monotonic() - start
+        if time.monotonic() - last > LINE_SECONDS:
+            last = time.monotonic()
+            spent = last - start
             left = spent / (done - first) * (total - done)
             print(f"{label}: {done}/{total}, {spent:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True)

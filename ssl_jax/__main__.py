@@ -1,0 +1,185 @@
+"""python -m ssl_jax STAGE: the stages of the experiment, one after the other or each by itself."""
+
+import argparse
+import contextlib
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from .config import DIRECTION_RULES, HAIR_CELLS, Experiment, experiment, fingerprint
+from .files import InputError, os_error_message, read_json, write_json
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m ssl_jax", description=__doc__)
+    stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
+
+    def stage(name, text):
+        return stages.add_parser(name, help=text, description=text)
+
+    everything = {
+        "all": "every stage below but download: what ./reproduce.sh runs",
+        "database": "recipes, rendered mixtures and their cue maps",
+        "train": "Model 1, Model 2 and its learning-rate-drop continuation",
+        "figures": "every figure of the README, from results/ (and a scene rendered afresh)",
+        "report": "comparison of results/ with the reported tables",
+    }
+    for name, text in everything.items():
+        options = stage(name, text)
+        options.add_argument("--data", type=Path, default=os.environ.get("SSL_JAX_DATA"), metavar="DIR",
+                             help="publishers' corpora (see download) instead of the embedded one; "
+                                  "also $SSL_JAX_DATA")
+        options.add_argument("--directions", choices=DIRECTION_RULES,
+                             help="which HRIR stands for an azimuth; as published with --data "
+                                  "(nearest_azimuth), else horizontal")
+        options.add_argument("--hair-cell", choices=HAIR_CELLS,
+                             help="as published with --data (none), else roman")
+        options.add_argument("--hop", type=int, help="samples between cue values (default 441, 10 ms)")
+        options.add_argument("--seed", type=int, default=0, help="of the whole run (default 0)")
+        options.add_argument("--quick", action="store_true",
+                             help="100 clips x 72 directions and 3 epochs of each run")
+        options.add_argument("--name", help="of the folders under results/ and work/ "
+                                            "(default: corpus and what differs from its defaults)")
+        options.add_argument("--results", type=Path, default=Path("results"), help="(default %(default)s)")
+        options.add_argument("--work", type=Path, default=Path("work"),
+                             help="for the cue store and checkpoints (default %(default)s)")
+        options.add_argument("--figures", type=Path, default=Path("paper_figures"),
+                             help="where figures go (default %(default)s)")
+        if name == "database":
+            options.add_argument("--export-wav", type=Path, metavar="DIR",
+                                 help="write mixtures as 16-bit WAV there and stop")
+            options.add_argument("--limit", type=int, default=72, help="how many of them (default %(default)s)")
+    options = stage("download", "fetch LibriSpeech, ESC-50 and 20 CIPIC heads from their publishers")
+    options.add_argument("--to", type=Path, required=True, metavar="DIR")
+    options.add_argument("--speech", choices=("train-clean-100", "dev-clean"), default="train-clean-100",
+                         help="LibriSpeech subset; dev-clean is smaller (default %(default)s)")
+    return top
+
+
+def commit() -> str:
+    """The commit this code stands at, "-dirty" when the package differs from it, or "unknown"."""
+    def git(*words):
+        return subprocess.run(["git", "-C", str(Path(__file__).parent), *words], capture_output=True,
+                              text=True, check=True, timeout=20).stdout.strip()
+    try:
+        return git("rev-parse", "--short=10", "HEAD") + "-dirty" * bool(git("status", "--porcelain", "."))
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def machine() -> str:
+    """The processor and what JAX computes on, in words."""
+    import jax
+
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError, IndexError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = [l.split(":", 1)[1].strip() for l in lines if l.startswith("model name")][0]
+    kinds = sorted({d.device_kind for d in jax.devices()})
+    return f"{len(os.sched_getaffinity(0))} cores of {name}; JAX {jax.__version__} on {', '.join(kinds)}"
+
+
+@contextlib.contextmanager
+def clock(path: Path, stage: str):
+    """Add a stage's wall time and peak memory to a file of their own; times of resumed runs add up."""
+    began = time.monotonic()
+    yield
+    notes = read_json(path) if path.exists() else {}
+    before = notes.setdefault("stages", {}).get(stage, {"seconds": 0, "peak_memory_mb": 0})
+    notes |= {"commit": commit(), "machine": machine()}
+    notes["stages"][stage] = {
+        "seconds": round(before["seconds"] + time.monotonic() - began, 1),
+        "peak_memory_mb": max(before["peak_memory_mb"],
+                              resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024),
+    }
+    write_json(path, notes)
+
+
+def load_sounds(args, ex: Experiment):
+    """The corpus and the heads that the options ask for."""
+    from .corpora import load_corpus
+    from .hrtf import load_heads
+
+    corpus = load_corpus(args.data, ex.database.clips, ex.front.fs)
+    return corpus, load_heads(args.data, ex.database.direction_rule, ex.front.fs)
+
+
+def run_database(args, ex: Experiment) -> None:
+    from .database import build, export_wav
+
+    if getattr(args, "export_wav", None):
+        export_wav(args.export_wav, args.limit, ex.database, ex.front, *load_sounds(args, ex))
+        return
+    with clock(args.results / ex.name / "timing.json", "database"):
+        build(args.work / ex.name, ex.database, ex.front, *load_sounds(args, ex))
+
+
+def run_train(args, ex: Experiment) -> None:
+    from .database import CueStore
+    from .training import Mixtures, train
+
+    store = CueStore(args.work / ex.name / "cues", ex.database, ex.front)
+    settings = fingerprint(database=ex.database, front=ex.front)
+    metrics = {}
+    mixtures = Mixtures(store.read())
+    for name, run in ex.runs.items():
+        with clock(args.results / ex.name / "timing.json", name):
+            metrics[name] = train(name, run, settings, mixtures, args.work / ex.name,
+                                  args.results / ex.name)
+    write_json(args.results / ex.name / "metrics.json", metrics)
+    write_json(args.results / ex.name / "settings.json", {**settings, "runs": fingerprint(**ex.runs)})
+
+
+def run_figures(args, ex: Experiment) -> None:
+    from .figures import draw_all
+
+    with clock(args.results / ex.name / "timing.json", "figures"):
+        draw_all(args.results, ex, args.figures)
+
+
+def run_report(args, ex: Experiment) -> None:
+    from .report import write_report
+
+    print(write_report(args.results, ex.name))
+
+
+def run(args) -> None:
+    """Carry out one stage, or all of them."""
+    import jax
+
+    if args.stage == "download":
+        from .download import download_all
+
+        return download_all(args.to, args.speech)
+    with contextlib.suppress(RuntimeError):  # already initialised: leave the devices as they are
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    ex = experiment(args.data is not None, args.directions, args.hair_cell, args.hop, args.seed,
+                    args.quick, args.name)
+    stages = {"database": run_database, "train": run_train, "figures": run_figures, "report": run_report}
+    for name in stages if args.stage == "all" else [args.stage]:
+        stages[name](args, ex)
+
+
+def main(argv=None) -> int:
+    """Exit status 0, 2 for bad input (one line on stderr), 130 when interrupted."""
+    args = parser().parse_args(argv)
+    try:
+        run(args)
+    except InputError as error:
+        print(f"ssl_jax: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"ssl_jax: {os_error_message(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ssl_jax: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""One-second speech and noise clips: the embedded corpus, or LibriSpeech and ESC-50 as published.
+
+Every clip is cut at its file's own rate, resampled on its own and scaled to a peak of 1.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy import signal
+
+from .files import InputError, os_error_message, read_csv, read_sound
+from .hrtf import CIPIC_SUBJECTS
+
+LANGUAGES = ("en", "es", "fr", "it", "ru")  # of the embedded speech, 140 s each
+SPEAKERS = {"en": "voice-en-es", "es": "voice-en-es"}  # one voice speaks both, see data/NOTICE.md
+SPEECH_SUBSETS = ("train-clean-100", "dev-clean")  # of LibriSpeech, the first found is used
+NOISE_CLASSES = 10
+NOISE_FILES = 20  # of each class (published)
+RATES = (4_000, 384_000)  # Hz, of the files
+
+
+class SpeechClip(NamedTuple):
+    """Where a speech clip comes from: second `start_s` to `start_s` + 1 of `file`."""
+
+    name: str
+    speaker: str
+    file: str
+    start_s: float
+
+
+class Corpus(NamedTuple):
+    """The sounds of a run.
+
+    `name` is "embedded" or "librispeech-esc10-cipic"; `speech` (clips, fs) and `noise`
+    (classes, files, fs) are float32 with peak 1, one second long; `speech_info` has one entry a clip,
+    `noise_classes` one a class, `noise_files` one list of names a class.
+    """
+
+    name: str
+    speech: np.ndarray
+    speech_info: list[SpeechClip]
+    noise: np.ndarray
+    noise_classes: tuple[str, ...]
+    noise_files: list[list[str]]
+
+
+def load_corpus(data: Path | None, clips: int, fs: int) -> Corpus:
+    """Speech and noise at the rate wanted.
+
+    Parameters
+    ----------
+    data : Path or None
+        Folder with LibriSpeech/, ESC-50/ and cipic/ in their publishers' layouts; None: the
+        corpus that comes with the package.
+    clips : int
+        Speech clips wanted.
+    fs : int, Hz
+
+    Raises
+    ------
+    InputError
+        A corpus or a file of it is missing or unreadable, or has too few clips.
+    """
+    if clips < 1:
+        raise InputError(f"{clips} speech clips asked for: ask for at least 1")
+    try:
+        if data is None:
+            return Corpus("embedded", *_embedded_speech(clips, fs), *_embedded_noise(fs))
+        subset = check_data_folder(Path(data))
+        # noise first: it is the quicker to fail
+        noise = _esc10(Path(data) / "ESC-50", fs)
+        speech = _librispeech(Path(data) / "LibriSpeech" / subset, clips, fs)
+        return Corpus("librispeech-esc10-cipic", *speech, *noise)
+    except OSError as error:
+        raise InputError(os_error_message(error)) from None
+    except MemoryError:
+        raise InputError(f"{clips} speech clips at {fs} Hz do not fit in memory: ask for fewer") from None
+
+
+def check_data_folder(data: Path) -> str:
+    """The LibriSpeech subset that is in `data`; InputError lists all that is missing of the corpora."""
+    if not data.is_dir():
+        raise InputError(f"{data}: no such folder: python -m ssl_jax download --to {data} fetches it")
+    subset = next((s for s in SPEECH_SUBSETS if (data / "LibriSpeech" / s).is_dir()), None)
+    missing = [] if subset else [f"LibriSpeech/{SPEECH_SUBSETS[0]} (or {SPEECH_SUBSETS[1]})"]
+    missing += [name for name in ("ESC-50/meta/esc50.csv", "ESC-50/audio") if not (data / name).exists()]
+    heads = [f"cipic/subject_{s}.sofa" for s in CIPIC_SUBJECTS]
+    heads = [name for name in heads if not (data / name).is_file()]
+    missing += [f"{len(heads)} of {len(CIPIC_SUBJECTS)} heads ({heads[0]} first)"] if heads else []
+    if missing:
+        lacks = ", ".join(missing)
+        raise InputError(f"{data}: lacks {lacks}: python -m ssl_jax download --to {data} fetches it")
+    return subset
+
+
+def one_second(signals: np.ndarray, rate: int, fs: int) -> np.ndarray:
+    """Clips (..., rate) resampled to (..., fs), each for itself, and scaled to peak 1; float32.
+
+    A silent clip stays zero.
+    """
+    clips = signals if rate == fs else signal.resample_poly(signals, fs, rate, axis=-1)
+    peak = np.abs(clips).max(axis=-1, keepdims=True)
+    return (clips / np.where(peak > 0, peak, 1)).astype(np.float32)
+
+
+def cut(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Consecutive seconds (seconds, rate) of (samples,), the last one zero-padded."""
+    seconds = -(-len(sound) // rate)
+    return np.pad(sound, (0, seconds * rate - len(sound))).reshape(seconds, rate)
+
+
+def _mono(path: Path, seconds: int | None = None) -> tuple[np.ndarray, int]:
+    """A whole mono file, or its first `seconds`, and its rate."""
+    sound, rate = read_sound(path, frames=-1 if seconds is None else seconds * RATES[1])
+    if sound.shape[1] != 1:
+        raise InputError(f"{path}: has {sound.shape[1]} channels, not one: mix it down to mono")
+    if not RATES[0] <= rate <= RATES[1]:
+        raise InputError(f"{path}: its rate is {rate} Hz, outside {RATES[0]}..{RATES[1]}: export it again")
+    return sound[: None if seconds is None else seconds * rate, 0], rate
+
+
+def _embedded(folder: str) -> Path:
+    return Path(str(resources.files("ssl_jax") / "data" / folder))
+
+
+def _embedded_speech(clips: int, fs: int) -> tuple[np.ndarray, list[SpeechClip]]:
+    """Clip i is second i // 5 of language i % 5, so that the first few span all voices."""
+    seconds, rates = zip(*(_mono(_embedded("speech") / f"{language}.ogg") for language in LANGUAGES))
+    seconds = [cut(sound, rate) for sound, rate in zip(seconds, rates)]
+    most = len(LANGUAGES) * min(map(len, seconds))
+    if clips > most:
+        raise InputError(f"the embedded corpus has {most} speech clips, not {clips}: ask for fewer, "
+                         "or fetch LibriSpeech: python -m ssl_jax download --to DIR")
+    speech, info = np.empty((clips, fs), np.float32), []
+    for k, (language, sound, rate) in enumerate(zip(LANGUAGES, seconds, rates)):
+        speech[k::5] = one_second(sound[: len(speech[k::5])], rate, fs)
+    for i in range(clips):
+        language = LANGUAGES[i % 5]
+        speaker = SPEAKERS.get(language, f"voice-{language}")
+        info.append(SpeechClip(f"main_audio_{i + 1}", speaker, f"speech/{language}.ogg", float(i // 5)))
+    return speech, info
+
+
+def _embedded_noise(fs: int) -> tuple[np.ndarray, tuple[str, ...], list[list[str]]]:
+    """File k of a class is second k of its Ogg file, named CLASS.ogg#k."""
+    paths = sorted(_embedded("noise").glob("*.ogg"))
+    noise = []
+    for path in paths:
+        sound, rate = _mono(path)
+        noise.append(one_second(cut(sound, rate)[:NOISE_FILES], rate, fs))
+    files = [[f"noise/{path.name}#{k}" for k in range(NOISE_FILES)] for path in paths]
+    return np.stack(noise), tuple(path.stem for path in paths), files
+
+
+def utterances(folder: Path) -> list[Path]:
+    """Every utterance of SPEAKER/CHAPTER/*.flac: the first of each speaker, then the second, ...
+
+    Speakers and chapters are sorted by number. The published order is not recorded; this one has
+    many speakers in few clips.
+    """
+    number = lambda path: int(path.name)
+    speakers = []
+    for speaker in sorted((p for p in folder.iterdir() if p.name.isdecimal() and p.is_dir()), key=number):
+        chapters = sorted((p for p in speaker.iterdir() if p.name.isdecimal() and p.is_dir()), key=number)
+        speakers.append([path for chapter in chapters for path in sorted(chapter.glob("*.flac"))])
+    rounds = max(map(len, speakers), default=0)
+    return [files[k] for k in range(rounds) for files in speakers if k < len(files)]
+
+
+def _librispeech(folder: Path, clips: int, fs: int) -> tuple[np.ndarray, list[SpeechClip]]:
+    """The first `clips` seconds of the utterances in turn; wholly silent seconds are left out."""
+    speech, info = np.empty((clips, fs), np.float32), []
+    for path in utterances(folder):
+        sound, rate = _mono(path)
+        seconds = cut(sound, rate)
+        kept = np.flatnonzero(seconds.any(axis=1))[: clips - len(info)]
+        if len(kept):
+            speech[len(info) : len(info) + len(kept)] = one_second(seconds[kept], rate, fs)
+        name = path.relative_to(folder.parent.parent).as_posix()
+        info += [SpeechClip(f"main_audio_{len(info) + i + 1}", path.parts[-3], name, float(k))
+                 for i, k in enumerate(kept)]
+        if len(info) == clips:
+            return speech, info
+    raise InputError(f"{folder}: has {len(info)} one-second speech clips, not {clips}: ask for fewer, "
+                     f"or fetch more: python -m ssl_jax download --to {folder.parent.parent}")
+
+
+def _esc10(folder: Path, fs: int) -> tuple[np.ndarray, tuple[str, ...], list[list[str]]]:
+    """The first second of the first 20 files of each of the ten ESC-10 classes, both sorted by name.
+
+    Which ten classes the published run used is not recorded. A file whose first second is silent
+    has no SNR: the next one takes its place.
+    """
+    table = folder / "meta" / "esc50.csv"
+    classes: dict[str, set[str]] = {}
+    for row in read_csv(table, ("filename", "category", "esc10")):
+        if row["esc10"].strip().lower() != "true":
+            continue
+        name = row["filename"]
+        if not name or name in (".", "..") or any(c in "/\\\0\n\r" for c in name):
+            raise InputError(f"{table}: names the file {name[:60]!r}, not a plain name: fetch it again")
+        classes.setdefault(row["category"], set()).add(name)
+    if len(classes) != NOISE_CLASSES:
+        raise InputError(f"{table}: has {len(classes)} ESC-10 classes, not {NOISE_CLASSES}: fetch it again")
+
+    noise = np.empty((NOISE_CLASSES, NOISE_FILES, fs), np.float32)
+    files: list[list[str]] = []
+    for stored, category in zip(noise, sorted(classes)):
+        chosen = []
+        for name in sorted(classes[category]):
+            sound, rate = _mono(folder / "audio" / name, seconds=1)
+            if sound.any():
+                stored[len(chosen)] = one_second(cut(sound, rate)[0], rate, fs)
+                chosen.append(name)
+            if len(chosen) == NOISE_FILES:
+                break
+        if len(chosen) < NOISE_FILES:
+            raise InputError(f"{table}: class {category[:40]!r} has {len(chosen)} files that sound, "
+                             f"not {NOISE_FILES}: fetch ESC-50 again")
+        files.append(chosen)
+    return noise, tuple(sorted(classes)), files
