@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     }
     for name, text in everything.items():
         options = stage(name, text)
-        options.add_argument("--data", type=Path, default=os.environ.get("SSL_JAX_DATA"), metavar="DIR",
+        options.add_argument("--data", type=Path, default=os.environ.get("SSL_JAX_DATA") or None, metavar="DIR",
                              help="publishers' corpora (see download) instead of the embedded one; "
                                   "also $SSL_JAX_DATA")
         options.add_argument("--directions", choices=DIRECTION_RULES,
@@ -53,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
             options.add_argument("--export-wav", type=Path, metavar="DIR",
                                  help="write mixtures as 16-bit WAV there and stop")
             options.add_argument("--limit", type=int, default=72, help="how many of them (default %(default)s)")
+        if name == "report":
+            options.add_argument("--readme", type=Path, metavar="FILE",
+                                 help="also put the comparisons of the two committed runs into FILE")
     options = stage("download", "fetch LibriSpeech, ESC-50 and 20 CIPIC heads from their publishers")
     options.add_argument("--to", type=Path, required=True, metavar="DIR")
     options.add_argument("--speech", choices=("train-clean-100", "dev-clean"), default="train-clean-100",
@@ -142,9 +145,11 @@ def run_figures(args, ex: Experiment) -> None:
 
 
 def run_report(args, ex: Experiment) -> None:
-    from .report import write_report
+    from .report import CORPORA, update_readme, write_report
 
     print(write_report(args.results, ex.name))
+    if getattr(args, "readme", None):
+        update_readme(args.readme, args.results, list(CORPORA))
 
 
 def run(args) -> None:

@@ -86,19 +86,24 @@ def _correlate(w: _Window, total, left, right):
     total : (clips, 2 D + 1, C), at the end of this hop
     """
     span, size = 2 * w.lags + 1, _chunk_size(w.hop)
+    # weighted once for the whole hop: a decay per chunk would add up its rounding
+    left = _hop_weights(w, w.hop, left.dtype) * left
 
     def add(size, total, start):
-        weights = w.gain * w.decay ** np.arange(size - 1, -1, -1.0)
         l = lax.dynamic_slice_in_dim(left, start, size, 1)
         r = lax.dynamic_slice_in_dim(right, start, size + span - 1, 1)
-        total = total * w.decay**size
-        for k in range(size):  # unrolled: one pass over `total`, the sum stays in registers
-            total = total + (weights[k].item() * l[:, k, None]) * r[:, k : k + span]
-        return total
+        # unrolled: one pass over `total`, the sum stays in registers
+        return total + sum(l[:, k, None] * r[:, k : k + span] for k in range(size))
 
+    total = total * w.decay**w.hop
     total = lax.fori_loop(0, w.hop // size, lambda j, total: add(size, total, j * size), total)
     rest = w.hop % size
     return add(rest, total, w.hop - rest) if rest else total
+
+
+def _hop_weights(w: _Window, count: int, dtype):
+    """a (1-a)^(count-1-k) for k = 0..count-1, as a column."""
+    return jnp.asarray(w.gain * w.decay ** np.arange(count - 1, -1, -1.0), dtype)[:, None]
 
 
 def _running_energy(w: _Window, before, squares):
@@ -114,17 +119,16 @@ def _running_energy(w: _Window, before, squares):
 def _decayed_sum(w: _Window, before, squares):
     """The last value of `_running_energy` alone: a weighted sum over axis 1."""
     count = squares.shape[1]
-    weights = w.gain * w.decay ** np.arange(count - 1, -1, -1.0)
-    return before * w.decay**count + (jnp.asarray(weights, squares.dtype)[:, None] * squares).sum(1)
+    return before * w.decay**count + (_hop_weights(w, count, squares.dtype) * squares).sum(1)
 
 
 def _pick(w: _Window, cross, left, right):
     """Cues from LR (clips, 2 D + 1, C), LL (clips, C) and RR (clips, 2 D + 1, C)."""
     # LL does not depend on the lag; roots before the product, which may underflow
-    gamma = cross * lax.rsqrt(jnp.maximum(right, TINY))
+    gamma = cross / jnp.sqrt(jnp.maximum(right, TINY))  # lax.rsqrt is good to 2e-6 only on a CPU
     best = jnp.argmax(gamma, axis=1)[:, None]
     right = jnp.take_along_axis(right, best, axis=1)[:, 0]
-    ic = jnp.take_along_axis(gamma, best, axis=1)[:, 0] * lax.rsqrt(jnp.maximum(left, TINY))
+    ic = jnp.take_along_axis(gamma, best, axis=1)[:, 0] / jnp.sqrt(jnp.maximum(left, TINY))
     heard = (left > TINY) & (right > TINY)
     level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(right, TINY))
     return (

@@ -137,14 +137,13 @@ def _install(source: Source, part: Path, to: Path, goal: Path) -> None:
             source.check(found)
         os.replace(found, goal)
     except InputError as error:
-        part.unlink(missing_ok=True)
+        _discard(part)
         reason = str(error).removeprefix(f"{part}: ")
         raise InputError(f"{source.url}: what arrived is not right ({reason}): run the same command "
                          "again to fetch it anew") from None
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
-    part.unlink(missing_ok=True)
-    _validator_file(part).unlink(missing_ok=True)
+    _discard(part)
 
 
 class _Interrupted(Exception):
@@ -385,9 +384,7 @@ def _unpack(archive: Path, folder: Path, max_bytes: int) -> Iterator[None]:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             with open_member() as content, open(target, "xb") as stream:
-                shutil.copyfileobj(content, stream, PIECE)
-            if target.stat().st_size != size:
-                raise InputError(f"{name[:60]!r} in it ends early")
+                shutil.copyfileobj(content, stream, PIECE)  # raises if it is not of its size
             while steps < done // PIECE:
                 steps += 1
                 yield

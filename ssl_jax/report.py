@@ -1,0 +1,147 @@
+"""Ours beside the reported tables, epoch by epoch: comparison.csv, comparison.md and the README."""
+
+import csv
+import io
+from pathlib import Path
+
+from .config import AZIMUTHS
+from .files import InputError, atomic_write, read_csv, read_json
+
+MEASURES = {  # column of the logs -> heading; loss in nats, the others in percent
+    "train_loss": "train loss", "train_top1": "train Top-1", "train_top5": "train Top-5*",
+    "eval_loss": "eval loss", "eval_top1": "eval Top-1", "eval_top5": "eval Top-5*",
+}
+EXTRA = {"eval_top5_standard": "eval Top-5, standard", "eval_mean_angular_error": "eval mean error"}
+TITLES = {"model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2, learning rate reduced"}
+CORPORA = {
+    "embedded": "the embedded corpus",
+    "librispeech-esc10-cipic": "LibriSpeech, ESC-10 and CIPIC",
+}
+FOOTNOTE = (
+    "Each cell: ours (reported, difference). Shares in percent, loss in nats. Top-5* as the published "
+    "code counts it: any of the five highest classes within 10 degrees of the true one. The last two "
+    "columns were not reported."
+)
+
+
+def read_log(path: Path) -> list[dict]:
+    """Rows of a training log, ours or reported, as numbers by column."""
+    rows = read_csv(path, ("epoch", *MEASURES))
+    try:
+        return [{k: float(v) for k, v in row.items()} for row in rows]
+    except (ValueError, TypeError):
+        raise InputError(f"{path}: holds something else than numbers: delete it and run again") from None
+
+
+def compare(results: Path, name: str) -> dict[str, list[dict]]:
+    """For each training run, a row per epoch: ours, reported (None where there is none)."""
+    tables = {}
+    for run in TITLES:
+        path = results / name / f"{run}.csv"
+        if not path.exists():
+            continue
+        reported = {row["epoch"]: row for row in read_log(results / "reported" / f"{run}.csv")}
+        tables[run] = [{"ours": row, "reported": reported.get(row["epoch"])} for row in read_log(path)]
+    if not tables:
+        raise InputError(f"{results / name}: no training logs: run ./reproduce.sh with the same options first")
+    return tables
+
+
+def comparison_csv(tables: dict[str, list[dict]]) -> str:
+    """One row per epoch and measure."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["run", "epoch", "measure", "ours", "reported", "difference"])
+    for run, rows in tables.items():
+        for row in rows:
+            for measure in (*MEASURES, *EXTRA):
+                ours, reported = row["ours"][measure], (row["reported"] or {}).get(measure)
+                digits = 4 if "loss" in measure else 2
+                given = ["", ""] if reported is None else [f"{reported:.{digits}f}", f"{ours - reported:+.{digits}f}"]
+                writer.writerow([run, int(row["ours"]["epoch"]), measure, f"{ours:.{digits}f}", *given])
+    return out.getvalue()
+
+
+def _cell(row: dict, measure: str) -> str:
+    digits = 3 if "loss" in measure else 2
+    ours, reported = row["ours"][measure], (row["reported"] or {}).get(measure)
+    degrees = "°" if "error" in measure else ""
+    if reported is None:
+        return f"{ours:.{digits}f}{degrees}"
+    return f"{ours:.{digits}f} ({reported:.{digits}f}, {ours - reported:+.{digits}f})"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def epochs_table(rows: list[dict]) -> str:
+    """Every epoch of one run as a Markdown table."""
+    measures = {**MEASURES, **EXTRA}
+    return _table(["epoch", *measures.values()],
+                  [[str(int(r["ours"]["epoch"])), *(_cell(r, m) for m in measures)] for r in rows])
+
+
+def last_epochs_table(tables: dict[str, list[dict]]) -> str:
+    """The last epoch of each run as a Markdown table."""
+    measures = {**MEASURES, **EXTRA}
+    rows = [[f"{TITLES[run]}, epoch {int(rows[-1]['ours']['epoch'])}", *(_cell(rows[-1], m) for m in measures)]
+            for run, rows in tables.items()]
+    return _table(["run", *measures.values()], rows)
+
+
+def header(results: Path, name: str) -> str:
+    """What the numbers were made from and on, in one paragraph."""
+    settings = read_json(results / name / "settings.json")
+    timing = read_json(results / name / "timing.json")
+    database, front = settings["database"], settings["front"]
+    heads = "20 virtual heads (KEMAR, frequency-scaled)" if database["corpus"] == "embedded" else "20 CIPIC heads"
+    minutes = sum(s["seconds"] for s in timing["stages"].values()) / 60
+    memory = max(s["peak_memory_mb"] for s in timing["stages"].values()) / 1024
+    return (
+        f"Corpus: {CORPORA.get(database['corpus'], database['corpus'])}, "
+        f"{database['clips'] * AZIMUTHS:,} mixtures; heads: {heads}; "
+        f"directions: {database['direction_rule']}; hair cell: {front['hair_cell']}; hop: {front['hop']} samples; "
+        f"seed: {database['seed']}; device: {timing['machine']}; wall time: {minutes:.1f} minutes, "
+        f"peak memory {memory:.1f} GiB; commit: {timing['commit']}."
+    )
+
+
+def write_report(results: Path, name: str) -> str:
+    """Write comparison.csv and comparison.md under results/name, and return the latter's text."""
+    results = Path(results)
+    tables = compare(results, name)
+    parts = [f"# Ours beside the reported tables: {name}\n", header(results, name) + "\n", FOOTNOTE + "\n"]
+    parts += ["## The last epoch of each run\n", last_epochs_table(tables)]
+    for run, rows in tables.items():
+        parts += [f"## {TITLES[run]}\n", epochs_table(rows)]
+    text = "\n".join(parts)
+    with atomic_write(results / name / "comparison.csv", "w") as stream:
+        stream.write(comparison_csv(tables))
+    with atomic_write(results / name / "comparison.md", "w") as stream:
+        stream.write(text)
+    return text
+
+
+def readme_section(results: Path, names: list[str]) -> str:
+    """What stands in the README between its markers: the given runs' comparisons, folded."""
+    parts = [FOOTNOTE + "\n"]
+    for name in names:
+        tables = compare(results, name)
+        parts += [f"### {name}\n", header(results, name) + "\n", last_epochs_table(tables)]
+        for run, rows in tables.items():
+            parts += [f"<details><summary>{TITLES[run]}, every epoch</summary>\n", epochs_table(rows),
+                      "</details>\n"]
+    return "\n".join(parts)
+
+
+def update_readme(readme: Path, results: Path, names: list[str]) -> None:
+    """Put the comparisons of the given runs between the README's result markers."""
+    begin, end = "<!-- results: begin -->", "<!-- results: end -->"
+    text = readme.read_text(encoding="utf-8")
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise InputError(f"{readme}: needs one line {begin} and one line {end}: put them back")
+    before, rest = text.split(begin)
+    with atomic_write(readme, "w") as stream:
+        stream.write(f"{before}{begin}\n{readme_section(results, names)}\n{end}{rest.split(end)[1]}")

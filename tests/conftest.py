@@ -1,0 +1,31 @@
+"""Sounds that several tests use: real speech from the embedded corpus through KEMAR's ears."""
+
+import numpy as np
+import pytest
+
+from ssl_jax.corpora import load_corpus
+from ssl_jax.hrtf import load_heads
+
+FS = 44_100
+
+
+@pytest.fixture(scope="session")
+def corpus():
+    return load_corpus(None, 10, FS)
+
+
+@pytest.fixture(scope="session")
+def heads():
+    return load_heads(None, "horizontal", FS)
+
+
+@pytest.fixture(scope="session")
+def mixture(corpus, heads):
+    """One second of speech at 60 degrees with two noises at 20 dB: (samples, 2) float32."""
+    import jax.numpy as jnp
+
+    from ssl_jax.database import mix, spatialise
+
+    sources = np.stack([corpus.speech[0], corpus.noise[3, 0], corpus.noise[3, 1]])
+    ears = spatialise(jnp.asarray(sources), jnp.asarray(heads.hrirs[10, [12, 40, 62]]))
+    return np.asarray(mix(ears[0], ears[1:], jnp.full(2, 20.0))).T
