@@ -18,11 +18,11 @@ import soundfile
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from scipy.fft import next_fast_len
 
-from .auditory_model import centre_frequencies
 from .binaural_feature import get_cues_clean
 from .config import AZIMUTH_STEP, AZIMUTHS, Database, FrontEnd, fingerprint
 from .corpora import Corpus
 from .files import InputError, atomic_write, read_json, sha256_of, write_json
+from .gammatone import centre_frequencies
 from .hrtf import Heads
 from .progress import track
 
@@ -238,7 +238,8 @@ def check_settings(path: Path, settings: dict) -> None:
     before = read_json(path)
     for part, fields in settings.items():
         for field, value in fields.items():
-            old = before.get(part, {}).get(field) if isinstance(before, dict) else None
+            there = before.get(part) if isinstance(before, dict) else None
+            old = there.get(field) if isinstance(there, dict) else None
             if old != (list(value) if isinstance(value, tuple) else value):
                 raise InputError(
                     f"{path}: was made with {part}.{field} = {old!r}, now {value!r}: "

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import matplotlib
 import numpy as np
 
-from .auditory_model import centre_frequencies
 from .binaural_feature import Cues, get_cues_clean
 from .config import AZIMUTH_STEP, AZIMUTHS, Experiment, FrontEnd
 from .corpora import load_corpus
 from .database import mix, spatialise
 from .files import InputError, atomic_write
+from .gammatone import centre_frequencies
 from .hrtf import load_heads
 from .progress import track
 from .report import TITLES, read_log

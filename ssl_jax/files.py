@@ -35,6 +35,11 @@ def os_error_message(error: OSError) -> str:
     return f"{name}: {remedies.get(error.errno, error.strerror or str(error))}"
 
 
+def error_reason(error: Exception | str) -> str:
+    """The first line of what an error says, or its kind where it says nothing (as MemoryError may)."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 @contextlib.contextmanager
 def atomic_write(path: Path, mode: str = "wb"):
     """Open a neighbour of `path` for writing and move it there only when all went well.
@@ -146,7 +151,7 @@ def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray
                 raise InputError(f"{path}: ends before its stated length: it is truncated, fetch it again")
             fs = sound.samplerate
     except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError) as error:
-        reason = str(error).splitlines()[0].replace(f"{str(path)!r}", "it")
+        reason = error_reason(error).replace(f"{str(path)!r}", "it")
         raise InputError(f"{path}: not a readable sound file ({reason}): use WAV, FLAC or OGG") from None
     if not np.isfinite(signal).all():
         raise InputError(f"{path}: holds NaN or infinite samples: export it again")

@@ -20,10 +20,11 @@ import optax
 from flax import nnx, serialization
 from jax.sharding import NamedSharding, PartitionSpec
 
+from .checkpoints import checkpoint_path, from_named, load_checkpoint, named_arrays, save_checkpoint
 from .config import AZIMUTHS, Training, fingerprint
 from .database import check_settings, data_mesh
 from .evaluation import batch_counts, confusion_matrix, evaluate
-from .files import InputError, atomic_write, sha256_of
+from .files import InputError, atomic_write
 from .models import build_model
 from .progress import console, track
 
@@ -175,53 +176,6 @@ class Trainer:
         self.rest = from_named("rest", self.rest, arrays)
         if with_optimiser:
             self.moments = from_named("moments", self.moments, arrays)
-
-
-def _is_key(leaf) -> bool:
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-
-
-def _names(prefix: str, tree) -> list[str]:
-    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [prefix + jax.tree_util.keystr(path, simple=True, separator=".").join((".", "")) for path, _ in paths]
-
-
-def named_arrays(prefix: str, tree) -> dict[str, np.ndarray]:
-    """The leaves of a tree by their path, as NumPy arrays."""
-    leaves = (jax.random.key_data(l) if _is_key(l) else l for l in jax.tree.leaves(tree))
-    return dict(zip(_names(prefix, tree), (np.asarray(l) for l in leaves), strict=True))
-
-
-def from_named(prefix: str, like, arrays: dict):
-    """The opposite of `named_arrays`: a tree like `like`; InputError for what does not fit."""
-    leaves = []
-    for name, old in zip(_names(prefix, like), jax.tree.leaves(like), strict=True):
-        form = jax.random.key_data(old) if _is_key(old) else old
-        new = arrays.get(name)
-        if not isinstance(new, np.ndarray) or new.shape != form.shape or new.dtype != form.dtype:
-            raise InputError(f"checkpoint: {name} is missing or of another shape: delete it and run again")
-        leaves.append(jax.random.wrap_key_data(jnp.asarray(new)) if _is_key(old) else jnp.asarray(new))
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
-
-
-def checkpoint_path(work: Path, name: str, epoch: int) -> Path:
-    return Path(work) / name / f"epoch-{epoch:03d}.msgpack"
-
-
-def save_checkpoint(path: Path, content: dict) -> None:
-    """Write a checkpoint and, after it, its checksum: only with both does it count."""
-    with atomic_write(path) as stream:
-        stream.write(serialization.msgpack_serialize(content))
-    with atomic_write(path.with_suffix(".sha256"), "w") as stream:
-        stream.write(sha256_of(path) + "\n")
-
-
-def load_checkpoint(path: Path) -> dict | None:
-    """A checkpoint's content, or None when it is not there or not as it was written."""
-    note = path.with_suffix(".sha256")
-    if not path.is_file() or not note.is_file() or note.read_text().strip() != sha256_of(path):
-        return None
-    return serialization.msgpack_restore(path.read_bytes())
 
 
 def log_csv(rows: list[dict]) -> str:

@@ -1,5 +1,6 @@
 """Sounds that several tests use: real speech from the embedded corpus through KEMAR's ears."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -7,6 +8,13 @@ from ssl_jax.corpora import load_corpus
 from ssl_jax.hrtf import load_heads
 
 FS = 44_100
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compile_once(tmp_path_factory):
+    """Several tests train the same network: let XLA compile it once."""
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 @pytest.fixture(scope="session")

@@ -2,17 +2,14 @@
 
 import functools
 import hashlib
-import io
 import socket
-import stat
-import tarfile
 import threading
-import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from test_archives import BAD, GOOD, KINDS, MAX_BYTES, NINE, make_zip, names
 
-from ssl_jax import download
+from ssl_jax import archives, download
 from ssl_jax.download import Source, download_all
 from ssl_jax.files import InputError
 
@@ -96,10 +93,6 @@ def server():
 
 def get(server, to, name="a.bin", **fields):
     download_all(to, "dev-clean", [Source(server.url(name), fields.pop("file", name), **fields)], wait=0.001)
-
-
-def names(folder):
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("checksum", ["", MD5, "sha256:" + hashlib.sha256(BODY).hexdigest().upper()])
@@ -280,38 +273,8 @@ def test_a_file_where_the_folder_should_be(server, tmp_path):
         get(server, tmp_path / "taken")
 
 
-def make_tar(members, mode="w:gz"):
-    """members: (name, content) or (name, type, linkname)."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode=mode) as pack:
-        for name, content, *link in members:
-            info = tarfile.TarInfo(name)
-            if link:
-                info.type, info.linkname = content, link[0]
-                pack.addfile(info)
-            else:
-                info.size = len(content)
-                pack.addfile(info, io.BytesIO(content))
-    return stream.getvalue()
-
-
-def make_zip(members):
-    """members: (name, content[, unix mode])."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as pack:
-        for name, content, *mode in members:
-            info = zipfile.ZipInfo(name)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            info.external_attr = (mode[0] if mode else 0) << 16
-            pack.writestr(info, content)
-    return stream.getvalue()
-
-
-GOOD = [("top/a.txt", b"alpha"), ("top/deep/er/b.txt", b"beta"), ("README", b"outside")]
-
-
-@pytest.mark.parametrize("make, file", [(make_tar, "x.tar.gz"), (make_zip, "x.zip")])
-def test_an_archive_becomes_its_folder(server, tmp_path, make, file):
+@pytest.mark.parametrize("file, make", KINDS)
+def test_an_archive_becomes_its_folder(server, tmp_path, file, make):
     server.files[file] = make(GOOD)
     (tmp_path / f".{file}.unpacked").mkdir()
     (tmp_path / f".{file}.unpacked/left-over").write_text("of an interrupted run")
@@ -323,8 +286,8 @@ def test_an_archive_becomes_its_folder(server, tmp_path, make, file):
     assert len(server.ranges) == 1
 
 
-@pytest.mark.parametrize("make, file", [(make_tar, "x.tar.gz"), (make_zip, "x.zip")])
-def test_large_things_show_progress(server, tmp_path, monkeypatch, capsys, make, file):
+@pytest.mark.parametrize("file, make", KINDS)
+def test_large_things_show_progress(server, tmp_path, monkeypatch, capsys, file, make):
     shown = []
 
     def track(items, label, total, done=0):
@@ -333,8 +296,9 @@ def test_large_things_show_progress(server, tmp_path, monkeypatch, capsys, make,
             yield item
             shown[-1][2] += 1
 
-    monkeypatch.setattr(download, "track", track)
-    monkeypatch.setattr(download, "SHOW_FROM", 0)
+    for module in (archives, download):
+        monkeypatch.setattr(module, "track", track)
+        monkeypatch.setattr(module, "SHOW_FROM", 0)
     noise = [hashlib.shake_256(bytes([k])).digest(2**20) for k in range(4)]
     server.files[file] = make([(f"top/{k}", content) for k, content in enumerate(noise)])
     server.cuts = [2_000_000]
@@ -345,60 +309,23 @@ def test_large_things_show_progress(server, tmp_path, monkeypatch, capsys, make,
     assert all(total - 2 <= done <= total for _, total, done in shown[1:])  # the first was cut
 
 
-LINK = stat.S_IFLNK | 0o777
-UNSAFE = {
-    "up": (make_tar, [("top/../../evil", b"x")], "would be extracted to"),
-    "absolute": (make_tar, [("/tmp/ssl_jax_evil", b"x")], "unsafe name"),
-    "symlink": (make_tar, [("top", tarfile.SYMTYPE, "/etc")], "link or a device"),
-    "hard link": (make_tar, [("top/a", tarfile.LNKTYPE, "../../etc/passwd")], "link or a device"),
-    "device": (make_tar, [("top/a", tarfile.CHRTYPE, "")], "link or a device"),
-    "fifo": (make_tar, [("top/a", tarfile.FIFOTYPE, "")], "link or a device"),
-    "through a link": (make_tar, [("top", tarfile.SYMTYPE, ".."), ("top/evil", b"x")], "link or a device"),
-    "twice": (make_tar, [("top/a", b"1"), ("top/a", b"2")], "twice"),
-    "file as folder": (make_tar, [("top", b"1"), ("top/a", b"2")], "as a folder"),
-    "bomb": (make_tar, [("top/a", bytes(4_000_000))], "3000000 bytes"),
-    "no such folder": (make_tar, [("other/a", b"x")], "no folder top"),
-    "zip up": (make_zip, [("top/../../evil", b"x")], "unsafe name"),
-    "zip absolute": (make_zip, [("/tmp/ssl_jax_evil", b"x")], "unsafe name"),
-    "zip other system": (make_zip, [("top\\..\\evil", b"x")], "unsafe name"),
-    "zip drive": (make_zip, [("C:evil", b"x")], "unsafe name"),
-    "zip symlink": (make_zip, [("top/a", b"/etc/passwd", LINK)], "link or a device"),
-    "zip twice": (make_zip, [("top/a", b"1"), ("top//a", b"2")], "twice"),
-    "zip bomb": (make_zip, [("top/a", bytes(4_000_000))], "3000000 bytes"),
-    "many small bombs": (make_zip, [(f"top/{k}", bytes(400_000)) for k in range(10)], "3000000 bytes"),
-}
-
-
-@pytest.mark.parametrize("case", UNSAFE)
-def test_unsafe_archives_leave_nothing(server, tmp_path, case):
-    make, members, hint = UNSAFE[case]
-    file = "x.zip" if make is make_zip else "x.tar.gz"
-    server.files[file] = make(members)
+@pytest.mark.parametrize("case", BAD)
+def test_bad_archives_leave_nothing(server, tmp_path, case):
+    file, server.files[file], hint = BAD[case]
     to = tmp_path / "data"
     with pytest.raises(InputError, match=f"what arrived is not right .*{hint}") as error:
-        get(server, to, file, extract_to="goal", inside="top", max_bytes=1_000_000)
+        get(server, to, file, extract_to="goal", inside="top", max_bytes=MAX_BYTES // 3)
     assert "\n" not in str(error.value)
     assert names(tmp_path) == ["data"]
 
 
-def test_a_zip_that_declares_less_than_it_holds(server, tmp_path):
-    pack = bytearray(make_zip([("top/a", bytes(4_000_000))]))
-    directory = pack.rfind(b"PK\x01\x02")
-    pack[directory + 24 : directory + 28] = (10).to_bytes(4, "little")  # the size declared
-    server.files["x.zip"] = bytes(pack)
-    with pytest.raises(InputError, match="not right"):
-        get(server, tmp_path, "x.zip", extract_to="goal", inside="top", max_bytes=1_000_000)
-    assert names(tmp_path) == []
-
-
-@pytest.mark.parametrize("file, make", [("x.zip", make_zip), ("x.tar.gz", make_tar)])
-@pytest.mark.parametrize("damage", ["cut", "text", "member count"])
-def test_damaged_archives(server, tmp_path, monkeypatch, file, make, damage):
-    whole = make([(f"top/{k}", hashlib.sha512(bytes([k])).digest() * 40) for k in range(9)])
-    server.files[file] = {"cut": whole[: len(whole) // 2], "text": b"<html>sorry"}.get(damage, whole)
-    if damage == "member count":
-        monkeypatch.setattr(download, "MAX_MEMBERS", 8)
-    with pytest.raises(InputError, match="not right"):
+@pytest.mark.parametrize("file, make", KINDS)
+@pytest.mark.parametrize("fault, hint", [("other folder", "no folder top"), ("member count", "over 8 files")])
+def test_archives_of_other_contents_leave_nothing(server, tmp_path, monkeypatch, file, make, fault, hint):
+    if fault == "member count":
+        monkeypatch.setattr(archives, "MAX_MEMBERS", 8)
+    server.files[file] = make([("other/a", b"x")] if fault == "other folder" else NINE)
+    with pytest.raises(InputError, match=f"not right .*{hint}"):
         get(server, tmp_path, file, extract_to="goal", inside="top")
     assert names(tmp_path) == []
 

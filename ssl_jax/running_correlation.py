@@ -1,0 +1,220 @@
+"""The running interaural cross-correlation as one scan over frames.
+
+Only the values at the end of each hop are kept. Inside a hop the lagged correlation is an
+exponentially weighted sum, across hops a decay. What turns the next samples into channels (the
+filterbank, say) runs inside the same scan, so that its outputs, 64 numbers a sample, never leave
+the cache. The equations stand in binaural_feature.py.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+TINY = 1e-37  # energies below this (-370 dB) count as silence; about float32's smallest normal
+CHUNK = 32  # samples of the correlation summed in registers at a time, at most; 21 to 49 alike
+
+
+class Window(NamedTuple):
+    """The running correlation's constants."""
+
+    lags: int  # D
+    decay: float  # 1 - a, per sample
+    gain: float  # a
+    hop: int  # samples between kept values
+    frame: int  # samples of one scan step, a multiple of hop, over 2 D
+    max_ild: float  # dB
+
+
+def default_hop(fs: float) -> int:
+    """Samples in 10 ms, the window's own time constant."""
+    return max(1, round(fs * 0.010))
+
+
+def window(fs, tau, max_itd, max_ild, hop) -> Window:
+    hop = default_hop(fs) if hop is None else hop
+    if not (fs > 0 and tau * fs >= 1 and max_itd > 0 and max_ild > 0 and int(hop) == hop >= 1):
+        raise ValueError(
+            f"need fs > 0, tau >= 1 / fs, max_itd > 0, max_ild > 0 and a whole hop >= 1, "
+            f"not {fs}, {tau}, {max_itd}, {max_ild}, {hop}"
+        )
+    lags = max(1, round(fs * max_itd))
+    gain = 1.0 / (tau * fs)
+    frame = int(hop) if hop > 2 * lags else int(hop) * (-(-96 // int(hop)) + 2 * lags // int(hop))
+    return Window(lags, 1.0 - gain, gain, int(hop), frame, float(max_ild))
+
+
+def _chunk_size(hop: int) -> int:
+    """How many samples to sum at a time: a divisor of the hop where there is a fair one."""
+    fair = [k for k in range(CHUNK // 2, CHUNK + 1) if hop % k == 0]
+    return hop if hop <= CHUNK else fair[-1] if fair else CHUNK
+
+
+def _correlate(w: Window, total, left, right):
+    """Add one hop to a lagged correlation.
+
+    Parameters
+    ----------
+    total : (clips, 2 D + 1, C), at the end of the hop before
+    left : (clips, hop, C)
+    right : (clips, hop + 2 D, C), from D samples before the hop to D after
+
+    Returns
+    -------
+    total : (clips, 2 D + 1, C), at the end of this hop
+    """
+    span, size = 2 * w.lags + 1, _chunk_size(w.hop)
+    # weighted once for the whole hop: a decay per chunk would add up its rounding
+    left = _hop_weights(w, w.hop, left.dtype) * left
+
+    def add(size, total, start):
+        l = lax.dynamic_slice_in_dim(left, start, size, 1)
+        r = lax.dynamic_slice_in_dim(right, start, size + span - 1, 1)
+        # unrolled: one pass over `total`, the sum stays in registers
+        return total + sum(l[:, k, None] * r[:, k : k + span] for k in range(size))
+
+    total = total * w.decay**w.hop
+    total = lax.fori_loop(0, w.hop // size, lambda j, total: add(size, total, j * size), total)
+    rest = w.hop % size
+    return add(rest, total, w.hop - rest) if rest else total
+
+
+def _hop_weights(w: Window, count: int, dtype):
+    """a (1-a)^(count-1-k) for k = 0..count-1, as a column."""
+    return jnp.asarray(w.gain * w.decay ** np.arange(count - 1, -1, -1.0), dtype)[:, None]
+
+
+def _running_energy(w: Window, before, squares):
+    """E[j] = d E[j-1] + a squares[j] along axis 1, E[-1] = before, by doubling steps."""
+    energy = (w.gain * squares).at[:, 0].add(w.decay * before)
+    step = 1
+    while step < squares.shape[1]:
+        energy = energy.at[:, step:].add(w.decay**step * energy[:, :-step])
+        step *= 2
+    return energy
+
+
+def _decayed_sum(w: Window, before, squares):
+    """The last value of `_running_energy` alone: a weighted sum over axis 1."""
+    count = squares.shape[1]
+    return before * w.decay**count + (_hop_weights(w, count, squares.dtype) * squares).sum(1)
+
+
+def _pick(w: Window, cross, left, right):
+    """Cues from LR (clips, 2 D + 1, C), LL (clips, C) and RR (clips, 2 D + 1, C)."""
+    # LL does not depend on the lag; roots before the product, which may underflow
+    gamma = cross / jnp.sqrt(jnp.maximum(right, TINY))  # lax.rsqrt is good to 2e-6 only on a CPU
+    best = jnp.argmax(gamma, axis=1)[:, None]
+    right = jnp.take_along_axis(right, best, axis=1)[:, 0]
+    ic = jnp.take_along_axis(gamma, best, axis=1)[:, 0] / jnp.sqrt(jnp.maximum(left, TINY))
+    heard = (left > TINY) & (right > TINY)
+    level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(right, TINY))
+    return (
+        jnp.where(heard, best[:, 0] - w.lags, 0).astype(cross.dtype),  # in samples
+        jnp.clip(10 * level, -w.max_ild, w.max_ild),
+        jnp.where(heard, jnp.clip(ic, 0, 1), 0),
+        left + right,
+    )
+
+
+def _long_hop(w: Window, state, index, left, right):
+    """One hop, longer than all lags: RR is the running energy of r read at n + m.
+
+    RR[n, m] counts r from sample max(m, 0) on. The first D + 1 samples, where that differs between
+    lags, are kept apart (`head`); `energy` counts what comes after them, at D samples before now.
+    """
+    cross, left_energy, energy, head = state
+    # sample number of each row of `right`; the scan starts one hop before the sound
+    number = (index - 1) * w.hop - w.lags + np.arange(right.shape[1])
+    squares = right * right
+    later = squares * (number > w.lags)[None, :, None].astype(right.dtype)
+
+    def start_head(squares):
+        n, m = w.hop - 1, np.arange(-w.lags, w.lags + 1)[:, None]
+        i = np.arange(w.lags + 1)
+        weights = np.where(i >= m, w.gain * w.decay ** (n + m - i.astype(float)), 0)
+        early = squares[:, w.lags : 2 * w.lags + 1]  # r[0..D]^2
+        return jnp.einsum("mi,bic->bmc", jnp.asarray(weights, right.dtype), early,
+                          precision=lax.Precision.HIGHEST)
+
+    head = lax.cond(index == 1, start_head, lambda _: head * w.decay**w.hop, squares)
+    cross = _correlate(w, cross, left, right)
+    left_energy = _decayed_sum(w, left_energy, left * left)
+    energy = _decayed_sum(w, energy, later[:, : w.hop])
+    around = _running_energy(w, energy, later[:, w.hop :])  # lags 1 - D .. D
+    around = jnp.concatenate([energy[:, None], around], axis=1)
+    return (cross, left_energy, energy, head), _pick(w, cross, left_energy, around + head)
+
+
+def _short_hops(w: Window, state, index, left, right):
+    """A frame of several hops, RR carried with its lag axis as the equations have it."""
+    ones = jnp.ones_like(left[:, : w.hop])
+
+    def one(state, start):
+        cross, left_energy, right_energy = state
+        l = lax.dynamic_slice_in_dim(left, start, w.hop, 1)
+        r = lax.dynamic_slice_in_dim(right, start, w.hop + 2 * w.lags, 1)
+        # before the sound starts r[n + m] is not counted, whatever the lag
+        begun = ((index - 1) * w.frame + start >= 0).astype(left.dtype)
+        cross = _correlate(w, cross, l, r)
+        right_energy = _correlate(w, right_energy, ones, begun * r * r)
+        left_energy = _decayed_sum(w, left_energy, l * l)
+        return (cross, left_energy, right_energy), _pick(w, cross, left_energy, right_energy)
+
+    return lax.scan(one, state, jnp.arange(0, w.frame, w.hop))
+
+
+def scan_cues(w: Window, samples: int, channels: int, rows, sound_state, ears, dtype):
+    """Run the correlation over a sound.
+
+    Parameters
+    ----------
+    samples : int
+        Of the whole sound.
+    rows : (clips, 2, samples, ...), the sound or its envelopes, both ears
+    sound_state : any, and
+    ears : function (state, (clips, 2, frame, ...)) -> state, (clips, 2, frame, C)
+        Turn the next frame of `rows` into channels.
+
+    Returns
+    -------
+    tuple of (clips, C, frames) arrays: lag in samples, ILD, IC, power
+    """
+    clips, hops = rows.shape[0], samples // w.hop
+    if hops < 1:
+        raise ValueError(f"the sound has {samples} samples, fewer than one hop of {w.hop}")
+    # the scan looks D samples ahead: it starts a frame early, with silence
+    steps = -(-hops * w.hop // w.frame) + 1
+    rows = rows[:, :, : hops * w.hop + w.lags]
+    pad = [(0, 0)] * rows.ndim
+    pad[2] = (w.frame - w.lags, max(steps * w.frame - (w.frame - w.lags) - rows.shape[2], 0))
+    rows = jnp.pad(rows, pad)[:, :, : steps * w.frame]
+    frames = jnp.moveaxis(rows.reshape(clips, 2, steps, w.frame, *rows.shape[3:]), 2, 0)
+
+    def zeros(*shape):
+        return jnp.zeros((clips, *shape, channels), dtype)
+
+    span = 2 * w.lags + 1
+    long = w.hop == w.frame
+    energies = (zeros(span), zeros(), *((zeros(), zeros(span)) if long else (zeros(span),)))
+    start = (sound_state, zeros(w.lags), zeros(2 * w.lags), energies)
+
+    def step(carry, item):
+        state, left, right, energies = carry
+        index, frame = item
+        state, y = ears(state, frame)
+        # the filters ring on, but after its end a sound is zero by definition
+        ahead = index * w.frame - (w.frame - w.lags)  # number of the first sample in y
+        y = jnp.where((ahead + np.arange(w.frame) < samples)[:, None], y, 0)
+        left = jnp.concatenate([left, y[:, 0]], axis=1)  # clips, frame + D, C
+        right = jnp.concatenate([right, y[:, 1]], axis=1)  # clips, frame + 2 D, C
+        advance = _long_hop if long else _short_hops
+        energies, cues = advance(w, energies, index, left[:, : w.frame], right)
+        return (state, left[:, w.frame :], right[:, w.frame :], energies), cues
+
+    _, cues = lax.scan(step, start, (jnp.arange(steps), frames))
+    if not long:  # steps, hops, clips, C
+        cues = jax.tree.map(lambda c: c.reshape(-1, *c.shape[2:]), cues)
+    skip = w.frame // w.hop
+    return tuple(jnp.moveaxis(c[skip : skip + hops], 0, -1) for c in cues)

@@ -1,0 +1,138 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ssl_jax.checkpoints import checkpoint_path, load_checkpoint
+from ssl_jax.config import RUNS, Training
+from ssl_jax.files import InputError
+from ssl_jax.training import LOG_COLUMNS, Mixtures, learning_rates, log_text, prefetch, split, train
+
+TINY = Training(clips=2, epochs=2, batch=16, evaluation_share=1 / 9)  # 128 to train on, 16 held out
+
+
+@pytest.fixture(scope="module")
+def mixtures():
+    """Two clips of 10 frames; the class can be learnt: it is written into the maps."""
+    rng = np.random.default_rng(0)
+    cues = rng.normal(size=(144, 3, 32, 10))
+    cues[:, :, 0] += (np.arange(144) % 72)[:, None, None] / 10
+    return Mixtures([cues[:72].astype(np.float16), cues[72:].astype(np.float16)])
+
+
+def outputs(folder):
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir())}
+
+
+def test_split_is_random_disjoint_and_whole():
+    training, evaluation = split(Training(clips=100))
+    assert len(training) == 5760 and len(evaluation) == 1440
+    np.testing.assert_array_equal(np.sort(np.concatenate([training, evaluation])), np.arange(7200))
+    assert abs(np.bincount(evaluation % 72, minlength=72) - 20).max() < 20  # every azimuth, about evenly
+    assert (split(Training(clips=100, seed=1))[1] != evaluation).any()
+
+
+def test_mixtures_are_found_in_their_shards(mixtures):
+    cues, labels = mixtures.batch(np.array([143, 0, 72]))
+    np.testing.assert_array_equal(cues, [mixtures.shards[1][71], mixtures.shards[0][0], mixtures.shards[1][0]])
+    np.testing.assert_array_equal(labels, [71, 0, 0])
+
+
+def test_published_learning_rates():
+    """1e-3 at epochs 17 and 18 (each starts afresh), 9.94e-4 at 19, 9.76e-4 at 20."""
+    run = RUNS["model2_continued"]
+    assert run.restart_epochs == (17, 18)
+    rates = learning_rates(run, steps_per_epoch=10)
+    assert [float(rates(s)) for s in (0, 9, 10, 20)] == pytest.approx([1e-3, 1e-3, 9.94e-4, 9.76e-4], abs=5e-7)
+    assert float(rates(200)) == pytest.approx(1e-6)
+    assert float(learning_rates(RUNS["model2"], 10)(123)) == pytest.approx(2e-3)
+
+
+def test_prefetch_keeps_order_and_shows_errors():
+    assert list(prefetch(iter(range(50)))) == list(range(50))
+
+    def broken():
+        yield 1
+        raise OSError("gone")
+
+    items = prefetch(broken())
+    assert next(items) == 1
+    with pytest.raises(OSError, match="gone"):
+        list(items)
+
+
+def test_it_learns_and_writes_what_it_promises(tmp_path, mixtures):
+    run = replace(TINY, epochs=12, learning_rate=3e-3)
+    metrics = train("model2", run, {}, mixtures, tmp_path / "w", tmp_path / "r")
+    files = outputs(tmp_path / "r")
+    assert set(files) == {"model2.csv", "model2.log", "model2_confusion.csv", "model2_epoch12.msgpack"}
+    rows = files["model2.csv"].decode().splitlines()
+    assert rows[0] == ",".join(LOG_COLUMNS) and len(rows) == 13
+    first, last = (dict(zip(LOG_COLUMNS, map(float, rows[i].split(",")), strict=True)) for i in (1, 12))
+    assert last["train_loss"] < first["train_loss"] / 1.5 and last["learning_rate"] == 3e-3
+    # the log's last line and the returned metrics are of the same weights
+    assert last["eval_top1"] == pytest.approx(metrics["top1"], abs=0.01)
+    counts = np.loadtxt(tmp_path / "r/model2_confusion.csv", delimiter=",")
+    assert counts.sum() == 16 and 100 * np.trace(counts) / 16 == pytest.approx(metrics["top1"])
+    assert len(files["model2_epoch12.msgpack"]) < 1_000_000
+
+
+def test_log_has_the_published_format():
+    row = dict.fromkeys(LOG_COLUMNS, 0) | {
+        "epoch": 1, "epochs": 20, "train_loss": 3.58271, "train_top1": 5.9, "train_top5": 63.85,
+        "eval_loss": 3.1251, "eval_top1": 10.28, "eval_top5": 76.11,
+    }
+    line = ("Epoch 1/20: Train Loss=3.5827, Top-1=5.90%, Top-5=63.85% | "
+            "Evaluation Loss=3.1251, Top-1=10.28%, Top-5=76.11%\n")
+    assert log_text(TINY, [row]) == line
+    continued = replace(TINY, start_from="model2", start_epoch=16)
+    assert log_text(continued, [row]) == "Reduced Learning rate from epoch 16.\n" + line
+
+
+@pytest.mark.parametrize("model", ["three_branch", "resnet"])
+def test_a_resumed_run_gives_the_same_bytes(tmp_path, mixtures, model):
+    """Stopped after epoch 1, its last file lost: epochs 2 and 3 must not show it."""
+    run = replace(TINY, model=model, epochs=3, cosine_epochs=5)
+    train("m", run, {}, mixtures, tmp_path / "a", tmp_path / "ra")
+    train("m", run, {}, mixtures, tmp_path / "b", tmp_path / "rb")
+    assert outputs(tmp_path / "ra") == outputs(tmp_path / "rb")
+    checkpoint_path(tmp_path / "b", "m", 3).unlink()
+    second = checkpoint_path(tmp_path / "b", "m", 2)
+    second.write_bytes(second.read_bytes()[:-1])  # damaged: must be noticed, and epoch 1 used
+    assert load_checkpoint(second) is None
+    for file in (tmp_path / "rb").iterdir():
+        file.unlink()
+    train("m", run, {}, mixtures, tmp_path / "b", tmp_path / "rb")
+    assert outputs(tmp_path / "ra") == outputs(tmp_path / "rb")
+    assert outputs(tmp_path / "a/m") == outputs(tmp_path / "b/m")
+
+
+def test_continuation_starts_from_the_named_epoch_with_a_fresh_optimiser(tmp_path, mixtures):
+    train("first", TINY, {}, mixtures, tmp_path, tmp_path / "r")
+    # no learning: the continuation must end where epoch 1 stood
+    run = replace(TINY, start_from="first", start_epoch=1, learning_rate=0.0, restart_epochs=(2,))
+    train("second", run, {}, mixtures, tmp_path, tmp_path / "r")
+    before = load_checkpoint(checkpoint_path(tmp_path, "first", 1))["arrays"]
+    after = load_checkpoint(checkpoint_path(tmp_path, "second", 2))["arrays"]
+    weights = [k for k in before if k.startswith("weights")]
+    assert weights and all((before[k] == after[k]).all() for k in weights)
+    count = [k for k in after if k.endswith("count")]
+    assert count and all(after[k] == 8 for k in count)  # 128 mixtures are 8 steps of 16
+
+
+def test_continuation_without_its_start_is_refused(tmp_path, mixtures):
+    run = replace(TINY, epochs=20, start_from="model2", start_epoch=16)
+    with pytest.raises(InputError, match="epoch-016.msgpack: missing or damaged"):
+        train("model2_continued", run, {}, mixtures, tmp_path, tmp_path)
+
+
+def test_another_configuration_is_refused_by_name(tmp_path, mixtures):
+    train("m", replace(TINY, epochs=1), {}, mixtures, tmp_path, tmp_path / "r")
+    with pytest.raises(InputError, match=r"training.batch = 16, now 8"):
+        train("m", replace(TINY, epochs=1, batch=8), {}, mixtures, tmp_path, tmp_path / "r")
+
+
+def test_divergence_is_reported(tmp_path, mixtures):
+    broken = Mixtures([np.full_like(s, np.nan) for s in mixtures.shards])
+    with pytest.raises(InputError, match="diverged"):
+        train("m", TINY, {}, broken, tmp_path, tmp_path / "r")
