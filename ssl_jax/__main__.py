@@ -90,6 +90,7 @@ def machine() -> str:
 def clock(path: Path, stage: str):
     """Add a stage's wall time and peak memory to a file of their own; times of resumed runs add up."""
     began = time.monotonic()
+    path.parent.mkdir(parents=True, exist_ok=True)  # now, not after hours of work, is the time to fail
     yield
     notes = read_json(path) if path.exists() else {}
     before = notes.setdefault("stages", {}).get(stage, {"seconds": 0, "peak_memory_mb": 0})
@@ -115,6 +116,8 @@ def run_database(args, ex: Experiment) -> None:
     from .database import build, export_wav
 
     if getattr(args, "export_wav", None):
+        if args.limit < 1:
+            raise InputError(f"--limit {args.limit}: no mixtures asked for: use at least 1")
         export_wav(args.export_wav, args.limit, ex.database, ex.front, *load_sounds(args, ex))
         return
     with clock(args.results / ex.name / "timing.json", "database"):
@@ -164,6 +167,8 @@ def run(args) -> None:
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     ex = experiment(args.data is not None, args.directions, args.hair_cell, args.hop, args.seed,
                     args.quick, args.name)
+    if ex.name == "reported":
+        raise InputError("--name reported: that folder holds the reported tables: use another name")
     stages = {"database": run_database, "train": run_train, "figures": run_figures, "report": run_report}
     for name in stages if args.stage == "all" else [args.stage]:
         stages[name](args, ex)
@@ -178,7 +183,7 @@ def main(argv=None) -> int:
         print(f"ssl_jax: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"ssl_jax: {os_error_message(error)}", file=sys.stderr)
+        print(f"ssl_jax: {' '.join(os_error_message(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ssl_jax: interrupted; the same command goes on from here", file=sys.stderr)

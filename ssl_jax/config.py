@@ -6,6 +6,8 @@ does; where the default here differs, the comment says so and why.
 
 from dataclasses import asdict, dataclass, field, replace
 
+from .files import InputError
+
 AZIMUTHS = 72  # classes on the circle; class = azimuth / AZIMUTH_STEP (published)
 AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA convention)
 
@@ -92,11 +94,21 @@ def experiment(data: bool = False, direction_rule: str | None = None, hair_cell:
     On the publishers' corpora (`data`) the defaults are the published settings: nearest azimuth
     whatever its elevation, no hair cell. On the embedded corpus they are the horizontal plane and
     Roman's hair cell.
+
+    Raises
+    ------
+    InputError
+        The hop or the seed is out of range.
     """
+    hop = FrontEnd.hop if hop is None else hop
+    if not 1 <= hop <= FrontEnd.fs:
+        raise InputError(f"hop {hop}: out of range: use 1 to {FrontEnd.fs} samples")
+    if not 0 <= seed < 2**31:
+        raise InputError(f"seed {seed}: out of range: use 0 to {2**31 - 1}")
     corpus = "librispeech-esc10-cipic" if data else "embedded"
     usual = ("nearest_azimuth", "none") if data else ("horizontal", "roman")
     direction_rule, hair_cell = direction_rule or usual[0], hair_cell or usual[1]
-    front = FrontEnd(hair_cell=hair_cell, hop=hop or FrontEnd.hop)
+    front = FrontEnd(hair_cell=hair_cell, hop=hop)
     database = Database(corpus=corpus, direction_rule=direction_rule, seed=seed)
     runs = {key: replace(RUNS[key], seed=seed) for key in ("model1", "model2", "model2_continued")}
     if quick:

@@ -167,7 +167,8 @@ def confusion(results: Path, name: str, run: str, path: Path) -> None:
     """Confusion over azimuth: share of each true azimuth's evaluation mixtures by estimate."""
     source = results / name / f"{run}_confusion.csv"
     try:
-        counts = np.loadtxt(source, delimiter=",", ndmin=2)
+        rows = [[int(cell) for cell in line.split(",")] for line in source.read_text().splitlines()]
+        counts = np.array(rows, float, ndmin=2)
     except ValueError as error:
         raise InputError(f"{source}: not a table of numbers ({error}): delete it and train again") from None
     if counts.shape != (AZIMUTHS, AZIMUTHS):

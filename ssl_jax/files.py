@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,9 @@ def atomic_write(path: Path, mode: str = "wb"):
             os.fsync(stream.fileno())
         os.replace(part, path)
     except OSError as error:
-        # name the file the user knows, not its hidden neighbour
-        error.filename = str(path)
+        # name the file the user knows, not its hidden neighbour; another file keeps its own name
+        if error.filename is None or str(error.filename) == str(part):
+            error.filename = str(path)
         raise
     finally:
         with contextlib.suppress(OSError):
@@ -113,6 +115,16 @@ def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) ->
         raise InputError(os_error_message(error)) from None
 
 
+def _cut_short(log: str) -> bool:
+    """Does libsndfile's log of opening a WAV, AIFF or Ogg say that the end is missing?
+
+    It takes such a file as a shorter sound. Programs that write to a pipe leave the length at its
+    highest value, which means nothing.
+    """
+    sizes = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
+    return "lacks an end-of-stream" in log or bool(sizes and int(sizes[2]) < int(sizes[1]) < 0x7FFF0000)
+
+
 def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray, int]:
     """Read a sound file of any format libsndfile knows.
 
@@ -141,6 +153,8 @@ def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray
         with soundfile.SoundFile(path) as sound:
             if sound.samplerate < 1 or sound.frames < 1:
                 raise InputError(f"{path}: holds no sound: fetch it again")
+            if _cut_short(sound.extra_info):
+                raise InputError(f"{path}: ends before its stated length: it is truncated, fetch it again")
             wanted = frames if frames >= 0 else sound.frames - start
             if wanted > MAX_SOUND_SECONDS * sound.samplerate or wanted * sound.channels > 2**31:
                 raise InputError(f"{path}: longer than {MAX_SOUND_SECONDS} s: cut it into pieces")

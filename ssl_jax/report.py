@@ -24,13 +24,16 @@ FOOTNOTE = (
 )
 
 
-def read_log(path: Path) -> list[dict]:
-    """Rows of a training log, ours or reported, as numbers by column."""
-    rows = read_csv(path, ("epoch", *MEASURES))
+def read_log(path: Path, extra: tuple[str, ...] = ()) -> list[dict]:
+    """Rows of a training log, ours (with `extra` columns) or reported, as numbers by column."""
+    rows = read_csv(path, ("epoch", *MEASURES, *extra))
     try:
-        return [{k: float(v) for k, v in row.items()} for row in rows]
+        rows = [{k: float(v) for k, v in row.items()} for row in rows]
     except (ValueError, TypeError):
         raise InputError(f"{path}: holds something else than numbers: delete it and run again") from None
+    if not rows or not all(row["epoch"].is_integer() for row in rows):
+        raise InputError(f"{path}: has no epochs, or one that is no whole number: delete it and run again")
+    return rows
 
 
 def compare(results: Path, name: str) -> dict[str, list[dict]]:
@@ -41,7 +44,8 @@ def compare(results: Path, name: str) -> dict[str, list[dict]]:
         if not path.exists():
             continue
         reported = {row["epoch"]: row for row in read_log(results / "reported" / f"{run}.csv")}
-        tables[run] = [{"ours": row, "reported": reported.get(row["epoch"])} for row in read_log(path)]
+        tables[run] = [{"ours": row, "reported": reported.get(row["epoch"])}
+                       for row in read_log(path, tuple(EXTRA))]
     if not tables:
         raise InputError(f"{results / name}: no training logs: run ./reproduce.sh with the same options first")
     return tables
@@ -57,7 +61,9 @@ def comparison_csv(tables: dict[str, list[dict]]) -> str:
             for measure in (*MEASURES, *EXTRA):
                 ours, reported = row["ours"][measure], (row["reported"] or {}).get(measure)
                 digits = 4 if "loss" in measure else 2
-                given = ["", ""] if reported is None else [f"{reported:.{digits}f}", f"{ours - reported:+.{digits}f}"]
+                given = ["", ""]
+                if reported is not None:
+                    given = [f"{reported:.{digits}f}", f"{ours - reported:+.{digits}f}"]
                 writer.writerow([run, int(row["ours"]["epoch"]), measure, f"{ours:.{digits}f}", *given])
     return out.getvalue()
 
@@ -93,19 +99,24 @@ def last_epochs_table(tables: dict[str, list[dict]]) -> str:
 
 def header(results: Path, name: str) -> str:
     """What the numbers were made from and on, in one paragraph."""
-    settings = read_json(results / name / "settings.json")
-    timing = read_json(results / name / "timing.json")
-    database, front = settings["database"], settings["front"]
-    heads = "20 virtual heads (KEMAR, frequency-scaled)" if database["corpus"] == "embedded" else "20 CIPIC heads"
-    minutes = sum(s["seconds"] for s in timing["stages"].values()) / 60
-    memory = max(s["peak_memory_mb"] for s in timing["stages"].values()) / 1024
-    return (
-        f"Corpus: {CORPORA.get(database['corpus'], database['corpus'])}, "
-        f"{database['clips'] * AZIMUTHS:,} mixtures; heads: {heads}; "
-        f"directions: {database['direction_rule']}; hair cell: {front['hair_cell']}; hop: {front['hop']} samples; "
-        f"seed: {database['seed']}; device: {timing['machine']}; wall time: {minutes:.1f} minutes, "
-        f"peak memory {memory:.1f} GiB; commit: {timing['commit']}."
-    )
+    try:
+        settings = read_json(results / name / "settings.json")
+        timing = read_json(results / name / "timing.json")
+        database, front = settings["database"], settings["front"]
+        embedded = database["corpus"] == "embedded"
+        heads = "20 virtual heads (KEMAR, frequency-scaled)" if embedded else "20 CIPIC heads"
+        minutes = sum(s["seconds"] for s in timing["stages"].values()) / 60
+        memory = max(s["peak_memory_mb"] for s in timing["stages"].values()) / 1024
+        return (
+            f"Corpus: {CORPORA.get(database['corpus'], database['corpus'])}, "
+            f"{database['clips'] * AZIMUTHS:,} mixtures; heads: {heads}; "
+            f"directions: {database['direction_rule']}; hair cell: {front['hair_cell']}; "
+            f"hop: {front['hop']} samples; seed: {database['seed']}; device: {timing['machine']}; "
+            f"wall time: {minutes:.1f} minutes, peak memory {memory:.1f} GiB; commit: {timing['commit']}."
+        )
+    except (FileNotFoundError, LookupError, TypeError, ValueError, AttributeError):
+        raise InputError(f"{results / name}: settings.json or timing.json is missing or incomplete: run "
+                         "./reproduce.sh with the same options to its end first") from None
 
 
 def write_report(results: Path, name: str) -> str:
@@ -139,9 +150,12 @@ def readme_section(results: Path, names: list[str]) -> str:
 def update_readme(readme: Path, results: Path, names: list[str]) -> None:
     """Put the comparisons of the given runs between the README's result markers."""
     begin, end = "<!-- results: begin -->", "<!-- results: end -->"
-    text = readme.read_text(encoding="utf-8")
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise InputError(f"{readme}: needs one line {begin} and one line {end}: put them back")
+    try:
+        text = readme.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{readme}: is not UTF-8 text: save it as such") from None
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise InputError(f"{readme}: needs one line {begin} and, after it, one line {end}: put them back")
     before, rest = text.split(begin)
     with atomic_write(readme, "w") as stream:
         stream.write(f"{before}{begin}\n{readme_section(results, names)}\n{end}{rest.split(end)[1]}")

@@ -1,0 +1,63 @@
+"""The real pipeline, end to end, on a tiny slice of the embedded corpus."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ssl_jax import __main__ as cli
+from ssl_jax import config
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """What the command line makes an experiment of: 4 clips, one or two epochs of each run."""
+    whole = config.experiment
+
+    def small(*options):
+        ex = whole(*options)
+        runs = {k: replace(r, clips=4, epochs=2, epochs_planned=2) for k, r in ex.runs.items()}
+        runs["model2_continued"] = replace(runs["model2_continued"], epochs=3, start_epoch=2, restart_epochs=(3,))
+        return replace(ex, database=replace(ex.database, clips=4, shard=144), runs=runs)
+
+    monkeypatch.setattr(cli, "experiment", small)
+
+
+def run(tmp_path, *options):
+    folders = [f"--{k}={tmp_path / k}" for k in ("results", "work", "figures")]
+    return cli.main(["all", *folders, *options])
+
+
+def test_from_recordings_to_tables_and_again(tiny, tmp_path, capsys):
+    reported = tmp_path / "results/reported"
+    reported.mkdir(parents=True)
+    for name in ("model1", "model2", "model2_continued"):
+        source = cli.Path(cli.__file__).parents[1] / f"results/reported/{name}.csv"
+        (reported / source.name).write_bytes(source.read_bytes())
+    assert run(tmp_path, "--hop=882") == 0
+    out = tmp_path / "results/embedded-hop882"
+    assert "# Ours beside the reported tables" in capsys.readouterr().out
+    expected = {"comparison.md", "comparison.csv", "metrics.json", "settings.json", "timing.json"}
+    for name, epoch in (("model1", 2), ("model2", 2), ("model2_continued", 3)):
+        expected |= {f"{name}.csv", f"{name}.log", f"{name}_confusion.csv", f"{name}_epoch{epoch}.msgpack"}
+    assert {p.name for p in out.iterdir()} == expected
+    assert (out / "model2_continued.log").read_text().startswith("Reduced Learning rate from epoch 2.\nEpoch 3/")
+    # 232 mixtures teach something: well above chance, 1.39 %
+    assert float((out / "model2.csv").read_text().splitlines()[2].split(",")[3]) > 2.5
+    drawn = {p.relative_to(tmp_path / "figures").as_posix() for p in (tmp_path / "figures").rglob("*.png")}
+    assert {"surround.png", "scene_snr.png", "embedded-hop882/training_model2.png"} <= drawn
+    shards = sorted((tmp_path / "work/embedded-hop882/cues").glob("*.npy"))
+    assert [np.load(s, mmap_mode="r").shape for s in shards] == [(144, 3, 32, 50)] * 2
+
+    # once more: nothing is redone, every byte but the clock's stays
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file() and p.name not in
+              ("timing.json", "comparison.md")}
+    changed = {p: p.stat().st_mtime_ns for p in shards}
+    assert run(tmp_path, "--hop=882") == 0
+    assert {p: p.read_bytes() for p in before} == before
+    assert {p: p.stat().st_mtime_ns for p in shards} == changed
+
+    # other settings in the same folder are refused, in one line that says which
+    assert run(tmp_path, "--hop=441", "--name=embedded-hop882") == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("ssl_jax: ") and "front.hop = 882, now 441" in error
