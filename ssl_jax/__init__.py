@@ -2,7 +2,7 @@
 
 from .auditory_model import GF_spectrogram, Roman, auditory_peripheral, haircell_model
 from .binaural_feature import Cues, calculate_itd_ild_ic, get_cues_clean
-from .gammatone import centre_frequencies
+from .filter_design import centre_frequencies
 
 __all__ = [
     "Cues", "GF_spectrogram", "Roman", "auditory_peripheral", "calculate_itd_ild_ic",

@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
             options.add_argument("--limit", type=int, default=72, help="how many of them (default %(default)s)")
         if name == "report":
             options.add_argument("--readme", type=Path, metavar="FILE",
-                                 help="also put the comparisons of the two committed runs into FILE")
+                                 help="also put the comparisons of the default and the published run into FILE")
     options = stage("download", "fetch LibriSpeech, ESC-50 and 20 CIPIC heads from their publishers")
     options.add_argument("--to", type=Path, required=True, metavar="DIR")
     options.add_argument("--speech", choices=("train-clean-100", "dev-clean"), default="train-clean-100",
@@ -152,7 +152,8 @@ def run_report(args, ex: Experiment) -> None:
 
     print(write_report(args.results, ex.name))
     if getattr(args, "readme", None):
-        update_readme(args.readme, args.results, list(CORPORA))
+        there = [name for name in CORPORA if (args.results / name / "settings.json").exists()]
+        update_readme(args.readme, args.results, there)
 
 
 def run(args) -> None:

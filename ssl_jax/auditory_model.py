@@ -1,6 +1,6 @@
 """The auditory periphery: gammatone filterbank and inner hair cell, pure functions of arrays.
 
-Filters are designed on the host in float64 (gammatone.py) and applied as jitted JAX in the dtype
+Filters are designed on the host in float64 (filter_design.py) and applied as jitted JAX in the dtype
 of the sound, block by block with carried states.
 """
 
@@ -13,12 +13,15 @@ from jax import lax
 from scipy import signal as sps
 
 from .config import HAIR_CELLS
-from .gammatone import BLOCK, BlockFilter, centre_frequencies, design
+from .filter_design import BLOCK, BlockFilter, centre_frequencies, design
+
+FRAME = 16 * BLOCK  # samples filtered at a time: their outputs stay in the cache
+ZERO_PHASE = ("butterworth",)  # filters that need the whole sound
 
 
-def start_state(rows: int, channels: int, dtype=jnp.float32):
-    """State of `rows` silent sounds, (rows, 8, channels), for `filter_samples`."""
-    return jnp.zeros((rows, 8, channels), dtype)
+def start_state(banks: tuple[BlockFilter, ...], rows: int, dtype=jnp.float32):
+    """State of `rows` silent sounds, (rows, S, channels), for `filter_samples`."""
+    return jnp.zeros((rows, *banks[0].steady.shape), dtype)
 
 
 def filter_samples(banks: tuple[BlockFilter, ...], state, x):
@@ -28,12 +31,12 @@ def filter_samples(banks: tuple[BlockFilter, ...], state, x):
     ----------
     banks : tuple of BlockFilter
         As `design` gives them for this many samples.
-    state : (rows, 8, C), what the samples before left behind; zeros at the start
+    state : (rows, S, C), what the samples before left behind; zeros at the start
     x : (rows, samples), the next samples of each row
 
     Returns
     -------
-    state : (rows, 8, C)
+    state : (rows, S, C)
     y : (rows, samples, C), filter outputs, time before channel
     """
     pieces = []
@@ -48,39 +51,65 @@ def filter_samples(banks: tuple[BlockFilter, ...], state, x):
 
 def _filter_blocks(bank: BlockFilter, state, x):
     """`filter_samples` where x is a whole number of the bank's blocks."""
-    block, _, channels = bank.direct.shape
+    block, size, channels = bank.inject.shape
     rows, count = x.shape[0], x.shape[1] // block
-    direct, inject, observe, advance = (jnp.asarray(m, x.dtype) for m in bank)
+    direct, inject, observe, advance, _ = (jnp.asarray(m, x.dtype) for m in bank)
     # float32 proper: TF32 on a GPU would lose the 5e-5 tolerance against the float64 cascade
     product = partial(lax.dot, precision=lax.Precision.HIGHEST)
     pieces = x.reshape(-1, block)  # rows * count, B
     y = product(pieces, direct.reshape(block, -1)).reshape(rows, count, block, channels)
-    kicks = product(pieces, inject.reshape(block, -1)).reshape(rows, count, 8, channels)
+    kicks = product(pieces, inject.reshape(block, -1)).reshape(rows, count, size, channels)
 
     def step(state, kick):
-        return sum(advance[:, j] * state[:, j, None] for j in range(8)) + kick, state
+        return sum(advance[:, j] * state[:, j, None] for j in range(size)) + kick, state
 
     state, before = lax.scan(step, state, kicks.swapaxes(0, 1), unroll=min(count, 8))
-    before = before.swapaxes(0, 1)  # rows, count, 8, C: states at the start of each block
-    y = y + sum(before[:, :, j, None] * observe[j] for j in range(8))
+    before = before.swapaxes(0, 1)  # rows, count, S, C: states at the start of each block
+    y = y + sum(before[:, :, j, None] * observe[j] for j in range(size))
     return state, y.reshape(rows, count * block, channels)
 
 
 @partial(jax.jit, static_argnames=("fs", "cfs", "filter_type"))
-def _spectrogram(x, fs, cfs, filter_type):
-    """(rows, samples) -> (rows, samples, C), in frames that stay within the cache."""
-    rows, samples = x.shape
-    frame = min(samples, 16 * BLOCK)
-    frames = -(-samples // frame)
-    xs = jnp.pad(x, ((0, 0), (0, frames * frame - samples)))
+def filter_sound(x, fs: float, cfs: tuple, filter_type: str, state):
+    """(rows, samples) from a given state -> (rows, samples, C), in frames that stay in the cache.
+
+    Returns
+    -------
+    state : (rows, S, C)
+    y : (rows, samples, C)
+    """
+    samples = x.shape[1]
+    frame = FRAME if samples >= FRAME else samples
     banks = design(fs, cfs, frame, filter_type)
-    state = start_state(rows, len(cfs), x.dtype)
-    _, y = lax.scan(partial(filter_samples, banks), state, xs.reshape(rows, frames, frame).swapaxes(0, 1))
-    return y.swapaxes(0, 1).reshape(rows, frames * frame, -1)[:, :samples]
+    whole = samples // frame * frame
+    frames = x[:, :whole].reshape(x.shape[0], -1, frame).swapaxes(0, 1)
+    state, y = lax.scan(partial(filter_samples, banks), state, frames)
+    y = y.swapaxes(0, 1).reshape(x.shape[0], whole, -1)
+    if whole < samples:
+        state, rest = filter_samples(design(fs, cfs, samples - whole, filter_type), state, x[:, whole:])
+        y = jnp.concatenate([y, rest], axis=1)
+    return state, y
+
+
+def _zero_phase(x, fs, cfs, filter_type):
+    """Forwards and backwards with odd extension, as `scipy.signal.sosfiltfilt` has it."""
+    banks = design(fs, cfs, 1, filter_type)
+    edge = min(21, x.shape[1] - 1)  # three times the seven coefficients of a 6th-order filter
+    x = jnp.concatenate([2 * x[:, :1] - x[:, edge:0:-1], x, 2 * x[:, -1:] - x[:, -2 : -edge - 2 : -1]], axis=1)
+
+    def once(x, channel_of):
+        steady = jnp.asarray(channel_of(banks[0].steady), x.dtype)
+        return filter_sound(x, fs, channel_of(np.array(cfs)), filter_type, x[:, :1, None] * steady)[1]
+
+    y = once(x, lambda values: tuple(values.tolist()) if values.ndim == 1 else values)
+    # backwards every channel is a sound of its own
+    back = [once(y[:, ::-1, c], lambda v, c=c: (float(v[c]),) if v.ndim == 1 else v[:, c : c + 1])[..., 0]
+            for c in range(len(cfs))]
+    return jnp.stack(back, axis=-1)[:, ::-1][:, edge : y.shape[1] - edge]
 
 
 def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
-    """Filter a sound with a gammatone filterbank.
+    """Filter a sound with an auditory filterbank.
 
     Parameters
     ----------
@@ -89,20 +118,37 @@ def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
     cfs : (channels,), Hz, optional
         Centre frequencies; 32 on the ERB scale from 80 Hz, highest first, unless given.
     filter_type : str
+        gammatone: Slaney (1993), Apple TR 35, four cascaded biquads; the default.
+        allpole: the same poles without zeros (Lyon 1996).
+        butterworth: 6th order, one ERB wide, forwards and backwards (zero phase).
 
     Returns
     -------
     audiogram : (..., channels, samples), same dtype as `signal` (float32 for integers)
 
+    Raises
+    ------
+    ValueError
+        Unknown filter type, or a centre frequency outside 0 to fs / 2.
+
     Notes
     -----
-    Slaney (1993), Apple TR 35; unit gain at the centre frequency. The recursion is exact: no
-    impulse response is cut short.
+    Unit gain at the centre frequency. The recursions are exact: no impulse response is cut short.
     """
     x = as_sound(signal)
-    cfs = centre_frequencies(fs) if cfs is None else np.asarray(cfs, np.float64)
-    y = _spectrogram(x.reshape(-1, x.shape[-1]), float(fs), tuple(cfs.tolist()), filter_type)
+    rows = x.reshape(-1, x.shape[-1])
+    cfs = as_cfs(cfs, fs)
+    if filter_type in ZERO_PHASE:
+        y = _zero_phase(rows, float(fs), cfs, filter_type)
+    else:
+        state = start_state(design(fs, cfs, 1, filter_type), len(rows), x.dtype)
+        y = filter_sound(rows, float(fs), cfs, filter_type, state)[1]
     return y.swapaxes(1, 2).reshape(*x.shape[:-1], len(cfs), x.shape[-1])
+
+
+def as_cfs(cfs, fs: float) -> tuple[float, ...]:
+    """Centre frequencies as a hashable tuple; the default 32 where none are given."""
+    return tuple(np.asarray(centre_frequencies(fs) if cfs is None else cfs, np.float64).ravel().tolist())
 
 
 def as_sound(signal):

@@ -22,7 +22,7 @@ from .binaural_feature import get_cues_clean
 from .config import AZIMUTH_STEP, AZIMUTHS, Database, FrontEnd, fingerprint
 from .corpora import Corpus
 from .files import InputError, atomic_write, read_json, sha256_of, write_json
-from .gammatone import centre_frequencies
+from .filter_design import centre_frequencies
 from .hrtf import Heads
 from .progress import track
 
@@ -301,5 +301,7 @@ def export_wav(folder: Path, limit: int, config: Database, front: FrontEnd, corp
     program = jax.jit(partial(render, bits=16))
     for i in track(range(len(recipes.clip)), "mixtures", total=len(recipes.clip)):
         sound = np.asarray(program(sounds, Recipes(*(f[i : i + 1] for f in recipes))))[0].T
+        wav = io.BytesIO()  # soundfile cannot report a full disk; our own writing does
+        soundfile.write(wav, np.round(sound * 2**15).astype(np.int16), front.fs, "PCM_16", format="WAV")
         with atomic_write(folder / f"mixture_{i:05d}_azimuth_{recipes.azimuth[i] * AZIMUTH_STEP:03d}.wav") as f:
-            soundfile.write(f, np.round(sound * 2**15).astype(np.int16), front.fs, "PCM_16", format="WAV")
+            f.write(wav.getvalue())

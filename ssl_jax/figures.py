@@ -11,7 +11,7 @@ from .config import AZIMUTH_STEP, AZIMUTHS, Experiment, FrontEnd
 from .corpora import load_corpus
 from .database import mix, spatialise
 from .files import InputError, atomic_write
-from .gammatone import centre_frequencies
+from .filter_design import centre_frequencies
 from .hrtf import load_heads
 from .progress import track
 from .report import TITLES, read_log

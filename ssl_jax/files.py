@@ -118,8 +118,8 @@ def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) ->
 def _cut_short(log: str) -> bool:
     """Does libsndfile's log of opening a WAV, AIFF or Ogg say that the end is missing?
 
-    It takes such a file as a shorter sound. Programs that write to a pipe leave the length at its
-    highest value, which means nothing.
+    It takes such a file as a shorter sound, and does not notice an Ogg cut within its last page.
+    Programs that write to a pipe leave the length at its highest value, which means nothing.
     """
     sizes = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
     return "lacks an end-of-stream" in log or bool(sizes and int(sizes[2]) < int(sizes[1]) < 0x7FFF0000)

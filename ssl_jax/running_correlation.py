@@ -8,6 +8,7 @@ the cache. The equations stand in binaural_feature.py.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -25,6 +26,7 @@ class Window(NamedTuple):
     hop: int  # samples between kept values
     frame: int  # samples of one scan step, a multiple of hop, over 2 D
     max_ild: float  # dB
+    sharpness: float | None  # of the soft argmax, None for the hard one
 
 
 def default_hop(fs: float) -> int:
@@ -32,7 +34,7 @@ def default_hop(fs: float) -> int:
     return max(1, round(fs * 0.010))
 
 
-def window(fs, tau, max_itd, max_ild, hop) -> Window:
+def window(fs, tau, max_itd, max_ild, hop, sharpness=None) -> Window:
     hop = default_hop(fs) if hop is None else hop
     if not (fs > 0 and tau * fs >= 1 and max_itd > 0 and max_ild > 0 and int(hop) == hop >= 1):
         raise ValueError(
@@ -42,7 +44,7 @@ def window(fs, tau, max_itd, max_ild, hop) -> Window:
     lags = max(1, round(fs * max_itd))
     gain = 1.0 / (tau * fs)
     frame = int(hop) if hop > 2 * lags else int(hop) * (-(-96 // int(hop)) + 2 * lags // int(hop))
-    return Window(lags, 1.0 - gain, gain, int(hop), frame, float(max_ild))
+    return Window(lags, 1.0 - gain, gain, int(hop), frame, float(max_ild), sharpness)
 
 
 def _chunk_size(hop: int) -> int:
@@ -103,17 +105,25 @@ def _decayed_sum(w: Window, before, squares):
 
 def _pick(w: Window, cross, left, right):
     """Cues from LR (clips, 2 D + 1, C), LL (clips, C) and RR (clips, 2 D + 1, C)."""
-    # LL does not depend on the lag; roots before the product, which may underflow
-    gamma = cross / jnp.sqrt(jnp.maximum(right, TINY))  # lax.rsqrt is good to 2e-6 only on a CPU
+    # LL does not depend on the lag; roots before the product, which may underflow. Silence is kept
+    # out of root and quotient, whose slopes there would be infinite.
+    heard = right > TINY
+    gamma = jnp.where(heard, cross / jnp.sqrt(jnp.where(heard, right, 1)), 0)
     best = jnp.argmax(gamma, axis=1)[:, None]
     right = jnp.take_along_axis(right, best, axis=1)[:, 0]
-    ic = jnp.take_along_axis(gamma, best, axis=1)[:, 0] / jnp.sqrt(jnp.maximum(left, TINY))
+    ic = jnp.take_along_axis(gamma, best, axis=1)[:, 0]
     heard = (left > TINY) & (right > TINY)
+    root = jnp.sqrt(jnp.where(heard, left, 1))
+    lag = best[:, 0].astype(cross.dtype) - w.lags
+    if w.sharpness is not None:
+        share = jax.nn.softmax(w.sharpness * gamma / root[:, None], axis=1)
+        lag = jnp.einsum("bmc,m->bc", share, jnp.arange(-w.lags, w.lags + 1, dtype=cross.dtype),
+                         precision=lax.Precision.HIGHEST)
     level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(right, TINY))
     return (
-        jnp.where(heard, best[:, 0] - w.lags, 0).astype(cross.dtype),  # in samples
-        jnp.clip(10 * level, -w.max_ild, w.max_ild),
-        jnp.where(heard, jnp.clip(ic, 0, 1), 0),
+        jnp.where(heard, lag, 0),  # in samples
+        jnp.where((left > TINY) | (right > TINY), jnp.clip(10 * level, -w.max_ild, w.max_ild), 0),
+        jnp.where(heard, jnp.clip(ic / root, 0, 1), 0),
         left + right,
     )
 
@@ -165,21 +175,76 @@ def _short_hops(w: Window, state, index, left, right):
     return lax.scan(one, state, jnp.arange(0, w.frame, w.hop))
 
 
-def scan_cues(w: Window, samples: int, channels: int, rows, sound_state, ears, dtype):
-    """Run the correlation over a sound.
+class Carry(NamedTuple):
+    """What a scan over frames leaves for the next frame; `clips` sounds, C channels."""
+
+    index: jnp.ndarray  # number of the next frame; frame 0 begins frame - D samples early
+    source: tuple  # whatever `ears` needs, the filterbank's states
+    left: jnp.ndarray  # (clips, D, C), the last samples of the left ear
+    right: jnp.ndarray  # (clips, 2 D, C), of the right
+    energies: tuple  # running sums
+
+
+def start(w: Window, clips: int, channels: int, source, dtype) -> Carry:
+    """Before the first frame: silence."""
+    def zeros(*shape):
+        return jnp.zeros((clips, *shape, channels), dtype)
+
+    span = 2 * w.lags + 1
+    extra = (zeros(), zeros(span)) if w.hop == w.frame else (zeros(span),)
+    return Carry(jnp.int32(0), source, zeros(w.lags), zeros(2 * w.lags), (zeros(span), zeros(), *extra))
+
+
+def scan_frames(w: Window, carry: Carry, frames, ears, end):
+    """Go through the next frames of a sound.
+
+    Parameters
+    ----------
+    carry : Carry
+    frames : (steps, clips, 2, frame, ...), the sound, both ears, or its envelopes
+    ears : function (source, (clips, 2, frame, ...)) -> source, (clips, 2, frame, C)
+        Turns the next frame into channels.
+    end : int
+        Samples in the whole sound; what comes after counts as zero.
+
+    Returns
+    -------
+    carry : Carry
+    cues : tuple of (steps * frame / hop, clips, C) arrays: lag in samples, ILD, IC, power
+    """
+    long = w.hop == w.frame
+
+    def step(carry, frame):
+        source, y = ears(carry.source, frame)
+        # the filters ring on, but after its end a sound is zero by definition
+        ahead = carry.index * w.frame - (w.frame - w.lags)  # number of the first sample in y
+        y = jnp.where((ahead + np.arange(w.frame) < end)[:, None], y, 0)
+        left = jnp.concatenate([carry.left, y[:, 0]], axis=1)  # clips, frame + D, C
+        right = jnp.concatenate([carry.right, y[:, 1]], axis=1)  # clips, frame + 2 D, C
+        advance = _long_hop if long else _short_hops
+        energies, cues = advance(w, carry.energies, carry.index, left[:, : w.frame], right)
+        return Carry(carry.index + 1, source, left[:, w.frame :], right[:, w.frame :], energies), cues
+
+    carry, cues = lax.scan(step, carry, frames)
+    if long:
+        return carry, cues
+    return carry, tuple(c.reshape(-1, *c.shape[2:]) for c in cues)  # steps, hops, clips, C
+
+
+def scan_cues(w: Window, samples: int, channels: int, rows, source, ears, dtype):
+    """The cues of a whole sound.
 
     Parameters
     ----------
     samples : int
-        Of the whole sound.
+        Of the sound.
     rows : (clips, 2, samples, ...), the sound or its envelopes, both ears
-    sound_state : any, and
-    ears : function (state, (clips, 2, frame, ...)) -> state, (clips, 2, frame, C)
-        Turn the next frame of `rows` into channels.
+    source, ears
+        See `scan_frames`.
 
     Returns
     -------
-    tuple of (clips, C, frames) arrays: lag in samples, ILD, IC, power
+    tuple of (clips, C, hops) arrays: lag in samples, ILD, IC, power
     """
     clips, hops = rows.shape[0], samples // w.hop
     if hops < 1:
@@ -191,30 +256,6 @@ def scan_cues(w: Window, samples: int, channels: int, rows, sound_state, ears, d
     pad[2] = (w.frame - w.lags, max(steps * w.frame - (w.frame - w.lags) - rows.shape[2], 0))
     rows = jnp.pad(rows, pad)[:, :, : steps * w.frame]
     frames = jnp.moveaxis(rows.reshape(clips, 2, steps, w.frame, *rows.shape[3:]), 2, 0)
-
-    def zeros(*shape):
-        return jnp.zeros((clips, *shape, channels), dtype)
-
-    span = 2 * w.lags + 1
-    long = w.hop == w.frame
-    energies = (zeros(span), zeros(), *((zeros(), zeros(span)) if long else (zeros(span),)))
-    start = (sound_state, zeros(w.lags), zeros(2 * w.lags), energies)
-
-    def step(carry, item):
-        state, left, right, energies = carry
-        index, frame = item
-        state, y = ears(state, frame)
-        # the filters ring on, but after its end a sound is zero by definition
-        ahead = index * w.frame - (w.frame - w.lags)  # number of the first sample in y
-        y = jnp.where((ahead + np.arange(w.frame) < samples)[:, None], y, 0)
-        left = jnp.concatenate([left, y[:, 0]], axis=1)  # clips, frame + D, C
-        right = jnp.concatenate([right, y[:, 1]], axis=1)  # clips, frame + 2 D, C
-        advance = _long_hop if long else _short_hops
-        energies, cues = advance(w, energies, index, left[:, : w.frame], right)
-        return (state, left[:, w.frame :], right[:, w.frame :], energies), cues
-
-    _, cues = lax.scan(step, start, (jnp.arange(steps), frames))
-    if not long:  # steps, hops, clips, C
-        cues = jax.tree.map(lambda c: c.reshape(-1, *c.shape[2:]), cues)
+    _, cues = scan_frames(w, start(w, clips, channels, source, dtype), frames, ears, samples)
     skip = w.frame // w.hop
     return tuple(jnp.moveaxis(c[skip : skip + hops], 0, -1) for c in cues)

@@ -97,8 +97,9 @@ def test_known_level_difference(gain):
 def test_swapping_the_ears_negates(mixture):
     a = get_cues_clean(mixture[:20_000], FS, [700.0, 300.0])
     b = get_cues_clean(mixture[:20_000, ::-1], FS, [700.0, 300.0])
-    coherent = np.minimum(a.ic, b.ic) > 0.98  # else the window's one-sided lag matters
-    assert coherent.mean() > 0.5
+    # where the sound changes within a lag, the two windows, each led by its own left ear, differ
+    coherent = np.minimum(a.ic, b.ic) > 0.995
+    assert coherent.mean() > 0.2
     np.testing.assert_allclose(np.asarray(a.itd)[coherent], -np.asarray(b.itd)[coherent], atol=0.1)
     np.testing.assert_allclose(np.asarray(a.ild)[coherent], -np.asarray(b.ild)[coherent], atol=0.5)
 
@@ -133,10 +134,10 @@ def test_one_silent_ear(ear, ild):
 
 
 def test_independent_noise_is_not_incoherent():
-    """The window is short: Faller & Merimaa's coherence of independent noise is well above 0."""
+    """The window is short: with Faller & Merimaa's hair cell the coherence stays well above 0."""
     x = np.random.default_rng(0).standard_normal((3 * FS, 2)).astype(np.float32)
-    ic = np.asarray(get_cues_clean(x, FS, [2000.0, 500.0], model_type="none").ic)[:, 10:]
-    assert np.median(ic, axis=1) == pytest.approx([0.83, 0.96], abs=0.03)
+    ic = np.asarray(get_cues_clean(x, FS, [2000.0, 500.0], model_type="bernstein").ic)[:, 10:]
+    assert np.median(ic, axis=1) == pytest.approx([0.96, 0.83], abs=0.03)
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
@@ -171,3 +172,68 @@ def test_float64(mixture):
 def test_senseless_arguments_are_refused(call):
     with pytest.raises(ValueError):
         call()
+
+
+@pytest.mark.parametrize("filter_type", ["allpole", "butterworth"])
+def test_other_filterbanks(mixture, filter_type):
+    """Whichever way the channels come about, the cues are those of their outputs."""
+    x = mixture[:6000]
+    y = np.asarray(GF_spectrogram(x.T, FS, [2000.0, 600.0], filter_type), np.float64)
+    ours = get_cues_clean(x, FS, [2000.0, 600.0], filter_type, "halfwave")
+    assert_cues(ours, cue_loop(*np.maximum(y, 0), FS, hop=441))
+
+
+@pytest.mark.parametrize("shift", [-20.0, -3.5, 0.0, 11.25])
+def test_soft_itd_is_the_delay_between_samples(shift):
+    """A fractional delay: the soft argmax finds it closer than the lag grid could."""
+    noise = np.fft.rfft(np.random.default_rng(0).standard_normal(8192))
+    delayed = noise * np.exp(-2j * np.pi * np.fft.rfftfreq(8192) * shift)
+    x = np.stack([np.fft.irfft(noise), np.fft.irfft(delayed)], -1).astype(np.float32)
+    cues = get_cues_clean(x, FS, [500.0], model_type="none", sharpness=500.0)
+    assert np.median(cues.itd) == pytest.approx(1000 * shift / FS, abs=0.15 * 1000 / FS)
+    hard = get_cues_clean(x, FS, [500.0], model_type="none")
+    np.testing.assert_allclose(cues.ild, hard.ild, atol=1e-5)
+    np.testing.assert_allclose(cues.ic, hard.ic, atol=1e-6)
+
+
+def test_gradients_against_finite_differences():
+    """d(ITD, ILD, IC)/d(sound) through filterbank, hair cell and correlation, in float64."""
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(0)
+        x, direction = rng.standard_normal((2, 1400, 2))
+        x[:, 1] = 0.6 * np.roll(x[:, 0], 9) + 0.2 * x[:, 1]  # coherent, off the clipped ILD
+        weights = rng.standard_normal((3, 2, 3))
+
+        def value(x):
+            cues = get_cues_clean(x, FS, [2500.0, 500.0], model_type="roman", sharpness=50.0)
+            return sum((w * c).sum() for w, c in zip(weights, cues[:3], strict=True))
+
+        slope = (jax.grad(value)(x) * direction).sum()
+        step = 1e-6
+        difference = (value(x + step * direction) - value(x - step * direction)) / (2 * step)
+    assert slope == pytest.approx(float(difference), rel=1e-4)
+
+
+@pytest.mark.parametrize("hop", [441, 50])
+def test_gradients_of_silence_are_finite(hop):
+    for x in (np.zeros((1000, 2), np.float32), np.eye(1000, 2, dtype=np.float32)):
+        slope = jax.grad(lambda x: sum(c.sum() for c in get_cues_clean(x, FS, [900.0], hop=hop, sharpness=9.0)))(x)
+        assert np.isfinite(np.asarray(slope)).all()
+
+
+def test_a_minute_long(mixture):
+    """60 s: block states do not drift; the last second is that of a short sound, a loop apart."""
+    long = np.concatenate([mixture] * 60)
+    cues = get_cues_clean(long, FS, [5000.0, 1000.0, 100.0])
+    short = get_cues_clean(np.concatenate([mixture] * 2), FS, [5000.0, 1000.0, 100.0])
+    assert cues.itd.shape == (3, 6000)
+    np.testing.assert_allclose(cues.ild[:, -80:], short.ild[:, -80:], atol=ILD_TOLERANCE)
+    np.testing.assert_allclose(cues.ic[:, -80:], short.ic[:, -80:], atol=IC_TOLERANCE)
+
+
+def test_every_product_is_float32_proper():
+    """TF32 keeps ten bits: no product of the front-end may be left to a GPU's default precision."""
+    x = np.zeros((1, 2000, 2), np.float32)
+    text = str(jax.make_jaxpr(lambda x: get_cues_clean(x, FS, sharpness=9.0))(x))
+    products = text.count("dot_general[")
+    assert products > 0 and text.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == products

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from ssl_jax.config import (AZIMUTH_STEP, AZIMUTHS, DIRECTION_RULES, HAIR_CELLS, RUNS, Database, FrontEnd, Training,
-                            experiment, fingerprint)
+from ssl_jax.config import (AZIMUTH_STEP, AZIMUTHS, DIRECTION_RULES, HAIR_CELLS, RUNS, Database, FrontEnd,
+                            Training, experiment, fingerprint)
 from ssl_jax.files import InputError
 
 
@@ -27,7 +27,8 @@ def test_different_options_never_share_a_folder():
 def test_default_names_and_a_name_of_ones_own():
     assert experiment().name == "embedded"
     assert experiment(data=True).name == "librispeech-esc10-cipic"
-    assert experiment(quick=True, hair_cell="none", hop=44, seed=3).name == "embedded-quick-haircell_none-hop44-seed3"
+    name = experiment(quick=True, hair_cell="none", hop=44, seed=3).name
+    assert name == "embedded-quick-haircell_none-hop44-seed3"
     assert experiment(name="mine", seed=3).name == "mine"
 
 

@@ -72,7 +72,8 @@ def test_a_full_disk_names_the_file_the_user_knows(tmp_path, monkeypatch, fails)
         if fails == "write":
             full()
     monkeypatch.undo()
-    assert os_error_message(error.value) == f"{path}: the disk is full: free some space and run the same command again"
+    message = os_error_message(error.value)
+    assert message == f"{path}: the disk is full: free some space and run the same command again"
     assert names(tmp_path) == []
 
 
@@ -128,7 +129,8 @@ def test_csv_rows_by_column(tmp_path):
 
 @pytest.mark.parametrize("content, says", [
     (b"", "no column 'name'"), (b"name,m\nx,1\n", "no column 'n'"), (b"name,n\nx,1\ny\n", "line 3 is cut short"),
-    (b"name,n\n\xff\xfe,1\n", "not a readable CSV"), (b"name,n\n" + b"x" * 200_000 + b",1\n", "not a readable CSV"),
+    (b"name,n\n\xff\xfe,1\n", "not a readable CSV"),
+    (b"name,n\n" + b"x" * 200_000 + b",1\n", "not a readable CSV"),
     (b"name,n\n" + b"x,1\n" * 4, "more than 3 rows")])
 def test_csv_that_is_refused(tmp_path, content, says):
     (tmp_path / "a.csv").write_bytes(content)
@@ -187,14 +189,14 @@ def test_a_sound_without_samples_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("kind, keep", [
-    ("wav", 0.5), ("wav", 0.999), ("aiff", 0.5), ("flac", 0.5), ("ogg", 0.1), ("ogg", 0.5), ("ogg", 0.9)])
+    ("wav", 0.5), ("wav", 0.999), ("aiff", 0.5), ("flac", 0.5), ("ogg", 0.03), ("ogg", 0.5), ("ogg", 0.8)])
 def test_a_truncated_sound_is_refused(tmp_path, kind, keep):
     path = tmp_path / f"a.{kind}"
     soundfile.write(path, np.random.default_rng(6).uniform(-0.5, 0.5, 60_000), FS)
     assert len(read_sound(path)[0]) == 60_000
     content = path.read_bytes()
     path.write_bytes(content[: int(keep * len(content))])
-    refused(read_sound, path, says="malformed" if keep == 0.1 else "truncated")
+    refused(read_sound, path, says="malformed" if keep == 0.03 else "truncated")
     if kind == "wav":
         refused(read_sound, path, 0, 10, says="truncated")
 

@@ -28,7 +28,8 @@ def test_a_line_now_and_then_with_the_time_left(clock, capsys):
     assert list(progress.track(work(clock, 10.0, 8), "work", total=8)) == list(range(8))
     out, err = capsys.readouterr()
     # the clock moves on when an item is done, and 15 s must have passed: after 2, 4 and 6 of them
-    assert err.splitlines() == ["work: 3/8, 20 s, 33 s left", "work: 5/8, 40 s, 24 s left", "work: 7/8, 60 s, 9 s left"]
+    assert err.splitlines() == [
+        "work: 3/8, 20 s, 33 s left", "work: 5/8, 40 s, 24 s left", "work: 7/8, 60 s, 9 s left"]
     assert out == ""
 
 

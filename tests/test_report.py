@@ -111,7 +111,8 @@ def refused(call, *args, says):
 
 
 def test_no_logs_name_the_folder_and_the_remedy(results):
-    refused(report.write_report, results, "other", says=f"{results / 'other'}: no training logs: run ./reproduce.sh")
+    folder = results / "other"
+    refused(report.write_report, results, "other", says=f"{folder}: no training logs: run ./reproduce.sh")
 
 
 @pytest.mark.parametrize("content, says", [
@@ -150,7 +151,8 @@ def test_the_readme_keeps_all_but_what_stands_between_the_markers(results):
     assert BEGIN not in section and END not in section
 
 
-@pytest.mark.parametrize("text", ["", BEGIN, END, f"{END}\n{BEGIN}\n", f"{BEGIN}{BEGIN}{END}", f"{BEGIN}{END}{END}"])
+@pytest.mark.parametrize("text", [
+    "", BEGIN, END, f"{END}\n{BEGIN}\n", f"{BEGIN}{BEGIN}{END}", f"{BEGIN}{END}{END}"])
 def test_wrong_markers_leave_the_readme_as_it_is(results, text):
     (results / "README.md").write_text(text)
     refused(report.update_readme, results / "README.md", results, ["mine"], says="put them back")
@@ -164,7 +166,8 @@ def test_a_readme_of_unknown_encoding(results):
 
 # epochs; the first and last row as published
 PUBLISHED = {
-    "model1": (range(1, 13), [3.5827, 5.90, 63.85, 3.1251, 10.28, 76.11], [2.2040, 30.05, 90.03, 2.6638, 19.38, 84.38]),
+    "model1": (range(1, 13), [3.5827, 5.90, 63.85, 3.1251, 10.28, 76.11],
+               [2.2040, 30.05, 90.03, 2.6638, 19.38, 84.38]),
     "model2": (range(1, 21), [2.9714, 13.36, 77.45, 2.6607, 19.13, 81.98],
                [1.6008, 45.39, 95.31, 1.6856, 43.49, 94.51]),
     "model2_continued": (range(17, 21), [1.5311, 47.5, 95.82, 1.3605, 53.53, 96.86],

@@ -1,0 +1,64 @@
+"""The README: its tables are the report's, its links lead somewhere, its example runs."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ssl_jax.report import CORPORA, readme_section
+
+ROOT = Path(__file__).parent.parent
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+
+@pytest.fixture
+def readme():
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_are_those_of_the_report(readme, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    names = [name for name in CORPORA if (ROOT / "results" / name / "settings.json").is_file()]
+    assert readme.count(BEGIN) == readme.count(END) <= 1
+    assert BEGIN in readme or not names, "results are committed, and the README has no markers for them"
+    if BEGIN in readme:
+        between = readme.split(BEGIN)[1].split(END)[0]
+        assert between == (f"\n{readme_section(Path('results'), names)}\n" if names else "\n")
+
+
+def local_targets(text):
+    """Paths that Markdown and HTML links and images lead to, without #fragments."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"`[^`\n]*`", "", text)
+    found = re.findall(r"\]\(\s*<?([^)\s>]+)", text) + re.findall(r"(?:src|href|srcset)=[\"']([^\"'\s]+)", text)
+    found += re.findall(r"^\[[^\]]+\]:\s*(\S+)", text, flags=re.MULTILINE)
+    return [path for target in found if not re.match(r"[a-z]+:|//", target) and (path := target.split("#")[0])]
+
+
+def test_local_targets_are_found():
+    text = ("[a](one.md) [![b](two.png)](three/) <img src='four.png'> [c](https://x.org/no) [d](#no) "
+            "[e](five.md#part)\n[f]: six.md\n`[g](no)`\n```\n[h](no)\n```\n[i](seven.md 'title')")
+    assert sorted(local_targets(text)) == sorted(
+        ["one.md", "two.png", "three/", "four.png", "five.md", "six.md", "seven.md"])
+
+
+def test_every_local_link_and_image_exists(readme):
+    missing = [target for target in local_targets(readme) if not (ROOT / target).exists()]
+    outside = [t for t in local_targets(readme) if not (ROOT / t).resolve().is_relative_to(ROOT.resolve())]
+    assert missing == [] and outside == []
+
+
+def test_the_example_runs_and_says_where_the_sound_is(readme, tmp_path, monkeypatch):
+    """Its ears.wav is a noise that reaches the left ear 22 samples, half a millisecond, before the right."""
+    blocks = re.findall(r"^```python\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)
+    assert blocks, "the README has no python example"
+    noise = np.random.default_rng(8).uniform(-0.5, 0.5, 13_252)
+    soundfile.write(tmp_path / "ears.wav", np.stack([noise[22:], noise[:-22]], axis=1), 44_100)
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "readme_example"}
+    exec(compile(blocks[0], "README.md", "exec"), names)
+    cues = names["cues"]
+    assert cues.itd.shape == cues.ild.shape == cues.ic.shape == cues.power.shape == (32, 30)
+    assert np.median(cues.itd) == pytest.approx(22 / 44.1, abs=1e-3)  # ms
