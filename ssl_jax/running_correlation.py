@@ -105,26 +105,30 @@ def _decayed_sum(w: Window, before, squares):
 
 def _pick(w: Window, cross, left, right):
     """Cues from LR (clips, 2 D + 1, C), LL (clips, C) and RR (clips, 2 D + 1, C)."""
-    # LL does not depend on the lag; roots before the product, which may underflow. Silence is kept
-    # out of root and quotient, whose slopes there would be infinite.
-    heard = right > TINY
-    gamma = jnp.where(heard, cross / jnp.sqrt(jnp.where(heard, right, 1)), 0)
-    best = jnp.argmax(gamma, axis=1)[:, None]
-    right = jnp.take_along_axis(right, best, axis=1)[:, 0]
-    ic = jnp.take_along_axis(gamma, best, axis=1)[:, 0]
-    heard = (left > TINY) & (right > TINY)
-    root = jnp.sqrt(jnp.where(heard, left, 1))
-    lag = best[:, 0].astype(cross.dtype) - w.lags
+    # Lags are compared by LR |LR| / RR, which orders them as gamma does and needs no root. Unrolled,
+    # the comparison is one pass over LR and RR; XLA's own argmax and gather are several times slower.
+    safe = jnp.where(right > TINY, right, 1)  # silence is kept out of quotients: their slopes are infinite
+    score = jnp.where(right > TINY, cross * (jnp.abs(cross) / safe), 0)
+    best, at_best, lag = score[:, 0], right[:, 0], jnp.full_like(left, -w.lags)
+    for m in range(1, 2 * w.lags + 1):
+        higher = score[:, m] > best
+        best = jnp.where(higher, score[:, m], best)
+        at_best = jnp.where(higher, right[:, m], at_best)
+        lag = jnp.where(higher, m - w.lags, lag)
+    heard = (left > TINY) & (at_best > TINY)
+    square = jnp.where(heard & (best > 0), best / jnp.where(heard, left, 1), 1)
+    ic = jnp.where(heard & (best > 0), jnp.minimum(jnp.sqrt(square), 1), 0)
     if w.sharpness is not None:
-        share = jax.nn.softmax(w.sharpness * gamma / root[:, None], axis=1)
+        gamma = cross / jnp.sqrt(safe * jnp.where(heard, left, 1)[:, None])
+        share = jax.nn.softmax(w.sharpness * gamma, axis=1)
         lag = jnp.einsum("bmc,m->bc", share, jnp.arange(-w.lags, w.lags + 1, dtype=cross.dtype),
                          precision=lax.Precision.HIGHEST)
-    level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(right, TINY))
+    level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(at_best, TINY))
     return (
         jnp.where(heard, lag, 0),  # in samples
-        jnp.where((left > TINY) | (right > TINY), jnp.clip(10 * level, -w.max_ild, w.max_ild), 0),
-        jnp.where(heard, jnp.clip(ic / root, 0, 1), 0),
-        left + right,
+        jnp.where((left > TINY) | (at_best > TINY), jnp.clip(10 * level, -w.max_ild, w.max_ild), 0),
+        ic,
+        left + at_best,
     )
 
 
