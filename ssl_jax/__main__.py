@@ -56,6 +56,9 @@ def parser() -> argparse.ArgumentParser:
         if name == "report":
             options.add_argument("--readme", type=Path, metavar="FILE",
                                  help="also put the comparisons of the default and the published run into FILE")
+    options = stage("benchmark", "speed of every stage beside its peers and the machine's floor")
+    options.add_argument("--results", type=Path, default=Path("results"),
+                         help="the tables go to its folder benchmark (default %(default)s)")
     options = stage("download", "fetch LibriSpeech, ESC-50 and 20 CIPIC heads from their publishers")
     options.add_argument("--to", type=Path, required=True, metavar="DIR")
     options.add_argument("--speech", choices=("train-clean-100", "dev-clean"), default="train-clean-100",
@@ -166,6 +169,11 @@ def run(args) -> None:
         return download_all(args.to, args.speech)
     with contextlib.suppress(RuntimeError):  # already initialised: leave the devices as they are
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    if args.stage == "benchmark":
+        from .benchmark import benchmark
+
+        print(benchmark(args.results / "benchmark", machine(), commit()))
+        return
     ex = experiment(args.data is not None, args.directions, args.hair_cell, args.hop, args.seed,
                     args.quick, args.name)
     if ex.name == "reported":

@@ -148,8 +148,17 @@ def readme_section(results: Path, names: list[str]) -> str:
 
 
 def update_readme(readme: Path, results: Path, names: list[str]) -> None:
-    """Put the comparisons of the given runs between the README's result markers."""
-    begin, end = "<!-- results: begin -->", "<!-- results: end -->"
+    """Put the comparisons of the given runs, and benchmarks where there are any, between the README's markers."""
+    put_section(readme, "results", readme_section(results, names))
+    tables = sorted((results / "benchmark").glob("*.md"))
+    measured = [t.read_text(encoding="utf-8") for t in tables if t.with_suffix(".json").exists()]
+    if measured:
+        put_section(readme, "benchmark", "\n".join(measured))
+
+
+def put_section(readme: Path, name: str, section: str) -> None:
+    """Replace what stands between two marker lines of the README; InputError where they are not."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     try:
         text = readme.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -158,4 +167,4 @@ def update_readme(readme: Path, results: Path, names: list[str]) -> None:
         raise InputError(f"{readme}: needs one line {begin} and, after it, one line {end}: put them back")
     before, rest = text.split(begin)
     with atomic_write(readme, "w") as stream:
-        stream.write(f"{before}{begin}\n{readme_section(results, names)}\n{end}{rest.split(end)[1]}")
+        stream.write(f"{before}{begin}\n{section}\n{end}{rest.split(end)[1]}")

@@ -108,21 +108,22 @@ def _pick(w: Window, cross, left, right):
     # Lags are compared by LR |LR| / RR, which orders them as gamma does and needs no root. Unrolled,
     # the comparison is one pass over LR and RR; XLA's own argmax and gather are several times slower.
     safe = jnp.where(right > TINY, right, 1)  # silence is kept out of quotients: their slopes are infinite
-    score = jnp.where(right > TINY, cross * (jnp.abs(cross) / safe), 0)
-    best, at_best, lag = score[:, 0], right[:, 0], jnp.full_like(left, -w.lags)
+    score = lax.stop_gradient(jnp.where(right > TINY, cross * (jnp.abs(cross) / safe), 0))
+    best, lag = score[:, 0], jnp.full_like(left, -w.lags)
     for m in range(1, 2 * w.lags + 1):
         higher = score[:, m] > best
         best = jnp.where(higher, score[:, m], best)
-        at_best = jnp.where(higher, right[:, m], at_best)
         lag = jnp.where(higher, m - w.lags, lag)
+    lags = jnp.arange(-w.lags, w.lags + 1, dtype=cross.dtype)
+    chosen = lags[:, None] == lag[:, None]  # clips, 2 D + 1, C: true once
+    at_best = jnp.where(chosen, right, 0).sum(1)
     heard = (left > TINY) & (at_best > TINY)
-    square = jnp.where(heard & (best > 0), best / jnp.where(heard, left, 1), 1)
-    ic = jnp.where(heard & (best > 0), jnp.minimum(jnp.sqrt(square), 1), 0)
+    root = jnp.sqrt(jnp.where(heard, left, 1)) * jnp.sqrt(jnp.where(heard, at_best, 1))
+    ic = jnp.where(heard, jnp.clip(jnp.where(chosen, cross, 0).sum(1) / root, 0, 1), 0)
     if w.sharpness is not None:
         gamma = cross / jnp.sqrt(safe * jnp.where(heard, left, 1)[:, None])
         share = jax.nn.softmax(w.sharpness * gamma, axis=1)
-        lag = jnp.einsum("bmc,m->bc", share, jnp.arange(-w.lags, w.lags + 1, dtype=cross.dtype),
-                         precision=lax.Precision.HIGHEST)
+        lag = jnp.einsum("bmc,m->bc", share, lags, precision=lax.Precision.HIGHEST)
     level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(at_best, TINY))
     return (
         jnp.where(heard, lag, 0),  # in samples

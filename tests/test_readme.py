@@ -1,4 +1,4 @@
-"""The README: its tables are the report's, its links lead somewhere, its example runs."""
+"""The README: its tables are the report's, its links lead somewhere, its examples run."""
 
 import re
 from pathlib import Path
@@ -62,3 +62,8 @@ def test_the_example_runs_and_says_where_the_sound_is(readme, tmp_path, monkeypa
     cues = names["cues"]
     assert cues.itd.shape == cues.ild.shape == cues.ic.shape == cues.power.shape == (32, 30)
     assert np.median(cues.itd) == pytest.approx(22 / 44.1, abs=1e-3)  # ms
+    for block in blocks[1:]:
+        exec(compile(block, "README.md", "exec"), names)
+        if "adam" in block:
+            assert np.asarray(names["guess"]) == pytest.approx([0.31, 4.0], abs=0.03)
+    assert 0 < names["cues"].itd.shape[-1] < 30  # streaming: those that the first block had not given
