@@ -15,7 +15,7 @@ from scipy import signal as sps
 from .config import HAIR_CELLS
 from .filter_design import BLOCK, BlockFilter, centre_frequencies, design
 
-FRAME = 16 * BLOCK  # samples filtered at a time: their outputs stay in the cache
+FRAME = 8 * BLOCK  # samples filtered at a time: their outputs stay in the cache
 ZERO_PHASE = ("butterworth",)  # filters that need the whole sound
 
 
@@ -49,45 +49,63 @@ def filter_samples(banks: tuple[BlockFilter, ...], state, x):
     return state, pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=1)
 
 
-def _filter_blocks(bank: BlockFilter, state, x):
-    """`filter_samples` where x is a whole number of the bank's blocks."""
+def _filter_blocks(bank: BlockFilter, state, x, channels_first: bool = False):
+    """`filter_samples` where x is a whole number of the bank's blocks.
+
+    With `channels_first` y is (rows, blocks, C, B): runs of B samples that a channel's whole output
+    is put together from, where putting single samples in order would take three times as long.
+    """
     block, size, channels = bank.inject.shape
     rows, count = x.shape[0], x.shape[1] // block
-    direct, inject, observe, advance, _ = (jnp.asarray(m, x.dtype) for m in bank)
+    order = (1, 0) if channels_first else (0, 1)  # of time and channel in a block's output
+    direct = bank.direct.transpose(0, *(1 + i for i in order)).reshape(block, -1)
+    observe = bank.observe.transpose(0, *(1 + i for i in order))
+    direct, observe, inject, advance = (
+        jnp.asarray(m, x.dtype) for m in (direct, observe, bank.inject.reshape(block, -1), bank.advance)
+    )
     # float32 proper: TF32 on a GPU would lose the 5e-5 tolerance against the float64 cascade
     product = partial(lax.dot, precision=lax.Precision.HIGHEST)
     pieces = x.reshape(-1, block)  # rows * count, B
-    y = product(pieces, direct.reshape(block, -1)).reshape(rows, count, block, channels)
-    kicks = product(pieces, inject.reshape(block, -1)).reshape(rows, count, size, channels)
+    y = product(pieces, direct).reshape(rows, count, *observe.shape[1:])
+    kicks = product(pieces, inject).reshape(rows, count, size, channels)
 
     def step(state, kick):
         return sum(advance[:, j] * state[:, j, None] for j in range(size)) + kick, state
 
     state, before = lax.scan(step, state, kicks.swapaxes(0, 1), unroll=min(count, 8))
     before = before.swapaxes(0, 1)  # rows, count, S, C: states at the start of each block
-    y = y + sum(before[:, :, j, None] * observe[j] for j in range(size))
-    return state, y.reshape(rows, count * block, channels)
+    along_time = (..., None) if channels_first else (slice(None), slice(None), None)
+    y = y + sum(before[:, :, j][along_time] * observe[j] for j in range(size))
+    return state, y if channels_first else y.reshape(rows, count * block, channels)
 
 
 @partial(jax.jit, static_argnames=("fs", "cfs", "filter_type"))
 def filter_sound(x, fs: float, cfs: tuple, filter_type: str, state):
-    """(rows, samples) from a given state -> (rows, samples, C), in frames that stay in the cache.
+    """(rows, samples) from a given state -> (rows, C, samples), in frames that stay in the cache.
 
     Returns
     -------
     state : (rows, S, C)
-    y : (rows, samples, C)
+    y : (rows, C, samples)
     """
-    samples = x.shape[1]
-    frame = FRAME if samples >= FRAME else samples
-    banks = design(fs, cfs, frame, filter_type)
-    whole = samples // frame * frame
-    frames = x[:, :whole].reshape(x.shape[0], -1, frame).swapaxes(0, 1)
-    state, y = lax.scan(partial(filter_samples, banks), state, frames)
-    y = y.swapaxes(0, 1).reshape(x.shape[0], whole, -1)
+    rows, samples = x.shape
+    whole = samples // FRAME * FRAME
+    frames = x[:, :whole].reshape(rows, -1, FRAME).swapaxes(0, 1)
+    bank = design(fs, cfs, FRAME, filter_type)[0]
+
+    def put(carry, item):  # straight to its place: stacked frames would be moved through memory once more
+        state, y = carry
+        start, frame = item
+        state, blocks = _filter_blocks(bank, state, frame, channels_first=True)
+        blocks = blocks.swapaxes(1, 2).reshape(rows, len(cfs), FRAME)
+        return (state, lax.dynamic_update_slice_in_dim(y, blocks, start, axis=2)), None
+
+    y = jnp.zeros((rows, len(cfs), samples), x.dtype)
+    if whole:
+        (state, y), _ = lax.scan(put, (state, y), (jnp.arange(0, whole, FRAME), frames))
     if whole < samples:
         state, rest = filter_samples(design(fs, cfs, samples - whole, filter_type), state, x[:, whole:])
-        y = jnp.concatenate([y, rest], axis=1)
+        y = lax.dynamic_update_slice_in_dim(y, rest.swapaxes(1, 2), whole, axis=2)
     return state, y
 
 
@@ -97,15 +115,13 @@ def _zero_phase(x, fs, cfs, filter_type):
     edge = min(21, x.shape[1] - 1)  # three times the seven coefficients of a 6th-order filter
     x = jnp.concatenate([2 * x[:, :1] - x[:, edge:0:-1], x, 2 * x[:, -1:] - x[:, -2 : -edge - 2 : -1]], axis=1)
 
-    def once(x, channel_of):
-        steady = jnp.asarray(channel_of(banks[0].steady), x.dtype)
-        return filter_sound(x, fs, channel_of(np.array(cfs)), filter_type, x[:, :1, None] * steady)[1]
+    def once(x, cfs, steady):  # (rows, samples) -> (rows, len(cfs), samples), as if it had always stood there
+        return filter_sound(x, fs, cfs, filter_type, x[:, :1, None] * jnp.asarray(steady, x.dtype))[1]
 
-    y = once(x, lambda values: tuple(values.tolist()) if values.ndim == 1 else values)
+    y = once(x, cfs, banks[0].steady)
     # backwards every channel is a sound of its own
-    back = [once(y[:, ::-1, c], lambda v, c=c: (float(v[c]),) if v.ndim == 1 else v[:, c : c + 1])[..., 0]
-            for c in range(len(cfs))]
-    return jnp.stack(back, axis=-1)[:, ::-1][:, edge : y.shape[1] - edge]
+    back = [once(y[:, c, ::-1], cfs[c : c + 1], banks[0].steady[:, c : c + 1]) for c in range(len(cfs))]
+    return jnp.concatenate(back, axis=1)[:, :, ::-1][:, :, edge : y.shape[2] - edge]
 
 
 def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
@@ -143,7 +159,7 @@ def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
     else:
         state = start_state(design(fs, cfs, 1, filter_type), len(rows), x.dtype)
         y = filter_sound(rows, float(fs), cfs, filter_type, state)[1]
-    return y.swapaxes(1, 2).reshape(*x.shape[:-1], len(cfs), x.shape[-1])
+    return y.reshape(*x.shape[:-1], len(cfs), x.shape[-1])
 
 
 def as_cfs(cfs, fs: float) -> tuple[float, ...]:

@@ -60,7 +60,7 @@ def filter_block(stream: FilterStream, block) -> tuple[FilterStream, jax.Array]:
     if state is None:
         state = start_state(design(fs, cfs, 1, filter_type), len(rows), x.dtype)
     state, y = filter_sound(rows, fs, cfs, filter_type, state)
-    audiogram = y.swapaxes(1, 2).reshape(*x.shape[:-1], len(cfs), x.shape[-1])
+    audiogram = y.reshape(*x.shape[:-1], len(cfs), x.shape[-1])
     return stream._replace(state=state), audiogram
 
 
