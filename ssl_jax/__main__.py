@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import ctypes
 import os
 import platform
 import resource
@@ -106,6 +107,18 @@ def clock(path: Path, stage: str):
     write_json(path, notes)
 
 
+def keep_memory() -> None:
+    """Have glibc keep freed buffers instead of giving them back to the system.
+
+    A filterbank's outputs are large and made afresh for every batch; touching new pages each time
+    would take as long as computing them. Elsewhere than on glibc nothing happens.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(-3, 2**30)  # M_MMAP_THRESHOLD, bytes
+        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD, bytes
+
+
 def load_sounds(args, ex: Experiment):
     """The corpus and the heads that the options ask for."""
     from .corpora import load_corpus
@@ -167,6 +180,7 @@ def run(args) -> None:
         from .download import download_all
 
         return download_all(args.to, args.speech)
+    keep_memory()
     with contextlib.suppress(RuntimeError):  # already initialised: leave the devices as they are
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     if args.stage == "benchmark":
