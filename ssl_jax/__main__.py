@@ -91,11 +91,16 @@ def machine() -> str:
 
 
 @contextlib.contextmanager
-def clock(path: Path, stage: str):
-    """Add a stage's wall time and peak memory to a file of their own; times of resumed runs add up."""
+def clock(path: Path, stage: str, done: bool = False):
+    """Add a stage's wall time and peak memory to a file of their own; times of resumed runs add up.
+
+    Where all was done before, the file stays as it is: it names the commit that made the numbers.
+    """
     began = time.monotonic()
     path.parent.mkdir(parents=True, exist_ok=True)  # now, not after hours of work, is the time to fail
     yield
+    if done and path.exists():
+        return
     notes = read_json(path) if path.exists() else {}
     before = notes.setdefault("stages", {}).get(stage, {"seconds": 0, "peak_memory_mb": 0})
     notes |= {"commit": commit(), "machine": machine()}
@@ -129,18 +134,21 @@ def load_sounds(args, ex: Experiment):
 
 
 def run_database(args, ex: Experiment) -> None:
-    from .database import build, export_wav
+    from .database import CueStore, build, export_wav
 
     if getattr(args, "export_wav", None):
         if args.limit < 1:
             raise InputError(f"--limit {args.limit}: no mixtures asked for: use at least 1")
         export_wav(args.export_wav, args.limit, ex.database, ex.front, *load_sounds(args, ex))
         return
-    with clock(args.results / ex.name / "timing.json", "database"):
+    store = CueStore(args.work / ex.name / "cues", ex.database, ex.front)
+    done = all(store.path(shard).exists() for shard in range(store.shards))
+    with clock(args.results / ex.name / "timing.json", "database", done):
         build(args.work / ex.name, ex.database, ex.front, *load_sounds(args, ex))
 
 
 def run_train(args, ex: Experiment) -> None:
+    from .checkpoints import checkpoint_path
     from .database import CueStore
     from .training import Mixtures, train
 
@@ -149,7 +157,8 @@ def run_train(args, ex: Experiment) -> None:
     metrics = {}
     mixtures = Mixtures(store.read())
     for name, run in ex.runs.items():
-        with clock(args.results / ex.name / "timing.json", name):
+        done = checkpoint_path(args.work / ex.name, name, run.epochs).exists()
+        with clock(args.results / ex.name / "timing.json", name, done):
             metrics[name] = train(name, run, settings, mixtures, args.work / ex.name,
                                   args.results / ex.name)
     write_json(args.results / ex.name / "metrics.json", metrics)
@@ -159,8 +168,7 @@ def run_train(args, ex: Experiment) -> None:
 def run_figures(args, ex: Experiment) -> None:
     from .figures import draw_all
 
-    with clock(args.results / ex.name / "timing.json", "figures"):
-        draw_all(args.results, ex, args.figures)
+    draw_all(args.results, ex, args.figures)
 
 
 def run_report(args, ex: Experiment) -> None:

@@ -44,7 +44,7 @@ def _unpack(archive: Path, folder: Path, max_bytes: int) -> Iterator[None]:
     """Unpack, giving a sign of life for every PIECE of the archive done."""
     total = steps = 0
     with contextlib.ExitStack() as stack:
-        for number, (name, is_folder, size, done, open_member) in enumerate(_members(archive, folder, stack)):
+        for number, (name, is_folder, size, done, open_member) in enumerate(_members(archive, stack)):
             total += size
             if number >= MAX_MEMBERS or total > max_bytes:
                 raise InputError(f"it unpacks to over {MAX_MEMBERS} files or {max_bytes} bytes")
@@ -65,7 +65,7 @@ def _unpack(archive: Path, folder: Path, max_bytes: int) -> Iterator[None]:
                 yield
 
 
-def _members(archive: Path, folder: Path, stack: contextlib.ExitStack) -> Iterator[tuple]:
+def _members(archive: Path, stack: contextlib.ExitStack) -> Iterator[tuple]:
     """(name, is it a folder, bytes, bytes of the archive before its end, function to open it) of each."""
     if ".zip" in archive.suffixes:
         done = 0
@@ -82,6 +82,5 @@ def _members(archive: Path, folder: Path, stack: contextlib.ExitStack) -> Iterat
     for member in pack:
         if not (member.isreg() or member.isdir()) or member.issparse():
             raise InputError(f"{member.name[:60]!r} in it is a link or a device")
-        tarfile.data_filter(member, str(folder))
         opened = lambda member=member: pack.extractfile(member)
         yield member.name, member.isdir(), member.size, raw.tell(), opened

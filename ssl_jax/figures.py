@@ -180,21 +180,21 @@ def confusion(results: Path, name: str, run: str, path: Path) -> None:
                         norm=matplotlib.colors.LogNorm(0.3, 100), interpolation="nearest")
     ticks = range(0, 360, 45)
     axis.set(xlabel="estimated azimuth (degrees)", ylabel="true azimuth (degrees)", xticks=ticks, yticks=ticks,
-             title=f"{TITLES[run]}: {name}, {int(counts.sum()):,} mixtures")
+             title=f"{TITLES[run]}\n{name}, {int(counts.sum()):,} mixtures")
     axis.set_facecolor("0.97")
     figure.colorbar(image, ax=axis, label="share of the true azimuth (%)", format="%g")
     _save(figure, path)
 
 
 def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
-    """Draw every figure: the front-end's into `figures`, the logs' into `figures`/name."""
+    """Draw every figure of an experiment into `figures`/name."""
     own = figures / ex.name
     for run in TITLES:
         if not (results / ex.name / f"{run}.csv").exists():
             raise InputError(f"{results / ex.name}: no log of {run}: run the train stage first")
     jobs = [
-        (surround, ex.front, figures / "surround.png"),
-        (scene, ex.front, figures / "scene_snr.png"),
+        (surround, ex.front, own / "surround.png"),
+        (scene, ex.front, own / "scene_snr.png"),
         (training_curves, results, ex.name, ["model1"], own / "training_model1.png"),
         (training_curves, results, ex.name, ["model2", "model2_continued"], own / "training_model2.png"),
         *((confusion, results, ex.name, run, own / f"confusion_{run}.png") for run in TITLES),

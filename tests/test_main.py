@@ -103,7 +103,6 @@ def test_a_stage_whose_input_is_missing(call):
 def test_a_file_where_the_results_should_go(call, tmp_path, monkeypatch, stage):
     """Refused at once: the work is not begun."""
     monkeypatch.setattr("ssl_jax.database.build", lambda *_: pytest.fail("the work was begun"))
-    monkeypatch.setattr("ssl_jax.figures.draw_all", lambda *_: pytest.fail("the work was begun"))
     (tmp_path / "taken").write_text("")
     refused(call(stage, "--quick", "--results", tmp_path / "taken"), tmp_path / "taken")
 
