@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
-from .files import InputError, atomic_write, sha256_of
+from .files import InputError, atomic_write, is_whole, write_checksum
 
 
 def _is_key(leaf) -> bool:
@@ -16,7 +16,7 @@ def _is_key(leaf) -> bool:
 
 def _names(prefix: str, tree) -> list[str]:
     paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return [prefix + jax.tree_util.keystr(path, simple=True, separator=".").join((".", "")) for path, _ in paths]
+    return [f"{prefix}.{jax.tree_util.keystr(path, simple=True, separator='.')}" for path, _ in paths]
 
 
 def named_arrays(prefix: str, tree) -> dict[str, np.ndarray]:
@@ -45,13 +45,9 @@ def save_checkpoint(path: Path, content: dict) -> None:
     """Write a checkpoint and, after it, its checksum: only with both does it count."""
     with atomic_write(path) as stream:
         stream.write(serialization.msgpack_serialize(content))
-    with atomic_write(path.with_suffix(".sha256"), "w") as stream:
-        stream.write(sha256_of(path) + "\n")
+    write_checksum(path)
 
 
 def load_checkpoint(path: Path) -> dict | None:
     """A checkpoint's content, or None when it is not there or not as it was written."""
-    note = path.with_suffix(".sha256")
-    if not path.is_file() or not note.is_file() or note.read_text().strip() != sha256_of(path):
-        return None
-    return serialization.msgpack_restore(path.read_bytes())
+    return serialization.msgpack_restore(path.read_bytes()) if is_whole(path) else None

@@ -21,7 +21,7 @@ from scipy.fft import next_fast_len
 from .binaural_feature import get_cues_clean
 from .config import AZIMUTH_STEP, AZIMUTHS, Database, FrontEnd, fingerprint
 from .corpora import Corpus
-from .files import InputError, atomic_write, read_json, sha256_of, write_json
+from .files import InputError, atomic_write, is_whole, read_json, write_checksum, write_json
 from .filter_design import centre_frequencies
 from .hrtf import Heads
 from .progress import track
@@ -203,14 +203,12 @@ class CueStore:
 
     def whole(self, shard: int) -> bool:
         """Is the shard there, and as it was written?"""
-        path, note = self.path(shard), self.path(shard).with_suffix(".sha256")
-        return path.is_file() and note.is_file() and note.read_text().strip() == sha256_of(path)
+        return is_whole(self.path(shard))
 
     def write(self, shard: int, cues: np.ndarray) -> None:
         with atomic_write(self.path(shard)) as stream:
             np.save(stream, cues, allow_pickle=False)
-        with atomic_write(self.path(shard).with_suffix(".sha256"), "w") as stream:
-            stream.write(sha256_of(self.path(shard)) + "\n")
+        write_checksum(self.path(shard))
 
     def read(self) -> list[np.ndarray]:
         """All shards, memory-mapped; InputError if one is missing or damaged."""

@@ -87,6 +87,26 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def write_checksum(path: Path) -> None:
+    """Note a file's checksum beside it: written last, it says that the file is whole."""
+    with atomic_write(path.with_suffix(".sha256"), "w") as stream:
+        stream.write(sha256_of(path) + "\n")
+
+
+def is_whole(path: Path) -> bool:
+    """Is the file there, its checksum beside it, and does it agree?"""
+    note = path.with_suffix(".sha256")
+    return path.is_file() and note.is_file() and note.read_text().strip() == sha256_of(path)
+
+
+def require_file(path: Path) -> None:
+    """InputError unless there is a file with something in it."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: check the path")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty: fetch it again")
+
+
 def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) -> list[dict]:
     """Rows of a CSV file as dicts.
 
@@ -145,10 +165,7 @@ def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray
         The file is missing, empty, truncated, no sound, too long, or holds NaN or infinity.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file: check the path")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty: fetch it again")
+    require_file(path)
     try:
         with soundfile.SoundFile(path) as sound:
             if sound.samplerate < 1 or sound.frames < 1:

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from scipy import signal
 
-from .files import InputError, error_reason
+from .files import InputError, error_reason, require_file
 
 # What a file may declare before anything of it is read: it may come from anywhere.
 MAX_DIRECTIONS = 20_000
@@ -55,10 +55,7 @@ def read_sofa(path: Path, fs: int | None = None) -> Sofa:
         silent responses, more data than MAX_DIRECTIONS, MAX_TAPS and MAX_BYTES allow.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file: check the path")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty: fetch it again")
+    require_file(path)
     try:
         with h5py.File(path, "r") as file:
             sofa = _parse(path, file)
