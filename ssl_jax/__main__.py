@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import ctypes
+import json
 import os
 import platform
 import resource
@@ -11,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from .config import DIRECTION_RULES, HAIR_CELLS, Experiment, experiment, fingerprint
+from .config import DIRECTION_RULES, HAIR_CELLS, MAIN_RUNS, RUNS, Experiment, experiment, fingerprint, seeded_runs
 from .files import InputError, os_error_message, read_json, write_json
 
 
@@ -34,11 +35,14 @@ def parser() -> argparse.ArgumentParser:
         options.add_argument("--data", type=Path, default=os.environ.get("SSL_JAX_DATA") or None, metavar="DIR",
                              help="publishers' corpora (see download) instead of the embedded one; "
                                   "also $SSL_JAX_DATA")
+        options.add_argument("--protocol", choices=("published", "clean"),
+                             help="published: nearest azimuth at any elevation, no hair cell, split by mixture "
+                                  "(default with --data); clean: horizontal plane, Roman's hair cell, no speaker, "
+                                  "noise file or head in both training and evaluation")
         options.add_argument("--directions", choices=DIRECTION_RULES,
-                             help="which HRIR stands for an azimuth; as published with --data "
-                                  "(nearest_azimuth), else horizontal")
+                             help="which HRIR stands for an azimuth, instead of the protocol's rule")
         options.add_argument("--hair-cell", choices=HAIR_CELLS,
-                             help="as published with --data (none), else roman")
+                             help="instead of the protocol's")
         options.add_argument("--hop", type=int, help="samples between cue values (default 441, 10 ms)")
         options.add_argument("--seed", type=int, default=0, help="of the whole run (default 0)")
         options.add_argument("--quick", action="store_true",
@@ -50,6 +54,11 @@ def parser() -> argparse.ArgumentParser:
                              help="for the cue store and checkpoints (default %(default)s)")
         options.add_argument("--figures", type=Path, default=Path("paper_figures"),
                              help="where figures go (default %(default)s)")
+        if name in ("all", "train"):
+            options.add_argument("--runs", nargs="+", choices=RUNS, default=MAIN_RUNS, metavar="RUN",
+                                 help=f"of {', '.join(RUNS)} (default: {' '.join(MAIN_RUNS)})")
+            options.add_argument("--seeds", type=int, default=1, metavar="N",
+                                 help="train every run N times, on the same mixtures: seeds and means go to the report")
         if name == "database":
             options.add_argument("--export-wav", type=Path, metavar="DIR",
                                  help="write mixtures as 16-bit WAV there and stop")
@@ -147,22 +156,38 @@ def run_database(args, ex: Experiment) -> None:
         build(args.work / ex.name, ex.database, ex.front, *load_sounds(args, ex))
 
 
+def trained_before(results: Path, settings: dict) -> tuple[dict, dict]:
+    """Metrics and settings of the runs that earlier calls trained here on the same mixtures."""
+    notes, metrics = results / "settings.json", results / "metrics.json"
+    if notes.exists() and metrics.exists():
+        before = read_json(notes)
+        if {k: before.get(k) for k in settings} == json.loads(json.dumps(settings)):
+            return read_json(metrics), before["runs"]
+    return {}, {}
+
+
 def run_train(args, ex: Experiment) -> None:
     from .checkpoints import checkpoint_path
     from .database import CueStore
+    from .recipes import read_manifest
     from .training import Mixtures, train
 
-    store = CueStore(args.work / ex.name / "cues", ex.database, ex.front)
+    if args.seeds < 1:
+        raise InputError(f"--seeds {args.seeds}: no run asked for: use at least 1")
+    work, results = args.work / ex.name, args.results / ex.name
+    store = CueStore(work / "cues", ex.database, ex.front)
     settings = fingerprint(database=ex.database, front=ex.front)
-    metrics = {}
     mixtures = Mixtures(store.read())
-    for name, run in ex.runs.items():
-        done = checkpoint_path(args.work / ex.name, name, run.epochs).exists()
-        with clock(args.results / ex.name / "timing.json", name, done):
-            metrics[name] = train(name, run, settings, mixtures, args.work / ex.name,
-                                  args.results / ex.name)
-    write_json(args.results / ex.name / "metrics.json", metrics)
-    write_json(args.results / ex.name / "settings.json", {**settings, "runs": fingerprint(**ex.runs)})
+    held_out = read_manifest(work / "manifest.csv", store.count).held_out
+    runs = seeded_runs(ex.runs, args.runs, args.seeds)
+    metrics, before = trained_before(results, settings)
+    for name, run in runs.items():
+        done = checkpoint_path(work, name, run.epochs).exists()
+        with clock(results / "timing.json", name, done):
+            metrics[name] = train(name, run, settings, mixtures, work, results, held_out)
+        before[name] = fingerprint(run=run)["run"]
+        write_json(results / "metrics.json", metrics)
+        write_json(results / "settings.json", {**settings, "runs": before})
 
 
 def run_figures(args, ex: Experiment) -> None:
@@ -197,7 +222,7 @@ def run(args) -> None:
         print(benchmark(args.results / "benchmark", machine(), commit()))
         return
     ex = experiment(args.data is not None, args.directions, args.hair_cell, args.hop, args.seed,
-                    args.quick, args.name)
+                    args.quick, args.name, args.protocol)
     if ex.name == "reported":
         raise InputError("--name reported: that folder holds the reported tables: use another name")
     stages = {"database": run_database, "train": run_train, "figures": run_figures, "report": run_report}

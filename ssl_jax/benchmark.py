@@ -15,12 +15,13 @@ from .auditory_model import GF_spectrogram
 from .binaural_feature import get_cues_clean
 from .config import AZIMUTHS, RUNS, Database, FrontEnd
 from .corpora import load_corpus
-from .database import BATCH, Recipes, Sounds, data_mesh, draw_recipes, render, render_and_extract
+from .database import BATCH, Sounds, data_mesh, render, render_and_extract
 from .files import atomic_write, write_json
 from .filter_design import centre_frequencies
 from .hrtf import load_heads
 from .peers import sample_loop, sosfilt_cascade, torch_train_step, vectorised
 from .progress import track
+from .recipes import Recipes, recipes_of
 from .training import Trainer
 
 FRONT = FrontEnd()
@@ -88,7 +89,7 @@ def measure() -> dict:
     mesh = data_mesh()
     corpus, heads = load_corpus(None, 4, FRONT.fs), load_heads(None, "horizontal", FRONT.fs)
     batch = -(-BATCH // mesh.size) * mesh.size
-    recipes = draw_recipes(Database(clips=4), len(heads.names), *corpus.noise.shape[:2])
+    recipes, _ = recipes_of(Database(clips=4), corpus, heads)
     recipes = Recipes(*(f[:: 4 * AZIMUTHS // batch][:batch] for f in recipes))
     sounds = Sounds(*(jnp.asarray(s) for s in (corpus.speech, corpus.noise, heads.hrirs)))
     everywhere = NamedSharding(mesh, PartitionSpec())

@@ -4,6 +4,7 @@
 does; where the default here differs, the comment says so and why.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 
 from .files import InputError
@@ -13,6 +14,7 @@ AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA conve
 
 HAIR_CELLS = ("roman", "none", "halfwave", "envelope", "lindemann", "breebaart", "bernstein")
 DIRECTION_RULES = ("horizontal", "nearest_azimuth")
+KEPT_APART = ("clip", "speaker", "noise", "head")  # what training and evaluation may be kept from sharing
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Database:
     snr_high: float = 40.0  # dB (published)
     seed: int = 0  # of the run; every mixture draws from (seed, its own index)
     shard: int = 720  # mixtures in one file of the cue store (14 MB at hop 441)
+    bits: int = 16  # of the WAV file a mixture passes through (published); 0 keeps floats
+    disjoint: tuple[str, ...] = ()  # of KEPT_APART; published: none, every share is over mixtures
+    evaluation_share: float = 0.2  # of what is kept apart (published share of mixtures)
 
 
 @dataclass(frozen=True)
@@ -54,16 +59,19 @@ class Training:
     batch: int = 32  # mixtures per step
     learning_rate: float = 2e-3  # AdamW
     weight_decay: float = 0.01  # AdamW, decoupled (PyTorch's default)
-    evaluation_share: float = 0.2  # of the mixtures, drawn at random (published)
+    evaluation_share: float = 0.2  # of the mixtures, drawn at random (published), where none is kept apart
     start_from: str = ""  # run whose weights it starts from, "" for fresh ones
     start_epoch: int = 0  # epoch of that run
+    keep_optimiser: bool = False  # go on with that run's optimiser and cosine, not with fresh ones
     cosine_epochs: int = 0  # T_max of a per-epoch cosine, 0 for a constant rate
     cosine_floor: float = 1e-6  # eta_min of that cosine
     restart_epochs: tuple[int, ...] = ()  # epochs that begin with a fresh optimiser and cosine
     seed: int = 0  # of the run: initial weights, split, order of mixtures
 
 
-# The three training runs of the published tables, and the notebook's residual CNN.
+MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
+
+# The runs of the published tables, and what the public repository and its notebook hold beyond them.
 RUNS = {
     "model1": Training(clips=100, epochs=12, batch=16, learning_rate=1e-3),
     "model2": Training(),
@@ -71,9 +79,37 @@ RUNS = {
         epochs=20, epochs_planned=40, learning_rate=1e-3, start_from="model2", start_epoch=16,
         cosine_epochs=20, restart_epochs=(17, 18),
     ),
-    "resnet": Training(
-        model="resnet", clips=100, epochs=1, batch=16, learning_rate=1e-3, weight_decay=0.02
+    "model2_to40": Training(
+        epochs=40, epochs_planned=40, learning_rate=1e-3, start_from="model2_continued", start_epoch=20,
+        cosine_epochs=20, keep_optimiser=True,
     ),
+    "model2_to60": Training(
+        epochs=60, epochs_planned=60, learning_rate=1e-4, start_from="model2_to40", start_epoch=40,
+        cosine_epochs=20, restart_epochs=(41,),
+    ),
+    "resnet": Training(
+        model="resnet", clips=100, epochs=12, batch=16, learning_rate=1e-3, weight_decay=0.02
+    ),
+    "deep": Training(model="deep_three_branch", epochs=10),
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a database is made and split."""
+
+    direction_rule: str
+    hair_cell: str
+    disjoint: tuple[str, ...]
+
+
+PROTOCOLS = {
+    # what the published code does: elevations leak the class, every mixture's clip, noise and head are known
+    "published": Protocol("nearest_azimuth", "none", ()),
+    # the one to cite: one plane, a hair cell, and nothing of the evaluation heard in training
+    "clean": Protocol("horizontal", "roman", ("speaker", "noise", "head")),
+    # the embedded corpus with the least departure from the published split: four voices, one measured head
+    "embedded": Protocol("horizontal", "roman", ()),
 }
 
 
@@ -88,12 +124,12 @@ class Experiment:
 
 
 def experiment(data: bool = False, direction_rule: str | None = None, hair_cell: str | None = None,
-               hop: int | None = None, seed: int = 0, quick: bool = False, name: str | None = None):
+               hop: int | None = None, seed: int = 0, quick: bool = False, name: str | None = None,
+               protocol: str | None = None):
     """The experiment of the given options; None stands for the default.
 
-    On the publishers' corpora (`data`) the defaults are the published settings: nearest azimuth
-    whatever its elevation, no hair cell. On the embedded corpus they are the horizontal plane and
-    Roman's hair cell.
+    The default protocol is "published" on the publishers' corpora (`data`) and "embedded" on the
+    embedded corpus (see PROTOCOLS); direction rule and hair cell replace the protocol's own.
 
     Raises
     ------
@@ -105,23 +141,40 @@ def experiment(data: bool = False, direction_rule: str | None = None, hair_cell:
         raise InputError(f"hop {hop}: out of range: use 1 to {FrontEnd.fs} samples")
     if not 0 <= seed < 2**31:
         raise InputError(f"seed {seed}: out of range: use 0 to {2**31 - 1}")
-    corpus = "librispeech-esc10-cipic" if data else "embedded"
-    usual = ("nearest_azimuth", "none") if data else ("horizontal", "roman")
-    direction_rule, hair_cell = direction_rule or usual[0], hair_cell or usual[1]
+    corpus, usual = ("librispeech-esc10-cipic", "published") if data else ("embedded", "embedded")
+    protocol = protocol or usual
+    made = PROTOCOLS[protocol]
+    direction_rule, hair_cell = direction_rule or made.direction_rule, hair_cell or made.hair_cell
     front = FrontEnd(hair_cell=hair_cell, hop=hop)
-    database = Database(corpus=corpus, direction_rule=direction_rule, seed=seed)
-    runs = {key: replace(RUNS[key], seed=seed) for key in ("model1", "model2", "model2_continued")}
+    database = Database(corpus=corpus, direction_rule=direction_rule, seed=seed, disjoint=made.disjoint)
+    runs = {key: replace(run, seed=seed) for key, run in RUNS.items()}
     if quick:
         database = replace(database, clips=100)
-        runs = {key: replace(run, clips=100, epochs=3, epochs_planned=3) for key, run in runs.items()}
+        runs = {key: replace(runs[key], clips=100, epochs=3, epochs_planned=3) for key in MAIN_RUNS}
         runs["model2_continued"] = replace(
             runs["model2_continued"], epochs=6, epochs_planned=6, start_epoch=3, restart_epochs=(4, 5)
         )
     # a run with other settings gets a folder of its own
-    parts = [corpus, "quick" * quick, direction_rule * (direction_rule != usual[0]),
-             f"haircell_{hair_cell}" * (hair_cell != usual[1]),
+    parts = [corpus, "quick" * quick, protocol * (protocol != usual),
+             direction_rule * (direction_rule != made.direction_rule),
+             f"haircell_{hair_cell}" * (hair_cell != made.hair_cell),
              f"hop{front.hop}" * (front.hop != FrontEnd.hop), f"seed{seed}" * (seed != 0)]
     return Experiment(name or "-".join(p for p in parts if p), database, front, runs)
+
+
+def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) -> dict[str, Training]:
+    """Runs of the given names, and each again with the `seeds` - 1 next seeds, as NAME_seedK.
+
+    A run that starts from another starts from the other's twin of the same seed.
+    """
+    chosen = {}
+    for name in wanted:
+        run = runs[name]
+        chosen[name] = run
+        for seed in range(run.seed + 1, run.seed + seeds):
+            start = run.start_from and f"{run.start_from}_seed{seed}"
+            chosen[f"{name}_seed{seed}"] = replace(run, seed=seed, start_from=start)
+    return chosen
 
 
 def fingerprint(**parts) -> dict:

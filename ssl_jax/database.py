@@ -1,11 +1,5 @@
-"""The database: a recipe for every mixture, its sound, and its cues in a store on disk.
+"""The database: the sound of every recipe, and its cues in a store on disk."""
 
-Mixture i is speech clip i // 72 from azimuth class i % 72, and two noises. Everything drawn for it
-comes from a generator seeded by (run seed, i) alone, so that no mixture depends on another, on the
-order of work, or on how often the work was interrupted.
-"""
-
-import csv
 import io
 from functools import partial
 from pathlib import Path
@@ -25,66 +19,9 @@ from .files import InputError, atomic_write, is_whole, read_json, write_checksum
 from .filter_design import centre_frequencies
 from .hrtf import Heads
 from .progress import track
+from .recipes import Recipes, manifest_csv, recipes_of
 
 BATCH = 24  # mixtures rendered at a time: 8 to 48 run alike, memory grows with it
-
-
-class Recipes(NamedTuple):
-    """What each of n mixtures is made of; indices into the corpus and the heads."""
-
-    clip: np.ndarray  # (n,)
-    azimuth: np.ndarray  # (n,), class
-    head: np.ndarray  # (n,), shared by target and noises
-    noise_class: np.ndarray  # (n,)
-    noise_file: np.ndarray  # (n, 2), two different files of the class
-    noise_azimuth: np.ndarray  # (n, 2), two different classes
-    snr: np.ndarray  # (n, 2), dB
-
-
-def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: int) -> Recipes:
-    """Draw the recipe of every mixture of `config`, clips * 72 of them."""
-    count = config.clips * AZIMUTHS
-    u = np.stack([np.random.default_rng((config.seed, i)).random(8) for i in range(count)])
-
-    def pick(column, choices):
-        return np.floor(u[:, column] * choices).astype(np.int32)
-
-    def two(column, choices):  # the second never equals the first
-        first = pick(column, choices)
-        return np.stack([first, (first + 1 + pick(column + 1, choices - 1)) % choices], axis=1)
-
-    index = np.arange(count, dtype=np.int32)
-    return Recipes(
-        clip=index // AZIMUTHS,
-        azimuth=index % AZIMUTHS,
-        head=pick(0, heads),
-        noise_class=pick(1, noise_classes),
-        noise_file=two(2, noise_files),
-        noise_azimuth=two(4, AZIMUTHS),
-        # four decimals, so that the manifest's text says exactly what was rendered
-        snr=np.round(config.snr_low + (config.snr_high - config.snr_low) * u[:, 6:], 4),
-    )
-
-
-def manifest_csv(recipes: Recipes, corpus: Corpus, heads: Heads) -> str:
-    """The recipes as CSV text, by the names of clips, heads and files."""
-    out = io.StringIO()
-    rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(
-        "mixture clip speaker azimuth elevation head noise_class noise_file_1 noise_azimuth_1 snr_1_db"
-        " noise_file_2 noise_azimuth_2 snr_2_db".split()
-    )
-    for i in range(len(recipes.clip)):
-        clip, head, kind = (int(f[i]) for f in (recipes.clip, recipes.head, recipes.noise_class))
-        info = corpus.speech_info[clip]
-        row = [i, info.name, info.speaker, recipes.azimuth[i] * AZIMUTH_STEP,
-               f"{heads.elevations[head, recipes.azimuth[i]]:.2f}", heads.names[head],
-               corpus.noise_classes[kind]]
-        for k in range(2):
-            row += [corpus.noise_files[kind][recipes.noise_file[i, k]],
-                    recipes.noise_azimuth[i, k] * AZIMUTH_STEP, f"{recipes.snr[i, k]:.4f}"]
-        rows.writerow(row)
-    return out.getvalue()
 
 
 def spatialise(source, hrir):
@@ -253,17 +190,17 @@ def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads
     folder : Path
         Gets manifest.csv and cues/.
     """
-    recipes = draw_recipes(config, len(heads.names), *corpus.noise.shape[:2])
+    recipes, held_out = recipes_of(config, corpus, heads)
     store = CueStore(Path(folder) / "cues", config, front)
     store.open()
     with atomic_write(Path(folder) / "manifest.csv", "w") as stream:
-        stream.write(manifest_csv(recipes, corpus, heads))
+        stream.write(manifest_csv(recipes, corpus, heads, held_out))
     todo = [s for s in range(store.shards) if not store.whole(s)]
     if not todo:
         return store
     mesh = data_mesh()
     batch = -(-BATCH // mesh.size) * mesh.size
-    program = render_and_extract(front, mesh)
+    program = render_and_extract(front, mesh, config.bits)
     sounds = jax.device_put(Sounds(corpus.speech, corpus.noise, heads.hrirs),
                             NamedSharding(mesh, PartitionSpec()))
 
@@ -290,13 +227,13 @@ def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads
 def export_wav(folder: Path, limit: int, config: Database, front: FrontEnd, corpus: Corpus,
                heads: Heads) -> None:
     """Write the first `limit` mixtures as 16-bit stereo WAV, left ear first, and their manifest."""
-    recipes = draw_recipes(config, len(heads.names), *corpus.noise.shape[:2])
+    recipes, held_out = recipes_of(config, corpus, heads)
     recipes = Recipes(*(f[:limit] for f in recipes))
     folder = Path(folder)
     with atomic_write(folder / "manifest.csv", "w") as stream:
-        stream.write(manifest_csv(recipes, corpus, heads))
+        stream.write(manifest_csv(recipes, corpus, heads, held_out))
     sounds = Sounds(*(jnp.asarray(s) for s in (corpus.speech, corpus.noise, heads.hrirs)))
-    program = jax.jit(partial(render, bits=16))
+    program = jax.jit(partial(render, bits=config.bits or 16))
     for i in track(range(len(recipes.clip)), "mixtures", total=len(recipes.clip)):
         sound = np.asarray(program(sounds, Recipes(*(f[i : i + 1] for f in recipes))))[0].T
         wav = io.BytesIO()  # soundfile cannot report a full disk; our own writing does

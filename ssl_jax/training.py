@@ -48,9 +48,19 @@ class Mixtures:
         return cues, (numbers % AZIMUTHS).astype(np.int32)
 
 
-def split(config: Training) -> tuple[np.ndarray, np.ndarray]:
-    """Mixture numbers to train on and to evaluate on: a random share of all mixtures (published)."""
+def split(config: Training, held_out: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Mixture numbers to train on and to evaluate on.
+
+    Parameters
+    ----------
+    config : Training
+    held_out : (n,) bool, optional
+        Mixtures the database keeps for evaluation. Where it keeps none apart, a random share of
+        all mixtures is held out (published).
+    """
     count = config.clips * AZIMUTHS
+    if held_out is not None:
+        return np.flatnonzero(~held_out[:count]), np.flatnonzero(held_out[:count])
     order = np.random.default_rng((config.seed, SPLIT)).permutation(count)
     held_out = round(config.evaluation_share * count)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
@@ -203,7 +213,8 @@ def log_text(config: Training, rows: list[dict]) -> str:
     return "\n".join(first + [log_line(row) for row in rows]) + "\n"
 
 
-def train(name: str, config: Training, database: dict, mixtures: Mixtures, work: Path, results: Path) -> dict:
+def train(name: str, config: Training, database: dict, mixtures: Mixtures, work: Path, results: Path,
+          held_out: np.ndarray | None = None) -> dict:
     """Train one run, or what is left of it.
 
     Parameters
@@ -214,6 +225,8 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
         The settings of the cue store, kept with the checkpoints.
     mixtures : Mixtures
     work, results : Path
+    held_out : (n,) bool, optional
+        See `split`.
 
     Returns
     -------
@@ -226,7 +239,7 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
     """
     work, results = Path(work), Path(results)
     check_settings(work / name / "settings.json", {**database, **fingerprint(training=config)})
-    training, evaluation = split(config)
+    training, evaluation = split(config, held_out)
     steps = -(-len(training) // config.batch)
     trainer = Trainer(config, steps)
     rows, epoch = [], config.epochs
@@ -243,7 +256,7 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
         content = load_checkpoint(source)
         if content is None:
             raise InputError(f"{source}: missing or damaged: train {config.start_from!r} again first")
-        trainer.load(content["arrays"], with_optimiser=False)
+        trainer.load(content["arrays"], config.keep_optimiser)
 
     def batches(numbers, size):
         return prefetch(mixtures.batch(numbers[i : i + size]) for i in range(0, len(numbers), size))

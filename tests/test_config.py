@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ssl_jax.config import (AZIMUTH_STEP, AZIMUTHS, DIRECTION_RULES, HAIR_CELLS, RUNS, Database, FrontEnd,
+from ssl_jax.config import (AZIMUTH_STEP, AZIMUTHS, DIRECTION_RULES, HAIR_CELLS, MAIN_RUNS, RUNS, Database, FrontEnd,
                             Training, experiment, fingerprint)
 from ssl_jax.files import InputError
 
@@ -37,7 +37,7 @@ def test_default_names_and_a_name_of_ones_own():
 def test_defaults_of_both_corpora(data, corpus, rule, cell):
     ex = experiment(data=data)
     assert (ex.database.corpus, ex.database.direction_rule, ex.front.hair_cell) == (corpus, rule, cell)
-    assert list(ex.runs) == ["model1", "model2", "model2_continued"]
+    assert ex.database.disjoint == () and set(MAIN_RUNS) < set(ex.runs)
 
 
 @pytest.mark.parametrize("options", [dict(hop=0), dict(hop=-5), dict(hop=44_101), dict(seed=-1), dict(seed=2**31)])

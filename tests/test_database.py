@@ -10,10 +10,11 @@ import soundfile
 from ssl_jax.config import Database, FrontEnd
 from ssl_jax.corpora import Corpus
 from ssl_jax.database import (
-    CueStore, Recipes, Sounds, build, check_settings, data_mesh, draw_recipes, export_wav, extract,
-    manifest_csv, mix, render, render_and_extract, spatialise,
+    CueStore, Sounds, build, check_settings, data_mesh, export_wav, extract, mix, render,
+    render_and_extract, spatialise,
 )
 from ssl_jax.files import InputError
+from ssl_jax.recipes import Recipes, draw_recipes, manifest_csv
 
 FRONT = FrontEnd()
 CONFIG = Database(clips=2, shard=48)  # 144 mixtures in three shards

@@ -13,9 +13,9 @@ from ssl_jax.config import HAIR_CELLS
 from ssl_jax.files import InputError
 
 STAGES = ("all", "database", "train", "figures", "report", "download")
-COMMON = ("--data", "--directions", "--hair-cell", "--hop", "--seed", "--quick", "--name", "--results", "--work",
+COMMON = ("--data", "--protocol", "--directions", "--hair-cell", "--hop", "--seed", "--quick", "--name", "--results", "--work",
           "--figures")
-OWN = {"database": ("--export-wav", "--limit"), "report": ("--readme",)}
+OWN = {"all": ("--runs", "--seeds"), "train": ("--runs", "--seeds"), "database": ("--export-wav", "--limit"), "report": ("--readme",)}
 
 
 @pytest.fixture

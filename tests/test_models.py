@@ -10,9 +10,9 @@ import optax
 import pytest
 
 from ssl_jax.files import InputError
-from ssl_jax.models import (
-    BatchNorm, ResidualBlock, ResNet, ThreeBranch, build_model, load_published, published_variables,
-)
+from ssl_jax.layers import BatchNorm
+from ssl_jax.models import DeepThreeBranch, ResidualBlock, ResNet, ThreeBranch, build_model
+from ssl_jax.published_weights import load_published, published_variables
 
 
 def cue_maps(batch=4, frames=20, seed=0):
@@ -126,8 +126,8 @@ def test_batch_norm_of_a_large_constant_is_not_noise():
 # ---- building
 
 @pytest.mark.parametrize("name, kind, count", [
-    ("three_branch", ThreeBranch, 124_171), ("model1", ThreeBranch, 124_171),
-    ("model2", ThreeBranch, 124_171), ("resnet", ResNet, 594_376),
+    ("three_branch", ThreeBranch, 124_171), ("three_branch_kernel1", ThreeBranch, 124_171 - 3 * 4 * (32 + 64) * 64),
+    ("resnet", ResNet, 594_376), ("deep_three_branch", DeepThreeBranch, 1_656_331),
 ])
 def test_names_and_parameter_counts(name, kind, count):
     model = build_model(name, 0)

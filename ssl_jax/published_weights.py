@@ -1,0 +1,75 @@
+"""The published checkpoints (PyTorch) of the three-branch network, read into ours."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from .files import InputError
+from .models import ThreeBranch, build_model
+
+
+def published_variables(model: ThreeBranch) -> Iterator[tuple[str, nnx.Variable]]:
+    """Every array of the network with its name in the published (PyTorch) checkpoints.
+
+    PyTorch keeps the axes of each in the reverse order: Linear (out, in) where Flax has (in, out),
+    Conv1d (out, in, kernel) where Flax has (kernel, in, out).
+    """
+    def weight_and_bias(name, weight, bias):
+        yield f"{name}.weight", weight
+        yield f"{name}.bias", bias
+
+    for i, branch in enumerate(model.branches):
+        layers = f"cue_branches.{i}.conv_net.conv"
+        for conv, norm, at in ((branch.conv1, branch.norm1, 0), (branch.conv2, branch.norm2, 3)):
+            yield from weight_and_bias(f"{layers}.{at}", conv.kernel, conv.bias)
+            yield from weight_and_bias(f"{layers}.{at + 1}", norm.scale, norm.bias)
+            yield f"{layers}.{at + 1}.running_mean", norm.mean
+            yield f"{layers}.{at + 1}.running_var", norm.var
+        score = branch.score
+        yield from weight_and_bias(f"cue_branches.{i}.attn_pool.attn_score", score.kernel, score.bias)
+    qkv, out = model.attention.qkv, model.attention.out
+    yield "cross_attn.in_proj_weight", qkv.kernel
+    yield "cross_attn.in_proj_bias", qkv.bias
+    yield from weight_and_bias("cross_attn.out_proj", out.kernel, out.bias)
+    yield from weight_and_bias("norm", model.norm.scale, model.norm.bias)
+    yield from weight_and_bias("fc", model.classify.kernel, model.classify.bias)
+
+
+def load_published(weights: str | Path | Mapping[str, np.ndarray]) -> ThreeBranch:
+    """The three-branch network with given weights, in evaluation mode.
+
+    Parameters
+    ----------
+    weights : path of an .npz file, or a mapping of arrays
+        PyTorch's names and layouts (see `published_variables`); other entries, such as
+        num_batches_tracked, are passed over.
+
+    Raises
+    ------
+    InputError
+        When an array is missing, has another shape or is not of finite numbers (the message
+        names it), or when the file is no .npz file.
+    """
+    if not isinstance(weights, Mapping):
+        try:
+            with np.load(weights, allow_pickle=False) as arrays:
+                weights = dict(arrays)
+        except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"{weights}: not an .npz file of weights ({error}): fetch it again") from None
+    model = build_model("three_branch", 0)
+    for name, variable in published_variables(model):
+        if name not in weights:
+            raise InputError(f"weights: {name} is missing: these are not of the three-branch network")
+        array, shape = np.asarray(weights[name]), variable[...].shape[::-1]
+        if array.shape != shape:
+            raise InputError(f"weights: {name} has shape {array.shape}, the network needs {shape}")
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise InputError(f"weights: {name} holds something else than finite numbers")
+        variable[...] = jnp.asarray(array.T, jnp.float32)
+    model.eval()
+    return model
