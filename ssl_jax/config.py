@@ -65,6 +65,7 @@ class Training:
     keep_optimiser: bool = False  # go on with that run's optimiser and cosine, not with fresh ones
     cosine_epochs: int = 0  # T_max of a per-epoch cosine, 0 for a constant rate
     cosine_floor: float = 1e-6  # eta_min of that cosine
+    warmup_epochs: float = 0.0  # above 0: a linear rise so long, then that cosine, both step by step
     restart_epochs: tuple[int, ...] = ()  # epochs that begin with a fresh optimiser and cosine
     seed: int = 0  # of the run: initial weights, split, order of mixtures
 
@@ -91,6 +92,7 @@ RUNS = {
         model="resnet", clips=100, epochs=12, batch=16, learning_rate=1e-3, weight_decay=0.02
     ),
     "deep": Training(model="deep_three_branch", epochs=10),
+    "ours": Training(model="ours", epochs=20, batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5),
 }
 
 

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 
 from .config import AZIMUTHS
 from .layers import CHANNELS, CUES, BatchNorm, check, conv, linear, uniform
+from .ours import Ours
 
 class CueBranch(nnx.Module):
     """One cue map to one vector: two convolutions over `kernel` frames, then attention pooling."""
@@ -192,6 +193,12 @@ NETWORKS = {
     "three_branch_kernel1": partial(ThreeBranch, kernel=1),  # sees one frame at a time
     "resnet": ResNet,
     "deep_three_branch": DeepThreeBranch,
+    "ours": Ours,
+    "ours_raw_cues": partial(Ours, phases=False),
+    "ours_ungated": partial(Ours, gated=False),
+    "ours_single_frames": partial(Ours, convolved=False),
+    "ours_mean_pooling": partial(Ours, attention=False),
+    "ours_no_dropout": partial(Ours, dropout=0.0),
 }
 
 

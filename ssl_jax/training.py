@@ -99,7 +99,12 @@ def prefetch(items: Iterator, depth: int = 4) -> Iterator:
 
 
 def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
-    """Learning rate by step since the optimiser was last fresh; constant within an epoch."""
+    """Learning rate by step since the optimiser was last fresh; constant within an epoch but for a warm-up."""
+    if config.warmup_epochs:
+        return optax.warmup_cosine_decay_schedule(
+            config.learning_rate / 10, config.learning_rate, int(config.warmup_epochs * steps_per_epoch),
+            config.cosine_epochs * steps_per_epoch, config.cosine_floor,
+        )
     if not config.cosine_epochs:
         return optax.constant_schedule(config.learning_rate)
     cosine = optax.cosine_decay_schedule(

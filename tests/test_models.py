@@ -12,6 +12,7 @@ import pytest
 from ssl_jax.files import InputError
 from ssl_jax.layers import BatchNorm
 from ssl_jax.models import DeepThreeBranch, ResidualBlock, ResNet, ThreeBranch, build_model
+from ssl_jax.ours import Ours
 from ssl_jax.published_weights import load_published, published_variables
 
 
@@ -128,6 +129,9 @@ def test_batch_norm_of_a_large_constant_is_not_noise():
 @pytest.mark.parametrize("name, kind, count", [
     ("three_branch", ThreeBranch, 124_171), ("three_branch_kernel1", ThreeBranch, 124_171 - 3 * 4 * (32 + 64) * 64),
     ("resnet", ResNet, 594_376), ("deep_three_branch", DeepThreeBranch, 1_656_331),
+    ("ours", Ours, 415_628), ("ours_raw_cues", Ours, 415_628 - 160 * 12 * 32), ("ours_mean_pooling", Ours, 415_628 - 480 * 256),
+    ("ours_single_frames", Ours, 415_628 - 2 * (3 * 160 * 160 + 3 * 160)), ("ours_ungated", Ours, 415_628),
+    ("ours_no_dropout", Ours, 415_628),
 ])
 def test_names_and_parameter_counts(name, kind, count):
     model = build_model(name, 0)
