@@ -170,7 +170,8 @@ def run_train(args, ex: Experiment) -> None:
     from .checkpoints import checkpoint_path
     from .database import CueStore
     from .recipes import read_manifest
-    from .training import Mixtures, train
+    from .trainer import Mixtures
+    from .training import train
 
     if args.seeds < 1:
         raise InputError(f"--seeds {args.seeds}: no run asked for: use at least 1")
@@ -178,13 +179,14 @@ def run_train(args, ex: Experiment) -> None:
     store = CueStore(work / "cues", ex.database, ex.front)
     settings = fingerprint(database=ex.database, front=ex.front)
     mixtures = Mixtures(store.read())
-    held_out = read_manifest(work / "manifest.csv", store.count).held_out
+    manifest = read_manifest(work / "manifest.csv", store.count)
     runs = seeded_runs(ex.runs, args.runs, args.seeds)
     metrics, before = trained_before(results, settings)
     for name, run in runs.items():
         done = checkpoint_path(work, name, run.epochs).exists()
         with clock(results / "timing.json", name, done):
-            metrics[name] = train(name, run, settings, mixtures, work, results, held_out)
+            metrics[name] = train(name, run, settings, mixtures, work, results,
+                                  manifest.held_out, manifest.snr)
         before[name] = fingerprint(run=run)["run"]
         write_json(results / "metrics.json", metrics)
         write_json(results / "settings.json", {**settings, "runs": before})

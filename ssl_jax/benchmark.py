@@ -22,7 +22,7 @@ from .hrtf import load_heads
 from .peers import sample_loop, sosfilt_cascade, torch_train_step, vectorised
 from .progress import track
 from .recipes import Recipes, recipes_of
-from .training import Trainer
+from .trainer import Trainer
 
 FRONT = FrontEnd()
 

@@ -172,6 +172,23 @@ def evaluate(logits, labels) -> dict[str, float]:
     }
 
 
+def scores_by_snr(logits, labels, snr: np.ndarray, width: float = 5.0) -> str:
+    """Top-1 and errors by SNR as CSV, a row for every `width` dB that holds mixtures.
+
+    Parameters
+    ----------
+    snr : array, shape (n,), dB
+    """
+    logits, labels = _checked(logits, labels)
+    lower = np.floor(np.asarray(snr) / width) * width
+    lines = ["snr_from_db,snr_to_db,mixtures,top1,mean_angular_error,front_back"]
+    for edge in np.unique(lower):
+        z, y = logits[lower == edge], labels[lower == edge]
+        lines.append(f"{edge:g},{edge + width:g},{len(y)},{top1(z, y):.2f},{angular_error(z, y).mean():.2f},"
+                     f"{front_back_confusion_rate(z, y):.2f}")
+    return "\n".join(lines) + "\n"
+
+
 def batch_counts(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Sums over one batch for a running log; traceable, so it may stand inside `jax.jit`.
 

@@ -39,7 +39,8 @@ def test_from_recordings_to_tables_and_again(tiny, tmp_path, capsys):
     assert "# Ours beside the reported tables" in capsys.readouterr().out
     expected = {"comparison.md", "comparison.csv", "metrics.json", "settings.json", "timing.json"}
     for name, epoch in (("model1", 2), ("model2", 2), ("model2_continued", 3)):
-        expected |= {f"{name}.csv", f"{name}.log", f"{name}_confusion.csv", f"{name}_epoch{epoch}.msgpack"}
+        expected |= {f"{name}.csv", f"{name}.log", f"{name}_confusion.csv", f"{name}_by_snr.csv",
+                     f"{name}_epoch{epoch}.msgpack"}
     assert {p.name for p in out.iterdir()} == expected
     assert (out / "model2_continued.log").read_text().startswith("Reduced Learning rate from epoch 2.\nEpoch 3/")
     # 232 mixtures teach something: well above chance, 1.39 %

@@ -6,7 +6,8 @@ import pytest
 from ssl_jax.checkpoints import checkpoint_path, load_checkpoint
 from ssl_jax.config import RUNS, Training
 from ssl_jax.files import InputError
-from ssl_jax.training import LOG_COLUMNS, Mixtures, learning_rates, log_text, prefetch, split, train
+from ssl_jax.trainer import Mixtures, learning_rates, prefetch
+from ssl_jax.training import LOG_COLUMNS, log_text, split, train
 
 TINY = Training(clips=2, epochs=2, batch=16, evaluation_share=1 / 9)  # 128 to train on, 16 held out
 

@@ -1,0 +1,175 @@
+"""A network with its optimiser, and the batches that feed it."""
+
+import math
+import queue
+import threading
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
+
+from .checkpoints import from_named, named_arrays
+from .config import AZIMUTHS, Training
+from .database import data_mesh
+from .evaluation import batch_counts
+from .files import InputError
+from .models import build_model
+
+EVALUATION_BATCH = 32  # small activations stay in the cache; 256 measured a fifth slower a mixture
+
+
+class Mixtures:
+    """Cue maps and classes by mixture number, over the memory-mapped shards of a store."""
+
+    def __init__(self, shards: list[np.ndarray]):
+        self.shards, self.size = shards, len(shards[0])
+
+    def batch(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n, 3, channels, frames) float16 and (n,) int32."""
+        cues = np.stack([self.shards[i // self.size][i % self.size] for i in numbers.tolist()])
+        return cues, (numbers % AZIMUTHS).astype(np.int32)
+
+
+def prefetch(items: Iterator, depth: int = 4) -> Iterator:
+    """The same items, made in another thread up to `depth` ahead."""
+    line: queue.Queue = queue.Queue(depth)
+    done, stop = object(), threading.Event()
+
+    def put(item):
+        while not stop.is_set():
+            try:
+                return line.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work():
+        try:
+            for item in items:
+                put(item)
+                if stop.is_set():
+                    return
+            put(done)
+        except BaseException as error:  # shown where the items are used
+            put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        while (item := line.get()) is not done:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+
+
+def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
+    """Learning rate by step since the optimiser was last fresh; constant within an epoch but for a warm-up."""
+    if config.warmup_epochs:
+        return optax.warmup_cosine_decay_schedule(
+            config.learning_rate / 10, config.learning_rate, int(config.warmup_epochs * steps_per_epoch),
+            config.cosine_epochs * steps_per_epoch, config.cosine_floor,
+        )
+    if not config.cosine_epochs:
+        return optax.constant_schedule(config.learning_rate)
+    cosine = optax.cosine_decay_schedule(
+        config.learning_rate, config.cosine_epochs, config.cosine_floor / config.learning_rate
+    )
+    return lambda step: cosine(step // steps_per_epoch)
+
+
+class Trainer:
+    """A network, its optimiser and the two compiled programs that use them."""
+
+    def __init__(self, config: Training, steps_per_epoch: int):
+        model = build_model(config.model, config.seed)
+        self.graph, self.weights, self.rest = nnx.split(model, nnx.Param, ...)
+        self.rates = learning_rates(config, steps_per_epoch)
+        # flattened: one long vector to update instead of dozens of small ones
+        self.optimiser = optax.flatten(optax.adamw(self.rates, weight_decay=config.weight_decay))
+        self.moments = self.optimiser.init(self.weights)
+        # on a CPU every operation uses all cores by itself, and one device does
+        mesh = data_mesh(1 if jax.default_backend() == "cpu" else None)
+        self.everywhere = NamedSharding(mesh, PartitionSpec())
+        self.shared_out = NamedSharding(mesh, PartitionSpec("data"))
+        self.devices = mesh.size
+        self._step = jax.jit(self._step_of, donate_argnums=(0, 1, 2))
+        self._predict = jax.jit(self._predict_of)
+
+    def _step_of(self, weights, rest, moments, totals, cues, labels):
+        def loss_of(weights):
+            model = nnx.merge(self.graph, weights, rest, copy=True)
+            model.train()
+            logits = model(cues)
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            return losses.mean(), (logits, nnx.split(model, nnx.Param, ...)[2])
+
+        slopes, (logits, rest) = jax.grad(loss_of, has_aux=True)(weights)
+        updates, moments = self.optimiser.update(slopes, moments, weights)
+        totals = jax.tree.map(jnp.add, totals, batch_counts(logits, labels))
+        return optax.apply_updates(weights, updates), rest, moments, totals
+
+    def _predict_of(self, weights, rest, cues):
+        model = nnx.merge(self.graph, weights, rest, copy=True)
+        model.eval()
+        return model(cues)
+
+    def _to_devices(self, *arrays):
+        """Shared out among the devices where the batch divides, else a copy on each."""
+        even = len(arrays[0]) % self.devices == 0
+        return jax.device_put(arrays, self.shared_out if even else self.everywhere)
+
+    def fresh_optimiser(self):
+        self.moments = self.optimiser.init(self.weights)
+
+    def train_epoch(self, batches: Iterator) -> tuple[float, float, float]:
+        """Mean loss, and Top-1 and published Top-5 in percent, as the weights moved."""
+        state = self.weights, self.rest, self.moments, (jnp.float32(0), jnp.int32(0), jnp.int32(0))
+        self.weights, self.rest, self.moments, totals = jax.device_put(state, self.everywhere)
+        count = 0
+        for cues, labels in batches:
+            self.weights, self.rest, self.moments, totals = self._step(
+                self.weights, self.rest, self.moments, totals, *self._to_devices(cues, labels)
+            )
+            count += len(labels)
+        loss, hits1, hits5 = (float(t) for t in totals)
+        if not math.isfinite(loss):
+            raise InputError("training diverged (the loss is not a number): lower the learning rate")
+        return loss / count, 100 * hits1 / count, 100 * hits5 / count
+
+    def predict(self, batches: Iterator) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (n, 72) and classes (n,) of all batches."""
+        logits, labels = [], []
+        for cues, classes in batches:
+            logits.append(self._predict(self.weights, self.rest, *self._to_devices(cues)))
+            labels.append(classes)
+        return np.concatenate([np.asarray(l) for l in logits]), np.concatenate(labels)
+
+    def take(self, model: nnx.Module) -> None:
+        """Take over the weights and statistics of a network of the same kind."""
+        _, self.weights, self.rest = nnx.split(model, nnx.Param, ...)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Weights, batch statistics and optimiser state by name, for a checkpoint."""
+        return {**named_arrays("weights", self.weights), **named_arrays("rest", self.rest),
+                **named_arrays("moments", self.moments)}
+
+    def load(self, arrays: dict, with_optimiser: bool = True) -> None:
+        """Take over a checkpoint's arrays; InputError names one that does not fit."""
+        self.weights = from_named("weights", self.weights, arrays)
+        self.rest = from_named("rest", self.rest, arrays)
+        if with_optimiser:
+            self.moments = from_named("moments", self.moments, arrays)
+
+
+def batches_of(mixtures: Mixtures, numbers: np.ndarray, size: int) -> Iterator:
+    """Cue maps and classes of the given mixtures, `size` at a time, made ahead in another thread."""
+    return prefetch(mixtures.batch(numbers[i : i + size]) for i in range(0, len(numbers), size))
+
+
+def predict_all(trainer: Trainer, mixtures: Mixtures, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (n, 72) and classes (n,) of the given mixtures."""
+    return trainer.predict(batches_of(mixtures, numbers, EVALUATION_BATCH))
