@@ -66,6 +66,17 @@ def parser() -> argparse.ArgumentParser:
         if name == "report":
             options.add_argument("--readme", type=Path, metavar="FILE",
                                  help="also put the comparisons of the default and the published run into FILE")
+    options = stage("audit", "what the reported tables do not say: results/audit.md, one measured row for each question")
+    options.add_argument("--data", type=Path, default=os.environ.get("SSL_JAX_DATA") or None, metavar="DIR",
+                         help="publishers' corpora instead of the embedded one; also $SSL_JAX_DATA")
+    options.add_argument("--rows", nargs="+", metavar="ROW", help="only these; --rows help lists them")
+    options.add_argument("--clips", type=int, default=100, help="of a trained row (default %(default)s, as Model 1)")
+    options.add_argument("--seeds", type=int, default=2, help="trainings of each row (default %(default)s)")
+    options.add_argument("--seed", type=int, default=0, help="the first of them, and the database's (default 0)")
+    options.add_argument("--weights", type=Path, metavar="DIR", help="published checkpoints to score on our database")
+    options.add_argument("--results", type=Path, default=Path("results"), help="(default %(default)s)")
+    options.add_argument("--work", type=Path, default=Path("work"), help="for cue stores and checkpoints, "
+                         "3 GB with every row (default %(default)s)")
     options = stage("benchmark", "speed of every stage beside its peers and the machine's floor")
     options.add_argument("--results", type=Path, default=Path("results"),
                          help="the tables go to its folder benchmark (default %(default)s)")
@@ -199,12 +210,35 @@ def run_figures(args, ex: Experiment) -> None:
 
 
 def run_report(args, ex: Experiment) -> None:
-    from .report import CORPORA, update_readme, write_report
+    from .report import README_RUNS, update_readme, write_report
 
     print(write_report(args.results, ex.name))
     if getattr(args, "readme", None):
-        there = [name for name in CORPORA if (args.results / name / "settings.json").exists()]
+        there = [name for name in README_RUNS if (args.results / name / "settings.json").exists()]
         update_readme(args.readme, args.results, there)
+
+
+def run_audit(args) -> None:
+    """Measure what is asked for and not measured yet, and write all there is."""
+    from .audit import Audit, questions
+    from .audit_report import audit_header, write_audit
+
+    asked, known = questions(), (*questions(), "switch", "weights")
+    for row in args.rows or ():
+        if row not in known:
+            raise InputError(f"--rows {row}: unknown: use {', '.join(known)}")
+    if args.clips < 5 or args.seeds < 1:
+        raise InputError("--clips and --seeds: too few: use at least 5 clips and 1 seed")
+    audit = Audit(args.data, args.clips, args.seeds, args.seed, args.work, args.results,
+                  {"machine": machine(), "commit": commit()})
+    for name, question in asked.items():
+        if args.rows is None or name in args.rows:
+            for variant in question.variants:
+                audit.row(variant)
+    switch = audit.switched_set() if args.rows is None or "switch" in args.rows else audit.measured.get("switch/seed0")
+    weights = audit.published_weights(args.weights) if args.weights else {}
+    options = "--data DIR " * (args.data is not None)
+    print(write_audit(audit, asked, weights, switch, audit_header(audit), options))
 
 
 def run(args) -> None:
@@ -222,6 +256,9 @@ def run(args) -> None:
         from .benchmark import benchmark
 
         print(benchmark(args.results / "benchmark", machine(), commit()))
+        return
+    if args.stage == "audit":
+        run_audit(args)
         return
     ex = experiment(args.data is not None, args.directions, args.hair_cell, args.hop, args.seed,
                     args.quick, args.name, args.protocol)
