@@ -12,7 +12,7 @@ from .files import InputError
 
 SILENT = 1e-5  # RMS, full scale 1 (-100 dB): less than a bit of 16
 QUIET = 10 ** (-50 / 20)  # RMS relative to the loudest window, or to the other ear
-CLIPPED = 0.999  # of full scale: three samples in a row there are no peak of a sound
+CLIPPED = (0.999, 1.0001)  # of full scale: three samples in a row there were cut off; floats may go beyond
 LOUDEST = 1e6  # full scale is 1; beyond this the numbers are something else
 COLUMNS = 4000  # of an overview's cue maps at most
 
@@ -42,7 +42,8 @@ class Watch:
             self.clipped = np.concatenate([self.clipped, np.zeros(fresh, bool)])
         for ear in range(2):
             self.energy[:, ear] += np.bincount(frame, np.square(block[:, ear], dtype=float), len(self.energy))
-        full = np.abs(np.concatenate([self.before, block])) >= CLIPPED
+        level = np.abs(np.concatenate([self.before, block]))
+        full = (level >= CLIPPED[0]) & (level <= CLIPPED[1])
         self.clipped[frame[(full[:-2] & full[1:-1] & full[2:]).any(axis=1)]] = True
         self.same &= bool((block[:, 0] == block[:, 1]).all())
         self.before = np.concatenate([self.before, block])[-2:]
