@@ -32,6 +32,7 @@ BLOCK_FRAMES = 200  # frames of cues computed at a time
 BATCH_FRAMES = 6400  # frames in a batch of windows: 64 windows of one second
 NEAR = 10  # degrees on either side of the posterior's peak that count as the peak
 SURE = 0.5  # confidence below this is flagged
+AGREE = 0.7  # length of the windows' mean unit vector from which one azimuth stands for all
 
 
 class Azimuths(NamedTuple):
@@ -76,12 +77,15 @@ def peak_azimuth(posterior) -> tuple[np.ndarray, np.ndarray]:
 def mean_azimuth(found: Azimuths) -> float:
     """One azimuth for a whole recording, degrees: circular mean of its windows, weighed by confidence.
 
-    Only windows without flags count if there are any; NaN where nothing sounds.
+    Only windows without flags count if there are any. NaN where the windows do not agree (the mean of
+    their unit vectors is shorter than 0.7): the source moves, or there are several.
     """
-    clean = np.array([not flags for flags in found.flags]) & np.isfinite(found.azimuth)
-    use = clean if clean.any() else np.isfinite(found.azimuth)
-    mean = (found.confidence[use] * np.exp(1j * np.radians(found.azimuth[use]))).sum()
-    return float(np.degrees(np.angle(mean)) % 360) if use.any() else float("nan")
+    heard = np.isfinite(found.azimuth)
+    clean = heard & np.array([not flags for flags in found.flags])
+    use = clean if clean.any() else heard
+    weight = found.confidence[use]
+    mean = (weight * np.exp(1j * np.radians(found.azimuth[use]))).sum() / weight.sum()
+    return float(np.degrees(np.angle(mean)) % 360) if abs(mean) > AGREE else float("nan")
 
 
 @partial(jax.jit, static_argnames="graph")

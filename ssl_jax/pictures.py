@@ -111,16 +111,15 @@ def _from_above(axes, found: Azimuths) -> None:
                              middle + AZIMUTH_STEP / 2, width=(outer - inner) * share, fc=colour, ec="white", lw=0.3))
     _head(axes)
     azimuth = found.azimuth[heard]
-    spread = np.abs(np.exp(1j * np.radians(azimuth)).mean())
     dots = axes.scatter(*_point(azimuth, 0.53), c=found.times[heard], cmap="viridis", s=16, alpha=0.85,
                         linewidths=0, zorder=4)
-    if spread > 0.8:  # one direction for all of it; a moving source has none
-        at = mean_azimuth(found)
+    at = mean_azimuth(found)
+    if np.isfinite(at):
         axes.annotate("", _point(at, 0.33), _point(at, inner),
                       arrowprops={"arrowstyle": "-|>", "color": ESTIMATE, "lw": 3, "mutation_scale": 18}, zorder=5)
         axes.set_title(f"Seen from above: {at:.0f}°")
     else:
-        axes.set_title("Seen from above: a moving source")
+        axes.set_title("Seen from above: moving")
     if len(azimuth) > 1:
         bar = axes.figure.colorbar(dots, ax=axes, location="bottom", shrink=0.6, aspect=35, pad=0.02)
         bar.set_label("time (s)")

@@ -73,7 +73,7 @@ def table(name: str, found) -> str:
         lines.append(f"({len(found.times)} windows, one in {thin} shown; --csv and --json have all)")
     overall = mean_azimuth(found)
     flagged = sum(map(bool, found.flags))
-    lines.append(f"overall {overall:.1f}°" + f", {flagged} of {len(found.flags)} windows flagged" * bool(flagged))
+    lines.append(("no one azimuth" if math.isnan(overall) else f"overall {overall:.1f}°") + f", {flagged} of {len(found.flags)} windows flagged" * bool(flagged))
     return "\n".join(lines)
 
 

@@ -81,8 +81,7 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
         model = build_model(info["model"], 0)
         arrays = serialization.msgpack_restore(path.read_bytes())
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path.with_suffix('.json')}: does not fit this version ({error}): "
-                         "install the package again") from None
+        raise InputError(f"{path}: does not fit this version ({error}): install the package again") from None
     graph, weights, rest = nnx.split(model, nnx.Param, ...)
     try:
         model = nnx.merge(graph, from_named("weights", weights, arrays), from_named("rest", rest, arrays))
