@@ -7,22 +7,21 @@ cues once; windows of frames go through the network in batches of one size.
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from .azimuths import Azimuths, peak_azimuth
 from .binaural_feature import Cues
-from .config import AZIMUTH_STEP, AZIMUTHS, FrontEnd
+from .config import AZIMUTHS, FrontEnd
 from .corpora import RATES
 from .files import InputError, open_sound, sound_blocks
 from .filter_design import centre_frequencies
-from .loudness import Overview, Watch, watched
 from .progress import track
 from .resampling import resample_block, resampled_length, start_resampling
 from .streaming import ENDLESS, cue_block, start_cues
+from .watch import Overview, Watch, watched
 from .weights import default_weights, load_weights
 
 SHORTEST = 0.05  # s, of a window: the networks' convolutions span 50 ms
@@ -30,62 +29,7 @@ LONGEST = 60.0  # s, of a window
 TRAINED = 1.0  # s, the windows that the networks were trained on
 BLOCK_FRAMES = 200  # frames of cues computed at a time
 BATCH_FRAMES = 6400  # frames in a batch of windows: 64 windows of one second
-NEAR = 10  # degrees on either side of the posterior's peak that count as the peak
 SURE = 0.5  # confidence below this is flagged
-AGREE = 0.7  # length of the windows' mean unit vector from which one azimuth stands for all
-
-
-class Azimuths(NamedTuple):
-    """Where a sound came from, in n windows."""
-
-    times: np.ndarray  # (n,) s, middles of the windows
-    azimuth: np.ndarray  # (n,) degrees, 0 <= azimuth < 360, 90 = left; NaN where nothing sounds
-    confidence: np.ndarray  # (n,) share of the posterior within 10 degrees of its peak, 0..1
-    posterior: np.ndarray  # (n, 72), class = azimuth / 5 degrees
-    flags: tuple[tuple[str, ...], ...]  # of each window: why not to rely on it; empty if nothing is wrong
-    notes: tuple[str, ...]  # of the whole recording
-    model: str
-    window: float  # s
-    step: float  # s
-    seconds: float  # of the recording
-    fs: int  # Hz, of the recording
-    cues: Cues | None  # (channels, columns) each, if asked for: averages over `seconds` / columns
-    cfs: np.ndarray  # (channels,) Hz
-
-
-def peak_azimuth(posterior) -> tuple[np.ndarray, np.ndarray]:
-    """Azimuth and confidence of posteriors over the classes.
-
-    Parameters
-    ----------
-    posterior : (..., 72), adding up to 1
-
-    Returns
-    -------
-    azimuth : (...) degrees, circular mean of the classes within 10 degrees of the highest
-    confidence : (...), what they hold of the posterior
-    """
-    posterior = np.asarray(posterior, float)
-    reach = np.arange(-(NEAR // AZIMUTH_STEP), NEAR // AZIMUTH_STEP + 1)
-    around = (posterior.argmax(-1)[..., None] + reach) % AZIMUTHS
-    share = np.take_along_axis(posterior, around, -1)
-    mean = (share * np.exp(2j * np.pi * around / AZIMUTHS)).sum(-1)
-    azimuth = np.degrees(np.angle(mean)) % 360
-    return np.where(azimuth == 360, 0.0, azimuth), share.sum(-1)  # -1e-20 % 360 is 360
-
-
-def mean_azimuth(found: Azimuths) -> float:
-    """One azimuth for a whole recording, degrees: circular mean of its windows, weighed by confidence.
-
-    Only windows without flags count if there are any. NaN where the windows do not agree (the mean of
-    their unit vectors is shorter than 0.7): the source moves, or there are several.
-    """
-    heard = np.isfinite(found.azimuth)
-    clean = heard & np.array([not flags for flags in found.flags])
-    use = clean if clean.any() else heard
-    weight = found.confidence[use]
-    mean = (weight * np.exp(1j * np.radians(found.azimuth[use]))).sum() / weight.sum()
-    return float(np.degrees(np.angle(mean)) % 360) if abs(mean) > AGREE else float("nan")
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -201,7 +145,7 @@ def localise_blocks(blocks: Iterable[np.ndarray], samples: int, fs: int, name: s
     rate = front.fs / front.hop  # frames a second
     frames = length // front.hop
     span, hop = min(max(round(window * rate), 1), frames), max(round(step * rate), 1)
-    watch = Watch(fs, name, rate)
+    watch = Watch(samples, fs, name, rate)
     view = Overview() if cues else None
     runs = _cue_frames(_resampled(watched(blocks, watch), fs, front.fs), front, frames)
     runs = track(runs, f"localise {Path(name).name}", total=-(-length // (BLOCK_FRAMES * front.hop)))

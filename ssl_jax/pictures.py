@@ -9,9 +9,9 @@ from matplotlib.patches import Circle, Ellipse, Polygon, Wedge
 from matplotlib.ticker import MultipleLocator
 from scipy import signal as sps
 
+from .azimuths import Azimuths, mean_azimuth
 from .config import AZIMUTH_STEP, AZIMUTHS
-from .files import atomic_write
-from .localisation import Azimuths, mean_azimuth
+from .files import InputError, atomic_write
 
 matplotlib.use("Agg")  # no display needed
 import matplotlib.pyplot as plt  # noqa: E402
@@ -31,9 +31,16 @@ MAPS = (  # title, field, limits, colours
 )
 
 
+def picture_kind(path: Path) -> str:
+    """The format that a picture's name asks for; InputError for another than PNG, PDF and SVG."""
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in ("png", "pdf", "svg"):
+        raise InputError(f"{path}: not a name for a picture: use one that ends in .png, .pdf or .svg")
+    return kind
+
+
 def _save(figure, path: Path) -> None:
-    suffix = Path(path).suffix.lower().lstrip(".")
-    kind = suffix if suffix in ("pdf", "svg") else "png"
+    kind = picture_kind(path)
     with atomic_write(path) as stream:
         # no version or date in the file: the same picture gives the same bytes
         metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
@@ -101,14 +108,16 @@ def _from_above(axes, found: Azimuths) -> None:
     axes.add_patch(Wedge((0, 0), outer, 0, 360, width=outer - inner, fc="0.965", lw=0))
     axes.add_patch(Circle((0, 0), outer, fc="none", ec="0.75", lw=0.8))
     for azimuth in range(0, 360, 30):
-        axes.plot(*zip(_point(azimuth, inner), _point(azimuth, outer + 0.03)), color="0.8", lw=0.7, zorder=0.5)
+        spoke = np.transpose([_point(azimuth, inner), _point(azimuth, outer + 0.03)])
+        axes.plot(*spoke, color="0.8", lw=0.7, zorder=0.5)
         axes.text(*_point(azimuth, outer + 0.17), f"{azimuth}°", ha="center", va="center",
                   color="0.15" if azimuth % 90 == 0 else "0.5", weight="bold" if azimuth % 90 == 0 else None)
     for azimuth, share in zip(np.arange(AZIMUTHS) * AZIMUTH_STEP, mean / mean.max(), strict=True):
         # Wedge counts from the right, counter-clockwise
         middle, colour = azimuth + 90, plt.get_cmap(SURE_OF_IT)(0.15 + 0.75 * share)
-        axes.add_patch(Wedge((0, 0), inner + (outer - inner) * share, middle - AZIMUTH_STEP / 2,
-                             middle + AZIMUTH_STEP / 2, width=(outer - inner) * share, fc=colour, ec="white", lw=0.3))
+        width = (outer - inner) * share
+        axes.add_patch(Wedge((0, 0), inner + width, middle - AZIMUTH_STEP / 2, middle + AZIMUTH_STEP / 2, width=width,
+                             fc=colour, ec="white", lw=0.3))
     _head(axes)
     azimuth = found.azimuth[heard]
     dots = axes.scatter(*_point(azimuth, 0.53), c=found.times[heard], cmap="viridis", s=16, alpha=0.85,
@@ -157,8 +166,9 @@ def draw_azimuths(found: Azimuths, path: Path, title: str = "") -> None:
     with matplotlib.rc_context(STYLE):
         figure = plt.figure(figsize=(12.8, 8))
         upper, lower = figure.subfigures(2, 1, height_ratios=(1.5, 1))
-        for axes, draw in zip(upper.subplots(1, 2, width_ratios=(1.65, 1)), (_over_time, _from_above), strict=True):
-            draw(axes, found)
+        left, right = upper.subplots(1, 2, width_ratios=(1.65, 1))
+        _over_time(left, found)
+        _from_above(right, found)
         power = found.cues.power
         heard = power > 1e-3 * power.max(axis=1, keepdims=True)  # pauses hold no direction
         columns = lower.subplots(1, 3)
@@ -167,8 +177,8 @@ def draw_azimuths(found: Azimuths, path: Path, title: str = "") -> None:
                      colours)
             axes.set_title(name)
         columns[0].set_ylabel("centre frequency (Hz)")
-        text = f"{title or 'Localised'}: {found.seconds:.1f} s, network “{found.model}”, windows of {found.window:g} s"
-        figure.suptitle(text, x=0.01, ha="left", fontsize=13, weight="bold")
+        settings = f"{found.seconds:.1f} s, network “{found.model}”, windows of {found.window:g} s"
+        figure.suptitle(f"{title or 'Localised'}: {settings}", x=0.01, ha="left", fontsize=13, weight="bold")
         _save(figure, path)
 
 

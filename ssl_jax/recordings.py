@@ -29,15 +29,16 @@ def add_stages(stage) -> None:
                          help="seconds of sound behind an estimate, 0.05 to 60 (default %(default)g, as trained)")
     options.add_argument("--step", type=float, default=0.1, metavar="S",
                          help="seconds from one estimate to the next (default %(default)g)")
-    options.add_argument("--model", metavar="NAME", help="network (default clean, else model2, else the first there is; "
-                                                         "a wrong name lists them)")
+    options.add_argument("--model", metavar="NAME",
+                         help="network (default clean, else model2, else the first; a wrong name lists them)")
     options.add_argument("--plot", type=Path, metavar="FILE", help="picture of one recording: PNG, PDF or SVG")
     options.add_argument("--json", type=Path, metavar="FILE", help="everything, posteriors included")
     options.add_argument("--csv", type=Path, metavar="FILE", help="a row for every window")
 
     options = stage("render", "a scene of one's own, static or moving: mono sounds in, a binaural WAV out")
-    options.epilog = ("Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between measured ones "
-                      "responses are interpolated. A negative first azimuth needs the equals sign: --trajectory=-90:90")
+    options.epilog = ("Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between measured "
+                      "ones responses are interpolated. A negative first azimuth needs the equals sign: "
+                      "--trajectory=-90:90")
     options.add_argument("speech", type=Path, metavar="SPEECH",
                          help="sound file of any rate; several channels are averaged into one")
     where = options.add_mutually_exclusive_group(required=True)
@@ -58,7 +59,7 @@ def add_stages(stage) -> None:
 
 def table(name: str, found) -> str:
     """Estimates as text: at most ROWS of them, evenly thinned, and one for the whole recording."""
-    from .localisation import mean_azimuth
+    from .azimuths import mean_azimuth
 
     lines = [f"{name}: {found.seconds:.2f} s at {found.fs} Hz; network {found.model}, windows of {found.window:g} s "
              f"every {found.step:g} s"]
@@ -73,7 +74,8 @@ def table(name: str, found) -> str:
         lines.append(f"({len(found.times)} windows, one in {thin} shown; --csv and --json have all)")
     overall = mean_azimuth(found)
     flagged = sum(map(bool, found.flags))
-    lines.append(("no one azimuth" if math.isnan(overall) else f"overall {overall:.1f}°") + f", {flagged} of {len(found.flags)} windows flagged" * bool(flagged))
+    summary = "no one azimuth" if math.isnan(overall) else f"overall {overall:.1f}°"
+    lines.append(summary + f", {flagged} of {len(found.flags)} windows flagged" * bool(flagged))
     return "\n".join(lines)
 
 
@@ -83,7 +85,7 @@ def _number(x: float, digits: int):
 
 def as_json(name: str, found) -> dict:
     """Everything about a recording, ready for JSON; an azimuth that is not known is null."""
-    from .localisation import mean_azimuth
+    from .azimuths import mean_azimuth
 
     windows = [
         {"time_s": _number(found.times[i], 3), "azimuth_deg": _number(found.azimuth[i], 2),
@@ -107,6 +109,10 @@ def run_localise(args) -> None:
 
     if args.plot and len(args.files) > 1:
         raise InputError(f"--plot {args.plot}: draws one recording, not {len(args.files)}: give one FILE")
+    if args.plot:
+        from .pictures import draw_azimuths, picture_kind
+
+        picture_kind(args.plot)  # now, not after the work
     contents, rows = [], [["file", "time_s", "azimuth_deg", "confidence", "flags"]]
     for path in args.files:
         found = localise_file(path, args.window, args.step, args.model, cues=bool(args.plot))
@@ -114,8 +120,6 @@ def run_localise(args) -> None:
         contents.append(as_json(str(path), found))
         rows += as_rows(str(path), found)
         if args.plot:
-            from .pictures import draw_azimuths
-
             draw_azimuths(found, args.plot, path.name)
     if args.json:
         with atomic_write(args.json, "w") as stream:  # on one line: a posterior has 72 numbers
@@ -130,6 +134,10 @@ def run_localise(args) -> None:
 def run_render(args) -> None:
     from .scene import parse_trajectory, render_file, write_scene
 
+    if args.plot:
+        from .pictures import draw_spectrogram, picture_kind
+
+        picture_kind(args.plot)  # now, not after the work
     azimuths = [args.azimuth] if args.trajectory is None else parse_trajectory(args.trajectory)
     scene = render_file(args.speech, azimuths, args.noise, args.noise_azimuth, args.snr, args.hrtf, args.seconds,
                         args.start)
@@ -137,7 +145,5 @@ def run_render(args) -> None:
         print(f"ssl_jax: note: {note}", file=sys.stderr)
     write_scene(scene, args.output, args.bits)
     if args.plot:
-        from .pictures import draw_spectrogram
-
         draw_spectrogram(scene.ears, scene.fs, args.plot, args.output.name, scene.azimuths)
     print(f"{args.output}: {len(scene.ears) / scene.fs:.2f} s at {scene.fs} Hz, {args.bits} bits, left ear first")

@@ -55,21 +55,22 @@ def carry_around(source, hrirs):
     source, hrirs = np.asarray(source), np.asarray(hrirs)
     samples, (positions, _, taps) = len(source), hrirs.shape
     apart = (samples - 1) / (positions - 1)  # samples between positions
-    first = np.ceil((np.arange(positions) - 1) * apart).astype(int)
-    length = int(2 * apart) + 2
-    padded = np.pad(source, (max(-first[0], 0), length))  # the first triangle reaches before the sound
-    ears = np.zeros((2, samples + length + taps + max(-first[0], 0)), source.dtype)
+    first = np.ceil((np.arange(positions) - 1) * apart).astype(int)  # samples of the triangles
+    length, early = int(2 * apart) + 2, -first[0]  # the first triangle reaches before the sound
+    padded = np.pad(source, (early, length))
+    ears = np.zeros((2, early + samples + length + taps), source.dtype)
     for at in range(0, positions, BATCH):
         rows = np.arange(at, min(at + BATCH, positions))
         number = first[rows][:, None] + np.arange(length)
         weight = np.maximum(0, 1 - np.abs(number / apart - rows[:, None])).astype(source.dtype)
         stretches = np.zeros((BATCH, length + taps - 1), source.dtype)  # one shape: one compiled program
-        stretches[: len(rows), :length] = weight * padded[number - min(first[0], 0)]
+        stretches[: len(rows), :length] = weight * padded[number + early]
         responses = np.zeros((BATCH, 2, taps), hrirs.dtype)
         responses[: len(rows)] = hrirs[rows]
-        for start, part in zip(first[rows] - min(first[0], 0), np.asarray(spatialise(stretches, responses))):
+        parts = np.asarray(spatialise(stretches, responses))[: len(rows)]
+        for start, part in zip(first[rows] + early, parts, strict=True):
             ears[:, start : start + part.shape[1]] += part
-    return ears[:, max(-first[0], 0) :][:, :samples]
+    return ears[:, early : early + samples]
 
 
 def directions(head: Sofa, azimuths) -> tuple[np.ndarray, tuple[str, ...]]:

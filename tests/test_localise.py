@@ -11,13 +11,14 @@ from scipy import signal as sps
 
 import ssl_jax
 from ssl_jax import __main__ as cli
+from ssl_jax.azimuths import mean_azimuth, peak_azimuth
 from ssl_jax.config import AZIMUTHS
 from ssl_jax.files import InputError
-from ssl_jax.localisation import localise, localise_blocks, localise_file, mean_azimuth, peak_azimuth
-from ssl_jax.loudness import COLUMNS, Overview
+from ssl_jax.localisation import localise, localise_blocks, localise_file
 from ssl_jax.pictures import draw_azimuths
 from ssl_jax.resampling import resample_block, resampled_length, start_resampling
 from ssl_jax.scene import render_scene
+from ssl_jax.watch import COLUMNS, Overview
 
 FS = 44_100
 
@@ -73,7 +74,8 @@ def test_level_and_format_change_nothing(at_60, found, tmp_path):
     np.testing.assert_allclose(localise(1e-3 * at_60, FS).posterior, found.posterior, atol=1e-3)
     whole = np.round(at_60 * 32767).astype(np.int16)
     np.testing.assert_allclose(localise(whole, FS).posterior, found.posterior, atol=0.05)
-    for name, subtype in (("a.wav", "PCM_24"), ("a.flac", "PCM_16"), ("a.aiff", "FLOAT"), ("a.ogg", "VORBIS")):
+    for name, subtype in (("a.wav", "PCM_24"), ("a.flac", "PCM_16"), ("a.aiff", "FLOAT"), ("a.ogg", "VORBIS"),
+                          ("a.mp3", "MPEG_LAYER_III")):
         soundfile.write(tmp_path / name, at_60, FS, subtype)
         assert apart(mean_azimuth(localise_file(tmp_path / name)), 60) < 5
 
@@ -152,8 +154,10 @@ def test_flags(at_60):
     x = np.concatenate([at_60[:FS], np.zeros((FS, 2)), quiet, np.clip(4 * at_60[:FS], -1, 1),
                         at_60[:FS] * [1, 1e-4]])
     found = localise(x, FS, step=1.0)
-    assert [set(flags) - {"unsure"} for flags in found.flags] == [set(), {"silent"}, {"quiet"}, {"clipped"}, {"one ear"}]
-    assert np.isnan(found.azimuth[1]) and found.confidence[1] == 0 and np.isfinite(found.azimuth[[0, 2, 3, 4]]).all()
+    flags = [set(flags) - {"unsure"} for flags in found.flags]
+    assert flags == [set(), {"silent"}, {"quiet"}, {"clipped"}, {"one ear"}]
+    assert np.isnan(found.azimuth[1]) and found.confidence[1] == 0
+    assert np.isfinite(found.azimuth[[0, 2, 3, 4]]).all()
     assert any(note.startswith("clipped, first at 3") for note in found.notes)
 
 
@@ -202,7 +206,8 @@ def test_command_line(at_60, tmp_path, monkeypatch, capsys):
     soundfile.write("mono.wav", at_60[:, 0], FS)
     (tmp_path / "text.wav").write_text("no sound")
     for words, says in (("mono.wav", "mono.wav: has 1 channel: two ears are needed"), ("none.wav", "no such file"),
-                        ("text.wav", "not a readable sound file"), ("a.wav a.wav --plot x.png", "give one FILE")):
+                        ("text.wav", "not a readable sound file"), ("a.wav a.wav --plot x.png", "give one FILE"),
+                        ("a.wav --plot x.jpg", "x.jpg: not a name for a picture")):
         assert cli.main(["localise", *words.split()]) == 2
         err = capsys.readouterr().err.splitlines()
         assert len(err) == 1 and says in err[0]

@@ -18,13 +18,14 @@ COLUMNS = 4000  # of an overview's cue maps at most
 
 
 class Watch:
-    """Notes what matters of a sound of rate `fs`, in frames of 1 / `rate` seconds."""
+    """Notes what matters of a sound of `samples` at rate `fs`, in frames of 1 / `rate` seconds."""
 
-    def __init__(self, fs: int, name: str, rate: float):
+    def __init__(self, samples: int, fs: int, name: str, rate: float):
         self.fs, self.name, self.rate = fs, name, rate
         self.samples = 0  # so far
-        self.energy = np.zeros((0, 2))  # per frame and ear, sum of squares
-        self.clipped = np.zeros(0, bool)  # per frame
+        frames = int(samples * rate / fs) + 1
+        self.energy = np.zeros((frames, 2))  # per frame and ear, sum of squares
+        self.clipped = np.zeros(frames, bool)  # per frame
         self.same = True  # both ears so far
         self.before = np.zeros((2, 2), np.float32)  # the last two samples
 
@@ -36,12 +37,9 @@ class Watch:
             what = f"values over {LOUDEST:g}" if np.isfinite(worst).all() else "NaN or infinite samples"
             raise InputError(f"{self.name}: holds {what} at {at:.2f} s: export it again, full scale is 1")
         frame = ((self.samples + np.arange(len(block))) * self.rate / self.fs).astype(int)
-        fresh = max(int((self.samples + len(block)) * self.rate / self.fs) + 1 - len(self.energy), 0)
-        if fresh:
-            self.energy = np.concatenate([self.energy, np.zeros((fresh, 2))])
-            self.clipped = np.concatenate([self.clipped, np.zeros(fresh, bool)])
-        for ear in range(2):
-            self.energy[:, ear] += np.bincount(frame, np.square(block[:, ear], dtype=float), len(self.energy))
+        for ear in range(2 * bool(len(block))):
+            sums = np.bincount(frame - frame[0], np.square(block[:, ear], dtype=float))
+            self.energy[frame[0] : frame[-1] + 1, ear] += sums
         level = np.abs(np.concatenate([self.before, block]))
         full = (level >= CLIPPED[0]) & (level <= CLIPPED[1])
         self.clipped[frame[(full[:-2] & full[1:-1] & full[2:]).any(axis=1)]] = True
@@ -77,8 +75,9 @@ class Watch:
         """What is to be said of the whole recording, a line each."""
         notes = []
         if self._narrow(cfs):
-            notes.append(f"sampled at {self.fs} Hz: {np.sum(np.asarray(cfs) >= self.fs / 2)} of {len(cfs)} channels "
-                         "lie above its highest frequency and are empty: expect less of it")
+            empty = np.sum(np.asarray(cfs) >= self.fs / 2)
+            notes.append(f"sampled at {self.fs} Hz: {empty} of {len(cfs)} channels lie above its highest frequency "
+                         "and are empty: expect less of it")
         if self.same:
             notes.append("both ears hold the same sound: this is mono stored as stereo, or straight ahead")
         elif self.energy.sum(axis=0).min() < QUIET**2 * self.energy.sum(axis=0).max():
