@@ -29,7 +29,7 @@ LONGEST = 60.0  # s, of a window
 TRAINED = 1.0  # s, the windows that the networks were trained on
 BLOCK_FRAMES = 200  # frames of cues computed at a time
 BATCH_FRAMES = 6400  # frames in a batch of windows: 64 windows of one second
-SURE = 0.5  # confidence below this is flagged
+SURE = 0.9  # confidence below this is flagged: at SNR 15 dB few such windows are right
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -148,7 +148,7 @@ def localise_blocks(blocks: Iterable[np.ndarray], samples: int, fs: int, name: s
     watch = Watch(samples, fs, name, rate)
     view = Overview() if cues else None
     runs = _cue_frames(_resampled(watched(blocks, watch), fs, front.fs), front, frames)
-    runs = track(runs, f"localise {Path(name).name}", total=-(-length // (BLOCK_FRAMES * front.hop)))
+    runs = track(runs, f"localise {Path(name).name}", total=length // (BLOCK_FRAMES * front.hop) + 1)
     posterior = _classify(_windows(view.look_at(runs) if cues else runs, span, hop), network, span)
 
     azimuth, confidence = peak_azimuth(posterior)
@@ -201,7 +201,7 @@ def localise(signal, fs: int, window: float = TRAINED, step: float = 0.1, model:
     A window is flagged, in `Azimuths.flags`, as "silent" (below -100 dB of full scale; it has no azimuth),
     "quiet" (50 dB below the loudest window), "one ear" (50 dB less in the other), "clipped", "narrow
     band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window asked
-    for) or "unsure" (confidence below 0.5). Swapped ears cannot be known: they mirror every azimuth.
+    for) or "unsure" (confidence below 0.9). Swapped ears cannot be known: they mirror every azimuth.
     """
     signal = np.asarray(signal)
     if signal.ndim != 2 or signal.shape[1] != 2:

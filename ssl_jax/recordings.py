@@ -15,7 +15,7 @@ Channel 1 is the left ear, channel 2 the right; swapped ears cannot be noticed a
 Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the share of the
 posterior within 10 degrees of its peak. A flagged window is not to be relied on: silent, quiet (50 dB below
 the loudest), one ear, clipped, narrow band (sampled too slowly), short (less sound than --window) or unsure
-(confidence below 0.5). The networks were trained on windows of 1 s, for which the accuracies in results/
+(confidence below 0.9). The networks were trained on windows of 1 s, for which the accuracies in results/
 hold; shorter ones are less accurate."""
 
 
