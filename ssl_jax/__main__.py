@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .config import DIRECTION_RULES, HAIR_CELLS, MAIN_RUNS, RUNS, Experiment, experiment, fingerprint, seeded_runs
 from .files import InputError, os_error_message, read_json, write_json
+from .recordings import add_stages, run_localise, run_render
 
 
 def parser() -> argparse.ArgumentParser:
@@ -84,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--to", type=Path, required=True, metavar="DIR")
     options.add_argument("--speech", choices=("train-clean-100", "dev-clean"), default="train-clean-100",
                          help="LibriSpeech subset; dev-clean is smaller (default %(default)s)")
+    add_stages(stage)
     return top
 
 
@@ -250,6 +252,8 @@ def run(args) -> None:
 
         return download_all(args.to, args.speech)
     keep_memory()
+    if args.stage in ("localise", "render"):
+        return run_localise(args) if args.stage == "localise" else run_render(args)
     with contextlib.suppress(RuntimeError):  # already initialised: leave the devices as they are
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     if args.stage == "benchmark":

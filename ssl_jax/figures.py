@@ -15,6 +15,7 @@ from .filter_design import centre_frequencies
 from .hrtf import load_heads
 from .progress import track
 from .report import TITLES, read_log
+from .scene import carry_around
 
 matplotlib.use("Agg")  # no display needed
 import matplotlib.pyplot as plt  # noqa: E402
@@ -54,36 +55,13 @@ CUE_MAPS = (  # title, field, limits, colours
 )
 
 
-def carry_around(source, hrirs):
-    """A source that passes the azimuths of `hrirs` at equal times, linearly crossfaded.
-
-    Parameters
-    ----------
-    source : (samples,)
-    hrirs : (positions, 2, taps)
-
-    Returns
-    -------
-    ears : (2, samples)
-    """
-    positions = jnp.linspace(0, len(hrirs) - 1, len(source))
-    ears = jnp.zeros((2, len(source)), source.dtype)
-    for k, hrir in enumerate(hrirs):
-        weight = jnp.maximum(0, 1 - jnp.abs(positions - k))
-        first, last = np.flatnonzero(np.asarray(weight))[[0, -1]]
-        stretch = jnp.pad((source * weight)[first : last + 1], (0, hrir.shape[-1] - 1))
-        stop = min(first + len(stretch), len(source))
-        ears = ears.at[:, first:stop].add(spatialise(stretch, hrir)[:, : stop - first])
-    return ears
-
-
 def surround(front: FrontEnd, path: Path) -> None:
     """A voice carried once around the head: ITD and ILD over time."""
     corpus, heads = load_corpus(None, 45, front.fs), load_heads(None, "horizontal", front.fs)
     seconds = 9
-    voice = jnp.asarray(corpus.speech[::5][:seconds].reshape(-1))  # one voice, second after second
+    voice = corpus.speech[::5][:seconds].reshape(-1)  # one voice, second after second
     middle = len(heads.names) // 2
-    hrirs = jnp.asarray(np.concatenate([heads.hrirs[middle], heads.hrirs[middle, :1]]))  # 0 to 360 degrees
+    hrirs = np.concatenate([heads.hrirs[middle], heads.hrirs[middle, :1]])  # 0 to 360 degrees
     ears = carry_around(voice, hrirs)
     cfs = centre_frequencies(front.fs, front.channels, front.low_freq)
     cues = Cues(*(np.asarray(c) for c in get_cues_clean(ears.T, front.fs, cfs, model_type=front.hair_cell,
