@@ -34,12 +34,12 @@ def split(config: Training, held_out: np.ndarray | None = None) -> tuple[np.ndar
     ----------
     config : Training
     held_out : (n,) bool, optional
-        Mixtures the database keeps for evaluation. Where it keeps none apart, a random share of
-        all mixtures is held out (published).
+        Mixtures the database keeps for evaluation, all of which evaluate, however few clips train.
+        Where it keeps none apart, a random share of the run's mixtures is held out (published).
     """
     count = config.clips * AZIMUTHS
     if held_out is not None:
-        return np.flatnonzero(~held_out[:count]), np.flatnonzero(held_out[:count])
+        return np.flatnonzero(~held_out[:count]), np.flatnonzero(held_out)
     order = np.random.default_rng((config.seed, SPLIT)).permutation(count)
     held_out = round(config.evaluation_share * count)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
