@@ -20,7 +20,7 @@ from .files import InputError, atomic_write
 from .progress import console, track
 from .trainer import Mixtures, Trainer, batches_of, predict_all
 
-SPLIT, ORDER = 1, 2  # what a generator is for, part of its seed
+SPLIT, ORDER, MIRROR = 1, 2, 3  # what a generator is for, part of its seed
 LOG_COLUMNS = (
     "epoch", "epochs", "train_loss", "train_top1", "train_top5", "eval_loss", "eval_top1", "eval_top5",
     "eval_top5_standard", "eval_mean_angular_error", "learning_rate",
@@ -129,7 +129,12 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
         rate = float(trainer.rates(trainer.moments[0].count))
         order = training[np.random.default_rng((config.seed, ORDER, epoch)).permutation(len(training))]
         label = f"{name} epoch {epoch}/{config.epochs}"
-        loss, hit1, hit5 = trainer.train_epoch(track(batches_of(mixtures, order, config.batch), label, total=steps))
+        mirrored = None
+        if config.mirrored:  # a draw for every mixture, whichever are in the run
+            draws = np.random.default_rng((config.seed, MIRROR, epoch))
+            mirrored = draws.random(config.clips * AZIMUTHS) < 0.5
+        batches = batches_of(mixtures, order, config.batch, mirrored)
+        loss, hit1, hit5 = trainer.train_epoch(track(batches, label, total=steps))
         trained = time.monotonic()
         scores = evaluate(*predict_all(trainer, mixtures, evaluation))
         rows.append({
@@ -141,8 +146,9 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
         log = np.array([[float(row[k]) for k in LOG_COLUMNS] for row in rows])
         save_checkpoint(checkpoint_path(work, name, epoch), {"arrays": trainer.arrays(), "log": log})
         seconds = time.monotonic() - began
-        console.print(f"{log_line(rows[-1])}  [{seconds:.0f} s, {seconds - (trained - began):.0f} s of it "
-                      f"evaluation]", highlight=False, soft_wrap=True)
+        console.print(f"{log_line(rows[-1])}  [{seconds:.0f} s, {seconds - (trained - began):.0f} s of it evaluation; "
+                      f"{100 * trainer.waited / (trained - began):.1f} % of training waited for data]",
+                      highlight=False, soft_wrap=True)
 
     logits, labels = predict_all(trainer, mixtures, evaluation)
     weights = {k: v for k, v in trainer.arrays().items() if not k.startswith("moments")}
