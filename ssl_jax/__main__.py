@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
         "train": "Model 1, Model 2 and its learning-rate-drop continuation",
         "figures": "every figure of the README, from results/ (and a scene rendered afresh)",
         "report": "comparison of results/ with the reported tables",
+        "pack": "put a trained run into the package, for localise, and write docs/model-card.md",
     }
     for name, text in everything.items():
         options = stage(name, text)
@@ -64,6 +65,10 @@ def parser() -> argparse.ArgumentParser:
             options.add_argument("--export-wav", type=Path, metavar="DIR",
                                  help="write mixtures as 16-bit WAV there and stop")
             options.add_argument("--limit", type=int, default=72, help="how many of them (default %(default)s)")
+        if name == "pack":
+            options.add_argument("--run", required=True, help="which run's last weights")
+            options.add_argument("--as", dest="packed", required=True, metavar="NAME", help="their name in the package")
+            options.add_argument("--card", type=Path, default=Path("docs/model-card.md"), help="(default %(default)s)")
         if name == "report":
             options.add_argument("--readme", type=Path, metavar="FILE",
                                  help="also put the comparisons of the default and the published run into FILE")
@@ -78,6 +83,11 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--results", type=Path, default=Path("results"), help="(default %(default)s)")
     options.add_argument("--work", type=Path, default=Path("work"), help="for cue stores and checkpoints, "
                          "3 GB with every row (default %(default)s)")
+    options = stage("check", "score the packed networks on the heads of any SOFA files: results/unseen_heads.md")
+    options.add_argument("files", nargs="+", type=Path, metavar="FILE.sofa")
+    options.add_argument("--model", nargs="+", metavar="NAME", help="packed networks (default: all)")
+    options.add_argument("--clips", type=int, default=10, help="seconds of speech, from 72 azimuths each (default %(default)s)")
+    options.add_argument("--results", type=Path, default=Path("results"), help="(default %(default)s)")
     options = stage("benchmark", "speed of every stage beside its peers and the machine's floor")
     options.add_argument("--results", type=Path, default=Path("results"),
                          help="the tables go to its folder benchmark (default %(default)s)")
@@ -220,6 +230,24 @@ def run_report(args, ex: Experiment) -> None:
         update_readme(args.readme, args.results, there)
 
 
+def run_pack(args, ex: Experiment) -> None:
+    from .model_card import pack_run, write_card
+
+    metrics = pack_run(ex, args.run, args.packed, args.work, args.results)["metrics"]
+    write_card(args.card)
+    print(f"{args.packed}: Top-1 {metrics['top1']:.2f} %, mean error {metrics['mean_angular_error']:.2f} degrees as packed; "
+          f"{args.card} says more")
+
+
+def run_check(args) -> None:
+    from .unseen_heads import score_heads, write_scores
+
+    if not 1 <= args.clips <= 70:
+        raise InputError(f"--clips {args.clips}: out of range: use 1 to 70")
+    found = score_heads(args.files, args.model, args.clips)
+    print(write_scores(found, args.results / "unseen_heads.md", machine(), commit(), args.clips))
+
+
 def run_audit(args) -> None:
     """Measure what is asked for and not measured yet, and write all there is."""
     from .audit import Audit, questions
@@ -261,14 +289,16 @@ def run(args) -> None:
 
         print(benchmark(args.results / "benchmark", machine(), commit()))
         return
-    if args.stage == "audit":
-        run_audit(args)
+    if args.stage in ("audit", "check"):
+        {"audit": run_audit, "check": run_check}[args.stage](args)
         return
     ex = experiment(args.data is not None, args.directions, args.hair_cell, args.hop, args.seed,
                     args.quick, args.name, args.protocol)
     if ex.name == "reported":
         raise InputError("--name reported: that folder holds the reported tables: use another name")
     stages = {"database": run_database, "train": run_train, "figures": run_figures, "report": run_report}
+    if args.stage == "pack":
+        stages = {"pack": run_pack}
     for name in stages if args.stage == "all" else [args.stage]:
         stages[name](args, ex)
 

@@ -80,7 +80,8 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
         front = FrontEnd(**info["front"])
         model = build_model(info["model"], 0)
         arrays = serialization.msgpack_restore(path.read_bytes())
-    except (TypeError, ValueError) as error:
+        arrays = {key: array.astype(np.float32) if array.dtype == np.float16 else array for key, array in arrays.items()}
+    except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: does not fit this version ({error}): install the package again") from None
     graph, weights, rest = nnx.split(model, nnx.Param, ...)
     try:
@@ -126,6 +127,9 @@ def pack(source: Path, name: str, info: dict, folder: Path | None = None) -> Pat
     for prefix, tree in (("weights", weights), ("rest", rest)):
         from_named(prefix, tree, arrays)  # refuses what does not fit
     content = serialization.msgpack_serialize(arrays)
+    if len(content) > MAX_BYTES:  # weights in half precision; batch statistics stay as they are
+        arrays = {key: array.astype(np.float16) if key.startswith("weights") else array for key, array in arrays.items()}
+        content = serialization.msgpack_serialize(arrays)
     if len(content) > MAX_BYTES:
         raise InputError(f"{source}: {len(content)} bytes, over {MAX_BYTES}: too large for the package")
     path = _folder(folder) / f"{name}.msgpack"

@@ -12,18 +12,20 @@ from ssl_jax import __main__ as cli
 from ssl_jax.config import HAIR_CELLS
 from ssl_jax.files import InputError
 
-STAGES = ("all", "database", "train", "figures", "report", "audit", "download", "localise", "render")
+STAGES = ("all", "database", "train", "figures", "report", "audit", "pack", "check", "download",
+          "localise", "render")
 COMMON = ("--data", "--protocol", "--directions", "--hair-cell", "--hop", "--seed", "--quick", "--name",
           "--results", "--work", "--figures")
 ALONE = {  # stages with options of their own only
     "download": ("--to", "--speech"),
     "audit": ("--data", "--rows", "--clips", "--seeds", "--seed", "--weights", "--results", "--work"),
+    "check": ("--model", "--clips", "--results"),
     "localise": ("--window", "--step", "--model", "--plot", "--json", "--csv"),
     "render": ("--azimuth", "--trajectory", "--noise", "--noise-azimuth", "--snr", "--hrtf", "--start", "--seconds",
                "--bits", "--plot"),
 }
 OWN = {"all": ("--runs", "--seeds"), "train": ("--runs", "--seeds"),
-       "database": ("--export-wav", "--limit"), "report": ("--readme",)}
+       "database": ("--export-wav", "--limit"), "report": ("--readme",), "pack": ("--run", "--as", "--card")}
 
 
 @pytest.fixture
