@@ -7,8 +7,8 @@ import numpy as np
 
 from .audit import Audit, Question
 from .config import AZIMUTH_STEP, AZIMUTHS
-from .files import InputError, atomic_write, read_csv, read_json
-from .report import CORPORA, TITLES, markdown_table
+from .files import atomic_write, read_csv, read_json
+from .report import CORPORA, TITLES, error_by_azimuth, markdown_table
 
 SCORES = {
     "train_top1": "train Top-1", "top1": "Top-1", "top5_published": "Top-5*", "top5": "Top-5, standard",
@@ -69,19 +69,6 @@ def snr_section(results: Path, name: str, runs: tuple[str, ...]) -> str:
              r["mean_angular_error"] + "°", r["front_back"]] for run, table in tables.items() for r in table]
     return (f"## By SNR: the lower of the two noises' ({name})\n\n`./reproduce.sh` with the options of that run\n\n"
             + markdown_table(["dB", "run", "mixtures", "Top-1", "mean error", "front-back"], rows))
-
-
-def error_by_azimuth(path: Path) -> np.ndarray:
-    """Mean error in degrees (72,) of each true class, from a confusion matrix on disk."""
-    try:
-        counts = np.loadtxt(path, delimiter=",", dtype=int, ndmin=2)
-    except ValueError:
-        counts = np.zeros((0, 0))
-    if counts.shape != (AZIMUTHS, AZIMUTHS):
-        raise InputError(f"{path}: is not a {AZIMUTHS} x {AZIMUTHS} confusion matrix: run the train stage again")
-    apart = np.abs(np.arange(AZIMUTHS)[:, None] - np.arange(AZIMUTHS))
-    apart = AZIMUTH_STEP * np.minimum(apart, AZIMUTHS - apart)
-    return (counts * apart).sum(1) / np.maximum(counts.sum(1), 1)
 
 
 def azimuth_section(results: Path, name: str, runs: tuple[str, ...]) -> str:

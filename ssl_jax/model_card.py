@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .audit_report import DEGREES, SCORES, error_by_azimuth
+from .audit_report import DEGREES, SCORES
 from .checkpoints import checkpoint_path
 from .config import AZIMUTH_STEP, AZIMUTHS, Experiment, fingerprint
 from .database import CueStore
 from .evaluation import confusion_matrix, evaluate, scores_by_snr
 from .files import InputError, atomic_write, read_json
 from .recipes import read_manifest
-from .report import CORPORA, markdown_table
+from .report import CORPORA, error_by_azimuth, markdown_table
 from .trainer import Mixtures, Trainer, predict_all
 from .training import split
 from .weights import available, describe, load_weights, pack

@@ -5,7 +5,9 @@ import io
 import statistics
 from pathlib import Path
 
-from .config import AZIMUTHS
+import numpy as np
+
+from .config import AZIMUTH_STEP, AZIMUTHS
 from .files import InputError, atomic_write, read_csv, read_json
 
 MEASURES = {  # column of the logs -> heading; loss in nats, the others in percent
@@ -103,6 +105,25 @@ def last_epochs_table(tables: dict[str, list[dict]]) -> str:
     rows = [[f"{TITLES[run]}, epoch {int(rows[-1]['ours']['epoch'])}", *(_cell(rows[-1], m) for m in measures)]
             for run, rows in tables.items()]
     return markdown_table(["run", *measures.values()], rows)
+
+
+def error_by_azimuth(path: Path) -> np.ndarray:
+    """Mean error in degrees (72,) of each true class, from a confusion matrix on disk."""
+    counts = read_confusion(path)
+    apart = np.abs(np.arange(AZIMUTHS)[:, None] - np.arange(AZIMUTHS))
+    apart = AZIMUTH_STEP * np.minimum(apart, AZIMUTHS - apart)
+    return (counts * apart).sum(1) / np.maximum(counts.sum(1), 1)
+
+
+def read_confusion(path: Path) -> np.ndarray:
+    """Counts (72, 72) by true and estimated class; InputError where the file holds something else."""
+    try:
+        counts = np.loadtxt(path, delimiter=",", dtype=int, ndmin=2)
+    except ValueError as error:
+        raise InputError(f"{path}: not a table of numbers ({error}): delete it and train again") from None
+    if counts.shape != (AZIMUTHS, AZIMUTHS):
+        raise InputError(f"{path}: is not {AZIMUTHS} x {AZIMUTHS}: delete it and train again")
+    return counts
 
 
 def last_epochs_of_seeds(results: Path, name: str) -> dict[str, list[dict]]:

@@ -9,10 +9,11 @@ import pytest
 from ssl_jax import __main__ as cli
 from ssl_jax import audit as audit_module
 from ssl_jax.audit import PUBLISHED, Audit, Question, Variant, questions, stores, training_of
-from ssl_jax.audit_report import SCORES, error_by_azimuth, question_section, spread, switch_section
+from ssl_jax.audit_report import SCORES, question_section, spread, switch_section
 from ssl_jax.config import fingerprint
 from ssl_jax.files import InputError
 from ssl_jax.models import NETWORKS
+from ssl_jax.report import error_by_azimuth
 
 DESCRIBED = {"machine": "an abacus", "commit": "abc"}
 
@@ -72,7 +73,7 @@ def test_error_by_azimuth_goes_round_the_circle(tmp_path):
     error = error_by_azimuth(tmp_path / "c.csv")
     assert error[0] == 2 and not error[1:].any()
     (tmp_path / "c.csv").write_text("1,2\n")
-    with pytest.raises(InputError, match="c.csv: is not a 72 x 72"):
+    with pytest.raises(InputError, match="c.csv: is not 72 x 72"):
         error_by_azimuth(tmp_path / "c.csv")
 
 
