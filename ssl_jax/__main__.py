@@ -83,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--results", type=Path, default=Path("results"), help="(default %(default)s)")
     options.add_argument("--work", type=Path, default=Path("work"), help="for cue stores and checkpoints, "
                          "3 GB with every row (default %(default)s)")
+    options.add_argument("--readme", type=Path, metavar="FILE", help="also put a summary into FILE")
     options = stage("check", "score the packed networks on the heads of any SOFA files: results/unseen_heads.md")
     options.add_argument("files", nargs="+", type=Path, metavar="FILE.sofa")
     options.add_argument("--model", nargs="+", metavar="NAME", help="packed networks (default: all)")
@@ -251,7 +252,8 @@ def run_check(args) -> None:
 def run_audit(args) -> None:
     """Measure what is asked for and not measured yet, and write all there is."""
     from .audit import Audit, questions
-    from .audit_report import audit_header, write_audit
+    from .audit_report import audit_header, summary, write_audit
+    from .report import put_section
 
     asked, known = questions(), (*questions(), "switch", "weights")
     for row in args.rows or ():
@@ -266,9 +268,11 @@ def run_audit(args) -> None:
             for variant in question.variants:
                 audit.row(variant)
     switch = audit.switched_set() if args.rows is None or "switch" in args.rows else audit.measured.get("switch/seed0")
-    weights = audit.published_weights(args.weights) if args.weights else {}
+    weights = audit.published_weights(args.weights)
     options = "--data DIR " * (args.data is not None)
     print(write_audit(audit, asked, weights, switch, audit_header(audit), options))
+    if args.readme:
+        put_section(args.readme, "audit", f"{audit_header(audit)}\n\n{summary(asked, audit)}")
 
 
 def run(args) -> None:

@@ -134,11 +134,24 @@ def weights_section(found: dict, results: Path, name: str, options: str) -> str:
     return title + markdown_table(["", *list(SCORES.values())[1:]], rows)
 
 
+def summary(questions: dict[str, Question], audit: Audit) -> str:
+    """One short table of every trained row, for the README."""
+    rows = []
+    for question in questions.values():
+        seeds = {v: [audit.measured[k] for seed in audit.seeds if (k := audit.key(v, seed)) in audit.measured]
+                 for v in question.variants}
+        lines = [(v, *(spread([s[score] for s in found]) for score in ("train_top1", "top1", "mean_angular_error")))
+                 for v, found in seeds.items() if found]
+        rows += [[question.title if i == 0 else "", v.label, train, top1, f"{error}°"]
+                 for i, (v, train, top1, error) in enumerate(lines)]
+    return markdown_table(["question", "row", "train Top-1", "Top-1", "mean error"], rows)
+
+
 def write_audit(audit: Audit, questions: dict[str, Question], weights: dict, switch: dict | None, header: str,
                 options: str) -> str:
     """Write results/audit.md and return its text."""
     results, name = audit.results, "librispeech-esc10-cipic" if audit.data else "embedded-published"
-    runs = ("model1", "model2", "model2_continued", "ours")
+    runs = ("model1", "model2", "model2_continued", "ours", "ours_varied")
     parts = [
         "# Audit: what the tables do not say\n", header + "\n",
         "Shares in percent. Top-5* as the published code counts it. Rows of trained variants are of 100 clips, as "

@@ -18,7 +18,7 @@ COMMON = ("--data", "--protocol", "--directions", "--hair-cell", "--hop", "--see
           "--results", "--work", "--figures")
 ALONE = {  # stages with options of their own only
     "download": ("--to", "--speech"),
-    "audit": ("--data", "--rows", "--clips", "--seeds", "--seed", "--weights", "--results", "--work"),
+    "audit": ("--data", "--rows", "--clips", "--seeds", "--seed", "--weights", "--results", "--work", "--readme"),
     "check": ("--model", "--clips", "--results"),
     "localise": ("--window", "--step", "--model", "--plot", "--json", "--csv"),
     "render": ("--azimuth", "--trajectory", "--noise", "--noise-azimuth", "--snr", "--hrtf", "--start", "--seconds",
