@@ -1,0 +1,70 @@
+"""Run the command line in a process of its own, and have the system kill it while it writes.
+
+usage: killed.py {"tiny": ..., "kill": [stage, nth, seconds] or null} STAGE... -- OPTION...
+
+The moment is counted in what is written, not in time, so that it lies in the stage that is meant on any machine: at
+the nth opening or renaming of a file of that stage, before it happens, or so many seconds later. The kill is SIGKILL:
+nothing is flushed, closed or undone.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from ssl_jax import __main__ as cli
+from ssl_jax import config
+
+STAGES = ("cues", "model1", "model2", "model2_continued")  # folders under work/NAME
+
+
+def stage_of(path: str) -> str:
+    """The stage that writes a file, after its folder or its own name."""
+    folder = Path(path).parent.name
+    if folder in STAGES:
+        return folder
+    if path.endswith(".png.part") or ".png." in path:
+        return "figures"
+    return "report" if "comparison" in path else "results" if "results" in Path(path).parts else ""
+
+
+def kill_at(stage: str, nth: int, seconds: float) -> None:
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    count = 0
+
+    def watch(event, args):
+        nonlocal count
+        written = event == "os.rename" or event == "open" and isinstance(args[1], str) and args[1][0] in "wax"
+        if written and stage_of(str(args[0])) == stage:
+            count += 1
+            if count == nth and not seconds:
+                die()
+            if count == nth:
+                threading.Timer(seconds, die).start()
+
+    sys.addaudithook(watch)
+
+
+def tiny(*options):
+    """What the command line makes an experiment of: 2 clips in shards of a batch, two epochs of each run."""
+    ex = config.experiment(*options)
+    runs = {k: replace(r, clips=2, epochs=2, epochs_planned=2) for k, r in ex.runs.items()}
+    runs["model2_continued"] = replace(runs["model2_continued"], epochs=3, start_epoch=1, restart_epochs=(2, 3))
+    return replace(ex, database=replace(ex.database, clips=2, shard=24), runs=runs)
+
+
+if __name__ == "__main__":
+    asked, words = json.loads(sys.argv[1]), sys.argv[2:]
+    if asked["tiny"]:
+        cli.experiment = tiny
+    if asked["kill"]:
+        kill_at(*asked["kill"])
+    stages, options = words[: words.index("--")], words[words.index("--") + 1 :]
+    for stage in stages:
+        if status := cli.main([stage, *options]):
+            sys.exit(status)
