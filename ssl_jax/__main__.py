@@ -246,8 +246,8 @@ def run(args) -> None:
     with contextlib.ExitStack() as held:
         if args.stage in ("all", "database", "train") and not getattr(args, "export_wav", None):
             held.enter_context(locked(args.work / ex.name))
-            for folder in (args.work / ex.name, args.results / ex.name):
-                sweep(folder)
+            for folder in (args.work, args.results, args.figures):
+                sweep(folder / ex.name)
         for name in stages if args.stage == "all" else [args.stage]:
             stages[name](args, ex)
 

@@ -53,10 +53,12 @@ def kill_at(stage: str, nth: int, seconds: float) -> None:
 def tiny(*options):
     """What the command line makes an experiment of: 2 clips in shards of a batch, two epochs of each run.
 
-    128 mixtures to train on and 16 held out are whole batches, so that few programs are to be compiled.
+    128 mixtures to train on and 16 held out are whole batches, and Model 1 differs from Model 2 in its seed alone, so
+    that few programs are to be compiled.
     """
     ex = config.experiment(*options)
     runs = {k: replace(r, clips=2, epochs=2, epochs_planned=2, evaluation_share=1 / 9) for k, r in ex.runs.items()}
+    runs["model1"] = replace(runs["model2"], seed=runs["model2"].seed + 1)
     runs["model2_continued"] = replace(runs["model2_continued"], epochs=3, start_epoch=1, restart_epochs=(2, 3))
     return replace(ex, database=replace(ex.database, clips=2, shard=24), runs=runs)
 

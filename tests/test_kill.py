@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -36,9 +37,11 @@ def start(compile_once):
 
 
 def outputs(folder):
-    """Every file but wall times, the number of the process that had the lock, and the reported tables."""
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*")
-            if p.is_file() and p.name not in ("timing.json", "lock") and p.parent.name != "reported"}
+    """Every file but wall times, which the report's heading repeats, and the number of the process that had the lock."""
+    there = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*")
+             if p.is_file() and p.name not in ("timing.json", "lock")}
+    return {name: re.sub(rb"wall time: .* GiB", b"", content) if name.endswith("comparison.md") else content
+            for name, content in there.items()}
 
 
 def same(folder, whole):
