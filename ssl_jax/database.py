@@ -210,7 +210,8 @@ def write_manifest(path: Path, text: str, count: int) -> None:
         with atomic_write(path, "w") as stream:
             stream.write(text)
     if path.read_bytes() != text.encode():
-        raise InputError(f"{path}: names other recordings than there are now: use another --name, or delete that folder")
+        raise InputError(f"{path}: names other recordings than there are now: "
+                         "use another --name, or delete that folder")
 
 
 def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads: Heads) -> CueStore:

@@ -1,14 +1,16 @@
 """Run the command line in a process of its own, and have the system kill it while it writes.
 
-usage: killed.py {"tiny": ..., "kill": [stage, nth, seconds] or null} STAGE... -- OPTION...
+usage: killed.py {"tiny": ..., "kill": [stage, nth, when] or null} STAGE... -- OPTION...
 
 The moment is counted in what is written, not in time, so that it lies in the stage that is meant on any machine: at
-the nth opening or renaming of a file of that stage, before it happens, or so many seconds later. The kill is SIGKILL:
-nothing is flushed, closed or undone.
+the nth opening or renaming of a file of that stage, "before" it happens, so many seconds later, or "within" the next
+file, of which ten bytes are written. Before and later by SIGKILL, within by the limit on a file's size: no handler
+runs, nothing is flushed, closed or undone.
 """
 
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -31,7 +33,10 @@ def stage_of(path: str) -> str:
     return "report" if "comparison" in path else "results" if "results" in Path(path).parts else ""
 
 
-def kill_at(stage: str, nth: int, seconds: float) -> None:
+def kill_at(stage: str, nth: int, when: str | float) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and a write fails with an error instead
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
     def die():
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -42,10 +47,14 @@ def kill_at(stage: str, nth: int, seconds: float) -> None:
         written = event == "os.rename" or event == "open" and isinstance(args[1], str) and args[1][0] in "wax"
         if written and stage_of(str(args[0])) == stage:
             count += 1
-            if count == nth and not seconds:
+            if count != nth:
+                return
+            if when == "before":
                 die()
-            if count == nth:
-                threading.Timer(seconds, die).start()
+            elif when == "within":
+                resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+            else:
+                threading.Timer(when, die).start()
 
     sys.addaudithook(watch)
 

@@ -195,7 +195,8 @@ def test_each_damage_is_noticed(copied, damage):
     assert [copied.whole(shard) for shard in range(3)] == [True, False, True]
 
 
-@pytest.mark.parametrize("content", [np.zeros((48, 3, 32, 99), np.float16), np.zeros((48, 3, 32, 100), np.float32), b"x"])
+@pytest.mark.parametrize("content", [
+    np.zeros((48, 3, 32, 99), np.float16), np.zeros((48, 3, 32, 100), np.float32), b"x"])
 def test_what_is_no_shard_is_refused_though_its_checksum_agrees(copied, content):
     if isinstance(content, bytes):
         copied.path(2).write_bytes(content)

@@ -80,7 +80,7 @@ def test_from_recordings_to_tables_and_again(tiny, tmp_path, capsys):
 def test_results_of_an_older_version_are_made_again(tmp_path):
     """Their settings lack fields that are newer than they are; those that are there must agree."""
     settings = {"database": {"clips": 4, "seed": 0}, "front": {"hop": 882}}
-    cli.write_json(tmp_path / "settings.json", {"database": {"clips": 4}, "front": {"hop": 882}, "runs": {"model1": {}}})
+    cli.write_json(tmp_path / "settings.json", {**settings, "database": {"clips": 4}, "runs": {"model1": {}}})
     cli.write_json(tmp_path / "metrics.json", {"model1": {"top1": 50.0}})
     cli.check_results(tmp_path, settings)
     assert cli.trained_before(tmp_path, settings) == ({}, {})

@@ -132,8 +132,8 @@ def test_continuation_without_its_start_is_refused(tmp_path, mixtures):
 def copy(folder, run, epoch, to, to_epoch):
     """Put a checkpoint and its checksum, which agrees, in another's place."""
     for suffix in (".msgpack", ".sha256"):
-        source, place = (checkpoint_path(folder, *which).with_suffix(suffix) for which in ((run, epoch), (to, to_epoch)))
-        place.write_bytes(source.read_bytes())
+        content = checkpoint_path(folder, run, epoch).with_suffix(suffix).read_bytes()
+        checkpoint_path(folder, to, to_epoch).with_suffix(suffix).write_bytes(content)
 
 
 @pytest.fixture(scope="module")
@@ -174,8 +174,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(work, trained, mi
 def test_a_checkpoint_of_another_run_or_epoch_is_refused(work, mixtures, run, epoch):
     """To go on with, and to start from; its checksum agrees."""
     copy(work, run, epoch, "m", 2)
-    for name, config in (("m", replace(TINY, epochs=2)), ("next", replace(TINY, epochs=3, start_from="m", start_epoch=2))):
-        with pytest.raises(InputError, match=r"m/epoch-002.msgpack: is of another run or epoch: delete it and run again"):
+    for name, config in (("m", TINY), ("next", replace(TINY, epochs=3, start_from="m", start_epoch=2))):
+        with pytest.raises(InputError, match=r"m/epoch-002.msgpack: is of another run or epoch: delete it"):
             train(name, config, {}, mixtures, work, work / "r")
 
 
