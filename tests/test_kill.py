@@ -52,10 +52,10 @@ def same(folder, whole):
     assert [name for name in whole if there[name] != whole[name]] == []
 
 
-def moments(seed, stages, last, seconds):
+def moments(seed, stages, last, seconds, first=0):
     """A kill in each of `stages`: within, before or some time after the nth write there, up to its `last`."""
     rng = np.random.default_rng(seed)
-    return [[stage, int(rng.integers(1, last[stage] + 1)), ("within", "before", rng.uniform(0, seconds))[i % 3]]
+    return [[stage, int(rng.integers(1, last[stage] + 1)), ("within", "before", rng.uniform(0, seconds))[(first + i) % 3]]
             for i, stage in enumerate(stages)]
 
 
@@ -88,11 +88,9 @@ def test_the_real_pipeline_killed_ten_times(tmp_path_factory, tmp_path, start, r
     if not shared.exists():
         start(*prepare(shared), tiny=False)
     options = prepare(tmp_path)
-    last = {"cues": 6, "model1": 6, "model2": 6, "model2_continued": 6, "results": 8, "figures": 8}
-    stages = ("cues",) * 3 + STAGES[1:4] + ("results",) * 2 + ("figures",)
-    stages = stages[round:] + stages[:round]  # another kind of kill for each
-    report = moments((3, round), ("report",), {"report": 3}, seconds=0)  # the last stage: nothing to kill after it
-    for kill in moments((2, round), stages, last, seconds=2.0) + report:
+    last = {"cues": 6, "model1": 6, "model2": 6, "model2_continued": 6, "results": 8, "figures": 8, "report": 3}
+    stages = ("cues",) * 3 + STAGES[1:4] + ("results",) * 2 + ("figures", "report")
+    for kill in moments((2, round), stages, last, seconds=2.0, first=round):
         start(*options, kill=kill, tiny=False)
     start(*options, tiny=False)
     same(tmp_path, outputs(shared))
