@@ -55,8 +55,8 @@ def same(folder, whole):
 def moments(seed, stages, last, seconds, first=0):
     """A kill in each of `stages`: within, before or some time after the nth write there, up to its `last`."""
     rng = np.random.default_rng(seed)
-    return [[stage, int(rng.integers(1, last[stage] + 1)), ("within", "before", rng.uniform(0, seconds))[(first + i) % 3]]
-            for i, stage in enumerate(stages)]
+    whens = [("within", "before", rng.uniform(0, seconds))[(first + i) % 3] for i in range(len(stages))]
+    return [[stage, int(rng.integers(1, last[stage] + 1)), when] for stage, when in zip(stages, whens, strict=True)]
 
 
 def test_killed_in_every_stage_and_run_again_gives_the_same_bytes(tmp_path, start):
@@ -90,7 +90,7 @@ def test_the_real_pipeline_killed_ten_times(tmp_path_factory, tmp_path, start, r
     options = prepare(tmp_path)
     last = {"cues": 6, "model1": 6, "model2": 6, "model2_continued": 6, "results": 8, "figures": 8, "report": 3}
     stages = ("cues",) * 3 + STAGES[1:4] + ("results",) * 2 + ("figures", "report")
-    for kill in moments((2, round), stages, last, seconds=2.0, first=round):
+    for kill in moments((2, round), stages, last, seconds=0.5, first=round):
         start(*options, kill=kill, tiny=False)
     start(*options, tiny=False)
     same(tmp_path, outputs(shared))
