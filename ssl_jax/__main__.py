@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .config import DIRECTION_RULES, HAIR_CELLS, MAIN_RUNS, RUNS, Experiment, experiment, fingerprint, seeded_runs
 from .files import InputError, locked, os_error_message, read_json, sweep, write_json
+from .recordings import add_stages, run_localise, run_render
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
         "train": "Model 1, Model 2 and its learning-rate-drop continuation",
         "figures": "every figure of the README, from results/ (and a scene rendered afresh)",
         "report": "comparison of results/ with the reported tables",
+        "pack": "put a trained run into the package, for localise, and write docs/model-card.md",
     }
     for name, text in everything.items():
         options = stage(name, text)
@@ -63,9 +65,30 @@ def parser() -> argparse.ArgumentParser:
             options.add_argument("--export-wav", type=Path, metavar="DIR",
                                  help="write mixtures as 16-bit WAV there and stop")
             options.add_argument("--limit", type=int, default=72, help="how many of them (default %(default)s)")
+        if name == "pack":
+            options.add_argument("--run", required=True, help="which run's last weights")
+            options.add_argument("--as", dest="packed", required=True, metavar="NAME", help="their name in the package")
+            options.add_argument("--card", type=Path, default=Path("docs/model-card.md"), help="(default %(default)s)")
         if name == "report":
             options.add_argument("--readme", type=Path, metavar="FILE",
                                  help="also put the comparisons of the default and the published run into FILE")
+    options = stage("audit", "what the reported tables do not say: results/audit.md, one measured row for each question")
+    options.add_argument("--data", type=Path, default=os.environ.get("SSL_JAX_DATA") or None, metavar="DIR",
+                         help="publishers' corpora instead of the embedded one; also $SSL_JAX_DATA")
+    options.add_argument("--rows", nargs="+", metavar="ROW", help="only these; --rows help lists them")
+    options.add_argument("--clips", type=int, default=100, help="of a trained row (default %(default)s, as Model 1)")
+    options.add_argument("--seeds", type=int, default=2, help="trainings of each row (default %(default)s)")
+    options.add_argument("--seed", type=int, default=0, help="the first of them, and the database's (default 0)")
+    options.add_argument("--weights", type=Path, metavar="DIR", help="published checkpoints to score on our database")
+    options.add_argument("--results", type=Path, default=Path("results"), help="(default %(default)s)")
+    options.add_argument("--work", type=Path, default=Path("work"), help="for cue stores and checkpoints, "
+                         "3 GB with every row (default %(default)s)")
+    options.add_argument("--readme", type=Path, metavar="FILE", help="also put a summary into FILE")
+    options = stage("check", "score the packed networks on the heads of any SOFA files: results/unseen_heads.md")
+    options.add_argument("files", nargs="+", type=Path, metavar="FILE.sofa")
+    options.add_argument("--model", nargs="+", metavar="NAME", help="packed networks (default: all)")
+    options.add_argument("--clips", type=int, default=10, help="seconds of speech, from 72 azimuths each (default %(default)s)")
+    options.add_argument("--results", type=Path, default=Path("results"), help="(default %(default)s)")
     options = stage("benchmark", "speed of every stage beside its peers and the machine's floor")
     options.add_argument("--results", type=Path, default=Path("results"),
                          help="the tables go to its folder benchmark (default %(default)s)")
@@ -73,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--to", type=Path, required=True, metavar="DIR")
     options.add_argument("--speech", choices=("train-clean-100", "dev-clean"), default="train-clean-100",
                          help="LibriSpeech subset; dev-clean is smaller (default %(default)s)")
+    add_stages(stage)
     return top
 
 
@@ -214,12 +238,58 @@ def run_figures(args, ex: Experiment) -> None:
 
 
 def run_report(args, ex: Experiment) -> None:
-    from .report import CORPORA, update_readme, write_report
+    from .report import README_RUNS, update_readme, write_report
 
     print(write_report(args.results, ex.name))
     if getattr(args, "readme", None):
-        there = [name for name in CORPORA if (args.results / name / "settings.json").exists()]
+        there = [name for name in README_RUNS if (args.results / name / "settings.json").exists()]
         update_readme(args.readme, args.results, there)
+
+
+def run_pack(args, ex: Experiment) -> None:
+    from .model_card import pack_run, write_card
+
+    metrics = pack_run(ex, args.run, args.packed, args.work, args.results)["metrics"]
+    write_card(args.card)
+    print(f"{args.packed}: Top-1 {metrics['top1']:.2f} %, mean error {metrics['mean_angular_error']:.2f} degrees as packed; "
+          f"{args.card} says more")
+
+
+def run_check(args) -> None:
+    from .unseen_heads import score_heads, write_scores
+
+    if not 1 <= args.clips <= 70:
+        raise InputError(f"--clips {args.clips}: out of range: use 1 to 70")
+    found = score_heads(args.files, args.model, args.clips)
+    print(write_scores(found, args.results / "unseen_heads.md", machine(), commit(), args.clips))
+
+
+def run_audit(args) -> None:
+    """Measure what is asked for and not measured yet, and write all there is."""
+    from .audit import Audit, questions
+    from .audit_report import audit_header, summary, write_audit
+    from .report import put_section
+
+    asked, known = questions(), (*questions(), "switch", "weights")
+    for row in args.rows or ():
+        if row not in known:
+            raise InputError(f"--rows {row}: unknown: use {', '.join(known)}")
+    if args.clips < 5 or args.seeds < 1:
+        raise InputError("--clips and --seeds: too few: use at least 5 clips and 1 seed")
+    audit = Audit(args.data, args.clips, args.seeds, args.seed, args.work, args.results,
+                  {"machine": machine(), "commit": commit()})
+    with locked(args.work / "audit"):
+        for name, question in asked.items():
+            if args.rows is None or name in args.rows:
+                for variant in question.variants:
+                    audit.row(variant)
+        asked_too = args.rows is None or "switch" in args.rows
+        switch = audit.switched_set() if asked_too else audit.measured.get("switch/seed0")
+        weights = audit.published_weights(args.weights)
+    options = "--data DIR " * (args.data is not None)
+    print(write_audit(audit, asked, weights, switch, audit_header(audit), options))
+    if args.readme:
+        put_section(args.readme, "audit", f"{audit_header(audit)}\n\n{summary(asked, audit)}")
 
 
 def run(args) -> None:
@@ -231,6 +301,8 @@ def run(args) -> None:
 
         return download_all(args.to, args.speech)
     keep_memory()
+    if args.stage in ("localise", "render"):
+        return run_localise(args) if args.stage == "localise" else run_render(args)
     with contextlib.suppress(RuntimeError):  # already initialised: leave the devices as they are
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     if args.stage == "benchmark":
@@ -238,11 +310,16 @@ def run(args) -> None:
 
         print(benchmark(args.results / "benchmark", machine(), commit()))
         return
+    if args.stage in ("audit", "check"):
+        {"audit": run_audit, "check": run_check}[args.stage](args)
+        return
     ex = experiment(args.data is not None, args.directions, args.hair_cell, args.hop, args.seed,
                     args.quick, args.name, args.protocol)
     if ex.name == "reported":
         raise InputError("--name reported: that folder holds the reported tables: use another name")
     stages = {"database": run_database, "train": run_train, "figures": run_figures, "report": run_report}
+    if args.stage == "pack":
+        stages = {"pack": run_pack}
     with contextlib.ExitStack() as held:
         if args.stage in ("all", "database", "train") and not getattr(args, "export_wav", None):
             held.enter_context(locked(args.work / ex.name))

@@ -177,7 +177,7 @@ class Audit:
                 self.measure(self.key(variant, seed), trained)
         return [self.measured[self.key(variant, seed)] for seed in self.seeds]
 
-    def whole(self, name: str = "librispeech-esc10-cipic"):
+    def whole(self):
         """The whole published database and its Model 2 where they are there, else None."""
         ex = experiment(self.data is not None, protocol="published", seed=self.seed)
         store = CueStore(self.work.parent / ex.name / "cues", ex.database, ex.front)
@@ -216,21 +216,23 @@ class Audit:
 
         return self.measure(key, measured)
 
-    def published_weights(self, folder: Path) -> dict:
-        """The published checkpoints, scored on the mixtures that our Model 2 is evaluated on."""
-        there = self.whole()
-        found = {}
+    def published_weights(self, folder: Path | None) -> dict:
+        """The published checkpoints in `folder`, scored on the mixtures that our Model 2 is evaluated on."""
+        there, found = self.whole(), {}
         for run, epoch in PUBLISHED_EPOCHS.items():
-            path = folder / f"weights_{run}_epoch{epoch}.npz"
-            if there is None or not path.exists():
+            key, label = f"published_weights/{run}", f"{run}, epoch {epoch}"
+            path = folder and folder / f"weights_{run}_epoch{epoch}.npz"
+            if path is None or not path.exists() or there is None:
+                if key in self.measured:
+                    found[label] = self.measured[key]
                 continue
             ex, store = there
 
-            def measured():
+            def measured(path=path, ex=ex, store=store):
                 mixtures = Mixtures(store.read())
                 trainer = Trainer(ex.runs["model2"], 1)
                 trainer.take(load_published(path))
                 return evaluate(*predict_all(trainer, mixtures, split(ex.runs["model2"])[1]))
 
-            found[f"{run}, epoch {epoch}"] = self.measure(f"published_weights/{run}", measured)
+            found[label] = self.measure(key, measured)
         return found

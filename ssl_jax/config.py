@@ -67,6 +67,8 @@ class Training:
     cosine_floor: float = 1e-6  # eta_min of that cosine
     warmup_epochs: float = 0.0  # above 0: a linear rise so long, then that cosine, both step by step
     restart_epochs: tuple[int, ...] = ()  # epochs that begin with a fresh optimiser and cosine
+    label_spread: float = 0.0  # degrees, standard deviation of the true class's target on the circle; 0: one class
+    varied: bool = False  # every mixture's head made another one in every epoch, see augmentation.py
     seed: int = 0  # of the run: initial weights, split, order of mixtures
 
 
@@ -89,10 +91,15 @@ RUNS = {
         cosine_epochs=20, restart_epochs=(41,),
     ),
     "resnet": Training(
-        model="resnet", clips=100, epochs=12, batch=16, learning_rate=1e-3, weight_decay=0.02
+        model="resnet", clips=100, epochs=5, batch=16, learning_rate=1e-3, weight_decay=0.02
     ),
-    "deep": Training(model="deep_three_branch", epochs=10),
+    "deep": Training(model="deep_three_branch", clips=200, epochs=10),
     "ours": Training(model="ours", epochs=20, batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5),
+    # the same for ears it was not trained on
+    "ours_varied": Training(
+        model="ours", epochs=16, epochs_planned=16, batch=64, weight_decay=0.1, cosine_epochs=16, warmup_epochs=0.5,
+        label_spread=5.0, varied=True,
+    ),
 }
 
 

@@ -7,14 +7,15 @@ import matplotlib
 import numpy as np
 
 from .binaural_feature import Cues, get_cues_clean
-from .config import AZIMUTH_STEP, AZIMUTHS, Experiment, FrontEnd
+from .config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS, Experiment, FrontEnd
 from .corpora import load_corpus
 from .database import mix, spatialise
-from .files import InputError, atomic_write
+from .files import InputError, atomic_write, read_csv
 from .filter_design import centre_frequencies
 from .hrtf import load_heads
 from .progress import track
-from .report import TITLES, read_log
+from .report import TITLES, error_by_azimuth, read_confusion, read_log
+from .scene import carry_around
 
 matplotlib.use("Agg")  # no display needed
 import matplotlib.pyplot as plt  # noqa: E402
@@ -54,36 +55,13 @@ CUE_MAPS = (  # title, field, limits, colours
 )
 
 
-def carry_around(source, hrirs):
-    """A source that passes the azimuths of `hrirs` at equal times, linearly crossfaded.
-
-    Parameters
-    ----------
-    source : (samples,)
-    hrirs : (positions, 2, taps)
-
-    Returns
-    -------
-    ears : (2, samples)
-    """
-    positions = jnp.linspace(0, len(hrirs) - 1, len(source))
-    ears = jnp.zeros((2, len(source)), source.dtype)
-    for k, hrir in enumerate(hrirs):
-        weight = jnp.maximum(0, 1 - jnp.abs(positions - k))
-        first, last = np.flatnonzero(np.asarray(weight))[[0, -1]]
-        stretch = jnp.pad((source * weight)[first : last + 1], (0, hrir.shape[-1] - 1))
-        stop = min(first + len(stretch), len(source))
-        ears = ears.at[:, first:stop].add(spatialise(stretch, hrir)[:, : stop - first])
-    return ears
-
-
 def surround(front: FrontEnd, path: Path) -> None:
     """A voice carried once around the head: ITD and ILD over time."""
     corpus, heads = load_corpus(None, 45, front.fs), load_heads(None, "horizontal", front.fs)
     seconds = 9
-    voice = jnp.asarray(corpus.speech[::5][:seconds].reshape(-1))  # one voice, second after second
+    voice = corpus.speech[::5][:seconds].reshape(-1)  # one voice, second after second
     middle = len(heads.names) // 2
-    hrirs = jnp.asarray(np.concatenate([heads.hrirs[middle], heads.hrirs[middle, :1]]))  # 0 to 360 degrees
+    hrirs = np.concatenate([heads.hrirs[middle], heads.hrirs[middle, :1]])  # 0 to 360 degrees
     ears = carry_around(voice, hrirs)
     cfs = centre_frequencies(front.fs, front.channels, front.low_freq)
     cues = Cues(*(np.asarray(c) for c in get_cues_clean(ears.T, front.fs, cfs, model_type=front.hair_cell,
@@ -151,8 +129,10 @@ def training_curves(results: Path, name: str, runs: list[str], path: Path) -> No
         for axis, (key, title) in zip(axes, measures, strict=True):
             for log in logs:
                 for part, style in (("train", "--"), ("eval", "-")):
-                    axis.plot([r["epoch"] for r in log], [r[f"{part}_{key}"] for r in log], style, color=colour,
-                              lw=1.6, marker="." if part == "eval" else None,
+                    measure = f"{part}_{key}"
+                    points = [(r["epoch"], r[measure]) for r in log if measure in r]  # later ones are not all reported
+                    axis.plot(*np.reshape(points, (-1, 2)).T, style, color=colour,
+                              lw=1.6, marker="." if part == "eval" or len(points) < 3 else None,
                               label=f"{label}, {part}" if log is logs[0] else None)
             axis.set(title=title, xlabel="epoch")
             if len(logs) > 1 and source == name:
@@ -165,14 +145,7 @@ def training_curves(results: Path, name: str, runs: list[str], path: Path) -> No
 
 def confusion(results: Path, name: str, run: str, path: Path) -> None:
     """Confusion over azimuth: share of each true azimuth's evaluation mixtures by estimate."""
-    source = results / name / f"{run}_confusion.csv"
-    try:
-        rows = [[int(cell) for cell in line.split(",")] for line in source.read_text().splitlines()]
-        counts = np.array(rows, float, ndmin=2)
-    except ValueError as error:
-        raise InputError(f"{source}: not a table of numbers ({error}): delete it and train again") from None
-    if counts.shape != (AZIMUTHS, AZIMUTHS):
-        raise InputError(f"{source}: is not {AZIMUTHS} x {AZIMUTHS}: delete it and train again")
+    counts = read_confusion(results / name / f"{run}_confusion.csv")
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure, axis = plt.subplots(figsize=(6.4, 5.6))
     edge = (-AZIMUTH_STEP / 2, 360 - AZIMUTH_STEP / 2)
@@ -186,18 +159,44 @@ def confusion(results: Path, name: str, run: str, path: Path) -> None:
     _save(figure, path)
 
 
+def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
+    """Mean error over azimuth, the head seen from above, and over SNR."""
+    figure = plt.figure(figsize=(9.6, 4.4))
+    around = figure.add_subplot(1, 2, 1, projection="polar", theta_offset=np.pi / 2)  # front up, left on the left
+    along = figure.add_subplot(1, 2, 2)
+    for run in runs:
+        error = error_by_azimuth(results / name / f"{run}_confusion.csv")
+        angle = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))
+        around.plot(angle, np.append(error, error[0]), label=TITLES[run])
+        columns = ("snr_from_db", "snr_to_db", "mean_angular_error")
+        rows = read_csv(results / name / f"{run}_by_snr.csv", columns)
+        rows = [[float(row[column]) for column in columns] for row in rows]
+        along.plot([(low + high) / 2 for low, high, _ in rows], [error for *_, error in rows], "o-")
+    around.set_thetagrids(range(0, 360, 30))
+    around.set_title("mean error (degrees) over azimuth")
+    along.set(xlabel="lower SNR of the two noises (dB)", ylabel="mean error (degrees)", ylim=(0, None), title="over SNR")
+    figure.legend(loc="lower center", ncols=len(runs), frameon=False)
+    figure.suptitle(name)
+    _save(figure, path)
+
+
 def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
     """Draw every figure of an experiment into `figures`/name."""
     own = figures / ex.name
-    for run in TITLES:
-        if not (results / ex.name / f"{run}.csv").exists():
+    trained = [run for run in TITLES if (results / ex.name / f"{run}.csv").exists()]
+    for run in MAIN_RUNS:
+        if run not in trained:
             raise InputError(f"{results / ex.name}: no log of {run}: run the train stage first")
+    compared = [run for run in ("model2", "model2_continued", "ours", "ours_varied")
+                if (results / ex.name / f"{run}_by_snr.csv").exists()]
     jobs = [
         (surround, ex.front, own / "surround.png"),
         (scene, ex.front, own / "scene_snr.png"),
         (training_curves, results, ex.name, ["model1"], own / "training_model1.png"),
-        (training_curves, results, ex.name, ["model2", "model2_continued"], own / "training_model2.png"),
-        *((confusion, results, ex.name, run, own / f"confusion_{run}.png") for run in TITLES),
+        (training_curves, results, ex.name, ["model2", *(run for run in trained if run.startswith("model2_"))],
+         own / "training_model2.png"),
+        *((confusion, results, ex.name, run, own / f"confusion_{run}.png") for run in trained),
+        (errors, results, ex.name, compared, own / "errors.png"),
     ]
     with matplotlib.rc_context(STYLE):
         for draw, *inputs in track(jobs, "figures", total=len(jobs)):

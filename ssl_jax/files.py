@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,23 @@ def _cut_short(log: str) -> bool:
     return "lacks an end-of-stream" in log or bool(sizes and int(sizes[2]) < int(sizes[1]) < 0x7FFF0000)
 
 
+@contextlib.contextmanager
+def open_sound(path: Path):
+    """A sound file open for reading, as soundfile.SoundFile; InputError for what is none."""
+    path = Path(path)
+    require_file(path)
+    try:
+        with soundfile.SoundFile(path) as sound:
+            if sound.samplerate < 1 or sound.frames < 1:
+                raise InputError(f"{path}: holds no sound: fetch it again")
+            if _cut_short(sound.extra_info):
+                raise InputError(f"{path}: ends before its stated length: it is truncated, fetch it again")
+            yield sound
+    except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+        reason = error_reason(error).replace(f"{str(path)!r}", "it")
+        raise InputError(f"{path}: not a readable sound file ({reason}): use WAV, FLAC or OGG") from None
+
+
 def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray, int]:
     """Read a sound file of any format libsndfile knows.
 
@@ -194,25 +212,34 @@ def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray
         The file is missing, empty, truncated, no sound, too long, or holds NaN or infinity.
     """
     path = Path(path)
-    require_file(path)
-    try:
-        with soundfile.SoundFile(path) as sound:
-            if sound.samplerate < 1 or sound.frames < 1:
-                raise InputError(f"{path}: holds no sound: fetch it again")
-            if _cut_short(sound.extra_info):
-                raise InputError(f"{path}: ends before its stated length: it is truncated, fetch it again")
-            wanted = frames if frames >= 0 else sound.frames - start
-            if wanted > MAX_SOUND_SECONDS * sound.samplerate or wanted * sound.channels > 2**31:
-                raise InputError(f"{path}: longer than {MAX_SOUND_SECONDS} s: cut it into pieces")
-            sound.seek(min(start, sound.frames))
-            signal = sound.read(wanted, dtype="float32", always_2d=True)
-            promised = min(wanted, max(sound.frames - start, 0))
-            if len(signal) < promised:
-                raise InputError(f"{path}: ends before its stated length: it is truncated, fetch it again")
-            fs = sound.samplerate
-    except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError) as error:
-        reason = error_reason(error).replace(f"{str(path)!r}", "it")
-        raise InputError(f"{path}: not a readable sound file ({reason}): use WAV, FLAC or OGG") from None
+    with open_sound(path) as sound:
+        fs = sound.samplerate
+        wanted = frames if frames >= 0 else sound.frames - start
+        if wanted > MAX_SOUND_SECONDS * fs or wanted * sound.channels > 2**31:
+            raise InputError(f"{path}: longer than {MAX_SOUND_SECONDS} s: cut it into pieces")
+        sound.seek(min(start, sound.frames))
+        signal = sound.read(wanted, dtype="float32", always_2d=True)
+        promised = min(wanted, max(sound.frames - start, 0))
+        if len(signal) < promised:
+            raise InputError(f"{path}: ends before its stated length: it is truncated, fetch it again")
     if not np.isfinite(signal).all():
         raise InputError(f"{path}: holds NaN or infinite samples: export it again")
     return signal, fs
+
+
+def sound_blocks(path: Path, size: int) -> Iterator[np.ndarray]:
+    """A sound file in consecutive blocks (size, ears) float32; the last may be shorter.
+
+    Raises
+    ------
+    InputError
+        As `read_sound`, but of any length, and samples are not looked at.
+    """
+    with open_sound(path) as sound:
+        left = sound.frames
+        while left:
+            block = sound.read(min(size, left), dtype="float32", always_2d=True)
+            if len(block) < min(size, left):
+                raise InputError(f"{path}: ends before its stated length: it is truncated, fetch it again")
+            left -= len(block)
+            yield block

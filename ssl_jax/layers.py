@@ -30,7 +30,7 @@ def conv(inputs: int, outputs: int, kernel: tuple[int, ...], rngs: nnx.Rngs, str
     """
     init = uniform((inputs * np.prod(kernel)) ** -0.5)
     return nnx.Conv(
-        inputs, outputs, kernel, strides=stride, padding=[(k // 2, k // 2) for k in kernel],
+        inputs, outputs, kernel, strides=stride, padding=tuple((k // 2, k // 2) for k in kernel),
         kernel_init=init, bias_init=init, rngs=rngs,
     )
 

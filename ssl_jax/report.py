@@ -2,9 +2,12 @@
 
 import csv
 import io
+import statistics
 from pathlib import Path
 
-from .config import AZIMUTHS
+import numpy as np
+
+from .config import AZIMUTH_STEP, AZIMUTHS
 from .files import InputError, atomic_write, read_csv, read_json
 
 MEASURES = {  # column of the logs -> heading; loss in nats, the others in percent
@@ -12,23 +15,29 @@ MEASURES = {  # column of the logs -> heading; loss in nats, the others in perce
     "eval_loss": "eval loss", "eval_top1": "eval Top-1", "eval_top5": "eval Top-5*",
 }
 EXTRA = {"eval_top5_standard": "eval Top-5, standard", "eval_mean_angular_error": "eval mean error"}
-TITLES = {"model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2, learning rate reduced"}
+TITLES = {
+    "model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2, learning rate reduced",
+    "model2_to40": "Model 2, continued to 40", "model2_to60": "Model 2, continued to 60 from rate 1e-4",
+    "resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network", "ours": "ours", "ours_varied": "ours, heads varied",
+}
+REPORTED = ("model1", "model2", "model2_continued", "model2_to40", "model2_to60")  # tables in results/reported
 CORPORA = {
     "embedded": "the embedded corpus",
     "librispeech-esc10-cipic": "LibriSpeech, ESC-10 and CIPIC",
 }
+README_RUNS = ("embedded", "librispeech-esc10-cipic", "librispeech-esc10-cipic-clean")
 FOOTNOTE = (
     "Each cell: ours (reported, difference). Shares in percent, loss in nats. Top-5* as the published "
     "code counts it: any of the five highest classes within 10 degrees of the true one. The last two "
-    "columns were not reported."
+    "columns were not reported, nor any figure without a bracket."
 )
 
 
 def read_log(path: Path, extra: tuple[str, ...] = ()) -> list[dict]:
-    """Rows of a training log, ours (with `extra` columns) or reported, as numbers by column."""
-    rows = read_csv(path, ("epoch", *MEASURES, *extra))
+    """Rows of a training log as numbers by column: ours, with `extra` columns, or reported, with blanks."""
+    rows = read_csv(path, ("epoch", *extra))
     try:
-        rows = [{k: float(v) for k, v in row.items()} for row in rows]
+        rows = [{k: float(v) for k, v in row.items() if v != ""} for row in rows]
     except (ValueError, TypeError):
         raise InputError(f"{path}: holds something else than numbers: delete it and run again") from None
     if not rows or not all(row["epoch"].is_integer() for row in rows):
@@ -43,9 +52,10 @@ def compare(results: Path, name: str) -> dict[str, list[dict]]:
         path = results / name / f"{run}.csv"
         if not path.exists():
             continue
-        reported = {row["epoch"]: row for row in read_log(results / "reported" / f"{run}.csv")}
+        beside = results / "reported" / f"{run}.csv"
+        reported = {row["epoch"]: row for row in read_log(beside)} if run in REPORTED else {}
         tables[run] = [{"ours": row, "reported": reported.get(row["epoch"])}
-                       for row in read_log(path, tuple(EXTRA))]
+                       for row in read_log(path, (*MEASURES, *EXTRA))]
     if not tables:
         raise InputError(f"{results / name}: no training logs: run ./reproduce.sh with the same options first")
     return tables
@@ -77,7 +87,7 @@ def _cell(row: dict, measure: str) -> str:
     return f"{ours:.{digits}f} ({reported:.{digits}f}, {ours - reported:+.{digits}f})"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def markdown_table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
@@ -85,7 +95,7 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 def epochs_table(rows: list[dict]) -> str:
     """Every epoch of one run as a Markdown table."""
     measures = {**MEASURES, **EXTRA}
-    return _table(["epoch", *measures.values()],
+    return markdown_table(["epoch", *measures.values()],
                   [[str(int(r["ours"]["epoch"])), *(_cell(r, m) for m in measures)] for r in rows])
 
 
@@ -94,7 +104,59 @@ def last_epochs_table(tables: dict[str, list[dict]]) -> str:
     measures = {**MEASURES, **EXTRA}
     rows = [[f"{TITLES[run]}, epoch {int(rows[-1]['ours']['epoch'])}", *(_cell(rows[-1], m) for m in measures)]
             for run, rows in tables.items()]
-    return _table(["run", *measures.values()], rows)
+    return markdown_table(["run", *measures.values()], rows)
+
+
+def error_by_azimuth(path: Path) -> np.ndarray:
+    """Mean error in degrees (72,) of each true class, from a confusion matrix on disk."""
+    counts = read_confusion(path)
+    apart = np.abs(np.arange(AZIMUTHS)[:, None] - np.arange(AZIMUTHS))
+    apart = AZIMUTH_STEP * np.minimum(apart, AZIMUTHS - apart)
+    return (counts * apart).sum(1) / np.maximum(counts.sum(1), 1)
+
+
+def read_confusion(path: Path) -> np.ndarray:
+    """Counts (72, 72) by true and estimated class; InputError where the file holds something else."""
+    try:
+        counts = np.loadtxt(path, delimiter=",", dtype=int, ndmin=2)
+    except ValueError as error:
+        raise InputError(f"{path}: not a table of numbers ({error}): delete it and train again") from None
+    if counts.shape != (AZIMUTHS, AZIMUTHS):
+        raise InputError(f"{path}: is not {AZIMUTHS} x {AZIMUTHS}: delete it and train again")
+    return counts
+
+
+def last_epochs_of_seeds(results: Path, name: str) -> dict[str, list[dict]]:
+    """For each run trained with several seeds, the last row of every seed's log."""
+    found = {}
+    for run in TITLES:
+        others = sorted((results / name).glob(f"{run}_seed*.csv"))
+        logs = [path for path in others if path.stem.removeprefix(f"{run}_seed").isdigit()]
+        if logs:
+            found[run] = [read_log(path, (*MEASURES, *EXTRA))[-1] for path in (results / name / f"{run}.csv", *logs)]
+    return found
+
+
+def seeds_table(results: Path, name: str) -> str:
+    """Mean and standard deviation over seeds beside the reported figure; "" where there is one seed only.
+
+    The seed of a row draws initial weights, split and order; the mixtures are the same.
+    """
+    rows = []
+    for run, lasts in last_epochs_of_seeds(results, name).items():
+        reported = {row["epoch"]: row for row in read_log(results / "reported" / f"{run}.csv")} if run in REPORTED else {}
+        beside = reported.get(lasts[0]["epoch"], {})
+        cells = []
+        for measure in (*MEASURES, *EXTRA):
+            digits, values = 3 if "loss" in measure else 2, [last[measure] for last in lasts]
+            given = f" ({beside[measure]:.{digits}f})" if measure in beside else ""
+            unit = "°" if "error" in measure else ""
+            cells.append(f"{statistics.fmean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}{unit}{given}")
+        rows.append([f"{TITLES[run]}, epoch {int(lasts[0]['epoch'])}", str(len(lasts)), *cells])
+    if not rows:
+        return ""
+    return ("Mean ± standard deviation over seeds (reported):\n\n"
+            + markdown_table(["run", "seeds", *MEASURES.values(), *EXTRA.values()], rows))
 
 
 def header(results: Path, name: str) -> str:
@@ -111,6 +173,7 @@ def header(results: Path, name: str) -> str:
             f"Corpus: {CORPORA.get(database['corpus'], database['corpus'])}, "
             f"{database['clips'] * AZIMUTHS:,} mixtures; heads: {heads}; "
             f"directions: {database['direction_rule']}; hair cell: {front['hair_cell']}; "
+            f"kept apart in training and evaluation: {', '.join(database.get('disjoint') or ['mixture'])}; "
             f"hop: {front['hop']} samples; seed: {database['seed']}; device: {timing['machine']}; "
             f"wall time: {minutes:.1f} minutes, peak memory {memory:.1f} GiB; commit: {timing['commit']}."
         )
@@ -125,6 +188,7 @@ def write_report(results: Path, name: str) -> str:
     tables = compare(results, name)
     parts = [f"# Ours beside the reported tables: {name}\n", header(results, name) + "\n", FOOTNOTE + "\n"]
     parts += ["## The last epoch of each run\n", last_epochs_table(tables)]
+    parts += [table] if (table := seeds_table(results, name)) else []
     for run, rows in tables.items():
         parts += [f"## {TITLES[run]}\n", epochs_table(rows)]
     text = "\n".join(parts)
@@ -141,6 +205,7 @@ def readme_section(results: Path, names: list[str]) -> str:
     for name in names:
         tables = compare(results, name)
         parts += [f"### {name}\n", header(results, name) + "\n", last_epochs_table(tables)]
+        parts += [table] if (table := seeds_table(results, name)) else []
         for run, rows in tables.items():
             parts += [f"<details><summary>{TITLES[run]}, every epoch</summary>\n", epochs_table(rows),
                       "</details>\n"]

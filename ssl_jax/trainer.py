@@ -3,6 +3,7 @@
 import math
 import queue
 import threading
+import time
 from collections.abc import Iterator
 
 import jax
@@ -12,8 +13,9 @@ import optax
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
+from .augmentation import vary
 from .checkpoints import from_named, named_arrays
-from .config import AZIMUTHS, Training
+from .config import AZIMUTH_STEP, AZIMUTHS, Training
 from .database import data_mesh
 from .evaluation import batch_counts
 from .files import InputError
@@ -28,10 +30,11 @@ class Mixtures:
     def __init__(self, shards: list[np.ndarray]):
         self.shards, self.size = shards, len(shards[0])
 
-    def batch(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, 3, channels, frames) float16 and (n,) int32."""
+    def batch(self, numbers: np.ndarray, draws: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(n, 3, channels, frames) float16 and (n,) int32; as of other heads where `draws` are given."""
         cues = np.stack([self.shards[i // self.size][i % self.size] for i in numbers.tolist()])
-        return cues, (numbers % AZIMUTHS).astype(np.int32)
+        labels = (numbers % AZIMUTHS).astype(np.int32)
+        return (cues, labels) if draws is None else vary(cues, labels, draws)
 
 
 def prefetch(items: Iterator, depth: int = 4) -> Iterator:
@@ -81,13 +84,21 @@ def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
     return lambda step: cosine(step // steps_per_epoch)
 
 
+def target_table(spread: float) -> np.ndarray:
+    """Targets (72, 72) of every class: a circular normal of `spread` degrees about it."""
+    apart = np.abs(np.arange(AZIMUTHS)[:, None] - np.arange(AZIMUTHS))
+    apart = AZIMUTH_STEP * np.minimum(apart, AZIMUTHS - apart)
+    weights = np.exp(-0.5 * (apart / spread) ** 2)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
 class Trainer:
     """A network, its optimiser and the two compiled programs that use them."""
 
     def __init__(self, config: Training, steps_per_epoch: int):
         model = build_model(config.model, config.seed)
         self.graph, self.weights, self.rest = nnx.split(model, nnx.Param, ...)
-        self.rates = learning_rates(config, steps_per_epoch)
+        self.rates, self.spread = learning_rates(config, steps_per_epoch), config.label_spread
         # flattened: one long vector to update instead of dozens of small ones
         self.optimiser = optax.flatten(optax.adamw(self.rates, weight_decay=config.weight_decay))
         self.moments = self.optimiser.init(self.weights)
@@ -104,7 +115,10 @@ class Trainer:
             model = nnx.merge(self.graph, weights, rest, copy=True)
             model.train()
             logits = model(cues)
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            if self.spread:
+                losses = optax.softmax_cross_entropy(logits, jnp.asarray(target_table(self.spread))[labels])
+            else:
+                losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             return losses.mean(), (logits, nnx.split(model, nnx.Param, ...)[2])
 
         slopes, (logits, rest) = jax.grad(loss_of, has_aux=True)(weights)
@@ -126,15 +140,20 @@ class Trainer:
         self.moments = self.optimiser.init(self.weights)
 
     def train_epoch(self, batches: Iterator) -> tuple[float, float, float]:
-        """Mean loss, and Top-1 and published Top-5 in percent, as the weights moved."""
+        """Mean loss, and Top-1 and published Top-5 in percent, as the weights moved.
+
+        `waited` then holds the seconds spent waiting for batches.
+        """
         state = self.weights, self.rest, self.moments, (jnp.float32(0), jnp.int32(0), jnp.int32(0))
         self.weights, self.rest, self.moments, totals = jax.device_put(state, self.everywhere)
-        count = 0
+        count, self.waited, asked = 0, 0.0, time.monotonic()
         for cues, labels in batches:
+            self.waited += time.monotonic() - asked
             self.weights, self.rest, self.moments, totals = self._step(
                 self.weights, self.rest, self.moments, totals, *self._to_devices(cues, labels)
             )
             count += len(labels)
+            asked = time.monotonic()
         loss, hits1, hits5 = (float(t) for t in totals)
         if not math.isfinite(loss):
             raise InputError("training diverged (the loss is not a number): lower the learning rate")
@@ -165,9 +184,13 @@ class Trainer:
             self.moments = from_named("moments", self.moments, arrays)
 
 
-def batches_of(mixtures: Mixtures, numbers: np.ndarray, size: int) -> Iterator:
-    """Cue maps and classes of the given mixtures, `size` at a time, made ahead in another thread."""
-    return prefetch(mixtures.batch(numbers[i : i + size]) for i in range(0, len(numbers), size))
+def batches_of(mixtures: Mixtures, numbers: np.ndarray, size: int, draws: np.ndarray | None = None) -> Iterator:
+    """Cue maps and classes of the given mixtures, `size` at a time, made ahead in another thread.
+
+    `draws`, a row for every mixture there is, make other heads of them (see `augmentation.vary`).
+    """
+    parts = (numbers[i : i + size] for i in range(0, len(numbers), size))
+    return prefetch(mixtures.batch(part, None if draws is None else draws[part]) for part in parts)
 
 
 def predict_all(trainer: Trainer, mixtures: Mixtures, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from flax import serialization
 
+from .augmentation import DRAWS
 from .checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
 from .config import AZIMUTHS, Training, fingerprint
 from .database import check_settings
@@ -21,7 +22,7 @@ from .files import InputError, atomic_write, read_json
 from .progress import console, track
 from .trainer import Mixtures, Trainer, batches_of, predict_all
 
-SPLIT, ORDER = 1, 2  # what a generator is for, part of its seed
+SPLIT, ORDER, HEADS = 1, 2, 3  # what a generator is for, part of its seed
 LOG_COLUMNS = (
     "epoch", "epochs", "train_loss", "train_top1", "train_top5", "eval_loss", "eval_top1", "eval_top5",
     "eval_top5_standard", "eval_mean_angular_error", "learning_rate",
@@ -35,12 +36,12 @@ def split(config: Training, held_out: np.ndarray | None = None) -> tuple[np.ndar
     ----------
     config : Training
     held_out : (n,) bool, optional
-        Mixtures the database keeps for evaluation. Where it keeps none apart, a random share of
-        all mixtures is held out (published).
+        Mixtures the database keeps for evaluation, all of which evaluate, however few clips train.
+        Where it keeps none apart, a random share of the run's mixtures is held out (published).
     """
     count = config.clips * AZIMUTHS
     if held_out is not None:
-        return np.flatnonzero(~held_out[:count]), np.flatnonzero(held_out[:count])
+        return np.flatnonzero(~held_out[:count]), np.flatnonzero(held_out)
     order = np.random.default_rng((config.seed, SPLIT)).permutation(count)
     held_out = round(config.evaluation_share * count)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
@@ -154,7 +155,12 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
         rate = float(trainer.rates(trainer.moments[0].count))
         order = training[np.random.default_rng((config.seed, ORDER, epoch)).permutation(len(training))]
         label = f"{name} epoch {epoch}/{config.epochs}"
-        loss, hit1, hit5 = trainer.train_epoch(track(batches_of(mixtures, order, config.batch), label, total=steps))
+        draws = None
+        if config.varied:  # a row for every mixture, whichever are in the run
+            shape = config.clips * AZIMUTHS, DRAWS
+            draws = np.random.default_rng((config.seed, HEADS, epoch)).standard_normal(shape, np.float32)
+        batches = batches_of(mixtures, order, config.batch, draws)
+        loss, hit1, hit5 = trainer.train_epoch(track(batches, label, total=steps))
         trained = time.monotonic()
         scores = evaluate(*predict_all(trainer, mixtures, evaluation))
         rows.append({
@@ -167,8 +173,9 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
         save_checkpoint(checkpoint_path(work, name, epoch), {"arrays": trainer.arrays(), "log": log,
                                                            "settings": json.dumps(settings)})
         seconds = time.monotonic() - began
-        console.print(f"{log_line(rows[-1])}  [{seconds:.0f} s, {seconds - (trained - began):.0f} s of it "
-                      f"evaluation]", highlight=False, soft_wrap=True)
+        console.print(f"{log_line(rows[-1])}  [{seconds:.0f} s, {seconds - (trained - began):.0f} s of it evaluation; "
+                      f"{100 * trainer.waited / (trained - began):.1f} % of training waited for data]",
+                      highlight=False, soft_wrap=True)
 
     logits, labels = predict_all(trainer, mixtures, evaluation)
     weights = {k: v for k, v in trainer.arrays().items() if not k.startswith("moments")}

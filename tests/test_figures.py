@@ -4,7 +4,7 @@ import pytest
 
 from ssl_jax.config import FrontEnd, experiment
 from ssl_jax.files import InputError
-from ssl_jax.figures import carry_around, confusion, draw_all, scene, surround, training_curves
+from ssl_jax.figures import confusion, draw_all, errors, scene, surround, training_curves
 
 LOG = ("epoch,epochs,train_loss,train_top1,train_top5,eval_loss,eval_top1,eval_top5\n"
        "{0},20,3.0,10,50,2.9,12,55\n{1},20,2.5,20,60,2.4,22,65\n")
@@ -27,20 +27,23 @@ def coloured(path):
     return picture.shape[1] > 500 and picture[..., :3].std() > 0.05
 
 
-def test_carried_source_passes_every_position():
-    """With HRIRs that are plain gains, a constant source gives their linear interpolation."""
-    gains = np.array([0.0, 1.0, 4.0])
-    hrirs = np.stack([gains, gains[::-1]], 1)[..., None].astype(np.float32)
-    ears = np.asarray(carry_around(np.ones(1001, np.float32), hrirs))
-    position = np.linspace(0, 2, 1001)
-    np.testing.assert_allclose(ears[0], np.interp(position, [0, 1, 2], gains), atol=1e-3)
-    np.testing.assert_allclose(ears[1], ears[0][::-1], atol=1e-3)
-
-
 def test_curves_and_confusion_need_only_the_logs(results):
     training_curves(results, "ours", ["model2", "model2_continued"], results / "curves.png")
     confusion(results, "ours", "model1", results / "confusion.png")
     assert coloured(results / "curves.png") and coloured(results / "confusion.png")
+
+
+def test_errors_over_azimuth_and_snr(results):
+    for run in ("model1", "model2"):
+        (results / f"ours/{run}_by_snr.csv").write_text("snr_from_db,snr_to_db,mean_angular_error\n15,20,7\n20,25,4.5\n")
+    errors(results, "ours", ["model1", "model2"], results / "errors.png")
+    assert coloured(results / "errors.png")
+
+
+def test_what_was_reported_in_part_is_drawn(results):
+    (results / "reported/model2_continued.csv").write_text("epoch,train_top1,eval_top1\n40,60.1,63.7\n58,,64.9\n")
+    training_curves(results, "ours", ["model2", "model2_continued"], results / "curves.png")
+    assert coloured(results / "curves.png")
 
 
 def test_same_figure_same_bytes(results):

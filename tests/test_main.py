@@ -12,10 +12,20 @@ from ssl_jax import __main__ as cli
 from ssl_jax.config import HAIR_CELLS
 from ssl_jax.files import InputError
 
-STAGES = ("all", "database", "train", "figures", "report", "download")
-COMMON = ("--data", "--protocol", "--directions", "--hair-cell", "--hop", "--seed", "--quick", "--name", "--results", "--work",
-          "--figures")
-OWN = {"all": ("--runs", "--seeds"), "train": ("--runs", "--seeds"), "database": ("--export-wav", "--limit"), "report": ("--readme",)}
+STAGES = ("all", "database", "train", "figures", "report", "audit", "pack", "check", "download",
+          "localise", "render")
+COMMON = ("--data", "--protocol", "--directions", "--hair-cell", "--hop", "--seed", "--quick", "--name",
+          "--results", "--work", "--figures")
+ALONE = {  # stages with options of their own only
+    "download": ("--to", "--speech"),
+    "audit": ("--data", "--rows", "--clips", "--seeds", "--seed", "--weights", "--results", "--work", "--readme"),
+    "check": ("--model", "--clips", "--results"),
+    "localise": ("--window", "--step", "--model", "--plot", "--json", "--csv"),
+    "render": ("--azimuth", "--trajectory", "--noise", "--noise-azimuth", "--snr", "--hrtf", "--start", "--seconds",
+               "--bits", "--plot"),
+}
+OWN = {"all": ("--runs", "--seeds"), "train": ("--runs", "--seeds"),
+       "database": ("--export-wav", "--limit"), "report": ("--readme",), "pack": ("--run", "--as", "--card")}
 
 
 @pytest.fixture
@@ -45,7 +55,7 @@ def test_help_of_every_stage_lists_its_options(stage, capsys):
     with pytest.raises(SystemExit) as error:
         cli.main([stage, "--help"])
     out = capsys.readouterr().out
-    wanted = ("--to", "--speech") if stage == "download" else (*COMMON, *OWN.get(stage, ()))
+    wanted = ALONE.get(stage) or (*COMMON, *OWN.get(stage, ()))
     assert error.value.code == 0
     assert set(re.findall(r"^  (--[a-z-]+)", out, re.MULTILINE)) == set(wanted)
 

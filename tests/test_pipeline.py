@@ -1,5 +1,6 @@
 """The real pipeline, end to end, on a tiny slice of the embedded corpus."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from ssl_jax import __main__ as cli
-from ssl_jax import config
+from ssl_jax import config, weights
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def run(tmp_path, *options):
     return cli.main(["all", *folders, *options])
 
 
-def test_from_recordings_to_tables_and_again(tiny, tmp_path, capsys):
+def test_from_recordings_to_tables_and_again(tiny, tmp_path, capsys, monkeypatch):
     reported = tmp_path / "results/reported"
     reported.mkdir(parents=True)
     for name in ("model1", "model2", "model2_continued"):
@@ -57,6 +58,16 @@ def test_from_recordings_to_tables_and_again(tiny, tmp_path, capsys):
     assert run(tmp_path, "--hop=882") == 0
     assert {p: p.read_bytes() for p in before} == before
     assert {p: p.stat().st_mtime_ns for p in shards} == changed
+
+    # a trained run goes into the package: what is stored there scores what the run scored
+    monkeypatch.setattr(weights, "_folder", lambda folder: tmp_path / "weights" if folder is None else folder)
+    words = ["pack", "--hop=882", "--run=model1", "--as=mine", f"--card={tmp_path / 'card.md'}"]
+    assert cli.main([*words, *(f"--{k}={tmp_path / k}" for k in ("results", "work"))]) == 0
+    scores = json.loads((out / "metrics.json").read_text())["model1"]
+    assert weights.describe("mine")["metrics"] == pytest.approx(scores)
+    card = (tmp_path / "card.md").read_text()
+    assert "| `mine` |" in card and f"| {scores['top1']:.2f} |" in card and card.count("\n| 355° |") == 1
+    assert cli.main([*words[:2], "--run=model9", *words[3:]]) == 2
 
     # other settings in the same folder are refused, in one line that says which
     assert run(tmp_path, "--hop=441", "--name=embedded-hop882") == 2

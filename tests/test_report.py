@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ssl_jax import report
+from ssl_jax.config import RUNS
 from ssl_jax.files import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -186,4 +187,27 @@ def test_the_reported_tables_are_whole(run):
 
 
 def test_every_run_has_its_reported_table():
-    assert set(PUBLISHED) == set(report.TITLES) == {path.stem for path in REPORTED.glob("*.csv")}
+    assert set(report.REPORTED) == {path.stem for path in REPORTED.glob("*.csv")} < set(report.TITLES)
+    assert set(report.TITLES) == set(RUNS)
+
+
+def test_what_the_public_repository_reports_later():
+    assert report.read_log(REPORTED / "model2_to40.csv") == [{"epoch": 40, "train_top1": 60.10, "eval_top1": 63.74}]
+    assert report.read_log(REPORTED / "model2_to60.csv") == [
+        {"epoch": 58, "eval_top1": 64.96}, {"epoch": 60, "train_top1": 61.42, "eval_top1": 64.49}]
+
+
+def test_seeds_are_summed_up_beside_the_reported(results):
+    text = (results / "mine/model1.csv").read_text()
+    for seed, better in ((1, 2.0), (2, 4.0)):
+        head, *rows = text.splitlines()
+        last = rows[-1].split(",")
+        last[head.split(",").index("eval_top1")] = str(float(last[head.split(",").index("eval_top1")]) + better)
+        (results / f"mine/model1_seed{seed}.csv").write_text("\n".join([head, *rows[:-1], ",".join(last)]) + "\n")
+    (results / "mine/model1_seed_of_something.csv").write_text("not a log")
+    lasts = report.last_epochs_of_seeds(results, "mine")
+    assert list(lasts) == ["model1"] and len(lasts["model1"]) == 3
+    first = lasts["model1"][0]["eval_top1"]
+    table = report.seeds_table(results, "mine")
+    assert "| 3 |" in table and f"{first + 2:.2f} ± 2.00" in table
+    assert table in report.write_report(results, "mine") and table in report.readme_section(results, ["mine"])

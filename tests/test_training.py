@@ -8,7 +8,7 @@ import pytest
 from ssl_jax.checkpoints import checkpoint_path, load_checkpoint
 from ssl_jax.config import RUNS, Training
 from ssl_jax.files import InputError, write_checksum
-from ssl_jax.trainer import Mixtures, Trainer, learning_rates, prefetch
+from ssl_jax.trainer import Mixtures, Trainer, learning_rates, prefetch, target_table
 from ssl_jax.training import LOG_COLUMNS, log_text, split, train
 
 TINY = Training(clips=2, epochs=2, batch=16, evaluation_share=1 / 9)  # 128 to train on, 16 held out
@@ -220,3 +220,32 @@ def test_divergence_is_reported(tmp_path, mixtures):
     broken = Mixtures([np.full_like(s, np.nan) for s in mixtures.shards])
     with pytest.raises(InputError, match="diverged"):
         train("m", TINY, {}, broken, tmp_path, tmp_path / "r")
+
+
+def test_targets_are_spread_round_the_circle():
+    table = target_table(5.0)
+    np.testing.assert_allclose(table.sum(1), 1, rtol=1e-6)
+    np.testing.assert_allclose(table, np.roll(np.roll(table, 1, 0), 1, 1), atol=1e-9)  # the same for every class
+    assert table[0, 1] == table[0, 71] == pytest.approx(table[0, 0] * np.exp(-0.5), rel=1e-5)
+
+
+def test_a_warm_up_and_a_cosine_step_by_step():
+    rates = learning_rates(RUNS["ours"], 100)
+    assert [float(rates(s)) for s in (0, 50, 2000)] == pytest.approx([2e-4, 2e-3, 1e-6])
+    assert float(rates(25)) == pytest.approx(1.1e-3) and 1e-6 < float(rates(1000)) < float(rates(999))
+
+
+def test_what_is_held_out_is_never_trained_on():
+    held_out = np.arange(4 * 72) % 72 < 10
+    training, evaluation = split(Training(clips=2), held_out)
+    assert not held_out[training].any() and training.max() < 144 and len(training) == 124
+    np.testing.assert_array_equal(evaluation, np.flatnonzero(held_out))
+
+
+def test_a_run_with_varied_heads_is_resumed_to_the_same_bytes(tmp_path, mixtures):
+    run = replace(TINY, varied=True, label_spread=5.0)
+    train("m", run, {}, mixtures, tmp_path / "a", tmp_path / "ra")
+    train("m", replace(run), {}, mixtures, tmp_path / "b", tmp_path / "rb")
+    checkpoint_path(tmp_path / "b", "m", 2).unlink()
+    train("m", run, {}, mixtures, tmp_path / "b", tmp_path / "rb")
+    assert outputs(tmp_path / "ra") == outputs(tmp_path / "rb")

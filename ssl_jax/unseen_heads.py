@@ -1,0 +1,63 @@
+"""How well the packed networks do on any other head: scenes of the embedded corpus through its SOFA file."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .audit_report import DEGREES, SCORES
+from .config import AZIMUTHS, Database
+from .corpora import load_corpus
+from .database import BATCH, Sounds, data_mesh, render_and_extract
+from .evaluation import evaluate
+from .files import atomic_write
+from .hrtf import load_heads_from
+from .progress import track
+from .recipes import Recipes, recipes_of
+from .report import markdown_table
+from .weights import available, load_weights
+
+
+def score_heads(paths: list[Path], names: list[str] | None = None, clips: int = 10) -> dict[tuple[str, str], dict]:
+    """Metrics of (network, head): `clips` voices from 72 azimuths of the horizontal plane, noises at 15 to 40 dB.
+
+    Voices, noises and their recipes are those of the embedded corpus with seed 0, the same for every head.
+
+    Raises
+    ------
+    InputError
+        A SOFA file is unreadable, or has nothing measured near an azimuth of the horizontal plane.
+    """
+    found, mesh = {}, data_mesh(1)
+    for name in names or available():
+        model, front = load_weights(name)
+        corpus = load_corpus(None, clips * 10, front.fs)
+        # every tenth clip: voices of all languages
+        corpus = corpus._replace(speech=corpus.speech[::10], speech_info=corpus.speech_info[::10])
+        program, network = render_and_extract(front, mesh), jax.jit(lambda cues, model=model: model(cues))
+        for path in paths:
+            heads = load_heads_from([path], "horizontal", front.fs)
+            recipes, _ = recipes_of(Database(clips=clips), corpus, heads)
+            sounds = Sounds(*(jnp.asarray(s) for s in (corpus.speech, corpus.noise, heads.hrirs)))
+            logits = []
+            for at in track(range(0, clips * AZIMUTHS, BATCH), f"{name} on {heads.names[0]}", total=clips * AZIMUTHS // BATCH):
+                rows = slice(at, at + BATCH)
+                logits.append(np.asarray(network(program(sounds, Recipes(*(f[rows] for f in recipes))))))
+            found[name, heads.names[0]] = evaluate(np.concatenate(logits), np.asarray(recipes.azimuth))
+    return found
+
+
+def write_scores(found: dict[tuple[str, str], dict], path: Path, where: str, commit: str, clips: int) -> str:
+    """Write the table and return it."""
+    scores = list(SCORES)[1:]
+    rows = [[f"`{name}`", head, *(f"{metrics[s]:.2f}" + "°" * (s in DEGREES) for s in scores)]
+            for (name, head), metrics in found.items()]
+    text = ("# Heads that no training heard\n\n"
+            f"{clips} seconds of the embedded corpus's voices from each of 72 azimuths, two of its noises at 15 to 40 dB each, "
+            "seed 0: other voices, noises and heads than in training. `python -m ssl_jax check FILE.sofa ...`; "
+            f"{where}; commit {commit}.\n\n"
+            + markdown_table(["network", "head", *(SCORES[s] for s in scores)], rows))
+    with atomic_write(path, "w") as stream:
+        stream.write(text)
+    return text
