@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 usage() {
     cat <<'TEXT'
 usage: ./reproduce.sh [options]          set up, run every stage, print ours beside the reported tables
-       ./reproduce.sh test [options]     set up, run the tests (options go to pytest)
+       ./reproduce.sh test [options]     set up, run the tests (options go to pytest; --slow adds half an hour of kills)
 
   --data DIR          the publishers' corpora (python -m ssl_jax download --to DIR) with the published
                       settings, instead of the embedded corpus; also $SSL_JAX_DATA

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from .config import DIRECTION_RULES, HAIR_CELLS, MAIN_RUNS, RUNS, Experiment, experiment, fingerprint, seeded_runs
-from .files import InputError, os_error_message, read_json, write_json
+from .files import InputError, locked, os_error_message, read_json, sweep, write_json
 from .recordings import add_stages, run_localise, run_render
 
 
@@ -124,10 +124,11 @@ def machine() -> str:
 
 
 @contextlib.contextmanager
-def clock(path: Path, stage: str, done: bool = False):
-    """Add a stage's wall time and peak memory to a file of their own; times of resumed runs add up.
+def clock(path: Path, stage: str, begun: bool, done: bool = False):
+    """Note a stage's wall time and peak memory in a file of their own.
 
-    Where all was done before, the file stays as it is: it names the commit that made the numbers.
+    Where all was done before, the note stays as it is: it names the commit that made the numbers. Where the
+    stage was begun before, times add up; a note without the work it speaks of came with the results.
     """
     began = time.monotonic()
     path.parent.mkdir(parents=True, exist_ok=True)  # now, not after hours of work, is the time to fail
@@ -135,9 +136,10 @@ def clock(path: Path, stage: str, done: bool = False):
     if done and path.exists():
         return
     notes = read_json(path) if path.exists() else {}
-    before = notes.setdefault("stages", {}).get(stage, {"seconds": 0, "peak_memory_mb": 0})
+    stages = notes.setdefault("stages", {})
+    before = begun and stages.get(stage) or {"seconds": 0, "peak_memory_mb": 0}
     notes |= {"commit": commit(), "machine": machine()}
-    notes["stages"][stage] = {
+    stages[stage] = {
         "seconds": round(before["seconds"] + time.monotonic() - began, 1),
         "peak_memory_mb": max(before["peak_memory_mb"],
                               resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024),
@@ -175,9 +177,21 @@ def run_database(args, ex: Experiment) -> None:
         export_wav(args.export_wav, args.limit, ex.database, ex.front, *load_sounds(args, ex))
         return
     store = CueStore(args.work / ex.name / "cues", ex.database, ex.front)
-    done = all(store.path(shard).exists() for shard in range(store.shards))
-    with clock(args.results / ex.name / "timing.json", "database", done):
+    check_results(args.results / ex.name, settings_of(ex))
+    made = [store.path(shard).exists() for shard in range(store.shards)]
+    with clock(args.results / ex.name / "timing.json", "database", any(made), all(made)):
         build(args.work / ex.name, ex.database, ex.front, *load_sounds(args, ex))
+
+
+def settings_of(ex: Experiment) -> dict:
+    return fingerprint(database=ex.database, front=ex.front)
+
+
+def check_results(results: Path, settings: dict) -> None:
+    """Make the results folder ours, or check that it is: InputError names the setting that differs."""
+    from .database import check_settings
+
+    check_settings(results / "settings.json", settings, made="*.csv", older=True)
 
 
 def trained_before(results: Path, settings: dict) -> tuple[dict, dict]:
@@ -186,7 +200,7 @@ def trained_before(results: Path, settings: dict) -> tuple[dict, dict]:
     if notes.exists() and metrics.exists():
         before = read_json(notes)
         if {k: before.get(k) for k in settings} == json.loads(json.dumps(settings)):
-            return read_json(metrics), before["runs"]
+            return read_json(metrics), before.get("runs", {})
     return {}, {}
 
 
@@ -201,14 +215,15 @@ def run_train(args, ex: Experiment) -> None:
         raise InputError(f"--seeds {args.seeds}: no run asked for: use at least 1")
     work, results = args.work / ex.name, args.results / ex.name
     store = CueStore(work / "cues", ex.database, ex.front)
-    settings = fingerprint(database=ex.database, front=ex.front)
+    settings = settings_of(ex)
     mixtures = Mixtures(store.read())
     manifest = read_manifest(work / "manifest.csv", store.count)
     runs = seeded_runs(ex.runs, args.runs, args.seeds)
+    check_results(results, settings)
     metrics, before = trained_before(results, settings)
     for name, run in runs.items():
-        done = checkpoint_path(work, name, run.epochs).exists()
-        with clock(results / "timing.json", name, done):
+        made = [checkpoint_path(work, name, epoch).exists() for epoch in range(run.start_epoch + 1, run.epochs + 1)]
+        with clock(results / "timing.json", name, any(made), made[-1]):
             metrics[name] = train(name, run, settings, mixtures, work, results,
                                   manifest.held_out, manifest.snr)
         before[name] = fingerprint(run=run)["run"]
@@ -263,12 +278,14 @@ def run_audit(args) -> None:
         raise InputError("--clips and --seeds: too few: use at least 5 clips and 1 seed")
     audit = Audit(args.data, args.clips, args.seeds, args.seed, args.work, args.results,
                   {"machine": machine(), "commit": commit()})
-    for name, question in asked.items():
-        if args.rows is None or name in args.rows:
-            for variant in question.variants:
-                audit.row(variant)
-    switch = audit.switched_set() if args.rows is None or "switch" in args.rows else audit.measured.get("switch/seed0")
-    weights = audit.published_weights(args.weights)
+    with locked(args.work / "audit"):
+        for name, question in asked.items():
+            if args.rows is None or name in args.rows:
+                for variant in question.variants:
+                    audit.row(variant)
+        asked_too = args.rows is None or "switch" in args.rows
+        switch = audit.switched_set() if asked_too else audit.measured.get("switch/seed0")
+        weights = audit.published_weights(args.weights)
     options = "--data DIR " * (args.data is not None)
     print(write_audit(audit, asked, weights, switch, audit_header(audit), options))
     if args.readme:
@@ -303,8 +320,13 @@ def run(args) -> None:
     stages = {"database": run_database, "train": run_train, "figures": run_figures, "report": run_report}
     if args.stage == "pack":
         stages = {"pack": run_pack}
-    for name in stages if args.stage == "all" else [args.stage]:
-        stages[name](args, ex)
+    with contextlib.ExitStack() as held:
+        if args.stage in ("all", "database", "train") and not getattr(args, "export_wav", None):
+            held.enter_context(locked(args.work / ex.name))
+            for folder in (args.work, args.results, args.figures):
+                sweep(folder / ex.name)
+        for name in stages if args.stage == "all" else [args.stage]:
+            stages[name](args, ex)
 
 
 def main(argv=None) -> int:

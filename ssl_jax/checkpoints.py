@@ -1,5 +1,6 @@
 """Checkpoints: the leaves of weights and optimiser states by name, whole on disk or not at all."""
 
+import contextlib
 from pathlib import Path
 
 import jax
@@ -32,7 +33,7 @@ def from_named(prefix: str, like, arrays: dict):
         form = jax.random.key_data(old) if _is_key(old) else old
         new = arrays.get(name)
         if not isinstance(new, np.ndarray) or new.shape != form.shape or new.dtype != form.dtype:
-            raise InputError(f"checkpoint: {name} is missing or of another shape: delete it and run again")
+            raise InputError(f"{name} is missing or of another shape")
         leaves.append(jax.random.wrap_key_data(jnp.asarray(new)) if _is_key(old) else jnp.asarray(new))
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
@@ -50,4 +51,10 @@ def save_checkpoint(path: Path, content: dict) -> None:
 
 def load_checkpoint(path: Path) -> dict | None:
     """A checkpoint's content, or None when it is not there or not as it was written."""
-    return serialization.msgpack_restore(path.read_bytes()) if is_whole(path) else None
+    if not is_whole(path):
+        return None
+    with contextlib.suppress(ValueError):
+        content = serialization.msgpack_restore(path.read_bytes())
+        if isinstance(content, dict) and "arrays" in content:
+            return content
+    raise InputError(f"{path}: is no checkpoint: delete it and run again")

@@ -1,6 +1,8 @@
 """The database: the sound of every recipe, and its cues in a store on disk."""
 
+import contextlib
 import io
+import json
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -18,8 +20,8 @@ from .corpora import Corpus
 from .files import InputError, atomic_write, is_whole, read_json, write_checksum, write_json
 from .filter_design import centre_frequencies
 from .hrtf import Heads
-from .progress import track
-from .recipes import Recipes, manifest_csv, recipes_of
+from .progress import console, track
+from .recipes import Recipes, manifest_csv, read_manifest, recipes_of
 
 BATCH = 24  # mixtures rendered at a time: 8 to 48 run alike, memory grows with it
 
@@ -148,38 +150,68 @@ class CueStore:
         write_checksum(self.path(shard))
 
     def read(self) -> list[np.ndarray]:
-        """All shards, memory-mapped; InputError if one is missing or damaged."""
+        """All shards, memory-mapped; InputError if one is missing or damaged, or the settings differ."""
         for shard in range(self.shards):
             if not self.whole(shard):
                 raise InputError(f"{self.path(shard)}: missing or damaged: run the database stage again")
-        shards = [np.load(self.path(s), mmap_mode="r", allow_pickle=False) for s in range(self.shards)]
-        for s, cues in enumerate(shards):
-            if cues.shape != (self.size(s), *self.shape) or cues.dtype != np.float16:
-                raise InputError(f"{self.path(s)}: has the wrong shape: delete the folder and run again")
-        return shards
+        self.open()
+        return [self._map(shard) for shard in range(self.shards)]
+
+    def _map(self, shard: int) -> np.ndarray:
+        with contextlib.suppress(ValueError, EOFError):
+            cues = np.load(self.path(shard), mmap_mode="r", allow_pickle=False)
+            if cues.shape == (self.size(shard), *self.shape) and cues.dtype == np.float16:
+                return cues
+        raise InputError(f"{self.path(shard)}: is no shard of this store: delete it and run the database stage again")
 
 
-def check_settings(path: Path, settings: dict) -> None:
+def check_settings(path: Path, settings: dict, made: str = "*.sha256", older: bool = False) -> None:
     """Write settings where none are, else insist on equal ones.
+
+    Parameters
+    ----------
+    made : str
+        Pattern of the files beside it that the settings stand for.
+    older : bool
+        Let a field pass that the file does not have: an older version wrote it.
 
     Raises
     ------
     InputError
-        The file holds other settings; the message names the first field that differs.
+        The file holds other settings; the message names the first field that differs. Or it is
+        not there, but files that were made with settings nobody knows are.
     """
+    settings = json.loads(json.dumps(settings))  # tuples are lists in the file
     if not path.exists():
+        if any(path.parent.glob(made)):
+            raise InputError(f"{path}: is missing, so nobody knows how the files beside it were made: "
+                             "use another --name, or delete that folder")
         write_json(path, settings)
         return
     before = read_json(path)
     for part, fields in settings.items():
+        there = before.get(part) if isinstance(before, dict) else None
         for field, value in fields.items():
-            there = before.get(part) if isinstance(before, dict) else None
+            if older and isinstance(there, dict) and field not in there:
+                continue
             old = there.get(field) if isinstance(there, dict) else None
-            if old != (list(value) if isinstance(value, tuple) else value):
+            if old != value:
                 raise InputError(
                     f"{path}: was made with {part}.{field} = {old!r}, now {value!r}: "
                     f"use another --name, or delete that folder"
                 )
+
+
+def write_manifest(path: Path, text: str, count: int) -> None:
+    """Write a manifest; InputError where one of other recordings stands, whose cues may be in the store."""
+    try:
+        read_manifest(path, count)
+    except InputError:  # none, or a damaged one
+        with atomic_write(path, "w") as stream:
+            stream.write(text)
+    if path.read_bytes() != text.encode():
+        raise InputError(f"{path}: names other recordings than there are now: "
+                         "use another --name, or delete that folder")
 
 
 def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads: Heads) -> CueStore:
@@ -193,9 +225,10 @@ def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads
     recipes, held_out = recipes_of(config, corpus, heads)
     store = CueStore(Path(folder) / "cues", config, front)
     store.open()
-    with atomic_write(Path(folder) / "manifest.csv", "w") as stream:
-        stream.write(manifest_csv(recipes, corpus, heads, held_out))
+    write_manifest(Path(folder) / "manifest.csv", manifest_csv(recipes, corpus, heads, held_out), store.count)
     todo = [s for s in range(store.shards) if not store.whole(s)]
+    for path in (path for path in map(store.path, todo) if path.exists()):
+        console.print(f"{path}: damaged or not finished: made again", highlight=False, soft_wrap=True)
     if not todo:
         return store
     mesh = data_mesh()

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -68,6 +69,34 @@ def atomic_write(path: Path, mode: str = "wb"):
             part.unlink()
 
 
+@contextlib.contextmanager
+def locked(folder: Path):
+    """Keep a folder to this process: InputError where another one has it.
+
+    The system gives the lock back however a process ends; the file stays and means nothing by itself.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            raise InputError(f"{folder}: is in use by another run (process {stream.read().strip() or 'unknown'}): "
+                             "wait for it or use another --name") from None
+        stream.truncate(0)
+        stream.write(f"{os.getpid()}\n")
+        stream.flush()
+        yield
+
+
+def sweep(folder: Path) -> None:
+    """Delete what `atomic_write` had begun in processes that were killed."""
+    for part in folder.rglob(".*.part"):
+        process = part.name.split(".")[-2]
+        if process.isdecimal() and not Path(f"/proc/{process}").exists():
+            part.unlink(missing_ok=True)
+
+
 def write_json(path: Path, content) -> None:
     """Write `content` as indented JSON, whole or not at all."""
     with atomic_write(path, "w") as stream:
@@ -97,7 +126,7 @@ def write_checksum(path: Path) -> None:
 def is_whole(path: Path) -> bool:
     """Is the file there, its checksum beside it, and does it agree?"""
     note = path.with_suffix(".sha256")
-    return path.is_file() and note.is_file() and note.read_text().strip() == sha256_of(path)
+    return path.is_file() and note.is_file() and note.read_bytes().strip() == sha256_of(path).encode()
 
 
 def require_file(path: Path) -> None:

@@ -6,6 +6,7 @@ leaves behind, the log included: a run that was cut off goes on to the same byte
 
 import csv
 import io
+import json
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from .checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
 from .config import AZIMUTHS, Training, fingerprint
 from .database import check_settings
 from .evaluation import confusion_matrix, evaluate, scores_by_snr
-from .files import InputError, atomic_write
+from .files import InputError, atomic_write, read_json
 from .progress import console, track
 from .trainer import Mixtures, Trainer, batches_of, predict_all
 
@@ -77,6 +78,31 @@ def logged(content: dict) -> list[dict]:
     return [{**row, "epoch": int(row["epoch"]), "epochs": int(row["epochs"])} for row in rows]
 
 
+def resume(trainer: Trainer, work: Path, name: str, epoch: int, with_optimiser: bool = True) -> list[dict] | None:
+    """Take over a run's checkpoint: its log, or None where it is missing or damaged.
+
+    Raises
+    ------
+    InputError
+        It is whole, but of another epoch, of a run with other settings than its folder's, or of another network.
+    """
+    path = checkpoint_path(work, name, epoch)
+    content = load_checkpoint(path)
+    if content is None:
+        if path.exists():
+            console.print(f"{path}: damaged or not finished: not used", highlight=False, soft_wrap=True)
+        return None
+    rows, settings = logged(content), read_json(path.with_name("settings.json"))
+    # an older version's checkpoints do not say what they are of
+    if rows[-1]["epoch"] != epoch or json.loads(content.get("settings", json.dumps(settings))) != settings:
+        raise InputError(f"{path}: is of another run or epoch: delete it and run again")
+    try:
+        trainer.load(content["arrays"], with_optimiser)
+    except InputError as error:
+        raise InputError(f"{path}: is of another network ({error}): delete it and run again") from None
+    return rows
+
+
 def train(name: str, config: Training, database: dict, mixtures: Mixtures, work: Path, results: Path,
           held_out: np.ndarray | None = None, snr: np.ndarray | None = None) -> dict:
     """Train one run, or what is left of it.
@@ -104,24 +130,23 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
         Checkpoints of other settings are there, or the weights to start from are not.
     """
     work, results = Path(work), Path(results)
-    check_settings(work / name / "settings.json", {**database, **fingerprint(training=config)})
+    settings = {**database, **fingerprint(training=config)}
+    check_settings(work / name / "settings.json", settings)
     training, evaluation = split(config, held_out)
     steps = -(-len(training) // config.batch)
     trainer = Trainer(config, steps)
     rows, epoch = [], config.epochs
     while epoch > config.start_epoch:
-        content = load_checkpoint(checkpoint_path(work, name, epoch))
-        if content is not None:
-            trainer.load(content["arrays"])
-            rows = logged(content)
+        before = resume(trainer, work, name, epoch)
+        if before:
+            rows = before
             break
         epoch -= 1
     if epoch == config.start_epoch and config.start_from:
-        source = checkpoint_path(work, config.start_from, config.start_epoch)
-        content = load_checkpoint(source)
-        if content is None:
+        if resume(trainer, work, config.start_from, config.start_epoch, config.keep_optimiser) is None:
+            source = checkpoint_path(work, config.start_from, config.start_epoch)
             raise InputError(f"{source}: missing or damaged: train {config.start_from!r} again first")
-        trainer.load(content["arrays"], config.keep_optimiser)
+        check_settings(work / config.start_from / "settings.json", database)
 
     for epoch in range(epoch + 1, config.epochs + 1):
         began = time.monotonic()
@@ -145,7 +170,8 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
             "eval_mean_angular_error": scores["mean_angular_error"], "learning_rate": rate,
         })
         log = np.array([[float(row[k]) for k in LOG_COLUMNS] for row in rows])
-        save_checkpoint(checkpoint_path(work, name, epoch), {"arrays": trainer.arrays(), "log": log})
+        save_checkpoint(checkpoint_path(work, name, epoch), {"arrays": trainer.arrays(), "log": log,
+                                                           "settings": json.dumps(settings)})
         seconds = time.monotonic() - began
         console.print(f"{log_line(rows[-1])}  [{seconds:.0f} s, {seconds - (trained - began):.0f} s of it evaluation; "
                       f"{100 * trainer.waited / (trained - began):.1f} % of training waited for data]",

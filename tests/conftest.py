@@ -10,11 +10,24 @@ from ssl_jax.hrtf import load_heads
 FS = 44_100
 
 
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also run the tests that take many minutes")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: asked for with --slow"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def compile_once(tmp_path_factory):
-    """Several tests train the same network: let XLA compile it once."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    """Several tests train the same network: let XLA compile it once. The folder that keeps the programs."""
+    folder = tmp_path_factory.mktemp("compiled")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    return folder
 
 
 @pytest.fixture(scope="session")

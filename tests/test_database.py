@@ -1,5 +1,6 @@
 import csv
 import io
+import shutil
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from ssl_jax.database import (
     CueStore, Sounds, build, check_settings, data_mesh, export_wav, extract, mix, render,
     render_and_extract, spatialise,
 )
-from ssl_jax.files import InputError
+from ssl_jax.files import InputError, write_checksum
 from ssl_jax.recipes import Recipes, draw_recipes, manifest_csv
 
 FRONT = FrontEnd()
@@ -145,6 +146,97 @@ def test_an_interrupted_store_is_completed_to_the_same_bytes(tmp_path, corpus, h
     for shard in range(3):
         assert store.path(shard).read_bytes() == whole.path(shard).read_bytes()
     assert (tmp_path / "a/manifest.csv").read_bytes() == (tmp_path / "b/manifest.csv").read_bytes()
+
+
+DAMAGE = {
+    "a bit in the middle": lambda path: path.write_bytes(flipped(path.read_bytes())),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "empty": lambda path: path.write_bytes(b""),
+    "no checksum": lambda path: path.with_suffix(".sha256").unlink(),
+    "a checksum of garbage": lambda path: path.with_suffix(".sha256").write_bytes(b"\xff\xfe\x00"),
+}
+
+
+def flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, corpus, heads):
+    """A folder with a whole store, not to be changed."""
+    folder = tmp_path_factory.mktemp("made")
+    build(folder, CONFIG, FRONT, corpus, heads)
+    return folder
+
+
+@pytest.fixture
+def copied(made, tmp_path):
+    shutil.copytree(made, tmp_path / "copy")
+    return CueStore(tmp_path / "copy/cues", CONFIG, FRONT)
+
+
+def test_a_damaged_shard_is_named_refused_and_made_again(copied, corpus, heads, capsys):
+    """Every kind of damage, one after the other on the middle shard."""
+    path, good = copied.path(1), copied.path(1).read_bytes()
+    for damage in DAMAGE.values():
+        damage(path)
+        with pytest.raises(InputError, match="cues-00001.npy: missing or damaged: run the database stage again"):
+            copied.read()
+    capsys.readouterr()
+    build(copied.folder.parent, CONFIG, FRONT, corpus, heads)
+    assert "cues-00001.npy: damaged or not finished: made again" in capsys.readouterr().err
+    assert path.read_bytes() == good and len(copied.read()) == 3
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_each_damage_is_noticed(copied, damage):
+    DAMAGE[damage](copied.path(1))
+    assert [copied.whole(shard) for shard in range(3)] == [True, False, True]
+
+
+@pytest.mark.parametrize("content", [
+    np.zeros((48, 3, 32, 99), np.float16), np.zeros((48, 3, 32, 100), np.float32), b"x"])
+def test_what_is_no_shard_is_refused_though_its_checksum_agrees(copied, content):
+    if isinstance(content, bytes):
+        copied.path(2).write_bytes(content)
+        write_checksum(copied.path(2))
+    else:
+        copied.write(2, content)
+    with pytest.raises(InputError, match="cues-00002.npy: is no shard of this store"):
+        copied.read()
+
+
+@pytest.mark.parametrize("part, change, says", [
+    ("database", {"disjoint": ("speaker", "head")}, r"database.disjoint = \[\], now \['speaker', 'head'\]"),
+    ("database", {"bits": 0}, "database.bits = 16, now 0"), ("database", {"seed": 1}, "database.seed = 0, now 1"),
+    ("front", {"hair_cell": "none"}, "front.hair_cell = 'roman', now 'none'")])
+def test_a_store_of_other_settings_is_not_trained_on(made, part, change, says):
+    """Though its shards have the right shape."""
+    config, front = (replace(c, **change) if part == p else c for p, c in (("database", CONFIG), ("front", FRONT)))
+    with pytest.raises(InputError, match=f"store.json: was made with {says}: use another --name"):
+        CueStore(made / "cues", config, front).read()
+
+
+def test_shards_without_their_settings_are_refused(copied, corpus, heads):
+    (copied.folder / "store.json").unlink()
+    with pytest.raises(InputError, match="store.json: is missing, so nobody knows"):
+        copied.read()
+    with pytest.raises(InputError, match="store.json: is missing, so nobody knows"):
+        build(copied.folder.parent, CONFIG, FRONT, corpus, heads)
+
+
+def test_other_recordings_are_refused_and_a_damaged_manifest_is_written_again(copied, corpus, heads):
+    folder = copied.folder.parent
+    manifest = folder / "manifest.csv"
+    good = manifest.read_bytes()
+    others = corpus._replace(speech_info=corpus.speech_info[::-1])
+    with pytest.raises(InputError, match="manifest.csv: names other recordings than there are now"):
+        build(folder, CONFIG, FRONT, others, heads)
+    for bad in (b"", good[: len(good) // 2], b"\xff" + good):
+        manifest.write_bytes(bad)
+        build(folder, CONFIG, FRONT, corpus, heads)
+        assert manifest.read_bytes() == good
 
 
 def test_a_complete_store_is_left_alone(tmp_path, corpus, heads):

@@ -2,11 +2,14 @@
 
 import errno
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import soundfile
 
+from ssl_jax import __main__ as cli
 from ssl_jax import files
 from ssl_jax.files import InputError, atomic_write, os_error_message, read_csv, read_json, read_sound
 
@@ -108,6 +111,72 @@ def test_os_error_message(error, message):
 def test_error_reason_is_one_line_and_never_empty():
     assert files.error_reason(ValueError("first\nsecond")) == "first"
     assert files.error_reason(MemoryError()) == "MemoryError"
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from ssl_jax.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("stage", ["all", "database", "train"])
+def test_a_second_run_in_a_folder_is_refused_until_the_first_is_gone(tmp_path, monkeypatch, capsys, stage):
+    work = tmp_path / "work/mine"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, work], stdout=subprocess.PIPE, text=True,
+                              env=os.environ | {"PYTHONPATH": str(files.Path(files.__file__).parents[1])})
+    try:
+        assert holder.stdout.readline() == "held\n"
+        for name in ("database", "train", "figures", "report"):
+            monkeypatch.setattr(cli, f"run_{name}", lambda *_: print("began"))
+        words = [stage, "--name=mine", f"--work={tmp_path / 'work'}", f"--results={tmp_path / 'results'}"]
+        assert cli.main(words) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err == (f"ssl_jax: {work}: is in use by another run (process {holder.pid}): "
+                                     "wait for it or use another --name\n")
+        assert cli.main([stage, "--name=other", *words[2:]]) == 0
+    finally:
+        holder.kill()  # nothing is left to be cleaned up by it
+        holder.communicate()
+    assert cli.main(words) == 0
+    assert (work / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_lock_is_given_back(tmp_path):
+    for _ in range(2):
+        with files.locked(tmp_path / "a"):
+            with pytest.raises(InputError, match="in use by another run"), files.locked(tmp_path / "a"):
+                pass
+            with files.locked(tmp_path / "b"):
+                pass
+
+
+def test_what_a_killed_process_had_begun_is_swept_away(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name in (f".a.npy.{gone.pid}.part", f"deeper/.b.json.{gone.pid}.part", f".c.npy.{os.getpid()}.part", "d.part"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("half")
+    files.sweep(tmp_path)
+    files.sweep(tmp_path / "nowhere")
+    assert names(tmp_path) == sorted([f".c.npy.{os.getpid()}.part", "d.part", "deeper"])
+    assert names(tmp_path / "deeper") == []
+
+
+@pytest.mark.parametrize("note", [None, b"", b"\xff\xfe\x00", b"0" * 64, b"# a comment"])
+def test_a_file_counts_only_with_its_checksum(tmp_path, note):
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"content")
+    files.write_checksum(path)
+    assert files.is_whole(path)
+    if note is None:
+        path.with_suffix(".sha256").unlink()
+    else:
+        path.with_suffix(".sha256").write_bytes(note)
+    assert not files.is_whole(path)
 
 
 def test_json_goes_there_and_back(tmp_path):

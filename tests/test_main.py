@@ -170,14 +170,17 @@ def test_the_clock_adds_up_and_keeps_other_stages(tmp_path, monkeypatch):
     now = [10.0]
     monkeypatch.setattr(cli.time, "monotonic", lambda: now[0])
     path = tmp_path / "far/timing.json"
-    for stage in ("database", "model1", "model1"):
-        with cli.clock(path, stage):
+    for stage, begun in (("database", False), ("model1", False), ("model1", True)):
+        with cli.clock(path, stage, begun):
             now[0] += 2.5
     notes = json.loads(path.read_text())
     seconds = {stage: entry["seconds"] for stage, entry in notes["stages"].items()}
     assert seconds == {"database": 2.5, "model1": 5.0}
     assert all(entry["peak_memory_mb"] > 10 for entry in notes["stages"].values())
     assert notes["commit"] == cli.commit() and notes["machine"] == cli.machine()
+    with cli.clock(path, "model1", False):  # results without their work: all was done again
+        now[0] += 1
+    assert json.loads(path.read_text())["stages"]["model1"]["seconds"] == 1
 
 
 def test_commit_without_git(monkeypatch):

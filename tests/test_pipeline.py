@@ -1,6 +1,7 @@
 """The real pipeline, end to end, on a tiny slice of the embedded corpus."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -72,3 +73,27 @@ def test_from_recordings_to_tables_and_again(tiny, tmp_path, capsys, monkeypatch
     assert run(tmp_path, "--hop=441", "--name=embedded-hop882") == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("ssl_jax: ") and "front.hop = 882, now 441" in error
+
+    # the results alone, without the work they came from, are not mixed with others either
+    shutil.rmtree(tmp_path / "work")
+    made = {p: p.read_bytes() for p in out.iterdir()}
+    for words in (["--hop=441"], ["--hop=882", "--seed=3"], ["--hop=882", "--hair-cell=none"]):
+        assert run(tmp_path, *words, "--name=embedded-hop882") == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"ssl_jax: {out / 'settings.json'}: was made with ") and error.count("\n") == 1
+        assert error.endswith("use another --name, or delete that folder\n")
+    (out / "settings.json").unlink()
+    assert run(tmp_path, "--hop=882") == 2
+    assert "settings.json: is missing, so nobody knows" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in out.iterdir()} == {p: b for p, b in made.items() if p.name != "settings.json"}
+
+
+def test_results_of_an_older_version_are_made_again(tmp_path):
+    """Their settings lack fields that are newer than they are; those that are there must agree."""
+    settings = {"database": {"clips": 4, "seed": 0}, "front": {"hop": 882}}
+    cli.write_json(tmp_path / "settings.json", {**settings, "database": {"clips": 4}, "runs": {"model1": {}}})
+    cli.write_json(tmp_path / "metrics.json", {"model1": {"top1": 50.0}})
+    cli.check_results(tmp_path, settings)
+    assert cli.trained_before(tmp_path, settings) == ({}, {})
+    with pytest.raises(cli.InputError, match="front.hop = 882, now 441"):
+        cli.check_results(tmp_path, {**settings, "front": {"hop": 441}})

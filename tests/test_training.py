@@ -1,3 +1,5 @@
+import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -5,8 +7,8 @@ import pytest
 
 from ssl_jax.checkpoints import checkpoint_path, load_checkpoint
 from ssl_jax.config import RUNS, Training
-from ssl_jax.files import InputError
-from ssl_jax.trainer import Mixtures, learning_rates, prefetch, target_table
+from ssl_jax.files import InputError, write_checksum
+from ssl_jax.trainer import Mixtures, Trainer, learning_rates, prefetch, target_table
 from ssl_jax.training import LOG_COLUMNS, log_text, split, train
 
 TINY = Training(clips=2, epochs=2, batch=16, evaluation_share=1 / 9)  # 128 to train on, 16 held out
@@ -127,10 +129,91 @@ def test_continuation_without_its_start_is_refused(tmp_path, mixtures):
         train("model2_continued", run, {}, mixtures, tmp_path, tmp_path)
 
 
+def copy(folder, run, epoch, to, to_epoch):
+    """Put a checkpoint and its checksum, which agrees, in another's place."""
+    for suffix in (".msgpack", ".sha256"):
+        content = checkpoint_path(folder, run, epoch).with_suffix(suffix).read_bytes()
+        checkpoint_path(folder, to, to_epoch).with_suffix(suffix).write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, mixtures):
+    """Runs of two epochs with the published network, one with another batch, and one of another network."""
+    folder = tmp_path_factory.mktemp("trained")
+    for name, run in (("m", TINY), ("other", replace(TINY, batch=32)), ("resnet", replace(TINY, model="resnet"))):
+        train(name, run, {}, mixtures, folder, folder / "r")
+    return folder
+
+
+@pytest.fixture
+def work(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "w")
+    return tmp_path / "w"
+
+
+@pytest.mark.parametrize("damage", ["bit", "truncated", "empty", "no checksum", "garbage checksum"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(work, trained, mixtures, damage, monkeypatch, capsys):
+    path = checkpoint_path(work, "m", 2)
+    content, middle = path.read_bytes(), path.stat().st_size // 2
+    if damage == "bit":
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    elif damage == "no checksum":
+        path.with_suffix(".sha256").unlink()
+    elif damage == "garbage checksum":
+        path.with_suffix(".sha256").write_bytes(b"\xff\xfe\x00")
+    else:
+        path.write_bytes(content[:-1] if damage == "truncated" else b"")
+    epochs, whole = [], Trainer.train_epoch
+    monkeypatch.setattr(Trainer, "train_epoch", lambda self, batches: epochs.append(1) or whole(self, batches))
+    train("m", TINY, {}, mixtures, work, work / "r")
+    assert "epoch-002.msgpack: damaged or not finished: not used" in capsys.readouterr().err
+    assert len(epochs) == 1 and outputs(work / "m") == outputs(trained / "m")
+
+
+@pytest.mark.parametrize("run, epoch", [("other", 2), ("resnet", 2), ("m", 1)])
+def test_a_checkpoint_of_another_run_or_epoch_is_refused(work, mixtures, run, epoch):
+    """To go on with, and to start from; its checksum agrees."""
+    copy(work, run, epoch, "m", 2)
+    for name, config in (("m", TINY), ("next", replace(TINY, epochs=3, start_from="m", start_epoch=2))):
+        with pytest.raises(InputError, match=r"m/epoch-002.msgpack: is of another run or epoch: delete it"):
+            train(name, config, {}, mixtures, work, work / "r")
+
+
+def test_weights_of_another_shape_are_refused_by_file_and_name(work, mixtures):
+    run = replace(TINY, epochs=3, start_from="resnet", start_epoch=2)
+    with pytest.raises(InputError, match=r"resnet/epoch-002.msgpack: is of another network \(weights\.\S+ is missing"):
+        train("m3", run, {}, mixtures, work, work / "r")
+
+
+def test_what_is_no_checkpoint_is_refused_though_its_checksum_agrees(work, mixtures):
+    path = checkpoint_path(work, "m", 2)
+    for content in (b"x", b"", (work / "r/m_epoch2.msgpack").read_bytes()):
+        path.write_bytes(content)
+        write_checksum(path)
+        with pytest.raises(InputError, match=r"m/epoch-002.msgpack: is no checkpoint: delete it"):
+            train("m", TINY, {}, mixtures, work, work / "r")
+
+
+def test_a_start_trained_on_another_database_is_refused(tmp_path, mixtures):
+    train("first", replace(TINY, epochs=1), {"database": {"bits": 16}}, mixtures, tmp_path, tmp_path / "r")
+    run = replace(TINY, start_from="first", start_epoch=1)
+    with pytest.raises(InputError, match="first/settings.json: was made with database.bits = 16, now 0"):
+        train("second", run, {"database": {"bits": 0}}, mixtures, tmp_path, tmp_path / "r")
+
+
+def test_checkpoints_without_their_settings_are_refused(work, mixtures):
+    (work / "m/settings.json").unlink()
+    with pytest.raises(InputError, match="m/settings.json: is missing, so nobody knows"):
+        train("m", TINY, {}, mixtures, work, work / "r")
+
+
 def test_another_configuration_is_refused_by_name(tmp_path, mixtures):
     train("m", replace(TINY, epochs=1), {}, mixtures, tmp_path, tmp_path / "r")
-    with pytest.raises(InputError, match=r"training.batch = 16, now 8"):
-        train("m", replace(TINY, epochs=1, batch=8), {}, mixtures, tmp_path, tmp_path / "r")
+    for field, value in (("batch", 8), ("seed", 1), ("restart_epochs", (1,)), ("model", "resnet"), ("clips", 1)):
+        old = getattr(TINY, field)
+        shown = [list(v) if isinstance(v, tuple) else v for v in (old, value)]
+        with pytest.raises(InputError, match=re.escape(f"training.{field} = {shown[0]!r}, now {shown[1]!r}")):
+            train("m", replace(TINY, epochs=1, **{field: value}), {}, mixtures, tmp_path, tmp_path / "r")
 
 
 def test_divergence_is_reported(tmp_path, mixtures):
