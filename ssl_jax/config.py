@@ -93,11 +93,11 @@ RUNS = {
     "resnet": Training(
         model="resnet", clips=100, epochs=5, batch=16, learning_rate=1e-3, weight_decay=0.02
     ),
-    "deep": Training(model="deep_three_branch", clips=200, epochs=10),
+    "deep": Training(model="deep_three_branch", clips=100, epochs=10),
     "ours": Training(model="ours", epochs=20, batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5),
     # the same for ears it was not trained on
     "ours_varied": Training(
-        model="ours", epochs=16, epochs_planned=16, batch=64, weight_decay=0.1, cosine_epochs=16, warmup_epochs=0.5,
+        model="ours", epochs=10, epochs_planned=10, batch=64, weight_decay=0.1, cosine_epochs=10, warmup_epochs=0.5,
         label_spread=5.0, varied=True,
     ),
 }

@@ -34,7 +34,7 @@ class Mixtures:
         """(n, 3, channels, frames) float16 and (n,) int32; as of other heads where `draws` are given."""
         cues = np.stack([self.shards[i // self.size][i % self.size] for i in numbers.tolist()])
         labels = (numbers % AZIMUTHS).astype(np.int32)
-        return (cues, labels) if draws is None else vary(cues, labels, draws)
+        return cues if draws is None else vary(cues, draws), labels
 
 
 def prefetch(items: Iterator, depth: int = 4) -> Iterator:

@@ -1,5 +1,7 @@
 """Sounds that several tests use: real speech from the embedded corpus through KEMAR's ears."""
 
+import os
+
 import jax
 import numpy as np
 import pytest
@@ -24,7 +26,9 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session", autouse=True)
 def compile_once(tmp_path_factory):
     """Several tests train the same network: let XLA compile it once. The folder that keeps the programs."""
-    folder = tmp_path_factory.mktemp("compiled")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"  # shared by the workers
+    folder.mkdir(exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     return folder
