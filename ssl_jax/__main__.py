@@ -75,7 +75,8 @@ def parser() -> argparse.ArgumentParser:
     options = stage("audit", "what the reported tables do not say: results/audit.md, one measured row for each question")
     options.add_argument("--data", type=Path, default=os.environ.get("SSL_JAX_DATA") or None, metavar="DIR",
                          help="publishers' corpora instead of the embedded one; also $SSL_JAX_DATA")
-    options.add_argument("--rows", nargs="+", metavar="ROW", help="only these; --rows help lists them")
+    options.add_argument("--rows", nargs="+", metavar="ROW", help="only these: directions, splits, haircells, hops, storage, snr, protocols, "
+                         "ablation_published, ablation_clean, switch, weights (default: all)")
     options.add_argument("--clips", type=int, default=100, help="of a trained row (default %(default)s, as Model 1)")
     options.add_argument("--seeds", type=int, default=2, help="trainings of each row (default %(default)s)")
     options.add_argument("--seed", type=int, default=0, help="the first of them, and the database's (default 0)")
@@ -278,13 +279,13 @@ def run_audit(args) -> None:
         raise InputError("--clips and --seeds: too few: use at least 5 clips and 1 seed")
     audit = Audit(args.data, args.clips, args.seeds, args.seed, args.work, args.results,
                   {"machine": machine(), "commit": commit()})
-    with locked(args.work / "audit"):
+    with locked(audit.work):
         for name, question in asked.items():
             if args.rows is None or name in args.rows:
                 for variant in question.variants:
                     audit.row(variant)
         asked_too = args.rows is None or "switch" in args.rows
-        switch = audit.switched_set() if asked_too else audit.measured.get("switch/seed0")
+        switch = audit.switched_set() if asked_too else audit.measured.get(f"switch/seed{args.seed}")
         weights = audit.published_weights(args.weights)
     options = "--data DIR " * (args.data is not None)
     print(write_audit(audit, asked, weights, switch, audit_header(audit), options))

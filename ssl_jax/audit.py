@@ -129,14 +129,15 @@ class Audit:
     def __init__(self, data: Path | None, clips: int, seeds: int, seed: int, work: Path, results: Path,
                  described: dict):
         self.data, self.clips, self.seeds, self.seed = data, clips, range(seed, seed + seeds), seed
-        self.work, self.path, self.described = work / "audit", results / "audit.json", described
+        self.name = "audit" if data is not None else "audit-embedded"  # of its files
+        self.work, self.path, self.described = work / self.name, results / f"{self.name}.json", described
         self.results = results
         self.stores = stores(data is not None, clips, seed)
         self.measured = read_json(self.path) if self.path.exists() else {}
 
     def key(self, variant: Variant, seed: int) -> str:
-        apart = "+".join(variant.apart)
-        return "/".join([variant.store, apart or "-", variant.network, variant.like, f"clips{self.clips}", f"seed{seed}"])
+        parts = [variant.store, "+".join(variant.apart) or "-", variant.network, variant.like, f"clips{self.clips}"]
+        return "/".join([*parts, f"seed{seed}", *([f"database-seed{self.seed}"] if self.seed else [])])
 
     def measure(self, key: str, work: Callable[[], dict]) -> dict:
         """An entry of the file, made if it is not there yet."""

@@ -1,4 +1,4 @@
-"""results/audit.md: what the audit measured, the compared numbers side by side."""
+"""results/audit.md (audit-embedded.md for that corpus): what the audit measured, the compared numbers side by side."""
 
 import statistics
 from pathlib import Path
@@ -149,7 +149,7 @@ def summary(questions: dict[str, Question], audit: Audit) -> str:
 
 def write_audit(audit: Audit, questions: dict[str, Question], weights: dict, switch: dict | None, header: str,
                 options: str) -> str:
-    """Write results/audit.md and return its text."""
+    """Write results/audit.md, or that of the embedded corpus, and return its text."""
     results, name = audit.results, "librispeech-esc10-cipic" if audit.data else "embedded-published"
     runs = ("model1", "model2", "model2_continued", "ours", "ours_varied")
     parts = [
@@ -163,7 +163,7 @@ def write_audit(audit: Audit, questions: dict[str, Question], weights: dict, swi
         weights_section(weights, results, name, options),
     ]
     text = "\n".join(part for part in parts if part)
-    with atomic_write(results / "audit.md", "w") as stream:
+    with atomic_write(results / f"{audit.name}.md", "w") as stream:
         stream.write(text)
     return text
 

@@ -2,8 +2,8 @@
 
 Drawn afresh for every mixture and epoch: ITD scaled (size of the head), ILD shifted along the channels
 (heads differ in frequency by a factor, Middlebrooks 1999), scaled, and bent by a smooth curve that grows
-towards high frequencies (pinnae). Ears are not swapped: that was tried, and lost Top-1 on unseen CIPIC
-heads, whose measurements seem to share a small turn of the head.
+towards high frequencies (pinnae). Ears are not swapped: a mirrored head would be one more, but also undo
+whatever turn of the head all measurements of a set share.
 """
 
 import numpy as np

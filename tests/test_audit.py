@@ -97,9 +97,9 @@ def test_from_recordings_to_an_audit_table(tmp_path, monkeypatch, capsys):
                         lambda *words: replace(training_of(*words), epochs=2, cosine_epochs=2))
     words = ["audit", "--clips=5", "--seeds=1", "--rows=splits", f"--results={tmp_path / 'results'}", f"--work={tmp_path}"]
     assert cli.main(words) == 0
-    text = (tmp_path / "results/audit.md").read_text()
+    text = (tmp_path / "results/audit-embedded.md").read_text()
     assert text.strip() == capsys.readouterr().out.strip() and "| by clip |" in text
-    scores = json.loads((tmp_path / "results/audit.json").read_text())
+    scores = json.loads((tmp_path / "results/audit-embedded.json").read_text())
     (key, entry), = scores.items()
     assert key == "published/clip/three_branch/model1/clips5/seed0" and 0 <= entry["top1"] <= entry["top5"] <= 100
     assert entry["commit"] == cli.commit()
