@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import subprocess
+import time
 
 import pytest
 import soundfile
@@ -168,7 +169,7 @@ def test_exported_mixtures_and_their_manifest(call, tmp_path):
 
 def test_the_clock_adds_up_and_keeps_other_stages(tmp_path, monkeypatch):
     now = [10.0]
-    monkeypatch.setattr(cli.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     path = tmp_path / "far/timing.json"
     for stage, begun in (("database", False), ("model1", False), ("model1", True)):
         with cli.clock(path, stage, begun):
