@@ -151,7 +151,7 @@ def write_audit(audit: Audit, questions: dict[str, Question], weights: dict, swi
                 options: str) -> str:
     """Write results/audit.md, or that of the embedded corpus, and return its text."""
     results, name = audit.results, "librispeech-esc10-cipic" if audit.data else "embedded-published"
-    runs = ("model1", "model2", "model2_continued", "ours", "ours_varied")
+    runs = ("model1", "model2", "model2_continued", "ours", "ours_mirrored")
     parts = [
         "# Audit: what the tables do not say\n", header + "\n",
         "Shares in percent. Top-5* as the published code counts it. Rows of trained variants are of 100 clips, as "

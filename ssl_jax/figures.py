@@ -187,7 +187,7 @@ def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
     for run in MAIN_RUNS:
         if run not in trained:
             raise InputError(f"{results / ex.name}: no log of {run}: run the train stage first")
-    compared = [run for run in ("model2", "model2_continued", "ours", "ours_varied")
+    compared = [run for run in ("model2", "model2_continued", "ours", "ours_mirrored")
                 if (results / ex.name / f"{run}_by_snr.csv").exists()]
     jobs = [
         (surround, ex.front, own / "surround.png"),

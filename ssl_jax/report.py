@@ -18,7 +18,7 @@ EXTRA = {"eval_top5_standard": "eval Top-5, standard", "eval_mean_angular_error"
 TITLES = {
     "model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2, learning rate reduced",
     "model2_to40": "Model 2, continued to 40", "model2_to60": "Model 2, continued to 60 from rate 1e-4",
-    "resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network", "ours": "ours", "ours_varied": "ours, heads varied",
+    "resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network", "ours": "ours", "ours_mirrored": "ours, heads mirrored",
 }
 REPORTED = ("model1", "model2", "model2_continued", "model2_to40", "model2_to60")  # tables in results/reported
 CORPORA = {

@@ -13,7 +13,6 @@ import optax
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
-from .augmentation import vary
 from .checkpoints import from_named, named_arrays
 from .config import AZIMUTH_STEP, AZIMUTHS, Training
 from .database import data_mesh
@@ -30,11 +29,14 @@ class Mixtures:
     def __init__(self, shards: list[np.ndarray]):
         self.shards, self.size = shards, len(shards[0])
 
-    def batch(self, numbers: np.ndarray, draws: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(n, 3, channels, frames) float16 and (n,) int32; as of other heads where `draws` are given."""
+    def batch(self, numbers: np.ndarray, mirrored: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(n, 3, channels, frames) float16 and (n,) int32; with ears and sides swapped where `mirrored` (n,)."""
         cues = np.stack([self.shards[i // self.size][i % self.size] for i in numbers.tolist()])
         labels = (numbers % AZIMUTHS).astype(np.int32)
-        return cues if draws is None else vary(cues, draws), labels
+        if mirrored is not None:
+            cues[mirrored, :2] *= -1  # ITD and ILD; IC has no side
+            labels = np.where(mirrored, -labels % AZIMUTHS, labels)
+        return cues, labels
 
 
 def prefetch(items: Iterator, depth: int = 4) -> Iterator:
@@ -184,13 +186,13 @@ class Trainer:
             self.moments = from_named("moments", self.moments, arrays)
 
 
-def batches_of(mixtures: Mixtures, numbers: np.ndarray, size: int, draws: np.ndarray | None = None) -> Iterator:
+def batches_of(mixtures: Mixtures, numbers: np.ndarray, size: int, mirrored: np.ndarray | None = None) -> Iterator:
     """Cue maps and classes of the given mixtures, `size` at a time, made ahead in another thread.
 
-    `draws`, a row for every mixture there is, make other heads of them (see `augmentation.vary`).
+    `mirrored`, by mixture number, says which to mirror.
     """
     parts = (numbers[i : i + size] for i in range(0, len(numbers), size))
-    return prefetch(mixtures.batch(part, None if draws is None else draws[part]) for part in parts)
+    return prefetch(mixtures.batch(part, None if mirrored is None else mirrored[part]) for part in parts)
 
 
 def predict_all(trainer: Trainer, mixtures: Mixtures, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

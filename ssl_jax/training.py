@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from flax import serialization
 
-from .augmentation import DRAWS
 from .checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
 from .config import AZIMUTHS, Training, fingerprint
 from .database import check_settings
@@ -22,7 +21,7 @@ from .files import InputError, atomic_write, read_json
 from .progress import console, track
 from .trainer import Mixtures, Trainer, batches_of, predict_all
 
-SPLIT, ORDER, HEADS = 1, 2, 3  # what a generator is for, part of its seed
+SPLIT, ORDER, MIRROR = 1, 2, 3  # what a generator is for, part of its seed
 LOG_COLUMNS = (
     "epoch", "epochs", "train_loss", "train_top1", "train_top5", "eval_loss", "eval_top1", "eval_top5",
     "eval_top5_standard", "eval_mean_angular_error", "learning_rate",
@@ -155,11 +154,11 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
         rate = float(trainer.rates(trainer.moments[0].count))
         order = training[np.random.default_rng((config.seed, ORDER, epoch)).permutation(len(training))]
         label = f"{name} epoch {epoch}/{config.epochs}"
-        draws = None
-        if config.varied:  # a row for every mixture, whichever are in the run
-            shape = config.clips * AZIMUTHS, DRAWS
-            draws = np.random.default_rng((config.seed, HEADS, epoch)).standard_normal(shape, np.float32)
-        batches = batches_of(mixtures, order, config.batch, draws)
+        mirrored = None
+        if config.mirrored:  # a draw for every mixture, whichever are in the run
+            draws = np.random.default_rng((config.seed, MIRROR, epoch))
+            mirrored = draws.random(config.clips * AZIMUTHS) < 0.5
+        batches = batches_of(mixtures, order, config.batch, mirrored)
         loss, hit1, hit5 = trainer.train_epoch(track(batches, label, total=steps))
         trained = time.monotonic()
         scores = evaluate(*predict_all(trainer, mixtures, evaluation))

@@ -222,6 +222,16 @@ def test_divergence_is_reported(tmp_path, mixtures):
         train("m", TINY, {}, broken, tmp_path, tmp_path / "r")
 
 
+def test_mirroring_swaps_ears_and_sides(mixtures):
+    numbers = np.array([3, 75, 72, 143])
+    plain, labels = mixtures.batch(numbers)
+    both, swapped = mixtures.batch(numbers, np.array([True, False, True, True]))
+    assert labels.tolist() == [3, 3, 0, 71] and swapped.tolist() == [69, 3, 0, 1]
+    np.testing.assert_array_equal(both[0], plain[0] * np.array([-1, -1, 1])[:, None, None])
+    np.testing.assert_array_equal(both[1], plain[1])
+    assert swapped.dtype == np.int32 and both.dtype == np.float16
+
+
 def test_targets_are_spread_round_the_circle():
     table = target_table(5.0)
     np.testing.assert_allclose(table.sum(1), 1, rtol=1e-6)
@@ -242,8 +252,8 @@ def test_what_is_held_out_is_never_trained_on():
     np.testing.assert_array_equal(evaluation, np.flatnonzero(held_out))
 
 
-def test_a_run_with_varied_heads_is_resumed_to_the_same_bytes(tmp_path, mixtures):
-    run = replace(TINY, varied=True, label_spread=5.0)
+def test_a_run_with_mirrored_heads_is_resumed_to_the_same_bytes(tmp_path, mixtures):
+    run = replace(TINY, mirrored=True, label_spread=5.0)
     train("m", run, {}, mixtures, tmp_path / "a", tmp_path / "ra")
     train("m", replace(run), {}, mixtures, tmp_path / "b", tmp_path / "rb")
     checkpoint_path(tmp_path / "b", "m", 2).unlink()
