@@ -67,18 +67,20 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path, fol
 
 def write_card(path: Path, folder: Path | None = None) -> str:
     """Write the card of all packed networks and return its text."""
-    infos = {name: info for name in available(folder) if "by_snr" in (info := describe(name, folder))}
+    everything = {name: describe(name, folder) for name in available(folder)}
+    infos = {name: info for name, info in everything.items() if "by_snr" in info}
     scores = list(SCORES)[1:]
     rows = [[f"`{name}`", info["model"], CORPORA.get(info["corpus"], info["corpus"]), info["protocol"],
              f"{info['mixtures_evaluated']:,}",
-             *(f"{info['metrics'][s]:.2f}" + "°" * (s in DEGREES) for s in scores)] for name, info in infos.items()]
+             *(f"{info['metrics'][s]:.2f}" + "°" * (s in DEGREES) for s in scores)] for name, info in everything.items()]
     parts = [
         "# Model card\n",
         "Networks in `ssl_jax/data/weights`, for `python -m ssl_jax localise --model NAME`. Input: ITD, ILD and IC of 32 "
         "gammatone channels at 44.1 kHz, one value per 10 ms, from recordings at the two ears; output: 72 azimuths, 5° "
         "apart. `clean` shares no speaker, noise file or head between training and evaluation; `model2` is the published "
-        "network under the published protocol, which shares all three. Figures are of the weights as packed, printed by "
-        "`python -m ssl_jax pack`.\n",
+        "network under the published protocol, which shares all three; `embedded` is the same network on the embedded "
+        "corpus, all of whose heads are one KEMAR scaled in frequency. Figures are of the weights as packed, printed by "
+        "`python -m ssl_jax pack`; those of `embedded` are of its training run.\n",
         markdown_table(["name", "network", "corpus", "protocol", "evaluated on", *(SCORES[s] for s in scores)], rows),
         "## By SNR: the lower of two noises'\n",
         markdown_table(["name", "dB", "mixtures", "Top-1", "mean error", "front-back"], [
@@ -89,7 +91,7 @@ def write_card(path: Path, folder: Path | None = None) -> str:
             [f"{AZIMUTH_STEP * c}°", *(f"{info['error_by_azimuth'][c]:.2f}" for info in infos.values())]
             for c in range(AZIMUTHS)]),
         CANNOT,
-        "Trained at " + "; ".join(f"`{name}`: commit {info['commit']}, seed {info['seed']}" for name, info in infos.items())
+        "Trained at " + "; ".join(f"`{name}`: commit {info['commit']}, seed {info['seed']}" for name, info in everything.items())
         + ". Weights of LibriSpeech (CC BY 4.0), ESC-10 (CC BY 3.0) and CIPIC (© 2001 The Regents of the University of "
         "California) recordings, none of which is in them.\n",
     ]
