@@ -71,8 +71,9 @@ def parser() -> argparse.ArgumentParser:
     options = stage("audit", "what the reported tables do not say: results/audit.md, one measured row for each question")
     options.add_argument("--data", type=Path, default=os.environ.get("SSL_JAX_DATA") or None, metavar="DIR",
                          help="publishers' corpora instead of the embedded one; also $SSL_JAX_DATA")
-    options.add_argument("--rows", nargs="+", metavar="ROW", help="only these: directions, splits, haircells, hops, storage, snr, protocols, "
-                         "ablation_published, ablation_clean, switch, weights (default: all)")
+    options.add_argument("--rows", nargs="+", metavar="ROW",
+                         help="only these: directions, splits, haircells, hops, storage, snr, protocols, "
+                              "ablation_published, ablation_clean, switch, weights (default: all)")
     options.add_argument("--clips", type=int, default=100, help="of a trained row (default %(default)s, as Model 1)")
     options.add_argument("--seeds", type=int, default=2, help="trainings of each row (default %(default)s)")
     options.add_argument("--seed", type=int, default=0, help="the first of them, and the database's (default 0)")
@@ -84,7 +85,8 @@ def parser() -> argparse.ArgumentParser:
     options = stage("check", "score the packed networks on the heads of any SOFA files: results/unseen_heads.md")
     options.add_argument("files", nargs="+", type=Path, metavar="FILE.sofa")
     options.add_argument("--model", nargs="+", metavar="NAME", help="packed networks (default: all)")
-    options.add_argument("--clips", type=int, default=10, help="seconds of speech, from 72 azimuths each (default %(default)s)")
+    options.add_argument("--clips", type=int, default=10, help="seconds of speech, each from 72 azimuths "
+                                                                    "(default %(default)s)")
     options.add_argument("--results", type=Path, default=Path("results"), help="(default %(default)s)")
     options = stage("benchmark", "speed of every stage beside its peers and the machine's floor")
     options.add_argument("--results", type=Path, default=Path("results"),
@@ -205,7 +207,7 @@ def run_check(args) -> None:
 def run_audit(args) -> None:
     """Measure what is asked for and not measured yet, and write all there is."""
     from .audit import Audit, questions
-    from .audit_report import audit_header, summary, write_audit
+    from .audit_report import HOW_TO_READ, audit_header, summary, write_audit
     from .report import put_section
 
     asked, known = questions(), (*questions(), "switch", "weights")
@@ -227,7 +229,7 @@ def run_audit(args) -> None:
     options = "--data DIR " * (args.data is not None)
     print(write_audit(audit, asked, weights, switch, audit_header(audit), options))
     if args.readme:
-        put_section(args.readme, "audit", f"{audit_header(audit)}\n\n{summary(asked, audit)}")
+        put_section(args.readme, "audit", f"{audit_header(audit)} {HOW_TO_READ}\n\n{summary(asked, audit)}")
 
 
 def run(args) -> None:

@@ -46,7 +46,7 @@ class Question:
     variants: tuple[Variant, ...]
 
 
-PUBLISHED = Variant("published: nearest azimuth, split by mixture, no hair cell, hop 441, 16 bits", "published")
+PUBLISHED = Variant("as published", "published")
 
 QUESTIONS = {
     "directions": Question("Nearest azimuth at any elevation, against the horizontal plane", (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .config import AZIMUTH_STEP, AZIMUTHS
+from .config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS
 from .files import InputError, atomic_write, read_csv, read_json
 
 MEASURES = {  # column of the logs -> heading; loss in nats, the others in percent
@@ -206,7 +206,9 @@ def readme_section(results: Path, names: list[str]) -> str:
         tables = compare(results, name)
         parts += [f"### {name}\n", header(results, name) + "\n", last_epochs_table(tables)]
         parts += [table] if (table := seeds_table(results, name)) else []
-        for run, rows in tables.items():
+        parts += [f"Every epoch of every run: [comparison.md](results/{name}/comparison.md).\n"]
+        for run in (run for run in MAIN_RUNS if run in tables):
+            rows = tables[run]
             parts += [f"<details><summary>{TITLES[run]}, every epoch</summary>\n", epochs_table(rows),
                       "</details>\n"]
     return "\n".join(parts)
