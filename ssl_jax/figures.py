@@ -175,7 +175,7 @@ def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
     around.set_thetagrids(range(0, 360, 30))
     around.set_title("mean error (degrees) over azimuth")
     along.set(xlabel="lower SNR of the two noises (dB)", ylabel="mean error (degrees)", ylim=(0, None), title="over SNR")
-    figure.legend(loc="lower center", ncols=len(runs), frameon=False)
+    figure.legend(loc="outside lower center", ncols=len(runs), frameon=False)
     figure.suptitle(name)
     _save(figure, path)
 
