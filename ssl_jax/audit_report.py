@@ -8,13 +8,14 @@ import numpy as np
 from .audit import Audit, Question
 from .config import AZIMUTH_STEP, AZIMUTHS
 from .files import atomic_write, read_csv, read_json
-from .report import CORPORA, TITLES, error_by_azimuth, markdown_table
+from .report import CORPORA, TITLES, error_by_azimuth, markdown_table, read_confusion
 
 SCORES = {
     "train_top1": "train Top-1", "top1": "Top-1", "top5_published": "Top-5*", "top5": "Top-5, standard",
     "mean_angular_error": "mean error", "median_angular_error": "median error", "within_5": "within 5°",
     "within_10": "within 10°", "front_back": "front-back",
 }
+EVALUATED = list(SCORES)[1:]  # what `evaluate` gives
 DEGREES = ("mean_angular_error", "median_angular_error")
 # azimuths where the nearest CIPIC direction lies off the horizontal plane
 OFF_PLANE = (0, 50, 60, 70, 75, 85, 90, 95, 105, 110, 120, 130, 180, 230, 240, 250, 255, 265, 270, 275, 285, 290,
@@ -33,6 +34,11 @@ def spread(values: list[float], unit: str = "") -> str:
     """Mean, and standard deviation where there are several: "43.10 ± 0.52"."""
     mean = f"{statistics.fmean(values):.2f}"
     return (f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean) + unit
+
+
+def score_cells(metrics: dict) -> list[str]:
+    """What `evaluate` gives, in the order of SCORES after its first, as cells of a table."""
+    return [f"{metrics[score]:.2f}" + "°" * (score in DEGREES) for score in EVALUATED]
 
 
 def question_section(name: str, question: Question, audit: Audit, options: str) -> str:
@@ -61,10 +67,10 @@ def metrics_section(results: Path, name: str) -> str:
     if not path.exists():
         return ""
     metrics = read_json(path)
-    rows = [[title, *(spread([metrics[run][score]], "°" * (score in DEGREES)) for score in list(SCORES)[1:])]
+    rows = [[title, *score_cells(metrics[run])]
             for run, title in TITLES.items() if run in metrics]
     return (f"## Top-5 as counted, against the usual one, and errors in degrees ({name})\n\n"
-            "`./reproduce.sh` with the options of that run\n\n" + markdown_table(["", *list(SCORES.values())[1:]], rows))
+            "`./reproduce.sh` with the options of that run\n\n" + markdown_table(["", *(SCORES[s] for s in EVALUATED)], rows))
 
 
 def snr_section(results: Path, name: str, runs: tuple[str, ...]) -> str:
@@ -81,7 +87,7 @@ def snr_section(results: Path, name: str, runs: tuple[str, ...]) -> str:
 
 def azimuth_section(results: Path, name: str, runs: tuple[str, ...]) -> str:
     """Mean error of every azimuth, those with directions off the plane marked."""
-    errors = {run: error_by_azimuth(path) for run in runs
+    errors = {run: error_by_azimuth(read_confusion(path)) for run in runs
               if (path := results / name / f"{run}_confusion.csv").exists()}
     if not errors:
         return ""
@@ -134,12 +140,12 @@ def weights_section(found: dict, results: Path, name: str, options: str) -> str:
              "checkpoints as weights_model1_epoch12.npz and weights_model2_epoch20.npz\n\n")
     if not found:
         return title + "Not measured: no published weights given, or the whole published database is not there.\n"
-    rows = [[f"published weights, {label}", *(spread([scores[s]], "°" * (s in DEGREES)) for s in list(SCORES)[1:])]
+    rows = [[f"published weights, {label}", *score_cells(scores)]
             for label, scores in found.items()]
     metrics = read_json(results / name / "metrics.json") if (results / name / "metrics.json").exists() else {}
-    rows += [[f"ours, {TITLES[run]}", *(spread([metrics[run][s]], "°" * (s in DEGREES)) for s in list(SCORES)[1:])]
+    rows += [[f"ours, {TITLES[run]}", *score_cells(metrics[run])]
              for run in ("model1", "model2", "model2_continued") if run in metrics]
-    return title + markdown_table(["", *list(SCORES.values())[1:]], rows)
+    return title + markdown_table(["", *(SCORES[s] for s in EVALUATED)], rows)
 
 
 def summary(questions: dict[str, Question], audit: Audit) -> str:

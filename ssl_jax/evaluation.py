@@ -35,7 +35,7 @@ def _highest(logits: np.ndarray, count: int) -> np.ndarray:
     return np.argsort(-logits.astype(float), axis=1, kind="stable")[:, :count]
 
 
-def _distance(a, b):
+def class_distance(a, b):
     """Classes between `a` and `b` the short way round the circle, 0..36; NumPy or jnp."""
     apart = abs(a - b) % AZIMUTHS
     return apart + (apart > AZIMUTHS // 2) * (AZIMUTHS - 2 * apart)
@@ -72,7 +72,7 @@ def top5_as_published(logits, labels) -> float:
     github.com/Kenzot007/SoundSourceLocalization); circular. See `top1` for the parameters.
     """
     logits, labels = _checked(logits, labels)
-    apart = _distance(_highest(logits, 5), labels[:, None])  # (n, 5)
+    apart = class_distance(_highest(logits, 5), labels[:, None])  # (n, 5)
     return 100 * float(np.mean((apart <= NEAR).any(axis=1)))
 
 
@@ -91,7 +91,7 @@ def angular_error(logits, labels) -> np.ndarray:
         0, 5, ... 180.
     """
     logits, labels = _checked(logits, labels)
-    return AZIMUTH_STEP * _distance(_highest(logits, 1)[:, 0], labels)
+    return AZIMUTH_STEP * class_distance(_highest(logits, 1)[:, 0], labels)
 
 
 def within(logits, labels, degrees: float) -> float:
@@ -115,13 +115,13 @@ def front_back_confusion_rate(logits, labels) -> float:
         0..100, or NaN when no source is left.
     """
     logits, labels = _checked(logits, labels)
-    lateral = np.minimum(_distance(labels, LEFT), _distance(labels, RIGHT)) * AZIMUTH_STEP  # degrees
+    lateral = np.minimum(class_distance(labels, LEFT), class_distance(labels, RIGHT)) * AZIMUTH_STEP  # degrees
     kept = lateral > AXIS_MARGIN
     if not kept.any():
         return float("nan")
     estimate, true = _highest(logits, 1)[kept, 0], labels[kept]
     mirror = (AZIMUTHS // 2 - true) % AZIMUTHS
-    return 100 * float(np.mean(_distance(estimate, mirror) < _distance(estimate, true)))
+    return 100 * float(np.mean(class_distance(estimate, mirror) < class_distance(estimate, true)))
 
 
 def confusion_matrix(logits, labels) -> np.ndarray:
@@ -208,5 +208,5 @@ def batch_counts(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.A
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
     # top_k puts the lower index first among equals, as _highest does, but NaN first
     best = jax.lax.top_k(jnp.where(jnp.isnan(logits), -jnp.inf, logits), 5)[1]
-    near = _distance(best, labels[:, None]) <= NEAR  # (batch, 5)
+    near = class_distance(best, labels[:, None]) <= NEAR  # (batch, 5)
     return -chosen.sum(), (best[:, 0] == labels).sum(), near.any(axis=1).sum()

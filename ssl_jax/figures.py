@@ -165,7 +165,7 @@ def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
     around = figure.add_subplot(1, 2, 1, projection="polar", theta_offset=np.pi / 2)  # front up, left on the left
     along = figure.add_subplot(1, 2, 2)
     for run in runs:
-        error = error_by_azimuth(results / name / f"{run}_confusion.csv")
+        error = error_by_azimuth(read_confusion(results / name / f"{run}_confusion.csv"))
         angle = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))
         around.plot(angle, np.append(error, error[0]), label=TITLES[run])
         columns = ("snr_from_db", "snr_to_db", "mean_angular_error")

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from .audit_report import DEGREES, SCORES
+from .audit_report import EVALUATED, SCORES, score_cells
 from .checkpoints import checkpoint_path
 from .config import AZIMUTH_STEP, AZIMUTHS, Experiment, fingerprint
 from .database import CueStore
@@ -56,11 +54,9 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path, fol
     trainer.take(load_weights(name, folder)[0])  # as stored, rounding and all
     numbers = split(config, manifest.held_out)[1]
     logits, labels = predict_all(trainer, Mixtures(store.read()), numbers)
-    np.savetxt(home / f"{run}_packed_confusion.csv", confusion_matrix(logits, labels), fmt="%d", delimiter=",")
     info |= {"metrics": evaluate(logits, labels), "mixtures_evaluated": len(labels),
              "by_snr": scores_by_snr(logits, labels, manifest.snr[numbers]).splitlines(),
-             "error_by_azimuth": error_by_azimuth(home / f"{run}_packed_confusion.csv").round(2).tolist()}
-    (home / f"{run}_packed_confusion.csv").unlink()
+             "error_by_azimuth": error_by_azimuth(confusion_matrix(logits, labels)).round(2).tolist()}
     pack(source, name, info, folder)
     return info
 
@@ -69,10 +65,8 @@ def write_card(path: Path, folder: Path | None = None) -> str:
     """Write the card of all packed networks and return its text."""
     everything = {name: describe(name, folder) for name in available(folder)}
     infos = {name: info for name, info in everything.items() if "by_snr" in info}
-    scores = list(SCORES)[1:]
     rows = [[f"`{name}`", info["model"], CORPORA.get(info["corpus"], info["corpus"]), info["protocol"],
-             f"{info['mixtures_evaluated']:,}",
-             *(f"{info['metrics'][s]:.2f}" + "°" * (s in DEGREES) for s in scores)] for name, info in everything.items()]
+             f"{info['mixtures_evaluated']:,}", *score_cells(info["metrics"])] for name, info in everything.items()]
     parts = [
         "# Model card\n",
         "Networks in `ssl_jax/data/weights`, for `python -m ssl_jax localise --model NAME`. Input: ITD, ILD and IC of 32 "
@@ -81,7 +75,7 @@ def write_card(path: Path, folder: Path | None = None) -> str:
         "network under the published protocol, which shares all three; `embedded` is the same network on the embedded "
         "corpus, all of whose heads are one KEMAR scaled in frequency. Figures are of the weights as packed, printed by "
         "`python -m ssl_jax pack`; those of `embedded` are of its training run.\n",
-        markdown_table(["name", "network", "corpus", "protocol", "evaluated on", *(SCORES[s] for s in scores)], rows),
+        markdown_table(["name", "network", "corpus", "protocol", "evaluated on", *(SCORES[s] for s in EVALUATED)], rows),
         "## By SNR: the lower of two noises'\n",
         markdown_table(["name", "dB", "mixtures", "Top-1", "mean error", "front-back"], [
             [f"`{name}`", f"{low}-{high}", count, best, f"{error}°", confused] for name, info in infos.items()

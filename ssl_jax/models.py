@@ -25,6 +25,12 @@ from .config import AZIMUTHS
 from .layers import CHANNELS, CUES, BatchNorm, check, conv, linear, uniform
 from .ours import Ours
 
+def attention_pooling(score: nnx.Linear, x: jax.Array) -> jax.Array:
+    """Frames (batch, frames, embed) weighed by the softmax of their scores and summed: (batch, embed)."""
+    weights = jax.nn.softmax(score(x)[..., 0], axis=1)  # (B, T), adds up to 1 over time
+    return jnp.einsum("bt,bte->be", weights, x)
+
+
 class CueBranch(nnx.Module):
     """One cue map to one vector: two convolutions over `kernel` frames, then attention pooling."""
 
@@ -39,8 +45,7 @@ class CueBranch(nnx.Module):
         """(batch, frames, channels) to (batch, embed)."""
         x = nnx.relu(self.norm1(self.conv1(x)))  # (B, T, 32) -> (B, T, 64)
         x = nnx.relu(self.norm2(self.conv2(x)))  # (B, T, 64)
-        weights = jax.nn.softmax(self.score(x)[..., 0], axis=1)  # (B, T), adds up to 1 over time
-        return jnp.einsum("bt,bte->be", weights, x)
+        return attention_pooling(self.score, x)
 
 
 class SelfAttention(nnx.Module):
@@ -81,9 +86,9 @@ class ThreeBranch(nnx.Module):
         """Logits (batch, 72) of cue maps (batch, 3, 32, frames); ValueError for another shape."""
         check(cues)
         x = cues.astype(jnp.float32).transpose(1, 0, 3, 2)  # (B, 3, 32, T) -> (3, B, T, 32)
-        x = jnp.stack([branch(x[i]) for i, branch in enumerate(self.branches)], axis=1)  # (B, 3, 64)
+        x = jnp.stack([branch(x[i]) for i, branch in enumerate(self.branches)], axis=1)  # (B, 3, embed)
         x = self.norm(self.attention(x))
-        return self.classify(x.reshape(len(x), -1))  # (B, 192) -> (B, 72)
+        return self.classify(x.reshape(len(x), -1))  # (B, 3 embed) -> (B, 72)
 
 
 class ResidualStage(nnx.Module):
@@ -116,11 +121,10 @@ class DeepBranch(nnx.Module):
             if i:
                 x = nnx.max_pool(x, (2,), (2,), padding=((0, x.shape[1] % 2),))
             x = stage(x)
-        weights = jax.nn.softmax(self.score(x)[..., 0], axis=1)
-        return jnp.einsum("bt,bte->be", weights, x)
+        return attention_pooling(self.score, x)
 
 
-class DeepThreeBranch(nnx.Module):
+class DeepThreeBranch(ThreeBranch):
     """The notebook's deeper three-branch residual network, 1,656,331 parameters.
 
     Its layer sizes are the published ones (64, 64, 128, 128, 256, 256; kernels 5 5 3 3 3 3; halved
@@ -132,14 +136,6 @@ class DeepThreeBranch(nnx.Module):
         self.attention = SelfAttention(256, 4, rngs)
         self.norm = nnx.LayerNorm(256, epsilon=1e-5, rngs=rngs)
         self.classify = linear(CUES * 256, AZIMUTHS, rngs)
-
-    def __call__(self, cues: jax.Array) -> jax.Array:
-        """Logits (batch, 72) of cue maps (batch, 3, 32, frames); ValueError for another shape."""
-        check(cues)
-        x = cues.astype(jnp.float32).transpose(1, 0, 3, 2)  # (B, 3, 32, T) -> (3, B, T, 32)
-        x = jnp.stack([branch(x[i]) for i, branch in enumerate(self.branches)], axis=1)  # (B, 3, 256)
-        x = self.norm(self.attention(x))
-        return self.classify(x.reshape(len(x), -1))
 
 
 class ResidualBlock(nnx.Module):

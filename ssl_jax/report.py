@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS
+from .evaluation import class_distance
 from .files import InputError, atomic_write, read_csv, read_json
 
 MEASURES = {  # column of the logs -> heading; loss in nats, the others in percent
@@ -18,7 +19,8 @@ EXTRA = {"eval_top5_standard": "eval Top-5, standard", "eval_mean_angular_error"
 TITLES = {
     "model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2, learning rate reduced",
     "model2_to40": "Model 2, continued to 40", "model2_to60": "Model 2, continued to 60 from rate 1e-4",
-    "resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network", "ours": "ours", "ours_mirrored": "ours, heads mirrored",
+    "resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network", "ours": "ours",
+    "ours_mirrored": "ours, heads mirrored",
 }
 REPORTED = ("model1", "model2", "model2_continued", "model2_to40", "model2_to60")  # tables in results/reported
 CORPORA = {
@@ -45,6 +47,11 @@ def read_log(path: Path, extra: tuple[str, ...] = ()) -> list[dict]:
     return rows
 
 
+def read_reported(results: Path, run: str) -> dict[float, dict]:
+    """What was reported of a run, a row by epoch; nothing for a run that was not."""
+    return {row["epoch"]: row for row in read_log(results / "reported" / f"{run}.csv")} if run in REPORTED else {}
+
+
 def compare(results: Path, name: str) -> dict[str, list[dict]]:
     """For each training run, a row per epoch: ours, reported (None where there is none)."""
     tables = {}
@@ -52,8 +59,7 @@ def compare(results: Path, name: str) -> dict[str, list[dict]]:
         path = results / name / f"{run}.csv"
         if not path.exists():
             continue
-        beside = results / "reported" / f"{run}.csv"
-        reported = {row["epoch"]: row for row in read_log(beside)} if run in REPORTED else {}
+        reported = read_reported(results, run)
         tables[run] = [{"ours": row, "reported": reported.get(row["epoch"])}
                        for row in read_log(path, (*MEASURES, *EXTRA))]
     if not tables:
@@ -107,11 +113,9 @@ def last_epochs_table(tables: dict[str, list[dict]]) -> str:
     return markdown_table(["run", *measures.values()], rows)
 
 
-def error_by_azimuth(path: Path) -> np.ndarray:
-    """Mean error in degrees (72,) of each true class, from a confusion matrix on disk."""
-    counts = read_confusion(path)
-    apart = np.abs(np.arange(AZIMUTHS)[:, None] - np.arange(AZIMUTHS))
-    apart = AZIMUTH_STEP * np.minimum(apart, AZIMUTHS - apart)
+def error_by_azimuth(counts: np.ndarray) -> np.ndarray:
+    """Mean error in degrees (72,) of each true class, from a confusion matrix (72, 72)."""
+    apart = AZIMUTH_STEP * class_distance(np.arange(AZIMUTHS)[:, None], np.arange(AZIMUTHS))
     return (counts * apart).sum(1) / np.maximum(counts.sum(1), 1)
 
 
@@ -144,8 +148,7 @@ def seeds_table(results: Path, name: str) -> str:
     """
     rows = []
     for run, lasts in last_epochs_of_seeds(results, name).items():
-        reported = {row["epoch"]: row for row in read_log(results / "reported" / f"{run}.csv")} if run in REPORTED else {}
-        beside = reported.get(lasts[0]["epoch"], {})
+        beside = read_reported(results, run).get(lasts[0]["epoch"], {})
         cells = []
         for measure in (*MEASURES, *EXTRA):
             digits, values = 3 if "loss" in measure else 2, [last[measure] for last in lasts]

@@ -16,7 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from .checkpoints import from_named, named_arrays
 from .config import AZIMUTH_STEP, AZIMUTHS, Training
 from .database import data_mesh
-from .evaluation import batch_counts
+from .evaluation import batch_counts, class_distance
 from .files import InputError
 from .models import build_model
 
@@ -88,8 +88,7 @@ def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
 
 def target_table(spread: float) -> np.ndarray:
     """Targets (72, 72) of every class: a circular normal of `spread` degrees about it."""
-    apart = np.abs(np.arange(AZIMUTHS)[:, None] - np.arange(AZIMUTHS))
-    apart = AZIMUTH_STEP * np.minimum(apart, AZIMUTHS - apart)
+    apart = AZIMUTH_STEP * class_distance(np.arange(AZIMUTHS)[:, None], np.arange(AZIMUTHS))
     weights = np.exp(-0.5 * (apart / spread) ** 2)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .audit_report import DEGREES, SCORES
+from .audit_report import EVALUATED, SCORES, score_cells
 from .config import AZIMUTHS, Database
 from .corpora import load_corpus
 from .database import BATCH, Sounds, data_mesh, render_and_extract
@@ -50,14 +50,13 @@ def score_heads(paths: list[Path], names: list[str] | None = None, clips: int = 
 
 def write_scores(found: dict[tuple[str, str], dict], path: Path, where: str, commit: str, clips: int) -> str:
     """Write the table and return it."""
-    scores = list(SCORES)[1:]
-    rows = [[f"`{name}`", head, *(f"{metrics[s]:.2f}" + "°" * (s in DEGREES) for s in scores)]
+    rows = [[f"`{name}`", head, *score_cells(metrics)]
             for (name, head), metrics in found.items()]
     text = ("# Heads that no training heard\n\n"
             f"{clips} seconds of the embedded corpus's voices from each of 72 azimuths, two of its noises at 15 to 40 dB each, "
             "seed 0: other voices, noises and heads than in training. `python -m ssl_jax check FILE.sofa ...`; "
             f"{where}; commit {commit}.\n\n"
-            + markdown_table(["network", "head", *(SCORES[s] for s in scores)], rows))
+            + markdown_table(["network", "head", *(SCORES[s] for s in EVALUATED)], rows))
     with atomic_write(path, "w") as stream:
         stream.write(text)
     return text

@@ -13,7 +13,7 @@ from ssl_jax.audit_report import SCORES, question_section, spread, switch_sectio
 from ssl_jax.config import fingerprint
 from ssl_jax.files import InputError
 from ssl_jax.models import NETWORKS
-from ssl_jax.report import error_by_azimuth
+from ssl_jax.report import error_by_azimuth, read_confusion
 
 DESCRIBED = {"machine": "an abacus", "commit": "abc"}
 
@@ -70,11 +70,11 @@ def test_error_by_azimuth_goes_round_the_circle(tmp_path):
     counts[0, [71, 1]] = 1  # 5 degrees off either way, of five mixtures
     counts[10] = 0
     np.savetxt(tmp_path / "c.csv", counts, fmt="%d", delimiter=",")
-    error = error_by_azimuth(tmp_path / "c.csv")
+    error = error_by_azimuth(read_confusion(tmp_path / "c.csv"))
     assert error[0] == 2 and not error[1:].any()
     (tmp_path / "c.csv").write_text("1,2\n")
     with pytest.raises(InputError, match="c.csv: is not 72 x 72"):
-        error_by_azimuth(tmp_path / "c.csv")
+        error_by_azimuth(read_confusion(tmp_path / "c.csv"))
 
 
 def test_the_switch_of_the_evaluation_set_as_a_table():
