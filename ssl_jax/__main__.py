@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from .config import DIRECTION_RULES, HAIR_CELLS, MAIN_RUNS, RUNS, Experiment, experiment, fingerprint, seeded_runs
-from .files import InputError, locked, os_error_message, read_json, sweep, write_json
+from .files import InputError, error_reason, locked, os_error_message, read_json, sweep, write_json
 from .provenance import clock, commit, keep_memory, machine
 from .recordings import add_stages, run_localise, run_render
 
@@ -52,6 +52,16 @@ def parser() -> argparse.ArgumentParser:
                              help="for the cue store and checkpoints (default %(default)s)")
         options.add_argument("--figures", type=Path, default=Path("paper_figures"),
                              help="where figures go (default %(default)s)")
+        if name in ("all", "database", "train"):
+            options.add_argument("--devices", type=int, metavar="N",
+                                 help="of a process without GPUs, for both stages (default: its cores for the database, "
+                                      "one for training, which is faster)")
+            options.add_argument("--coordinator", metavar="HOST:PORT",
+                                 help="this is one of several processes, on any hosts that share --work and --results, "
+                                      "started with the same options; this is process 0's address, or auto under Slurm, "
+                                      "Open MPI or Kubernetes")
+            options.add_argument("--processes", type=int, metavar="N", help="how many they are")
+            options.add_argument("--process", type=int, metavar="K", help="which of them this is, from 0")
         if name in ("all", "train"):
             options.add_argument("--runs", nargs="+", choices=RUNS, default=MAIN_RUNS, metavar="RUN",
                                  help=f"of {', '.join(RUNS)} (default: {' '.join(MAIN_RUNS)})")
@@ -109,7 +119,9 @@ def load_sounds(args, ex: Experiment):
 
 
 def run_database(args, ex: Experiment) -> None:
-    from .database import CueStore, build, export_wav
+    from .cue_store import CueStore
+    from .database import build, export_wav
+    from .devices import is_first, together
 
     if getattr(args, "export_wav", None):
         if args.limit < 1:
@@ -117,10 +129,19 @@ def run_database(args, ex: Experiment) -> None:
         export_wav(args.export_wav, args.limit, ex.database, ex.front, *load_sounds(args, ex))
         return
     store = CueStore(args.work / ex.name / "cues", ex.database, ex.front)
-    check_results(args.results / ex.name, settings_of(ex))
+    with together():
+        if is_first():
+            check_results(args.results / ex.name, settings_of(ex))
     made = [store.path(shard).exists() for shard in range(store.shards)]
-    with clock(args.results / ex.name / "timing.json", "database", any(made), all(made)):
+    with timed(args.results / ex.name, "database", any(made), all(made)):
         build(args.work / ex.name, ex.database, ex.front, *load_sounds(args, ex))
+
+
+def timed(results: Path, *stage):
+    """Note what a stage took, in the first process."""
+    from .devices import is_first
+
+    return clock(results / "timing.json", *stage) if is_first() else contextlib.nullcontext()
 
 
 def settings_of(ex: Experiment) -> dict:
@@ -129,7 +150,7 @@ def settings_of(ex: Experiment) -> dict:
 
 def check_results(results: Path, settings: dict) -> None:
     """Make the results folder ours, or check that it is: InputError names the setting that differs."""
-    from .database import check_settings
+    from .cue_store import check_settings
 
     check_settings(results / "settings.json", settings, made="*.csv", older=True)
 
@@ -146,7 +167,8 @@ def trained_before(results: Path, settings: dict) -> tuple[dict, dict]:
 
 def run_train(args, ex: Experiment) -> None:
     from .checkpoints import checkpoint_path
-    from .database import CueStore
+    from .cue_store import CueStore
+    from .devices import data_mesh, is_first, together
     from .recipes import read_manifest
     from .trainer import Mixtures
     from .training import train
@@ -156,19 +178,24 @@ def run_train(args, ex: Experiment) -> None:
     work, results = args.work / ex.name, args.results / ex.name
     store = CueStore(work / "cues", ex.database, ex.front)
     settings = settings_of(ex)
-    mixtures = Mixtures(store.read())
-    manifest = read_manifest(work / "manifest.csv", store.count)
-    runs = seeded_runs(ex.runs, args.runs, args.seeds)
-    check_results(results, settings)
-    metrics, before = trained_before(results, settings)
+    with together():
+        mixtures = Mixtures(store.read())
+        manifest = read_manifest(work / "manifest.csv", store.count)
+        runs = seeded_runs(ex.runs, args.runs, args.seeds)
+        if is_first():
+            check_results(results, settings)
+        metrics, before = trained_before(results, settings)
+    mesh = data_mesh() if args.devices else None
     for name, run in runs.items():
         made = [checkpoint_path(work, name, epoch).exists() for epoch in range(run.start_epoch + 1, run.epochs + 1)]
-        with clock(results / "timing.json", name, any(made), made[-1]):
+        with timed(results, name, any(made), made[-1]):
             metrics[name] = train(name, run, settings, mixtures, work, results,
-                                  manifest.held_out, manifest.snr)
+                                  manifest.held_out, manifest.snr, mesh)
         before[name] = fingerprint(run=run)["run"]
-        write_json(results / "metrics.json", metrics)
-        write_json(results / "settings.json", {**settings, "runs": before})
+        with together():
+            if is_first():
+                write_json(results / "metrics.json", metrics)
+                write_json(results / "settings.json", {**settings, "runs": before})
 
 
 def run_figures(args, ex: Experiment) -> None:
@@ -234,7 +261,7 @@ def run_audit(args) -> None:
 
 def run(args) -> None:
     """Carry out one stage, or all of them."""
-    import jax
+    from .devices import is_first, start, together
 
     if args.stage == "download":
         from .download import download_all
@@ -243,8 +270,7 @@ def run(args) -> None:
     keep_memory()
     if args.stage in ("localise", "render"):
         return run_localise(args) if args.stage == "localise" else run_render(args)
-    with contextlib.suppress(RuntimeError):  # already initialised: leave the devices as they are
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    start(*(getattr(args, name, None) for name in ("devices", "coordinator", "processes", "process")))
     if args.stage == "benchmark":
         from .benchmark import benchmark
 
@@ -262,28 +288,39 @@ def run(args) -> None:
         stages = {"pack": run_pack}
     with contextlib.ExitStack() as held:
         if args.stage in ("all", "database", "train") and not getattr(args, "export_wav", None):
-            held.enter_context(locked(args.work / ex.name))
-            for folder in (args.work, args.results, args.figures):
-                sweep(folder / ex.name)
+            with together():
+                if is_first():
+                    held.enter_context(locked(args.work / ex.name))
+                    for folder in (args.work, args.results, args.figures):
+                        sweep(folder / ex.name)
         for name in stages if args.stage == "all" else [args.stage]:
-            stages[name](args, ex)
+            if is_first() or name in ("database", "train"):
+                stages[name](args, ex)
 
 
 def main(argv=None) -> int:
     """Exit status 0, 2 for bad input (one line on stderr), 130 when interrupted."""
-    args = parser().parse_args(argv)
+    args, status = parser().parse_args(argv), 2
+    several = getattr(args, "coordinator", None) is not None
     try:
         run(args)
+        return 0
     except InputError as error:
-        print(f"ssl_jax: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        message = str(error)
     except OSError as error:
-        print(f"ssl_jax: {' '.join(os_error_message(error).split())}", file=sys.stderr)
-        return 2
+        message = os_error_message(error)
     except KeyboardInterrupt:
-        print("ssl_jax: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+        message, status = "interrupted; the same command goes on from here", 130
+    except RuntimeError as error:
+        if not several:
+            raise
+        message = f"another process stopped ({error_reason(error)[:200]}): see what it says, run all of them again"
+    print(f"ssl_jax: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    if several:
+        from .devices import leave
+
+        leave(status, args.process)
+    return status
 
 
 if __name__ == "__main__":

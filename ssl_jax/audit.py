@@ -14,7 +14,8 @@ import numpy as np
 from .checkpoints import checkpoint_path, load_checkpoint
 from .config import AZIMUTHS, RUNS, Database, FrontEnd, Training, experiment, fingerprint
 from .corpora import load_corpus
-from .database import CueStore, build
+from .cue_store import CueStore
+from .database import build
 from .evaluation import evaluate
 from .files import read_csv, read_json, write_json
 from .hrtf import load_heads

@@ -9,13 +9,14 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import PartitionSpec
 
 from .auditory_model import GF_spectrogram
 from .binaural_feature import get_cues_clean
 from .config import AZIMUTHS, RUNS, Database, FrontEnd
 from .corpora import load_corpus
-from .database import BATCH, Sounds, data_mesh, render, render_and_extract
+from .database import Sounds, block_size, render, render_and_extract
+from .devices import data_mesh, on_all, place, shared_out
 from .files import atomic_write, write_json
 from .filter_design import centre_frequencies
 from .hrtf import load_heads
@@ -46,7 +47,7 @@ def on_all_devices(function, mesh):
 
 def machine_rates(mesh) -> dict[str, float]:
     """Measured float32 matrix products (FLOP/s) and memory traffic (bytes/s), all devices at work."""
-    share = NamedSharding(mesh, PartitionSpec("data"))
+    share = shared_out(mesh)
     n = 2048
     a = jax.device_put(np.random.default_rng(0).standard_normal((mesh.size, n, n), np.float32), share)
     product = on_all_devices(lambda x: jnp.matmul(x[0], x[0], precision="highest")[None], mesh)
@@ -88,16 +89,16 @@ def measure() -> dict:
     """Run everything; times in seconds per second of sound (training: per mixture)."""
     mesh = data_mesh()
     corpus, heads = load_corpus(None, 4, FRONT.fs), load_heads(None, "horizontal", FRONT.fs)
-    batch = -(-BATCH // mesh.size) * mesh.size
+    batch = block_size() * mesh.size
     recipes, _ = recipes_of(Database(clips=4), corpus, heads)
-    recipes = Recipes(*(f[:: 4 * AZIMUTHS // batch][:batch] for f in recipes))
-    sounds = Sounds(*(jnp.asarray(s) for s in (corpus.speech, corpus.noise, heads.hrirs)))
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    sounds = jax.device_put(sounds, everywhere)
-    mixtures = np.asarray(jax.jit(render)(sounds, recipes))  # batch, 2, samples: real speech
-    ears = jax.device_put(mixtures, NamedSharding(mesh, PartitionSpec("data")))
-    pair = jax.device_put(mixtures[: mesh.size], NamedSharding(mesh, PartitionSpec("data")))
-    few = jax.device_put(mixtures[: 4 * mesh.size], NamedSharding(mesh, PartitionSpec("data")))
+    some = np.linspace(0, 4 * AZIMUTHS, batch, endpoint=False, dtype=int)
+    recipes = Recipes(*(f[some] for f in recipes))
+    sounds = jax.device_put(Sounds(corpus.noise, heads.hrirs), on_all(mesh))
+    speech = corpus.speech[recipes.clip]
+    mixtures = np.asarray(jax.jit(render)(sounds, speech, recipes))  # batch, 2, samples: real speech
+    ears = jax.device_put(mixtures, shared_out(mesh))
+    pair = jax.device_put(mixtures[: mesh.size], shared_out(mesh))
+    few = jax.device_put(mixtures[: 4 * mesh.size], shared_out(mesh))
     one = mixtures[0].astype(np.float64)
     cfs = centre_frequencies(FRONT.fs)
     bands = np.asarray(GF_spectrogram(mixtures[0], FRONT.fs))  # 2, channels, samples
@@ -106,7 +107,7 @@ def measure() -> dict:
         return on_all_devices(lambda x: get_cues_clean(x.swapaxes(1, 2), FRONT.fs, hop=hop), mesh)
 
     each, all_of_it = PartitionSpec("data"), PartitionSpec()
-    rendering = jax.jit(jax.shard_map(render, mesh=mesh, in_specs=(all_of_it, each), out_specs=each,
+    rendering = jax.jit(jax.shard_map(render, mesh=mesh, in_specs=(all_of_it, each, each), out_specs=each,
                                       check_vma=False))
     whole = render_and_extract(FRONT, mesh)
     filterbank, hop441, hop1 = on_all_devices(partial(GF_spectrogram, fs=FRONT.fs), mesh), cues(441), cues(1)
@@ -122,8 +123,8 @@ def measure() -> dict:
         ("cues, hop 1", "vectorised NumPy, cues alone", lambda: vectorised(*bands, FRONT.fs, 1), 1),
         ("cues, hop 1", "sample loop, cues alone",
          lambda: sample_loop(bands[0, 9, :part], bands[1, 9, :part], FRONT.fs), 1 / loop),
-        ("rendering", "ours", lambda: rendering(sounds, recipes), batch),
-        ("rendering and cues, hop 441", "ours", lambda: whole(sounds, recipes), batch),
+        ("rendering", "ours", lambda: rendering(sounds, speech, recipes), batch),
+        ("rendering and cues, hop 441", "ours", lambda: whole(sounds, speech, recipes), batch),
     ]
     with contextlib.suppress(ImportError):
         from gammatone import filters as detly
@@ -137,7 +138,7 @@ def measure() -> dict:
     labels = np.arange(run.batch, dtype=np.int32)
 
     def steps():
-        return trainer.train_epoch(iter([(maps, labels)] * 20))
+        return trainer.train_epoch(place((maps, labels), shared_out(trainer.mesh)) for _ in range(20))
 
     jobs.append(("training step, per mixture", "ours", steps, 20 * run.batch))
     torch_step = torch_train_step(run.batch)

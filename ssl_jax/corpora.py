@@ -3,6 +3,8 @@
 Every clip is cut at its file's own rate, resampled on its own and scaled to a peak of 1.
 """
 
+import math
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import signal
 
-from .files import InputError, os_error_message, read_csv, read_sound
+from .files import InputError, open_sound, os_error_message, read_csv, read_sound
 from .hrtf import CIPIC_SUBJECTS
 
 LANGUAGES = ("en", "es", "fr", "it", "ru")  # of the embedded speech, 140 s each
@@ -30,6 +32,29 @@ class SpeechClip(NamedTuple):
     start_s: float
 
 
+class Speech:
+    """Speech clips (clips, fs), read when they are asked for, so that memory does not grow with their number.
+
+    `speech[i]`, of a number, a slice or an array of numbers, is float32 with peak 1.
+    """
+
+    def __init__(self, folder: Path, clips: list[SpeechClip], fs: int):
+        self.clips, self.shape = clips, (len(clips), fs)
+        self._sound = lru_cache(len(LANGUAGES))(lambda file: _mono(folder / file))  # embedded clips take turns
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, which) -> np.ndarray:
+        numbers = np.arange(len(self))[which]
+        out = np.empty((*numbers.shape, self.shape[1]), np.float32)
+        for place, i in np.ndenumerate(numbers):
+            sound, rate = self._sound(self.clips[i].file)
+            start = round(self.clips[i].start_s) * rate
+            out[place] = one_second(cut(sound[start : start + rate], rate)[0], rate, self.shape[1])
+        return out
+
+
 class Corpus(NamedTuple):
     """The sounds of a run.
 
@@ -39,7 +64,7 @@ class Corpus(NamedTuple):
     """
 
     name: str
-    speech: np.ndarray
+    speech: Speech | np.ndarray
     speech_info: list[SpeechClip]
     noise: np.ndarray
     noise_classes: tuple[str, ...]
@@ -75,8 +100,6 @@ def load_corpus(data: Path | None, clips: int, fs: int) -> Corpus:
         return Corpus("librispeech-esc10-cipic", *speech, *noise)
     except OSError as error:
         raise InputError(os_error_message(error)) from None
-    except MemoryError:
-        raise InputError(f"{clips} speech clips at {fs} Hz do not fit in memory: ask for fewer") from None
 
 
 def check_data_folder(data: Path) -> str:
@@ -125,22 +148,22 @@ def _embedded(folder: str) -> Path:
     return Path(str(resources.files("ssl_jax") / "data" / folder))
 
 
-def _embedded_speech(clips: int, fs: int) -> tuple[np.ndarray, list[SpeechClip]]:
+def _embedded_speech(clips: int, fs: int) -> tuple[Speech, list[SpeechClip]]:
     """Clip i is second i // 5 of language i % 5, so that the first few span all voices."""
-    seconds, rates = zip(*(_mono(_embedded("speech") / f"{language}.ogg") for language in LANGUAGES))
-    seconds = [cut(sound, rate) for sound, rate in zip(seconds, rates)]
-    most = len(LANGUAGES) * min(map(len, seconds))
+    folder, info = _embedded("speech").parent, []
+    seconds = []
+    for language in LANGUAGES:
+        with open_sound(folder / f"speech/{language}.ogg") as sound:
+            seconds.append(math.ceil(sound.frames / sound.samplerate))
+    most = len(LANGUAGES) * min(seconds)
     if clips > most:
         raise InputError(f"the embedded corpus has {most} speech clips, not {clips}: ask for fewer, "
                          "or fetch LibriSpeech: python -m ssl_jax download --to DIR")
-    speech, info = np.empty((clips, fs), np.float32), []
-    for k, (language, sound, rate) in enumerate(zip(LANGUAGES, seconds, rates)):
-        speech[k::5] = one_second(sound[: len(speech[k::5])], rate, fs)
     for i in range(clips):
         language = LANGUAGES[i % 5]
         speaker = SPEAKERS.get(language, f"voice-{language}")
         info.append(SpeechClip(f"main_audio_{i + 1}", speaker, f"speech/{language}.ogg", float(i // 5)))
-    return speech, info
+    return Speech(folder, info, fs), info
 
 
 def _embedded_noise(fs: int) -> tuple[np.ndarray, tuple[str, ...], list[list[str]]]:
@@ -169,22 +192,18 @@ def utterances(folder: Path) -> list[Path]:
     return [files[k] for k in range(rounds) for files in speakers if k < len(files)]
 
 
-def _librispeech(folder: Path, clips: int, fs: int) -> tuple[np.ndarray, list[SpeechClip]]:
+def _librispeech(folder: Path, clips: int, fs: int) -> tuple[Speech, list[SpeechClip]]:
     """The first `clips` seconds of the utterances in turn; wholly silent seconds are left out."""
-    speech, info = np.empty((clips, fs), np.float32), []
+    data, info = folder.parent.parent, []
     for path in utterances(folder):
-        sound, rate = _mono(path)
-        seconds = cut(sound, rate)
+        seconds = cut(*_mono(path))
         kept = np.flatnonzero(seconds.any(axis=1))[: clips - len(info)]
-        if len(kept):
-            speech[len(info) : len(info) + len(kept)] = one_second(seconds[kept], rate, fs)
-        name = path.relative_to(folder.parent.parent).as_posix()
-        info += [SpeechClip(f"main_audio_{len(info) + i + 1}", path.parts[-3], name, float(k))
+        info += [SpeechClip(f"main_audio_{len(info) + i + 1}", path.parts[-3], path.relative_to(data).as_posix(), float(k))
                  for i, k in enumerate(kept)]
         if len(info) == clips:
-            return speech, info
+            return Speech(data, info, fs), info
     raise InputError(f"{folder}: has {len(info)} one-second speech clips, not {clips}: ask for fewer, "
-                     f"or fetch more: python -m ssl_jax download --to {folder.parent.parent}")
+                     f"or fetch more: python -m ssl_jax download --to {data}")
 
 
 def _esc10(folder: Path, fs: int) -> tuple[np.ndarray, tuple[str, ...], list[list[str]]]:

@@ -1,9 +1,8 @@
 """The database: the sound of every recipe, and its cues in a store on disk."""
 
-import contextlib
 import io
-import json
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,19 +10,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import soundfile
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 from scipy.fft import next_fast_len
 
 from .binaural_feature import get_cues_clean
-from .config import AZIMUTH_STEP, AZIMUTHS, Database, FrontEnd, fingerprint
+from .config import AZIMUTH_STEP, Database, FrontEnd
 from .corpora import Corpus
-from .files import InputError, atomic_write, is_whole, read_json, write_checksum, write_json
+from .cue_store import CueStore
+from .devices import data_mesh, is_first, of_first, on_all, our_rows, place, shared_out, together
+from .files import InputError, atomic_write
 from .filter_design import centre_frequencies
 from .hrtf import Heads
 from .progress import console, track
 from .recipes import Recipes, manifest_csv, read_manifest, recipes_of
 
-BATCH = 24  # mixtures rendered at a time: 8 to 48 run alike, memory grows with it
+
+def block_size() -> int:
+    """Mixtures that a device renders at a time; memory grows with it.
+
+    On a CPU 4 to 24 run alike. For an accelerator nothing was measured: many, so that its many units have work.
+    """
+    return 12 if jax.default_backend() == "cpu" else 120
 
 
 def spatialise(source, hrir):
@@ -44,6 +51,17 @@ def spatialise(source, hrir):
     return jnp.fft.irfft(spectrum, size)[..., :samples]
 
 
+def mean_power(ears):
+    """Mean square over both ears and all samples: (..., 2, samples) to (...).
+
+    Added up in 128 partial sums, which XLA splits among threads without changing any of them: a store has the same
+    bytes whatever the number of devices.
+    """
+    samples = ears.shape[-1]
+    square = jnp.pad(ears**2, [(0, 0)] * (ears.ndim - 1) + [(0, -samples % 128)])
+    return square.reshape(*ears.shape[:-1], -1, 128).sum((-3, -2)).sum(-1) / (2 * samples)
+
+
 def mix(target, noises, snr):
     """Add noises to a target at given signal-to-noise ratios, and normalise the peak.
 
@@ -59,8 +77,7 @@ def mix(target, noises, snr):
     -------
     mixture : (..., 2, samples), peak 1, or silence
     """
-    power = jnp.mean(target**2, axis=(-2, -1))[..., None]
-    noise_power = jnp.mean(noises**2, axis=(-2, -1))
+    power, noise_power = mean_power(target)[..., None], mean_power(noises)
     silent = noise_power == 0
     gain = jnp.sqrt(power / jnp.where(silent, 1, noise_power) * 10 ** (-snr / 10) / snr.shape[-1])
     gain = jnp.where(silent, 0, gain)
@@ -70,16 +87,14 @@ def mix(target, noises, snr):
 
 
 class Sounds(NamedTuple):
-    """What the recipes point into, on the devices."""
+    """What all recipes point into, on every device."""
 
-    speech: jax.Array  # (clips, samples)
     noise: jax.Array  # (classes, files, samples)
     hrirs: jax.Array  # (heads, 72, 2, taps)
 
 
-def render(sounds: Sounds, recipes: Recipes, bits: int = 16):
-    """Mixtures of the given recipes: (n, 2, samples), as a WAV file of `bits` bits would hold them."""
-    speech = sounds.speech[recipes.clip]
+def render(sounds: Sounds, speech, recipes: Recipes, bits: int = 16):
+    """Mixtures of recipes and their speech clips (n, samples): (n, 2, samples), as a WAV of `bits` bits has them."""
     noise = sounds.noise[recipes.noise_class[:, None], recipes.noise_file]  # n, 2, samples
     azimuths = jnp.concatenate([recipes.azimuth[:, None], recipes.noise_azimuth], axis=1)
     hrirs = sounds.hrirs[recipes.head[:, None], azimuths]  # n, 3, 2, taps
@@ -101,105 +116,14 @@ def extract(mixtures, front: FrontEnd):
     return jnp.stack([cues.itd, cues.ild, cues.ic], axis=1).astype(jnp.float16)
 
 
-def data_mesh(devices: int | None = None) -> Mesh:
-    """All devices there are, or the first so many, along one axis named "data"."""
-    devices = jax.device_count() if devices is None else devices
-    return jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
-
-
 def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):
-    """One compiled program: (Sounds, Recipes of n mixtures) -> cues, n shared among the devices."""
+    """One compiled program: (Sounds, speech of n mixtures, their Recipes) -> cues, n shared among the devices."""
     each, all_of_it = PartitionSpec("data"), PartitionSpec()
     program = jax.shard_map(
-        lambda sounds, recipes: extract(render(sounds, recipes, bits), front),
-        mesh=mesh, in_specs=(all_of_it, each), out_specs=each, check_vma=False,
+        lambda sounds, speech, recipes: extract(render(sounds, speech, recipes, bits), front),
+        mesh=mesh, in_specs=(all_of_it, each, each), out_specs=each, check_vma=False,
     )
     return jax.jit(program)
-
-
-class CueStore:
-    """Cue maps on disk: shards of (mixtures, 3, channels, frames) float16, memory-mapped.
-
-    A shard counts only when its checksum file stands beside it and agrees.
-    """
-
-    def __init__(self, folder: Path, config: Database, front: FrontEnd):
-        self.folder, self.config, self.front = Path(folder), config, front
-        self.count = config.clips * AZIMUTHS
-        self.shards = -(-self.count // config.shard)
-        self.shape = (3, front.channels, front.fs // front.hop)
-
-    def path(self, shard: int) -> Path:
-        return self.folder / f"cues-{shard:05d}.npy"
-
-    def size(self, shard: int) -> int:
-        """Mixtures in a shard; the last may be shorter."""
-        return min(self.config.shard, self.count - shard * self.config.shard)
-
-    def open(self) -> None:
-        """Make the folder ours, or check that it is: InputError names the setting that differs."""
-        check_settings(self.folder / "store.json", fingerprint(database=self.config, front=self.front))
-
-    def whole(self, shard: int) -> bool:
-        """Is the shard there, and as it was written?"""
-        return is_whole(self.path(shard))
-
-    def write(self, shard: int, cues: np.ndarray) -> None:
-        with atomic_write(self.path(shard)) as stream:
-            np.save(stream, cues, allow_pickle=False)
-        write_checksum(self.path(shard))
-
-    def read(self) -> list[np.ndarray]:
-        """All shards, memory-mapped; InputError if one is missing or damaged, or the settings differ."""
-        for shard in range(self.shards):
-            if not self.whole(shard):
-                raise InputError(f"{self.path(shard)}: missing or damaged: run the database stage again")
-        self.open()
-        return [self._map(shard) for shard in range(self.shards)]
-
-    def _map(self, shard: int) -> np.ndarray:
-        with contextlib.suppress(ValueError, EOFError):
-            cues = np.load(self.path(shard), mmap_mode="r", allow_pickle=False)
-            if cues.shape == (self.size(shard), *self.shape) and cues.dtype == np.float16:
-                return cues
-        raise InputError(f"{self.path(shard)}: is no shard of this store: delete it and run the database stage again")
-
-
-def check_settings(path: Path, settings: dict, made: str = "*.sha256", older: bool = False) -> None:
-    """Write settings where none are, else insist on equal ones.
-
-    Parameters
-    ----------
-    made : str
-        Pattern of the files beside it that the settings stand for.
-    older : bool
-        Let a field pass that the file does not have: an older version wrote it.
-
-    Raises
-    ------
-    InputError
-        The file holds other settings; the message names the first field that differs. Or it is
-        not there, but files that were made with settings nobody knows are.
-    """
-    settings = json.loads(json.dumps(settings))  # tuples are lists in the file
-    if not path.exists():
-        if any(path.parent.glob(made)):
-            raise InputError(f"{path}: is missing, so nobody knows how the files beside it were made: "
-                             "use another --name, or delete that folder")
-        write_json(path, settings)
-        return
-    before = read_json(path)
-    for part, fields in settings.items():
-        there = before.get(part) if isinstance(before, dict) else None
-        for field, value in fields.items():
-            if older and isinstance(there, dict) and field not in there:
-                continue
-            old = there.get(field) if isinstance(there, dict) else None
-            if old != value:
-                raise InputError(
-                    f"{path}: was made with {part}.{field} = {old!r}, now {value!r}: "
-                    f"use another --name, or delete that folder"
-                )
 
 
 def write_manifest(path: Path, text: str, count: int) -> None:
@@ -214,46 +138,76 @@ def write_manifest(path: Path, text: str, count: int) -> None:
                          "use another --name, or delete that folder")
 
 
-def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads: Heads) -> CueStore:
+def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads: Heads,
+          mesh: Mesh | None = None) -> CueStore:
     """Make every shard of the cue store that is not there yet.
+
+    A shard is made by one process, which has its own devices render a block of it each at a time. What is in a block
+    does not depend on how many devices there are, so neither do the bytes of the store.
 
     Parameters
     ----------
     folder : Path
-        Gets manifest.csv and cues/.
+        Gets manifest.csv and cues/; the same for all processes.
+    mesh : Mesh, optional
+        By default, all devices there are.
     """
     recipes, held_out = recipes_of(config, corpus, heads)
     store = CueStore(Path(folder) / "cues", config, front)
-    store.open()
-    write_manifest(Path(folder) / "manifest.csv", manifest_csv(recipes, corpus, heads, held_out), store.count)
-    todo = [s for s in range(store.shards) if not store.whole(s)]
-    for path in (path for path in map(store.path, todo) if path.exists()):
+    with together():
+        if is_first():
+            store.open()
+            write_manifest(Path(folder) / "manifest.csv", manifest_csv(recipes, corpus, heads, held_out), store.count)
+        whole = np.array([is_first() and store.whole(s) for s in range(store.shards)])
+    todo = np.flatnonzero(~of_first(whole)).tolist()
+    for path in (path for path in map(store.path, todo) if is_first() and path.exists()):
         console.print(f"{path}: damaged or not finished: made again", highlight=False, soft_wrap=True)
     if not todo:
         return store
-    mesh = data_mesh()
-    batch = -(-BATCH // mesh.size) * mesh.size
+    mesh = mesh or data_mesh()
+    here, block = len(mesh.local_devices), block_size()
     program = render_and_extract(front, mesh, config.bits)
-    sounds = jax.device_put(Sounds(corpus.speech, corpus.noise, heads.hrirs),
-                            NamedSharding(mesh, PartitionSpec()))
+    sounds = place(Sounds(corpus.noise, heads.hrirs), on_all(mesh))
 
-    def batches():
-        """Cues batch by batch; a shard is written when its last one is in."""
-        for shard in todo:
-            start = shard * config.shard
-            parts = []
-            for at in range(start, start + store.size(shard), batch):
-                rows = np.minimum(np.arange(at, at + batch), store.count - 1)
-                parts.append(program(sounds, Recipes(*(f[rows] for f in recipes))))
-                if len(parts) > 1:  # wait for the one before: bounded memory, devices kept busy
-                    parts[-2] = np.asarray(parts[-2])
-                yield
-            store.write(shard, np.concatenate([np.asarray(p) for p in parts])[: store.size(shard)])
+    def blocks(shards):
+        """(shard, its mixtures in the block, their speech): the last block of a shard repeats its last mixture."""
+        for shard in shards:
+            start, size = shard * config.shard, store.size(shard)
+            clips, at = np.unique(recipes.clip[start : start + size], return_inverse=True)
+            speech = corpus.speech[clips]
+            for first in range(0, size, block):
+                rows = np.minimum(np.arange(first, first + block), size - 1)
+                yield shard, start + rows, speech[at[rows]]
 
-    steps = [-(-store.size(s) // batch) for s in range(store.shards)]
-    done = sum(steps) - sum(steps[s] for s in todo)
-    for _ in track(batches(), "database", total=sum(steps), done=done):
-        pass
+    def batches(shards):
+        """Cues batch by batch, a block a device; a shard is written when its last block is in."""
+        source, waiting, made = blocks(shards), [], {}
+
+        def keep(group, cues):
+            for (shard, *_), part in zip(group, our_rows(cues).reshape(here, block, *store.shape)):
+                parts = made.setdefault(shard, [])
+                parts.append(part)
+                if len(parts) * block >= store.size(shard):
+                    store.write(shard, np.concatenate(made.pop(shard))[: store.size(shard)])
+
+        while group := list(islice(source, here)):
+            full = group + group[-1:] * (here - len(group))  # a device without a block of its own does the last again
+            rows = np.concatenate([rows for _, rows, _ in full])
+            speech = np.concatenate([speech for *_, speech in full])
+            some = place((speech, Recipes(*(f[rows] for f in recipes))), shared_out(mesh))
+            waiting.append((group, program(sounds, *some)))
+            if len(waiting) > 1:  # wait for the one before: bounded memory, devices kept busy
+                keep(*waiting.pop(0))
+            yield
+        keep(*waiting.pop())
+
+    def steps(shards):
+        return -(-sum(-(-store.size(s) // block) for s in shards) // here)
+
+    ours = [todo[jax.process_index() :: jax.process_count()], range(store.shards)[jax.process_index() :: jax.process_count()]]
+    with together():
+        for _ in track(batches(ours[0]), "database", total=steps(ours[1]), done=steps(ours[1]) - steps(ours[0])):
+            pass
     return store
 
 
@@ -265,10 +219,11 @@ def export_wav(folder: Path, limit: int, config: Database, front: FrontEnd, corp
     folder = Path(folder)
     with atomic_write(folder / "manifest.csv", "w") as stream:
         stream.write(manifest_csv(recipes, corpus, heads, held_out))
-    sounds = Sounds(*(jnp.asarray(s) for s in (corpus.speech, corpus.noise, heads.hrirs)))
+    sounds = Sounds(jnp.asarray(corpus.noise), jnp.asarray(heads.hrirs))
     program = jax.jit(partial(render, bits=config.bits or 16))
     for i in track(range(len(recipes.clip)), "mixtures", total=len(recipes.clip)):
-        sound = np.asarray(program(sounds, Recipes(*(f[i : i + 1] for f in recipes))))[0].T
+        one = Recipes(*(f[i : i + 1] for f in recipes))
+        sound = np.asarray(program(sounds, corpus.speech[one.clip], one))[0].T
         wav = io.BytesIO()  # soundfile cannot report a full disk; our own writing does
         soundfile.write(wav, np.round(sound * 2**15).astype(np.int16), front.fs, "PCM_16", format="WAV")
         with atomic_write(folder / f"mixture_{i:05d}_azimuth_{recipes.azimuth[i] * AZIMUTH_STEP:03d}.wav") as f:

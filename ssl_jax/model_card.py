@@ -5,7 +5,7 @@ from pathlib import Path
 from .audit_report import EVALUATED, SCORES, score_cells
 from .checkpoints import checkpoint_path
 from .config import AZIMUTH_STEP, AZIMUTHS, Experiment, fingerprint
-from .database import CueStore
+from .cue_store import CueStore
 from .evaluation import confusion_matrix, evaluate, scores_by_snr
 from .files import InputError, atomic_write, read_json
 from .recipes import read_manifest

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from .checkpoints import from_named, named_arrays
 from .config import AZIMUTH_STEP, AZIMUTHS, Training
-from .database import data_mesh
+from .cue_store import Shard
+from .devices import data_mesh, on_all, place, rows_here, shared_out
 from .evaluation import batch_counts, class_distance
 from .files import InputError
 from .models import build_model
@@ -24,9 +25,9 @@ EVALUATION_BATCH = 32  # small activations stay in the cache; 256 measured a fif
 
 
 class Mixtures:
-    """Cue maps and classes by mixture number, over the memory-mapped shards of a store."""
+    """Cue maps and classes by mixture number, over the shards of a store."""
 
-    def __init__(self, shards: list[np.ndarray]):
+    def __init__(self, shards: list[Shard] | list[np.ndarray]):
         self.shards, self.size = shards, len(shards[0])
 
     def batch(self, numbers: np.ndarray, mirrored: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -94,22 +95,26 @@ def target_table(spread: float) -> np.ndarray:
 
 
 class Trainer:
-    """A network, its optimiser and the two compiled programs that use them."""
+    """A network, its optimiser and the two compiled programs that use them.
 
-    def __init__(self, config: Training, steps_per_epoch: int):
+    Weights are on every device of the mesh, a batch is shared out among them. The programs are those of one device:
+    what crosses the devices (means over the batch, in the loss and in batch normalisation) is XLA's to add.
+    """
+
+    def __init__(self, config: Training, steps_per_epoch: int, mesh: Mesh | None = None):
         model = build_model(config.model, config.seed)
         self.graph, self.weights, self.rest = nnx.split(model, nnx.Param, ...)
         self.rates, self.spread = learning_rates(config, steps_per_epoch), config.label_spread
         # flattened: one long vector to update instead of dozens of small ones
         self.optimiser = optax.flatten(optax.adamw(self.rates, weight_decay=config.weight_decay))
         self.moments = self.optimiser.init(self.weights)
-        # on a CPU every operation uses all cores by itself, and one device does
-        mesh = data_mesh(1 if jax.default_backend() == "cpu" else None)
-        self.everywhere = NamedSharding(mesh, PartitionSpec())
-        self.shared_out = NamedSharding(mesh, PartitionSpec("data"))
-        self.devices = mesh.size
-        self._step = jax.jit(self._step_of, donate_argnums=(0, 1, 2))
-        self._predict = jax.jit(self._predict_of)
+        # on a CPU every operation uses all cores by itself, and a device a process is the fastest
+        self.mesh = mesh or data_mesh(1 if jax.default_backend() == "cpu" else None)
+        self.everywhere = on_all(self.mesh)
+        # XLA's reductions among CPU devices lock up when a program begins before the last one has ended
+        self.one_by_one = jax.default_backend() == "cpu" and self.mesh.size > 1
+        self._step = jax.jit(self._step_of, donate_argnums=(0, 1, 2), out_shardings=self.everywhere)
+        self._predict = jax.jit(self._predict_of, out_shardings=self.everywhere)
 
     def _step_of(self, weights, rest, moments, totals, cues, labels):
         def loss_of(weights):
@@ -132,11 +137,6 @@ class Trainer:
         model.eval()
         return model(cues)
 
-    def _to_devices(self, *arrays):
-        """Shared out among the devices where the batch divides, else a copy on each."""
-        even = len(arrays[0]) % self.devices == 0
-        return jax.device_put(arrays, self.shared_out if even else self.everywhere)
-
     def fresh_optimiser(self):
         self.moments = self.optimiser.init(self.weights)
 
@@ -151,8 +151,10 @@ class Trainer:
         for cues, labels in batches:
             self.waited += time.monotonic() - asked
             self.weights, self.rest, self.moments, totals = self._step(
-                self.weights, self.rest, self.moments, totals, *self._to_devices(cues, labels)
+                self.weights, self.rest, self.moments, totals, cues, labels
             )
+            if self.one_by_one:
+                jax.block_until_ready(totals)
             count += len(labels)
             asked = time.monotonic()
         loss, hits1, hits5 = (float(t) for t in totals)
@@ -160,13 +162,15 @@ class Trainer:
             raise InputError("training diverged (the loss is not a number): lower the learning rate")
         return loss / count, 100 * hits1 / count, 100 * hits5 / count
 
-    def predict(self, batches: Iterator) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (n, 72) and classes (n,) of all batches."""
-        logits, labels = [], []
-        for cues, classes in batches:
-            logits.append(self._predict(self.weights, self.rest, *self._to_devices(cues)))
-            labels.append(classes)
-        return np.concatenate([np.asarray(l) for l in logits]), np.concatenate(labels)
+    def predict(self, batches: Iterator) -> np.ndarray:
+        """Logits (n, 72) of all batches."""
+        weights, rest = jax.device_put((self.weights, self.rest), self.everywhere)
+        logits = []
+        for cues, _ in batches:
+            logits.append(self._predict(weights, rest, cues))
+            if self.one_by_one:
+                jax.block_until_ready(logits[-1])
+        return np.concatenate([np.asarray(l) for l in logits])
 
     def take(self, model: nnx.Module) -> None:
         """Take over the weights and statistics of a network of the same kind."""
@@ -185,15 +189,22 @@ class Trainer:
             self.moments = from_named("moments", self.moments, arrays)
 
 
-def batches_of(mixtures: Mixtures, numbers: np.ndarray, size: int, mirrored: np.ndarray | None = None) -> Iterator:
-    """Cue maps and classes of the given mixtures, `size` at a time, made ahead in another thread.
+def batches_of(mixtures: Mixtures, numbers: np.ndarray, size: int, mesh: Mesh,
+               mirrored: np.ndarray | None = None) -> Iterator:
+    """Cue maps and classes of the given mixtures on the devices, `size` at a time, made ahead in another thread.
 
+    A process reads what its own devices get; a batch that does not divide among them all is whole on each.
     `mirrored`, by mixture number, says which to mirror.
     """
-    parts = (numbers[i : i + size] for i in range(0, len(numbers), size))
-    return prefetch(mixtures.batch(part, None if mirrored is None else mirrored[part]) for part in parts)
+    def batch(part):
+        even = len(part) % mesh.size == 0
+        ours = part[rows_here(mesh, len(part))] if even else part
+        rows = mixtures.batch(ours, None if mirrored is None else mirrored[ours])
+        return place(rows, shared_out(mesh) if even else on_all(mesh))
+
+    return prefetch(batch(numbers[i : i + size]) for i in range(0, len(numbers), size))
 
 
 def predict_all(trainer: Trainer, mixtures: Mixtures, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Logits (n, 72) and classes (n,) of the given mixtures."""
-    return trainer.predict(batches_of(mixtures, numbers, EVALUATION_BATCH))
+    return trainer.predict(batches_of(mixtures, numbers, EVALUATION_BATCH, trainer.mesh)), numbers % AZIMUTHS

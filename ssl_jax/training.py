@@ -11,11 +11,13 @@ import time
 from pathlib import Path
 
 import numpy as np
+from jax.sharding import Mesh
 from flax import serialization
 
 from .checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
 from .config import AZIMUTHS, Training, fingerprint
-from .database import check_settings
+from .cue_store import check_settings
+from .devices import is_first, together
 from .evaluation import confusion_matrix, evaluate, scores_by_snr
 from .files import InputError, atomic_write, read_json
 from .progress import console, track
@@ -103,7 +105,7 @@ def resume(trainer: Trainer, work: Path, name: str, epoch: int, with_optimiser: 
 
 
 def train(name: str, config: Training, database: dict, mixtures: Mixtures, work: Path, results: Path,
-          held_out: np.ndarray | None = None, snr: np.ndarray | None = None) -> dict:
+          held_out: np.ndarray | None = None, snr: np.ndarray | None = None, mesh: Mesh | None = None) -> dict:
     """Train one run, or what is left of it.
 
     Parameters
@@ -118,6 +120,8 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
         See `split`.
     snr : (n,), dB, optional
         Of every mixture, for a table of scores by SNR.
+    mesh : Mesh, optional
+        The devices to train on (see `Trainer`). The first process writes, all of them read.
 
     Returns
     -------
@@ -130,10 +134,12 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
     """
     work, results = Path(work), Path(results)
     settings = {**database, **fingerprint(training=config)}
-    check_settings(work / name / "settings.json", settings)
+    with together():
+        if is_first():
+            check_settings(work / name / "settings.json", settings)
     training, evaluation = split(config, held_out)
     steps = -(-len(training) // config.batch)
-    trainer = Trainer(config, steps)
+    trainer = Trainer(config, steps, mesh)
     rows, epoch = [], config.epochs
     while epoch > config.start_epoch:
         before = resume(trainer, work, name, epoch)
@@ -158,7 +164,7 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
         if config.mirrored:  # a draw for every mixture, whichever are in the run
             draws = np.random.default_rng((config.seed, MIRROR, epoch))
             mirrored = draws.random(config.clips * AZIMUTHS) < 0.5
-        batches = batches_of(mixtures, order, config.batch, mirrored)
+        batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored)
         loss, hit1, hit5 = trainer.train_epoch(track(batches, label, total=steps))
         trained = time.monotonic()
         scores = evaluate(*predict_all(trainer, mixtures, evaluation))
@@ -169,14 +175,18 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
             "eval_mean_angular_error": scores["mean_angular_error"], "learning_rate": rate,
         })
         log = np.array([[float(row[k]) for k in LOG_COLUMNS] for row in rows])
-        save_checkpoint(checkpoint_path(work, name, epoch), {"arrays": trainer.arrays(), "log": log,
-                                                           "settings": json.dumps(settings)})
+        with together():
+            if is_first():
+                save_checkpoint(checkpoint_path(work, name, epoch), {
+                    "arrays": trainer.arrays(), "log": log, "settings": json.dumps(settings)})
         seconds = time.monotonic() - began
         console.print(f"{log_line(rows[-1])}  [{seconds:.0f} s, {seconds - (trained - began):.0f} s of it evaluation; "
                       f"{100 * trainer.waited / (trained - began):.1f} % of training waited for data]",
                       highlight=False, soft_wrap=True)
 
     logits, labels = predict_all(trainer, mixtures, evaluation)
+    if not is_first():
+        return evaluate(logits, labels)
     weights = {k: v for k, v in trainer.arrays().items() if not k.startswith("moments")}
     with atomic_write(results / f"{name}_epoch{config.epochs}.msgpack") as stream:
         stream.write(serialization.msgpack_serialize(weights))

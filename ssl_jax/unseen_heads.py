@@ -9,7 +9,8 @@ import numpy as np
 from .audit_report import EVALUATED, SCORES, score_cells
 from .config import AZIMUTHS, Database
 from .corpora import load_corpus
-from .database import BATCH, Sounds, data_mesh, render_and_extract
+from .database import Sounds, block_size, render_and_extract
+from .devices import data_mesh
 from .evaluation import evaluate
 from .files import atomic_write
 from .hrtf import load_heads_from
@@ -29,7 +30,7 @@ def score_heads(paths: list[Path], names: list[str] | None = None, clips: int = 
     InputError
         A SOFA file is unreadable, or has nothing measured near an azimuth of the horizontal plane.
     """
-    found, mesh = {}, data_mesh(1)
+    found, mesh, block = {}, data_mesh(1), block_size()
     for name in names or available():
         model, front = load_weights(name)
         corpus = load_corpus(None, clips * 10, front.fs)
@@ -39,11 +40,12 @@ def score_heads(paths: list[Path], names: list[str] | None = None, clips: int = 
         for path in paths:
             heads = load_heads_from([path], "horizontal", front.fs)
             recipes, _ = recipes_of(Database(clips=clips), corpus, heads)
-            sounds = Sounds(*(jnp.asarray(s) for s in (corpus.speech, corpus.noise, heads.hrirs)))
+            sounds = Sounds(jnp.asarray(corpus.noise), jnp.asarray(heads.hrirs))
             logits = []
-            for at in track(range(0, clips * AZIMUTHS, BATCH), f"{name} on {heads.names[0]}", total=clips * AZIMUTHS // BATCH):
-                rows = slice(at, at + BATCH)
-                logits.append(np.asarray(network(program(sounds, Recipes(*(f[rows] for f in recipes))))))
+            blocks = range(0, clips * AZIMUTHS, block)
+            for at in track(blocks, f"{name} on {heads.names[0]}", total=len(blocks)):
+                some = Recipes(*(f[at : at + block] for f in recipes))
+                logits.append(np.asarray(network(program(sounds, corpus.speech[some.clip], some))))
             found[name, heads.names[0]] = evaluate(np.concatenate(logits), np.asarray(recipes.azimuth))
     return found
 

@@ -80,5 +80,5 @@ if __name__ == "__main__":
         kill_at(*asked["kill"])
     stages, options = words[: words.index("--")], words[words.index("--") + 1 :]
     for stage in stages:
-        if status := cli.main([stage, *options]):
+        if status := cli.main([*stage.split(), *options]):
             sys.exit(status)

@@ -226,7 +226,7 @@ def test_broken_layout_is_one_line(data, case):
 def test_too_few_speech_clips_says_how_many(data):
     with pytest.raises(InputError, match="has 9 one-second speech clips, not 10"):
         corpora.load_corpus(data, 10, RATE)
-    with pytest.raises(InputError, match="memory|9 one-second"):
+    with pytest.raises(InputError, match="has 9 one-second speech clips, not 10{12}"):
         corpora.load_corpus(data, 10**12, RATE)
 
 

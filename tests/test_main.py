@@ -25,8 +25,9 @@ ALONE = {  # stages with options of their own only
     "render": ("--azimuth", "--trajectory", "--noise", "--noise-azimuth", "--snr", "--hrtf", "--start", "--seconds",
                "--bits", "--plot"),
 }
-OWN = {"all": ("--runs", "--seeds"), "train": ("--runs", "--seeds"),
-       "database": ("--export-wav", "--limit"), "report": ("--readme",), "pack": ("--run", "--as", "--card")}
+DEVICES = ("--devices", "--coordinator", "--processes", "--process")
+OWN = {"all": ("--runs", "--seeds", *DEVICES), "train": ("--runs", "--seeds", *DEVICES),
+       "database": ("--export-wav", "--limit", *DEVICES), "report": ("--readme",), "pack": ("--run", "--as", "--card")}
 
 
 @pytest.fixture

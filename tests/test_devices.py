@@ -1,0 +1,122 @@
+"""The same manifest, cue store and, within rounding, training log on one device, on several and in two processes."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from ssl_jax.devices import data_mesh, on_all, our_rows, place, rows_here, shared_out, start, together
+from ssl_jax.files import InputError
+
+ROOT = Path(__file__).parent.parent
+STAGES = ("database", "train --runs model2")
+LIMIT = 200  # s, after which a process counts as hung
+
+# Devices add up gradients in another order, which changes their last digits, some 1e-7 of them; Adam's first steps
+# divide each gradient by its own size, so that those near 0 may take a step of another sign. After the 8 steps here
+# losses differ by up to 1.2e-3; a gradient of one device alone, or added up instead of averaged, differs by over 0.05.
+LOSS_TOLERANCE = 5e-3
+
+
+@pytest.fixture(scope="module")
+def run(compile_once):
+    """Run stages of the tiny experiment (see killed.py) as so many processes; their exit statuses and last lines."""
+    env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(compile_once)}
+    env.pop("SSL_JAX_DATA", None)
+
+    def run(folder, stages, *options, processes=1):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        folders = [f"--{k}={folder / k}" for k in ("results", "work", "figures")]
+        words = [sys.executable, ROOT / "tests/killed.py", json.dumps({"tiny": True, "kill": None}), *stages, "--",
+                 *folders, "--hop=882", *options]
+        several = [("--coordinator", address, "--processes", str(processes), "--process", str(k)) if processes > 1
+                   else () for k in range(processes)]
+        started = [subprocess.Popen([*words, *more], env=env, stderr=subprocess.PIPE, text=True) for more in several]
+        try:
+            errors = [process.communicate(timeout=LIMIT)[1] for process in started]
+        finally:
+            for process in started:
+                process.kill()
+        return [process.returncode for process in started], errors
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def alone(run, tmp_path_factory):
+    """What one device makes."""
+    folder = tmp_path_factory.mktemp("alone")
+    assert run(folder, STAGES, "--devices=1")[0] == [0]
+    return folder
+
+
+@pytest.mark.parametrize("devices, processes", [(8, 1), (1, 2)])
+def test_as_many_devices_as_there_are_make_what_one_makes(run, alone, tmp_path, devices, processes):
+    statuses, errors = run(tmp_path, STAGES, f"--devices={devices}", processes=processes)
+    assert statuses == [0] * processes, errors
+    work = "work/embedded-hop882"
+    made = {p.relative_to(alone).as_posix() for p in alone.rglob("*") if p.is_file()}
+    assert {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()} == made
+    stored = [name for name in made if name.startswith((f"{work}/cues", f"{work}/manifest"))]
+    assert len(stored) == 2 * 6 + 2
+    assert [name for name in stored if (alone / name).read_bytes() != (tmp_path / name).read_bytes()] == []
+    logs = [list(csv.DictReader(open(folder / "results/embedded-hop882/model2.csv"))) for folder in (alone, tmp_path)]
+    for ours, one in zip(*logs, strict=True):
+        for loss in ("train_loss", "eval_loss"):
+            assert float(ours[loss]) == pytest.approx(float(one[loss]), abs=LOSS_TOLERANCE)
+        for kept in ("epoch", "epochs", "learning_rate"):
+            assert ours[kept] == one[kept]
+
+
+def test_what_stops_one_process_stops_all_with_a_line_each(run, tmp_path):
+    """Both miss the store; the first alone finds the results of other settings."""
+    statuses, errors = run(tmp_path, ("train",), processes=2)
+    assert statuses == [2, 2]
+    for error in errors:
+        assert "cues-00000.npy: missing or damaged: run the database stage again" in error
+    taken = tmp_path / "results/embedded-hop882/settings.json"
+    taken.parent.mkdir(parents=True)
+    taken.write_text('{"database": {"seed": 7}}')
+    statuses, errors = run(tmp_path, ("database",), processes=2)
+    assert statuses == [2, 2]
+    assert "settings.json: was made with database.seed = 7, now 0" in errors[0]
+    assert "process 0 stopped: see what it says" in errors[1]
+    assert "Traceback" not in "".join(errors)
+
+
+@pytest.mark.parametrize("words, says", [
+    ({"devices": 0}, "--devices 0: out of range"), ({"devices": 5000}, "--devices 5000: out of range"),
+    ({"processes": 2}, "need --coordinator"), ({"process": 0}, "need --coordinator"),
+    ({"coordinator": "a:1"}, "needs --processes N"), ({"coordinator": "a:1", "processes": 2}, "needs --processes N"),
+    ({"coordinator": "a:1", "processes": 2, "process": 2}, "--process 0 to N - 1")])
+def test_numbers_that_make_no_sense_are_refused(words, says):
+    with pytest.raises(InputError, match=says):
+        start(**words)
+
+
+def test_rows_are_shared_out_and_come_back(tmp_path):
+    mesh = data_mesh()
+    rows = np.arange(4 * mesh.size * 3.0).reshape(-1, 3)
+    assert rows_here(mesh, len(rows)) == slice(0, len(rows))
+    np.testing.assert_array_equal(our_rows(place(rows, shared_out(mesh))), rows)
+    whole = place({"a": rows}, on_all(mesh))["a"]
+    assert whole.is_fully_replicated and whole.shape == rows.shape
+
+
+def test_the_first_devices_of_every_process_make_a_mesh():
+    assert data_mesh().size == jax.device_count()
+    assert list(data_mesh(1).devices) == jax.devices()[:1] and data_mesh(1).axis_names == ("data",)
+
+
+def test_alone_an_error_passes_through():
+    with pytest.raises(ValueError, match="mine"), together():
+        raise ValueError("mine")
