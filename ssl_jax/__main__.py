@@ -101,6 +101,16 @@ def parser() -> argparse.ArgumentParser:
     options = stage("benchmark", "speed of every stage beside its peers and the machine's floor")
     options.add_argument("--results", type=Path, default=Path("results"),
                          help="the tables go to its folder benchmark (default %(default)s)")
+    options = stage("growth", "time and memory over 1/8, 1/4, 1/2 and all of the mixtures and over devices: "
+                              "results/benchmark/growth.md; about an hour")
+    options.add_argument("--data", type=Path, default=os.environ.get("SSL_JAX_DATA") or None, metavar="DIR",
+                         help="publishers' corpora instead of the embedded one; also $SSL_JAX_DATA")
+    options.add_argument("--devices", type=int, nargs="+", default=[1, 2], metavar="N", help="(default 1 2)")
+    options.add_argument("--work", type=Path, default=Path("work"), help="for a store of 1 GB while it runs "
+                         "(default %(default)s)")
+    options.add_argument("--results", type=Path, default=Path("results"),
+                         help="the table goes to its folder benchmark (default %(default)s)")
+    options.add_argument("--scale", type=Path, metavar="FILE", help="also put what a million hours cost into FILE")
     options = stage("download", "fetch LibriSpeech, ESC-50 and 20 CIPIC heads from their publishers")
     options.add_argument("--to", type=Path, required=True, metavar="DIR")
     options.add_argument("--speech", choices=("train-clean-100", "dev-clean"), default="train-clean-100",
@@ -270,6 +280,11 @@ def run(args) -> None:
     keep_memory()
     if args.stage in ("localise", "render"):
         return run_localise(args) if args.stage == "localise" else run_render(args)
+    if args.stage == "growth":
+        from .growth import growth
+
+        print(growth(args.data, args.devices, args.work, args.results / "benchmark", args.scale))
+        return
     start(*(getattr(args, name, None) for name in ("devices", "coordinator", "processes", "process")))
     if args.stage == "benchmark":
         from .benchmark import benchmark

@@ -29,7 +29,8 @@ OURS, REPORTED = "#1565a7", "#d9730d"
 TICKS = (80, 200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
 
 
-def _save(figure, path: Path) -> None:
+def save_figure(figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all, and close it."""
     with atomic_write(path) as stream:
         # no software version in the file: the same figure gives the same bytes
         figure.savefig(stream, format="png", metadata={"Software": None})
@@ -92,7 +93,7 @@ def surround(front: FrontEnd, path: Path) -> None:
         bottom.set(xlabel="azimuth (degrees, 90 = left)", xlim=(0, 360), xticks=range(0, 361, 45))
     figure.suptitle(f"A voice carried around the head in {seconds} s ({heads.names[middle]}, "
                     f"hair cell {front.hair_cell})")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def scene(front: FrontEnd, path: Path, azimuth: int = 60, noise_azimuths=(200, 310)) -> None:
@@ -116,7 +117,7 @@ def scene(front: FrontEnd, path: Path, azimuth: int = 60, noise_azimuths=(200, 3
         cell.set_xlabel("time (s)")
     figure.suptitle(f"Speech at {azimuth}°, {corpus.noise_classes[0]} at {noise_azimuths[0]}° and "
                     f"{noise_azimuths[1]}° (hair cell {front.hair_cell})")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def training_curves(results: Path, name: str, runs: list[str], path: Path) -> None:
@@ -140,7 +141,7 @@ def training_curves(results: Path, name: str, runs: list[str], path: Path) -> No
                              label="rate reduced")
     axes[0].legend()
     figure.suptitle(f"{TITLES[runs[0]]}: {name}")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def confusion(results: Path, name: str, run: str, path: Path) -> None:
@@ -156,7 +157,7 @@ def confusion(results: Path, name: str, run: str, path: Path) -> None:
              title=f"{TITLES[run]}\n{name}, {int(counts.sum()):,} mixtures")
     axis.set_facecolor("0.97")
     figure.colorbar(image, ax=axis, label="share of the true azimuth (%)", format="%g")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
@@ -177,7 +178,7 @@ def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
     along.set(xlabel="lower SNR of the two noises (dB)", ylabel="mean error (degrees)", ylim=(0, None), title="over SNR")
     figure.legend(loc="outside lower center", ncols=len(runs), frameon=False)
     figure.suptitle(name)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_all(results: Path, ex: Experiment, figures: Path) -> None:

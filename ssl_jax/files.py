@@ -137,8 +137,8 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: the file is empty: fetch it again")
 
 
-def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) -> list[dict]:
-    """Rows of a CSV file as dicts.
+def csv_rows(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) -> Iterator[dict]:
+    """Rows of a CSV file as dicts, one at a time.
 
     Raises
     ------
@@ -151,18 +151,21 @@ def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) ->
             missing = [c for c in columns if c not in (reader.fieldnames or ())]
             if missing:
                 raise InputError(f"{path}: no column {missing[0]!r}: the file is not what its name says")
-            rows = []
-            for row in reader:
+            for number, row in enumerate(reader, 1):
                 if any(row[c] is None for c in columns):
                     raise InputError(f"{path}: line {reader.line_num} is cut short: fetch the file again")
-                rows.append(row)
-                if len(rows) > max_rows:
+                if number > max_rows:
                     raise InputError(f"{path}: more than {max_rows} rows: not the file expected")
-            return rows
+                yield row
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not a readable CSV file ({error}): fetch it again") from None
     except OSError as error:
         raise InputError(os_error_message(error)) from None
+
+
+def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) -> list[dict]:
+    """All rows of a CSV file; see `csv_rows`."""
+    return list(csv_rows(path, columns, max_rows))
 
 
 def _cut_short(log: str) -> bool:

@@ -7,6 +7,7 @@ order of work, or on how often the work was interrupted.
 
 import csv
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ import numpy as np
 
 from .config import AZIMUTH_STEP, AZIMUTHS, KEPT_APART, Database
 from .corpora import Corpus
-from .files import InputError, read_csv
+from .files import InputError, csv_rows
 from .hrtf import Heads
 
 # what a generator that serves the whole database is for: part of its seed, longer than a mixture's
@@ -170,14 +171,17 @@ class Manifest(NamedTuple):
 
 def read_manifest(path: Path, count: int) -> Manifest:
     """Read a manifest; InputError where it is missing, or not one of `count` mixtures."""
-    rows = read_csv(path, ("mixture", "speaker", "snr_1_db", "snr_2_db", "part"))
+    snr, held_out, speakers, parts = np.empty(count), np.empty(count, bool), [], set()
     try:
-        numbers = [int(row["mixture"]) for row in rows]
-        snr = np.array([min(float(row["snr_1_db"]), float(row["snr_2_db"])) for row in rows])
+        for row in csv_rows(path, ("mixture", "speaker", "snr_1_db", "snr_2_db", "part"), max_rows=count + 1):
+            i = len(speakers)
+            if int(row["mixture"]) != i or i == count:
+                raise ValueError
+            snr[i], held_out[i] = min(float(row["snr_1_db"]), float(row["snr_2_db"])), row["part"] == PARTS[1]
+            speakers.append(sys.intern(row["speaker"]))
+            parts.add(row["part"])
     except (ValueError, TypeError):
-        numbers, snr = [], np.zeros(0)
-    parts = [row["part"] for row in rows]
-    if numbers != list(range(count)) or (set(parts) != {""} and set(parts) != set(PARTS)):
+        parts = set()
+    if len(speakers) != count or parts not in ({""}, set(PARTS)):
         raise InputError(f"{path}: is not the manifest of these {count:,} mixtures: run the database stage again")
-    held_out = None if parts[0] == "" else np.array(parts) == PARTS[1]
-    return Manifest(held_out, snr, [row["speaker"] for row in rows])
+    return Manifest(None if parts == {""} else held_out, snr, speakers)

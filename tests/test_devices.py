@@ -21,7 +21,7 @@ LIMIT = 200  # s, after which a process counts as hung
 
 # Devices add up gradients in another order, which changes their last digits, some 1e-7 of them; Adam's first steps
 # divide each gradient by its own size, so that those near 0 may take a step of another sign. After the 8 steps here
-# losses differ by up to 1.2e-3; a gradient of one device alone, or added up instead of averaged, differs by over 0.05.
+# losses differ by up to 1.2e-3; with an eighth of every batch on each of 8 devices they would differ by 0.1.
 LOSS_TOLERANCE = 5e-3
 
 

@@ -14,13 +14,14 @@ from ssl_jax.config import HAIR_CELLS
 from ssl_jax.files import InputError
 
 STAGES = ("all", "database", "train", "figures", "report", "audit", "pack", "check", "download",
-          "localise", "render")
+          "growth", "localise", "render")
 COMMON = ("--data", "--protocol", "--directions", "--hair-cell", "--hop", "--seed", "--quick", "--name",
           "--results", "--work", "--figures")
 ALONE = {  # stages with options of their own only
     "download": ("--to", "--speech"),
     "audit": ("--data", "--rows", "--clips", "--seeds", "--seed", "--weights", "--results", "--work", "--readme"),
     "check": ("--model", "--clips", "--results"),
+    "growth": ("--data", "--devices", "--work", "--results", "--scale"),
     "localise": ("--window", "--step", "--model", "--plot", "--json", "--csv"),
     "render": ("--azimuth", "--trajectory", "--noise", "--noise-azimuth", "--snr", "--hrtf", "--start", "--seconds",
                "--bits", "--plot"),
