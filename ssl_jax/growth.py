@@ -19,6 +19,7 @@ from .files import InputError, atomic_write, locked, read_json, write_json
 from .hrtf import load_heads
 from .progress import console
 from .provenance import commit, keep_memory, machine
+from .recipes import manifest_csv, recipes_of
 from .report import CORPORA, markdown_table, put_section, read_log
 from .scale import costs
 from .trainer import Mixtures
@@ -43,18 +44,23 @@ def measure(stage: str, data: Path | None, clips: int, devices: int, folder: Pat
     if stage == "database":
         corpus, heads = load_corpus(data, clips, ex.front.fs), load_heads(data, database.direction_rule, ex.front.fs)
         build(folder, database, ex.front, corpus, heads, mesh)
+        seconds = time.monotonic() - began
+        recipes, held_out = recipes_of(database, corpus, heads)  # once more, to know what of it was this
+        manifest_csv(recipes, corpus, heads, held_out)
+        recipe_seconds = time.monotonic() - began - seconds
         digest = hashlib.sha256()
         for shard in range(store.shards):
             digest.update(store.path(shard).read_bytes())
-        found = {"sha256": digest.hexdigest(), "bytes": sum(store.path(s).stat().st_size for s in range(store.shards)),
+        found = {"recipe_seconds": round(recipe_seconds, 3), "sha256": digest.hexdigest(), "bytes": sum(store.path(s).stat().st_size for s in range(store.shards)),
                  "manifest_bytes": (folder / "manifest.csv").stat().st_size}
     else:
         run = replace(ex.runs["model2"], clips=clips, epochs=1)
         settings = fingerprint(database=database, front=ex.front)
         name = f"devices{devices}"
         train(name, run, settings, Mixtures(store.read()), folder, folder / "results", mesh=mesh)
+        seconds = time.monotonic() - began
         found = {k: v for k, v in read_log(folder / f"results/{name}.csv")[0].items() if k.endswith("loss")}
-    return {"seconds": round(time.monotonic() - began, 1),
+    return {"seconds": round(seconds, 1),
             "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, **found,
             "machine": machine(), "commit": commit()}
 

@@ -31,6 +31,9 @@ def costs(row: dict) -> str:
         ["16-bit stereo sound instead", amount(mixtures * front.fs * 4, "B"), f"{front.fs:,} x 2 samples of 2 bytes"],
         ["manifest", amount(mixtures * made["manifest_bytes"] / made["mixtures"], "B"),
          f"{made['manifest_bytes'] / made['mixtures']:,.0f} bytes a mixture measured"],
+        ["recipes and manifest, not shared among processes",
+         f"{mixtures * made['recipe_seconds'] / made['mixtures'] / 3600:,.1f} hours",
+         f"{1e6 * made['recipe_seconds'] / made['mixtures']:.1f} microseconds a mixture measured"],
         ["shards of 720 mixtures", f"{mixtures / 720:,.0f}", f"{amount(720 * cue_bytes, 'B')} each"],
         ["shards of 72,000 mixtures", f"{mixtures / 72_000:,.0f}", f"{amount(72_000 * cue_bytes, 'B')} each"],
         ["making it", f"{hours['made']:,.0f} machine-hours", f"{1e3 * making:.2f} ms a mixture measured"],
@@ -38,6 +41,8 @@ def costs(row: dict) -> str:
         [f"both, {EPOCHS} epochs", f"{whole:,.0f} machine-hours", ""],
         ["machines that make it in a day", f"{hours['made'] / 24:,.0f}", "of the kind measured"],
         [f"machines that make it and train {EPOCHS} epochs in a day", f"{whole / 24:,.0f}", "of the kind measured"],
+        [f"extracting in every one of {EPOCHS} epochs instead of storing",
+         f"{EPOCHS * (hours['made'] + hours['epoch']):,.0f} machine-hours", ""],
         ["training reads, a machine", amount(cue_bytes / training, "B/s"), ""],
         ["a machine-hour of making yields", amount(3600 / making * cue_bytes, "B"), "of cues"],
     ])

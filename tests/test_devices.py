@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -27,20 +28,24 @@ LOSS_TOLERANCE = 5e-3
 
 @pytest.fixture(scope="module")
 def run(compile_once):
-    """Run stages of the tiny experiment (see killed.py) as so many processes; their exit statuses and last lines."""
+    """Run stages of the tiny experiment (see killed.py) as so many processes: their exit statuses, what they say.
+
+    `kill` is a moment at which the last of them is killed.
+    """
     env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(compile_once)}
     env.pop("SSL_JAX_DATA", None)
 
-    def run(folder, stages, *options, processes=1):
+    def run(folder, stages, *options, processes=1, kill=None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{free.getsockname()[1]}"
         folders = [f"--{k}={folder / k}" for k in ("results", "work", "figures")]
-        words = [sys.executable, ROOT / "tests/killed.py", json.dumps({"tiny": True, "kill": None}), *stages, "--",
-                 *folders, "--hop=882", *options]
-        several = [("--coordinator", address, "--processes", str(processes), "--process", str(k)) if processes > 1
-                   else () for k in range(processes)]
-        started = [subprocess.Popen([*words, *more], env=env, stderr=subprocess.PIPE, text=True) for more in several]
+        started = []
+        for k in range(processes):
+            asked = json.dumps({"tiny": True, "kill": kill if k == processes - 1 else None})
+            several = ("--coordinator", address, "--processes", str(processes), "--process", str(k)) * (processes > 1)
+            words = [sys.executable, ROOT / "tests/killed.py", asked, *stages, "--", *folders, "--hop=882", *options]
+            started.append(subprocess.Popen([*words, *several], env=env, stderr=subprocess.PIPE, text=True))
         try:
             errors = [process.communicate(timeout=LIMIT)[1] for process in started]
         finally:
@@ -75,6 +80,16 @@ def test_as_many_devices_as_there_are_make_what_one_makes(run, alone, tmp_path, 
             assert float(ours[loss]) == pytest.approx(float(one[loss]), abs=LOSS_TOLERANCE)
         for kept in ("epoch", "epochs", "learning_rate"):
             assert ours[kept] == one[kept]
+
+
+@pytest.mark.slow
+def test_one_process_killed_stops_the_other_and_run_again_they_make_the_same_bytes(run, alone, tmp_path):
+    """While a database is made processes do not wait for one another: JAX notices a death after 100 seconds."""
+    statuses, _ = run(tmp_path, ("database",), "--devices=1", processes=2, kill=["cues", 4, "before"])
+    assert statuses[0] in (2, -signal.SIGABRT) and statuses[1] == -signal.SIGKILL
+    assert run(tmp_path, ("database",), "--devices=1", processes=2)[0] == [0, 0]
+    cues = sorted((alone / "work/embedded-hop882/cues").iterdir())
+    assert [p.name for p in cues if p.read_bytes() != (tmp_path / p.relative_to(alone)).read_bytes()] == []
 
 
 def test_what_stops_one_process_stops_all_with_a_line_each(run, tmp_path):

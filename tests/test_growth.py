@@ -21,7 +21,7 @@ def cells():
     for mixtures, seconds in ((7200, 60.0), (14_400, 90.0)):
         for devices in (1, 2):
             found[f"{mixtures}/{devices}/d"] = cell("database", mixtures, devices, seconds / devices, sha256=str(mixtures),
-                                                    bytes=19_200 * mixtures, manifest_bytes=150 * mixtures)
+                                                    bytes=19_200 * mixtures, recipe_seconds=2e-5 * mixtures, manifest_bytes=150 * mixtures)
             found[f"{mixtures}/{devices}/t"] = cell("train", mixtures, devices, 36.0, train_loss=2 + 0.001 * devices,
                                                     eval_loss=3.0)
     found["other"] = {**cell("train", 1, 1, 1.0), "corpus": "another"}
@@ -81,7 +81,7 @@ def test_the_figure_is_drawn(cells, tmp_path):
 def test_costs_of_a_million_hours(cells):
     text = costs(growth.rows_of(cells, "embedded")[-1])  # 3.125 ms a mixture to make, 2.5 to train on
     assert "| 69.1 TB |" in text and "| 540 GB |" in text and "| 3,125 machine-hours |" in text
-    assert "| 2,500 machine-hours |" in text and "| 53,125 machine-hours |" in text
+    assert "| 2,500 machine-hours |" in text and "| 20.0 hours |" in text and "| 53,125 machine-hours |" in text
     assert "| 7.68 MB/s |" in text and "| 22.1 GB | of cues |" in text
     assert "| 8 | 5,208 | 16.3 | 104,167 | 260.4 |" in text
 
