@@ -4,6 +4,7 @@ import functools
 import hashlib
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -23,7 +24,7 @@ class Server:
     def __init__(self):
         self.files, self.ranges, self.cuts = {}, [], []
         self.etag, self.know_ranges, self.length_off, self.redirect, self.status = '"v1"', True, 0, {}, {}
-        self.say_length, self.range_off = True, 0
+        self.say_length, self.range_off, self.drip, self.stalls = True, 0, 0, []
         handler = functools.partial(Handler, self)
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.http.daemon_threads = True
@@ -80,7 +81,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body) - start + plan.length_off))
         self.end_headers()
         end = plan.cuts.pop(0) if plan.cuts else len(body)
-        self.wfile.write(body[start:end])
+        for at in range(start, end, plan.drip or len(body)):
+            self.wfile.write(body[at : min(at + (plan.drip or len(body)), end)])
+            time.sleep(0.05 * bool(plan.drip))
+        time.sleep(plan.stalls.pop(0) if plan.stalls else 0)  # with the connection left open
 
 
 @pytest.fixture
@@ -219,11 +223,28 @@ def test_a_busy_server_is_asked_again(server, tmp_path):
     assert (tmp_path / "a.bin").read_bytes() == BODY and len(server.ranges) == 3
 
 
-def test_redirect_to_another_port(server, tmp_path):
+def test_a_slow_server_is_waited_for(server, tmp_path, monkeypatch):
+    """Longer in all than the time without a sign of life that counts as a lost connection."""
+    monkeypatch.setattr(download, "TIMEOUT", 0.4)
+    server.drip = len(BODY) // 12
+    get(server, tmp_path)
+    assert (tmp_path / "a.bin").read_bytes() == BODY and server.ranges == [None]
+
+
+def test_a_server_that_falls_silent_is_asked_to_go_on(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    server.cuts, server.stalls = [download.PIECE + 7], [1.0]
+    get(server, tmp_path)
+    assert (tmp_path / "a.bin").read_bytes() == BODY and server.ranges[1].startswith("bytes=")
+    assert "the connection was lost (timed out): trying again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_redirect_to_another_host(server, tmp_path, host):
     other = Server()
     try:
         other.files["a.bin"] = BODY
-        server.redirect["here"] = other.url("a.bin")
+        server.redirect["here"] = other.url("a.bin").replace("127.0.0.1", host)
         get(server, tmp_path, "here")
     finally:
         other.stop()
