@@ -13,8 +13,12 @@ import jax
 import numpy as np
 import pytest
 
+from ssl_jax.config import RUNS
+from ssl_jax.cue_store import Shard
 from ssl_jax.devices import data_mesh, on_all, our_rows, place, rows_here, shared_out, start, together
+from ssl_jax.evaluation import cross_entropy
 from ssl_jax.files import InputError
+from ssl_jax.trainer import Mixtures, Trainer, batches_of, predict_all
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("database", "train --runs model2")
@@ -80,6 +84,19 @@ def test_as_many_devices_as_there_are_make_what_one_makes(run, alone, tmp_path, 
             assert float(ours[loss]) == pytest.approx(float(one[loss]), abs=LOSS_TOLERANCE)
         for kept in ("epoch", "epochs", "learning_rate"):
             assert ours[kept] == one[kept]
+
+
+def test_a_rounding_of_the_weights_moves_the_losses_alike(alone):
+    """What the tolerance is for: on one device, 8 steps from weights that differ in their last bit."""
+    mixtures = Mixtures([Shard(path, (24, 3, 32, 50)) for path in sorted(alone.rglob("cues-*.npy"))])
+    losses = []
+    for nudge in (0, 2**-23):
+        trainer = Trainer(RUNS["model2"], 4)
+        trainer.weights = jax.tree.map(lambda w, nudge=nudge: w * (1 + nudge), trainer.weights)
+        for _ in range(2):
+            trainer.train_epoch(batches_of(mixtures, np.arange(128), 32, trainer.mesh))
+        losses.append(cross_entropy(*predict_all(trainer, mixtures, np.arange(128, 144))))
+    assert 1e-6 < abs(losses[1] - losses[0]) < LOSS_TOLERANCE
 
 
 @pytest.mark.slow
