@@ -1,13 +1,13 @@
 """Unpack archives that may come from anywhere: only plain files, only below the folder given."""
 
 import contextlib
+import errno
 import gzip
 import math
 import shutil
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,8 @@ from .progress import track
 PIECE = 2**20  # bytes worked on at a time
 SHOW_FROM = 16 * PIECE  # bytes; smaller files come without a progress bar
 MAX_MEMBERS = 200_000  # of an archive; LibriSpeech has 29,000
+MAX_HEADER = 2**14  # bytes of a .tar.gz read at a time; the longest path there can be is of 2**12
+NAMES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)  # errors that are a name's fault
 
 
 def extract(archive: Path, folder: Path, max_bytes: int) -> None:
@@ -33,10 +35,14 @@ def extract(archive: Path, folder: Path, max_bytes: int) -> None:
         folder.mkdir(parents=True)
         for _ in steps:
             pass
-    except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        raise InputError("it names one file twice, or a file as a folder") from None
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError,
-            NotImplementedError, RuntimeError, ValueError, UnicodeError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # of a damaged archive zipfile and tarfile raise nearly everything there is
+        reason = getattr(error, "errno", None)
+        if reason in NAMES:
+            raise InputError("it names one file twice, a file as a folder, or one at too great a length") from None
+        if reason not in (None, errno.EINVAL):  # a full disk, not the archive
+            raise
         raise InputError(f"not a sound archive: {error_reason(error)[:120]}") from None
 
 
@@ -46,7 +52,7 @@ def _unpack(archive: Path, folder: Path, max_bytes: int) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for number, (name, is_folder, size, done, open_member) in enumerate(_members(archive, stack)):
             total += size
-            if number >= MAX_MEMBERS or total > max_bytes:
+            if number >= MAX_MEMBERS or total > max_bytes or size < 0:
                 raise InputError(f"it unpacks to over {MAX_MEMBERS} files or {max_bytes} bytes")
             # no "..", no "/" first, nothing that is a path on another system
             parts = PurePosixPath(name).parts
@@ -59,10 +65,19 @@ def _unpack(archive: Path, folder: Path, max_bytes: int) -> Iterator[None]:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             with open_member() as content, open(target, "xb") as stream:
-                shutil.copyfileobj(content, stream, PIECE)  # raises if it is not of its size
+                shutil.copyfileobj(content, stream, MAX_HEADER)  # raises if it is not of its size
             while steps < done // PIECE:
                 steps += 1
                 yield
+
+
+class _Inflated(gzip.GzipFile):
+    """A .tar.gz for tarfile, which reads a header whole, however long the one before says that it is."""
+
+    def read(self, size=-1):
+        if not 0 <= size <= MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return super().read(size)
 
 
 def _members(archive: Path, stack: contextlib.ExitStack) -> Iterator[tuple]:
@@ -74,11 +89,15 @@ def _members(archive: Path, stack: contextlib.ExitStack) -> Iterator[tuple]:
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise InputError(f"{info.filename[:60]!r} in it is a link or a device")
+            # of the other kinds zipfile unpacks a piece whole, however much that makes
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise InputError(f"{info.filename[:60]!r} in it is packed otherwise than ZIP's usual way")
             done += info.compress_size
-            yield info.filename, info.is_dir(), info.file_size, done, lambda info=info: pack.open(info)
+            yield info.filename, info.filename.endswith("/"), info.file_size, done, lambda info=info: pack.open(info)
         return
     raw = stack.enter_context(open(archive, "rb"))
-    pack = stack.enter_context(tarfile.open(fileobj=raw, mode="r:gz"))
+    stream = stack.enter_context(_Inflated(fileobj=raw))
+    pack = stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))
     for member in pack:
         if not (member.isreg() or member.isdir()) or member.issparse():
             raise InputError(f"{member.name[:60]!r} in it is a link or a device")

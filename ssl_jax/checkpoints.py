@@ -1,6 +1,5 @@
 """Checkpoints: the leaves of weights and optimiser states by name, whole on disk or not at all."""
 
-import contextlib
 from pathlib import Path
 
 import jax
@@ -8,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import serialization
 
-from .files import InputError, atomic_write, is_whole, write_checksum
+from .files import InputError, atomic_write, error_reason, is_whole, write_checksum
+
+MAX_BYTES = 2**25  # of a file, which is unpacked in memory; the largest network's checkpoints have 20 million
 
 
 def _is_key(leaf) -> bool:
@@ -49,12 +50,26 @@ def save_checkpoint(path: Path, content: dict) -> None:
     write_checksum(path)
 
 
+def unpack(path: Path, remedy: str) -> dict:
+    """The entries of a msgpack file by name; InputError for what is none."""
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path}: over {MAX_BYTES >> 20} MiB: not the file expected: {remedy}")
+    try:
+        content = serialization.msgpack_restore(path.read_bytes())
+    except OSError:
+        raise
+    except Exception as error:  # of strange bytes msgpack, Flax and NumPy make nearly every error there is
+        raise InputError(f"{path}: not a readable msgpack file ({error_reason(error)}): {remedy}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no arrays by name: {remedy}")
+    return content
+
+
 def load_checkpoint(path: Path) -> dict | None:
     """A checkpoint's content, or None when it is not there or not as it was written."""
     if not is_whole(path):
         return None
-    with contextlib.suppress(ValueError):
-        content = serialization.msgpack_restore(path.read_bytes())
-        if isinstance(content, dict) and "arrays" in content:
-            return content
-    raise InputError(f"{path}: is no checkpoint: delete it and run again")
+    content = unpack(path, "delete it and run again")
+    if not isinstance(content.get("arrays"), dict):
+        raise InputError(f"{path}: is no checkpoint: delete it and run again")
+    return content

@@ -23,7 +23,9 @@ class Shard:
             with open(path, "rb") as stream:
                 there = np.lib.format.read_magic(stream) == (1, 0) and np.lib.format.read_array_header_1_0(stream)
                 self.first = stream.tell()  # byte of the first row
-        except (ValueError, EOFError):
+        except OSError:
+            raise
+        except Exception:  # of strange bytes NumPy makes nearly every error there is
             there = None
         if there != (shape, False, self.dtype) or path.stat().st_size != self.first + 2 * int(np.prod(shape)):
             raise InputError(f"{path}: is no shard of this store: delete it and run the database stage again")

@@ -14,7 +14,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-MAX_SOUND_SECONDS = 4 * 3600  # refuse longer files where a whole file is read into memory
+# What is read into memory at once may be no larger: a file of a few kilobytes may declare any length.
+MAX_SOUND_SECONDS = 4 * 3600
+MAX_SAMPLES = 2**27  # of all channels together; 512 MiB
+MAX_TEXT_BYTES = 2**24  # of a table or notes, which take up to fifty times that in memory
 
 
 class InputError(Exception):
@@ -103,8 +106,15 @@ def write_json(path: Path, content) -> None:
         stream.write(json.dumps(content, indent=1) + "\n")
 
 
+def _require_short(path: Path, limit: int = MAX_TEXT_BYTES) -> None:
+    """InputError for a text longer than expected."""
+    if Path(path).stat().st_size > limit:
+        raise InputError(f"{path}: over {limit >> 20} MiB: not the file expected, check the path")
+
+
 def read_json(path: Path):
-    """Read a JSON file; InputError if it is not JSON."""
+    """Read a JSON file; InputError if it is not JSON, or over MAX_TEXT_BYTES."""
+    _require_short(path)
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -126,7 +136,10 @@ def write_checksum(path: Path) -> None:
 def is_whole(path: Path) -> bool:
     """Is the file there, its checksum beside it, and does it agree?"""
     note = path.with_suffix(".sha256")
-    return path.is_file() and note.is_file() and note.read_bytes().strip() == sha256_of(path).encode()
+    if not (path.is_file() and note.is_file()):
+        return False
+    with open(note, "rb") as stream:
+        return stream.read(100).strip() == sha256_of(path).encode()
 
 
 def require_file(path: Path) -> None:
@@ -137,22 +150,25 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: the file is empty: fetch it again")
 
 
-def csv_rows(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) -> Iterator[dict]:
+def csv_rows(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000,
+             max_bytes: int = MAX_TEXT_BYTES) -> Iterator[dict]:
     """Rows of a CSV file as dicts, one at a time.
 
     Raises
     ------
     InputError
-        The file is missing, not text, lacks one of `columns`, or has over `max_rows` rows.
+        The file is missing, not text, lacks one of `columns`, has a row cut short, over `max_rows` rows or
+        `max_bytes`.
     """
     try:
+        _require_short(path, max_bytes)
         with open(path, newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
             missing = [c for c in columns if c not in (reader.fieldnames or ())]
             if missing:
                 raise InputError(f"{path}: no column {missing[0]!r}: the file is not what its name says")
             for number, row in enumerate(reader, 1):
-                if any(row[c] is None for c in columns):
+                if None in row.values():  # no column may go without, or each of many rows would fill it in
                     raise InputError(f"{path}: line {reader.line_num} is cut short: fetch the file again")
                 if number > max_rows:
                     raise InputError(f"{path}: more than {max_rows} rows: not the file expected")
@@ -217,12 +233,12 @@ def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray
     path = Path(path)
     with open_sound(path) as sound:
         fs = sound.samplerate
-        wanted = frames if frames >= 0 else sound.frames - start
-        if wanted > MAX_SOUND_SECONDS * fs or wanted * sound.channels > 2**31:
-            raise InputError(f"{path}: longer than {MAX_SOUND_SECONDS} s: cut it into pieces")
-        sound.seek(min(start, sound.frames))
-        signal = sound.read(wanted, dtype="float32", always_2d=True)
-        promised = min(wanted, max(sound.frames - start, 0))
+        start = min(start, sound.frames)
+        promised = sound.frames - start if frames < 0 else min(frames, sound.frames - start)
+        if promised > MAX_SOUND_SECONDS * fs or promised * sound.channels > MAX_SAMPLES:
+            raise InputError(f"{path}: longer than {MAX_SOUND_SECONDS} s or {MAX_SAMPLES} samples: cut it into pieces")
+        sound.seek(start)
+        signal = sound.read(promised, dtype="float32", always_2d=True)
         if len(signal) < promised:
             raise InputError(f"{path}: ends before its stated length: it is truncated, fetch it again")
     if not np.isfinite(signal).all():

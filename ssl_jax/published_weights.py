@@ -1,7 +1,7 @@
 """The published checkpoints (PyTorch) of the three-branch network, read into ours."""
 
+import math
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from .files import InputError
+from .files import InputError, error_reason, require_file
 from .models import ThreeBranch, build_model
 
 
@@ -40,6 +40,33 @@ def published_variables(model: ThreeBranch) -> Iterator[tuple[str, nnx.Variable]
     yield from weight_and_bias("fc", model.classify.kernel, model.classify.bias)
 
 
+MAX_BYTES = 2**26  # of all arrays in a file; the network's take half a million
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file; InputError for what is none, or declares more than MAX_BYTES."""
+    require_file(path)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    arrays, total = {}, 0
+    try:
+        with zipfile.ZipFile(path) as pack:
+            for info in pack.infolist():
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise ValueError(f"{info.filename[:60]!r} is packed otherwise than NumPy does")
+                total += info.file_size
+                if total > MAX_BYTES:
+                    raise ValueError(f"over {MAX_BYTES >> 20} MiB")
+                with pack.open(info) as stream:
+                    shape, _, dtype = readers[np.lib.format.read_magic(stream)](stream)
+                if math.prod(shape) * dtype.itemsize > info.file_size:  # NumPy would make room for it
+                    raise ValueError(f"{info.filename[:60]!r} is cut short")
+                with pack.open(info) as stream:
+                    arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(stream, allow_pickle=False)
+    except Exception as error:  # of strange bytes zipfile and NumPy make nearly every error there is
+        raise InputError(f"{path}: not an .npz file of weights ({error_reason(error)}): fetch it again") from None
+    return arrays
+
+
 def load_published(weights: str | Path | Mapping[str, np.ndarray]) -> ThreeBranch:
     """The three-branch network with given weights, in evaluation mode.
 
@@ -55,21 +82,18 @@ def load_published(weights: str | Path | Mapping[str, np.ndarray]) -> ThreeBranc
         When an array is missing, has another shape or is not of finite numbers (the message
         names it), or when the file is no .npz file.
     """
+    where = "weights"
     if not isinstance(weights, Mapping):
-        try:
-            with np.load(weights, allow_pickle=False) as arrays:
-                weights = dict(arrays)
-        except (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{weights}: not an .npz file of weights ({error}): fetch it again") from None
+        where, weights = weights, _read_npz(Path(weights))
     model = build_model("three_branch", 0)
     for name, variable in published_variables(model):
         if name not in weights:
-            raise InputError(f"weights: {name} is missing: these are not of the three-branch network")
+            raise InputError(f"{where}: {name} is missing: these are not of the three-branch network")
         array, shape = np.asarray(weights[name]), variable[...].shape[::-1]
         if array.shape != shape:
-            raise InputError(f"weights: {name} has shape {array.shape}, the network needs {shape}")
+            raise InputError(f"{where}: {name} has shape {array.shape}, the network needs {shape}")
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-            raise InputError(f"weights: {name} holds something else than finite numbers")
+            raise InputError(f"{where}: {name} holds something else than finite numbers")
         variable[...] = jnp.asarray(array.T, jnp.float32)
     model.eval()
     return model

@@ -16,7 +16,7 @@ import numpy as np
 
 from .config import AZIMUTH_STEP, AZIMUTHS, KEPT_APART, Database
 from .corpora import Corpus
-from .files import InputError, csv_rows
+from .files import MAX_TEXT_BYTES, InputError, csv_rows
 from .hrtf import Heads
 
 # what a generator that serves the whole database is for: part of its seed, longer than a mixture's
@@ -173,7 +173,8 @@ def read_manifest(path: Path, count: int) -> Manifest:
     """Read a manifest; InputError where it is missing, or not one of `count` mixtures."""
     snr, held_out, speakers, parts = np.empty(count), np.empty(count, bool), [], set()
     try:
-        for row in csv_rows(path, ("mixture", "speaker", "snr_1_db", "snr_2_db", "part"), max_rows=count + 1):
+        columns = "mixture", "speaker", "snr_1_db", "snr_2_db", "part"
+        for row in csv_rows(path, columns, count + 1, MAX_TEXT_BYTES + 1000 * count):
             i = len(speakers)
             if int(row["mixture"]) != i or i == count:
                 raise ValueError

@@ -3,6 +3,9 @@
 Azimuth follows SOFA: counter-clockwise seen from above, 0 = front, 90 = left.
 """
 
+import math
+import mmap
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +18,11 @@ from .files import InputError, error_reason, require_file
 # What a file may declare before anything of it is read: it may come from anywhere.
 MAX_DIRECTIONS = 20_000
 MAX_TAPS = 16_384
-MAX_BYTES = 2**30
+MAX_BYTES = 2**27  # of all responses as float64, before resampling and after; a step may take four times that
+MAX_TEXT = 1000  # bytes of an attribute
+MAX_TEXTS = 100_000  # of variable length
+FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)  # netCDF's own
+HEAP = b"GCOL\1\0\0\0"  # what HDF5's stores of texts begin with
 RATES = (4_000, 384_000)  # Hz
 
 ON_GRID = 0.5  # degrees: a direction this near counts as measured there
@@ -59,11 +66,14 @@ def read_sofa(path: Path, fs: int | None = None) -> Sofa:
     try:
         with h5py.File(path, "r") as file:
             sofa = _parse(path, file)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError,
+            zlib.error) as error:
         raise InputError(f"{path}: not a readable SOFA (HDF5) file ({error_reason(error)}): "
                          "fetch it again") from None
     if fs is None or fs == sofa.fs:
         return sofa
+    if sofa.hrirs.nbytes * fs > MAX_BYTES * sofa.fs:
+        raise InputError(f"{path}: at {fs} Hz its responses take over {MAX_BYTES >> 20} MiB: use a smaller set")
     # A filter's gain is its sum over samples, so fewer samples need larger ones.
     hrirs = signal.resample_poly(sofa.hrirs, fs, sofa.fs, axis=-1) * (sofa.fs / fs)
     return sofa._replace(hrirs=hrirs, fs=fs)
@@ -71,7 +81,7 @@ def read_sofa(path: Path, fs: int | None = None) -> Sofa:
 
 def _parse(path: Path, file: h5py.File) -> Sofa:
     for attribute, wanted in (("SOFAConventions", "SimpleFreeFieldHRIR"), ("DataType", "FIR")):
-        found = _text(file.attrs.get(attribute))
+        found = _text(path, file, attribute)
         if found != wanted:
             raise InputError(f"{path}: {attribute} is {found[:40]!r}, not {wanted!r}: use a file that has it")
 
@@ -82,7 +92,7 @@ def _parse(path: Path, file: h5py.File) -> Sofa:
     fits = 0 < directions <= MAX_DIRECTIONS and 0 < taps <= MAX_TAPS
     if not fits or 16 * directions * taps > MAX_BYTES:
         raise InputError(f"{path}: Data.IR of shape {shape} is empty or too large: use a set of at most "
-                         f"{MAX_DIRECTIONS} directions, {MAX_TAPS} taps and {MAX_BYTES >> 30} GiB")
+                         f"{MAX_DIRECTIONS} directions, {MAX_TAPS} taps and {MAX_BYTES >> 20} MiB")
 
     def read(name: str, dims: tuple, rows: tuple, columns: int | None = None) -> np.ndarray:
         dataset = _field(path, file, name, dims)
@@ -90,6 +100,8 @@ def _parse(path: Path, file: h5py.File) -> Sofa:
                 or (dataset.ndim == 3 and name != "Data.IR" and dataset.shape[2] not in (1, directions)):
             raise InputError(f"{path}: {name} has shape {dataset.shape}, which does not fit Data.IR "
                              f"of shape {shape}: fetch the file again")
+        if not _chunks_fit(dataset):
+            raise InputError(f"{path}: {name} is not packed as netCDF does: fetch the file again")
         values = np.asarray(dataset[()], dtype=np.float64)
         if not np.isfinite(values).all():
             raise InputError(f"{path}: {name} holds NaN or infinite values: fetch the file again")
@@ -100,10 +112,10 @@ def _parse(path: Path, file: h5py.File) -> Sofa:
         raise InputError(f"{path}: Data.SamplingRate is {rates[:3]}, not one whole number of Hz in "
                          f"{RATES[0]}..{RATES[1]}: use a file with one rate")
 
-    kind = _text(file["SourcePosition"].attrs.get("Type")) if "SourcePosition" in file else ""
+    kind = _text(path, file["SourcePosition"], "Type") if "SourcePosition" in file else ""
     azimuth, elevation = _angles(path, "SourcePosition", kind, read("SourcePosition", (2,), (directions,), 3))
     if "ListenerView" in file:
-        kind = _text(file["ListenerView"].attrs.get("Type"), "cartesian")
+        kind = _text(path, file["ListenerView"], "Type", "cartesian")
         view = _angles(path, "ListenerView", kind, read("ListenerView", (2,), (1, directions), 3))
         if max(np.abs((view[0] + 180) % 360 - 180).max(), np.abs(view[1]).max()) > ON_GRID:
             raise InputError(f"{path}: the listener does not face azimuth 0: turn its coordinates")
@@ -111,7 +123,7 @@ def _parse(path: Path, file: h5py.File) -> Sofa:
     # read before the responses, so that nothing large is read of a file that is refused
     ear_azimuth = np.array([90.0, 270.0])  # of a file that does not say: left, right
     if "ReceiverPosition" in file:
-        kind = _text(file["ReceiverPosition"].attrs.get("Type"), "cartesian")
+        kind = _text(path, file["ReceiverPosition"], "Type", "cartesian")
         positions = read("ReceiverPosition", (2, 3), (2,), 3).reshape(2, 3, -1)[:, :, 0]
         ear_azimuth = _angles(path, "ReceiverPosition", kind, positions)[0]
     side = np.round(np.sin(np.radians(ear_azimuth)), 9)
@@ -131,18 +143,68 @@ def _parse(path: Path, file: h5py.File) -> Sofa:
         raise InputError(f"{path}: Data.IR has silent responses: fetch the file again")
     if longest:
         hrirs = np.pad(hrirs, ((0, 0), (0, 0), (0, longest)))
-        hrirs = fractional_delay(hrirs, np.broadcast_to(delay[:, order], (directions, 2)))
+        for k in range(directions):  # one at a time: their spectra take eight times as much memory
+            hrirs[k] = fractional_delay(hrirs[k], delay[k % len(delay), order])
     return Sofa(path.stem, hrirs, azimuth, elevation, int(rates[0]))
 
 
-def _text(value, default: str = "") -> str:
+def _text(path: Path, holder: h5py.File | h5py.Dataset, name: str, default: str = "") -> str:
     """A string attribute; netCDF writers leave bytes, numpy bytes, arrays of one, or Empty."""
-    if value is None or isinstance(value, h5py.Empty):
+    attribute = holder.attrs.get_id(name) if name in holder.attrs else None
+    if attribute is None or attribute.shape is None or 0 in attribute.shape:
         return default
-    value = np.asarray(value).reshape(-1)[:1].tolist()
-    if not value:
-        return default
-    return value[0].decode("utf-8", "replace") if isinstance(value[0], bytes) else str(value[0])
+    kind = attribute.get_type()
+    if not isinstance(kind, h5py.h5t.TypeStringID) or math.prod(attribute.shape) * kind.get_size() > MAX_TEXT:
+        raise InputError(f"{path}: {name} is not a short text: fetch the file again")
+    if kind.is_variable_str():
+        _check_heaps(path, holder.file)
+    value = np.asarray(holder.attrs[name]).reshape(-1)[0]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _check_heaps(path: Path, file: h5py.File) -> None:
+    """InputError where the store of variable-length texts has an entry of no length: HDF5 would loop for ever."""
+    entries, sound = 0, file.id.get_create_plist().get_sizes() == (8, 8)  # bytes of addresses and of lengths
+    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        heap = content.find(HEAP)
+        while sound and heap >= 0:
+            at, end = heap + 16, min(heap + int.from_bytes(content[heap + 8 : heap + 16], "little"), len(content))
+            while sound and at + 16 <= end:  # number, uses, length: the header's own is in it where the number is 0
+                free = content[at : at + 2] == b"\0\0"
+                length = int.from_bytes(content[at + 8 : at + 16], "little")
+                entries += 1
+                sound = 16 * free <= length <= end - at and entries < MAX_TEXTS
+                at += length if free else 16 + (length + 7) // 8 * 8
+            heap = content.find(HEAP, heap + 1)
+    if not sound:
+        raise InputError(f"{path}: its texts are damaged: fetch the file again")
+
+
+def _chunks_fit(dataset: h5py.Dataset) -> bool:
+    """Is every chunk stored of the size it should have? HDF5 would unpack it whole, whatever that makes."""
+    if dataset.chunks is None:
+        return True
+    size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    settings = dataset.id.get_create_plist()
+    filters = [settings.get_filter(k)[0] for k in range(settings.get_nfilters())]
+    if size > MAX_BYTES or not set(filters) <= set(FILTERS):
+        return False
+    chunks = []
+    dataset.id.chunk_iter(chunks.append)
+    for chunk in chunks:
+        if chunk.size > size + 1000:  # what does not compress grows a little
+            return False
+        _, content = dataset.id.read_direct_chunk(chunk.chunk_offset)
+        for k, code in reversed(list(enumerate(filters))):
+            if chunk.filter_mask >> k & 1:  # left out for this chunk
+                continue
+            if code == h5py.h5z.FILTER_FLETCHER32:
+                content = content[:-4]
+            elif code == h5py.h5z.FILTER_DEFLATE:
+                content = zlib.decompressobj().decompress(content, size + 5)
+        if len(content) != size:
+            return False
+    return True
 
 
 def _field(path: Path, file: h5py.File, name: str, dims: tuple) -> h5py.Dataset:

@@ -93,9 +93,14 @@ def resume(trainer: Trainer, work: Path, name: str, epoch: int, with_optimiser: 
         if path.exists():
             console.print(f"{path}: damaged or not finished: not used", highlight=False, soft_wrap=True)
         return None
-    rows, settings = logged(content), read_json(path.with_name("settings.json"))
-    # an older version's checkpoints do not say what they are of
-    if rows[-1]["epoch"] != epoch or json.loads(content.get("settings", json.dumps(settings))) != settings:
+    settings = read_json(path.with_name("settings.json"))
+    try:
+        rows = logged(content)
+        # an older version's checkpoints do not say what they are of
+        same = rows[-1]["epoch"] == epoch and json.loads(content.get("settings", json.dumps(settings))) == settings
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError):
+        raise InputError(f"{path}: is no checkpoint of a run: delete it and run again") from None
+    if not same:
         raise InputError(f"{path}: is of another run or epoch: delete it and run again")
     try:
         trainer.load(content["arrays"], with_optimiser)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from flax import nnx, serialization
 
-from .checkpoints import from_named
+from .checkpoints import from_named, unpack
 from .config import FrontEnd
 from .files import InputError, atomic_write, is_whole, read_json, write_checksum, write_json
 from .models import build_model
@@ -78,8 +78,12 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
     path = _folder(folder) / f"{name}.msgpack"
     try:
         front = FrontEnd(**info["front"])
+        for field in dataclasses.fields(FrontEnd):
+            value = getattr(front, field.name)
+            if not isinstance(value, (int, field.type)) or (field.type is not str and not 0 < value < np.inf):
+                raise ValueError(f"front.{field.name} is {value!r}")
         model = build_model(info["model"], 0)
-        arrays = serialization.msgpack_restore(path.read_bytes())
+        arrays = unpack(path, "install the package again")
         arrays = {key: array.astype(np.float32) if array.dtype == np.float16 else array for key, array in arrays.items()}
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: does not fit this version ({error}): install the package again") from None
@@ -121,7 +125,7 @@ def pack(source: Path, name: str, info: dict, folder: Path | None = None) -> Pat
         raise InputError(f"weights {name}: {missing[0]!r} is not given: needed are {', '.join(FIELDS)}")
     front = info["front"]
     info = {"name": name, **info, "front": dataclasses.asdict(front) if isinstance(front, FrontEnd) else front}
-    arrays = serialization.msgpack_restore(Path(source).read_bytes())
+    arrays = unpack(Path(source), "train it again")
     arrays = {key: np.asarray(array) for key, array in sorted(arrays.items())}
     _, weights, rest = nnx.split(build_model(info["model"], 0), nnx.Param, ...)
     for prefix, tree in (("weights", weights), ("rest", rest)):

@@ -1,6 +1,9 @@
 """Sounds that several tests use: real speech from the embedded corpus through KEMAR's ears."""
 
+import hashlib
 import os
+import tempfile
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -54,3 +57,24 @@ def mixture(corpus, heads):
     sources = np.stack([corpus.speech[0], corpus.noise[3, 0], corpus.noise[3, 1]])
     ears = spatialise(jnp.asarray(sources), jnp.asarray(heads.hrirs[10, [12, 40, 62]]))
     return np.asarray(mix(ears[0], ears[1:], jnp.full(2, 20.0))).T
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    """Writes a file, with others beside it, into a new folder some levels down and has it read."""
+    from guarded import Guarded
+    from test_archives import EVIL
+
+    root = tmp_path_factory.mktemp("hostile")
+    with Guarded() as guarded:
+        def one(reader, content, name, **beside):
+            with tempfile.TemporaryDirectory(dir=root) as folder:
+                path = Path(folder) / "some/levels/down" / name
+                path.parent.mkdir(parents=True)
+                path.write_bytes(content)
+                path.with_suffix(".sha256").write_text(hashlib.sha256(content).hexdigest())
+                for other, text in beside.items():
+                    path.with_name(other.replace("__", ".")).write_bytes(text)
+                return guarded.read(reader, path)
+        yield one
+    assert not EVIL.exists()

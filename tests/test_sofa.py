@@ -94,6 +94,7 @@ ELSEWHERE = dict(chunks=None, external=[("x.raw", 0, 72 * 512)])
 BAD = {
     "convention": (dict(SOFAConventions="GeneralTF"), "GeneralTF"),
     "empty convention": (dict(SOFAConventions=h5py.Empty("S1")), "SOFAConventions"),
+    "long convention": (dict(SOFAConventions=np.bytes_("x" * 5000)), "SOFAConventions is not a short text"),
     "data type": (dict(DataType="SOS"), "DataType"),
     "no responses": (dict(Data__IR=None), "Data.IR"),
     "no rate": (dict(Data__SamplingRate=None), "Data.SamplingRate"),
@@ -125,6 +126,7 @@ BAD = {
     "soft link": (dict(Data__IR=h5py.SoftLink("/SourcePosition")), "Data.IR"),
     "external link": (dict(Data__IR=h5py.ExternalLink("/etc/hostname", "x")), "Data.IR"),
     "virtual": (dict(Data__IR=VIRTUAL), "plain array"),
+    "other packing": (dict(Data__IR=dict(data=np.ones((72, 2, 32)), compression="lzf")), "not packed as netCDF does"),
     "external data": (dict(Data__IR=declared(72, 2, 32) | ELSEWHERE), "plain array"),
 }
 

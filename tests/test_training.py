@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssl_jax.checkpoints import checkpoint_path, load_checkpoint
+from ssl_jax.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
 from ssl_jax.config import RUNS, Training
 from ssl_jax.files import InputError, write_checksum
 from ssl_jax.trainer import Mixtures, Trainer, learning_rates, prefetch, target_table
@@ -170,6 +170,16 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(work, trained, mi
     assert len(epochs) == 1 and outputs(work / "m") == outputs(trained / "m")
 
 
+@pytest.mark.parametrize("change", [
+    {"log": None}, {"log": np.zeros((0, 11))}, {"log": np.zeros((2, 3))}, {"log": 5}, {"log": np.array("x")},
+    {"settings": "{"}, {"settings": 3}, {"settings": "[]"}])
+def test_a_checkpoint_with_a_malformed_log_or_settings_is_refused(work, mixtures, change):
+    path = checkpoint_path(work, "m", 2)
+    save_checkpoint(path, {**load_checkpoint(path), **change})
+    with pytest.raises(InputError, match=r"m/epoch-002.msgpack: (is|not) .*: delete it and run again"):
+        train("m", TINY, {}, mixtures, work, work / "r")
+
+
 @pytest.mark.parametrize("run, epoch", [("other", 2), ("resnet", 2), ("m", 1)])
 def test_a_checkpoint_of_another_run_or_epoch_is_refused(work, mixtures, run, epoch):
     """To go on with, and to start from; its checksum agrees."""
@@ -190,7 +200,7 @@ def test_what_is_no_checkpoint_is_refused_though_its_checksum_agrees(work, mixtu
     for content in (b"x", b"", (work / "r/m_epoch2.msgpack").read_bytes()):
         path.write_bytes(content)
         write_checksum(path)
-        with pytest.raises(InputError, match=r"m/epoch-002.msgpack: is no checkpoint: delete it"):
+        with pytest.raises(InputError, match=r"m/epoch-002.msgpack: (not a readable msgpack|holds no arrays|is no checkpoint).*: delete it"):
             train("m", TINY, {}, mixtures, work, work / "r")
 
 

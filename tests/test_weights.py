@@ -63,7 +63,7 @@ def test_those_that_come_with_the_package_are_whole_and_small():
     (lambda f: (f / "mine.json").write_text("[]"), "no field 'model'"),
     (lambda f: (f / "mine.json").write_text("{"), "not valid JSON"),
     (lambda f: replace(f, serialization.msgpack_serialize({})), "not of the network 'three_branch'"),
-    (lambda f: replace(f, b"\xc1"), "does not fit this version"),
+    (lambda f: replace(f, b"\xc1"), "not a readable msgpack file"),
     (lambda f: rewrite(f, model="unheard of"), "does not fit this version"),
     (lambda f: rewrite(f, front={"colour": 1}), "does not fit this version")])
 def test_damage_is_refused_in_one_line(trained, tmp_path, damage, says):
