@@ -1,10 +1,13 @@
 """Sounds that several tests use: real speech from the embedded corpus through KEMAR's ears."""
 
+import fcntl
 import os
+from functools import partial
 
 import jax
 import numpy as np
 import pytest
+import runs
 
 from ssl_jax.corpora import load_corpus
 from ssl_jax.hrtf import load_heads
@@ -32,6 +35,23 @@ def compile_once(tmp_path_factory):
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     return folder
+
+
+@pytest.fixture(scope="session")
+def start(compile_once):
+    """Call the command line in a process of its own, under faults (see runs.py)."""
+    return partial(runs.start, compile_once)
+
+
+@pytest.fixture(scope="session")
+def unbroken(compile_once, start):
+    """All files of the tiny experiment, of a run that nothing happened to: made once for all workers."""
+    folder = compile_once.with_name("unbroken")
+    with open(compile_once.with_name("unbroken.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            start(folder, [(None, ("database", "train"))], "--hop=882")
+    return runs.outputs(folder)
 
 
 @pytest.fixture(scope="session")
