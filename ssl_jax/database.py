@@ -145,8 +145,10 @@ class CueStore:
         return is_whole(self.path(shard))
 
     def write(self, shard: int, cues: np.ndarray) -> None:
+        content = io.BytesIO()  # NumPy's own writing to a file does not say that the disk is full; ours does
+        np.save(content, cues, allow_pickle=False)
         with atomic_write(self.path(shard)) as stream:
-            np.save(stream, cues, allow_pickle=False)
+            stream.write(content.getbuffer())
         write_checksum(self.path(shard))
 
     def read(self) -> list[np.ndarray]:
