@@ -274,11 +274,16 @@ def main(argv=None) -> int:
     args = parser().parse_args(argv)
     try:
         run(args)
+        sys.stdout.flush()
     except InputError as error:
         print(f"ssl_jax: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"ssl_jax: {' '.join(os_error_message(error).split())}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:  # what cannot be printed: Python would try once more on its way out, and say so
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except KeyboardInterrupt:
         print("ssl_jax: interrupted; the same command goes on from here", file=sys.stderr)
