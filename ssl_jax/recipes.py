@@ -170,6 +170,8 @@ class Manifest(NamedTuple):
 
 def read_manifest(path: Path, count: int) -> Manifest:
     """Read a manifest; InputError where it is missing, or not one of `count` mixtures."""
+    if not path.exists():
+        raise InputError(f"{path}: is missing: run the database stage again")
     rows = read_csv(path, ("mixture", "speaker", "snr_1_db", "snr_2_db", "part"))
     try:
         numbers = [int(row["mixture"]) for row in rows]
