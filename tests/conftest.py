@@ -2,7 +2,9 @@
 
 import fcntl
 import os
+import subprocess
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -52,6 +54,34 @@ def unbroken(compile_once, start):
         if not folder.exists():
             start(folder, [(None, ("database", "train"))], "--hop=882")
     return runs.outputs(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a file system of so many MB in a namespace; skip where the system permits none."""
+    held = []
+
+    def mount(megabytes):
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        script = f'mount -t tmpfs -o size={megabytes}m none "$0" && echo mounted && exec cat'
+        words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, folder]
+        try:
+            held.append(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=subprocess.PIPE, text=True))
+        except FileNotFoundError:
+            pytest.skip("no unshare(1): a small disk cannot be mounted")
+        if held[0].stdout.readline() != "mounted\n":
+            pytest.skip(f"this system lets nobody mount a small disk: {held[0].stderr.read().strip()}")
+        pid = held[0].pid
+        enter = ("nsenter", f"--target={pid}", "--user", "--mount", "--preserve-credentials")
+        if subprocess.run([*enter, "true"], capture_output=True).returncode:
+            pytest.skip("this system lets nobody into another process's namespace")
+        return runs.Disk(folder, Path(f"/proc/{pid}/root{folder}"), enter)
+
+    yield mount
+    for process in held:
+        process.communicate()  # closes its input: it ends, and what it mounted with it
 
 
 @pytest.fixture(scope="session")

@@ -125,6 +125,10 @@ class Watch:
             self.undo()
         if self.fault:
             print(f"the fault never came: {self.count} writes in {self.fault['at'][0]}", file=sys.stderr)
+        closed = fault and fault["do"] == "readonly"  # there nothing can be deleted; a later run does
+        for folder in (option.partition("=")[2] for option in options if "/" in option and not closed):
+            for part in Path(folder).rglob(".*.part"):
+                print(f"left behind: {part}", file=sys.stderr)
         print(f"{END}{status}", file=sys.stderr, flush=True)
         return status
 

@@ -23,6 +23,14 @@ class Ended(NamedTuple):
     lines: list[str]  # of stderr
 
 
+class Disk(NamedTuple):
+    """A small file system that one process and who is let in can see."""
+
+    folder: Path  # of it, inside
+    outside: Path  # the same, for other processes
+    inside: tuple  # a command that lets one in
+
+
 def start(compiled: Path, folder: Path, runs, *options, tiny=True, inside=()) -> list[Ended]:
     """Call the command line, once for each of `runs`, on folders of its own under `folder`.
 
@@ -50,7 +58,7 @@ def start(compiled: Path, folder: Path, runs, *options, tiny=True, inside=()) ->
         assert done.returncode in (-signal.SIGKILL, -signal.SIGXFSZ), done.stderr
     else:
         assert len(ended) == len(runs) and done.returncode == ended[-1].status and rest == "", done.stderr
-    assert "the fault never came" not in done.stderr, done.stderr
+    assert "the fault never came" not in done.stderr and "left behind" not in done.stderr, done.stderr
     return ended
 
 
@@ -67,6 +75,15 @@ def same(folder, whole):
     there = outputs(folder)
     assert set(there) == set(whole)
     assert [name for name in whole if there[name] != whole[name]] == []
+
+
+def refused(ended, *says):
+    """Status 2 and, after the progress, one line of the program's own that has all of `says`."""
+    assert ended.status == 2, ended
+    assert [line.startswith("ssl_jax: ") for line in ended.lines] == [False] * (len(ended.lines) - 1) + [True], ended
+    assert not any("Traceback" in line for line in ended.lines), ended
+    for part in says:
+        assert str(part) in ended.lines[-1], ended
 
 
 def moments(rng: np.random.Generator, stages, last) -> list[tuple[str, int]]:
