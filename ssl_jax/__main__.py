@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -212,11 +213,16 @@ def main(argv=None) -> int:
     several = getattr(args, "coordinator", None) is not None
     try:
         run(args)
+        sys.stdout.flush()
         return 0
     except InputError as error:
         message = str(error)
     except OSError as error:
         message = os_error_message(error)
+        try:
+            sys.stdout.flush()
+        except OSError:  # what cannot be printed: Python would try once more on its way out, and say so
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         message, status = "interrupted; the same command goes on from here", 130
     except RuntimeError as error:

@@ -76,8 +76,9 @@ class CueStore:
         return is_whole(self.path(shard))
 
     def write(self, shard: int, cues: np.ndarray) -> None:
-        with atomic_write(self.path(shard)) as stream:
-            np.save(stream, cues, allow_pickle=False)
+        with atomic_write(self.path(shard)) as stream:  # NumPy's own writing would not say that the disk is full
+            np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(cues))
+            stream.write(np.ascontiguousarray(cues).data)
         write_checksum(self.path(shard))
 
     def read(self) -> list[Shard]:

@@ -10,7 +10,7 @@ from .binaural_feature import Cues, get_cues_clean
 from .config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS, Experiment, FrontEnd
 from .corpora import load_corpus
 from .database import mix, spatialise
-from .files import InputError, atomic_write, read_csv
+from .files import InputError, atomic_write, read_csv, require_writable
 from .filter_design import centre_frequencies
 from .hrtf import load_heads
 from .progress import track
@@ -188,6 +188,7 @@ def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
     for run in MAIN_RUNS:
         if run not in trained:
             raise InputError(f"{results / ex.name}: no log of {run}: run the train stage first")
+    require_writable(own)
     compared = [run for run in ("model2", "model2_continued", "ours", "ours_mirrored")
                 if (results / ex.name / f"{run}_by_snr.csv").exists()]
     jobs = [

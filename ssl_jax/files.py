@@ -38,7 +38,9 @@ def os_error_message(error: OSError) -> str:
         errno.EEXIST: "a file stands where a folder is needed: move it away",
     }
     name = error.filename if error.filename is not None else "input/output"
-    return f"{name}: {remedies.get(error.errno, error.strerror or str(error))}"
+    # a library's own error may have a text but no number
+    reason = error.strerror or " ".join(map(str, error.args)) or type(error).__name__
+    return f"{name}: {remedies.get(error.errno, reason)}"
 
 
 def error_reason(error: Exception | str) -> str:
@@ -50,26 +52,39 @@ def error_reason(error: Exception | str) -> str:
 def atomic_write(path: Path, mode: str = "wb"):
     """Open a neighbour of `path` for writing and move it there only when all went well.
 
-    A reader, or a later run, sees the old file or the whole new one, never a part.
+    A reader, or a later run, sees the old file or the whole new one, never a part. A device or a pipe, such as
+    /dev/stdout, is written to and not replaced.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    straight = path.exists() and not path.is_file() and not path.is_dir()
+    part = path if straight else path.with_name(f".{path.name}.{os.getpid()}.part")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
         with open(part, mode, **text) as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
+            if not straight:
+                os.fsync(stream.fileno())
+        if not straight:
+            os.replace(part, path)
     except OSError as error:
         # name the file the user knows, not its hidden neighbour; another file keeps its own name
         if error.filename is None or str(error.filename) == str(part):
             error.filename = str(path)
         raise
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        if not straight:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder; OSError, before any work, where no file can be written into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        number = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
+        raise OSError(number, os.strerror(number), str(folder))
 
 
 @contextlib.contextmanager
@@ -79,16 +94,21 @@ def locked(folder: Path):
     The system gives the lock back however a process ends; the file stays and means nothing by itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a+", encoding="utf-8") as stream:
+    path = folder / "lock"
+    with open(path, "ab+", buffering=0) as stream:  # nothing is left to write on closing where the disk is full
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             stream.seek(0)
-            raise InputError(f"{folder}: is in use by another run (process {stream.read().strip() or 'unknown'}): "
+            process = stream.read().decode(errors="replace").strip() or "unknown"
+            raise InputError(f"{folder}: is in use by another run (process {process}): "
                              "wait for it or use another --name") from None
-        stream.truncate(0)
-        stream.write(f"{os.getpid()}\n")
-        stream.flush()
+        try:
+            stream.truncate(0)
+            stream.write(b"%d\n" % os.getpid())
+        except OSError as error:
+            error.filename = str(path)
+            raise
         yield
 
 
@@ -207,6 +227,7 @@ def open_sound(path: Path):
                 raise InputError(f"{path}: ends before its stated length: it is truncated, fetch it again")
             yield sound
     except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+        require_file(path)  # it may be gone by now
         reason = error_reason(error).replace(f"{str(path)!r}", "it")
         raise InputError(f"{path}: not a readable sound file ({reason}): use WAV, FLAC or OGG") from None
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from .files import read_json, write_json
+from .files import read_json, require_writable, write_json
 
 
 def commit() -> str:
@@ -43,7 +43,7 @@ def clock(path: Path, stage: str, begun: bool, done: bool = False):
     stage was begun before, times add up; a note without the work it speaks of came with the results.
     """
     began = time.monotonic()
-    path.parent.mkdir(parents=True, exist_ok=True)  # now, not after hours of work, is the time to fail
+    require_writable(path.parent)  # now, not after hours of work, is the time to fail
     yield
     if done and path.exists():
         return

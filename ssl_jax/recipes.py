@@ -171,6 +171,8 @@ class Manifest(NamedTuple):
 
 def read_manifest(path: Path, count: int) -> Manifest:
     """Read a manifest; InputError where it is missing, or not one of `count` mixtures."""
+    if not path.exists():
+        raise InputError(f"{path}: is missing: run the database stage again")
     snr, held_out, speakers, parts = np.empty(count), np.empty(count, bool), [], set()
     try:
         columns = "mixture", "speaker", "snr_1_db", "snr_2_db", "part"

@@ -155,7 +155,7 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
     if epoch == config.start_epoch and config.start_from:
         if resume(trainer, work, config.start_from, config.start_epoch, config.keep_optimiser) is None:
             source = checkpoint_path(work, config.start_from, config.start_epoch)
-            raise InputError(f"{source}: missing or damaged: train {config.start_from!r} again first")
+            raise InputError(f"{source}: missing or damaged: delete that folder and train {config.start_from!r} again")
         check_settings(work / config.start_from / "settings.json", database)
 
     for epoch in range(epoch + 1, config.epochs + 1):

@@ -1,13 +1,17 @@
 """Sounds that several tests use: real speech from the embedded corpus through KEMAR's ears."""
 
+import fcntl
 import hashlib
 import os
+import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+import runs
 
 from ssl_jax.corpora import load_corpus
 from ssl_jax.hrtf import load_heads
@@ -35,6 +39,51 @@ def compile_once(tmp_path_factory):
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     return folder
+
+
+@pytest.fixture(scope="session")
+def start(compile_once):
+    """Call the command line in a process of its own, under faults (see runs.py)."""
+    return partial(runs.start, compile_once)
+
+
+@pytest.fixture(scope="session")
+def unbroken(compile_once, start):
+    """All files of the tiny experiment, of a run that nothing happened to: made once for all workers."""
+    folder = compile_once.with_name("unbroken")
+    with open(compile_once.with_name("unbroken.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            start(folder, [(None, ("database", "train"))], "--hop=882")
+    return runs.outputs(folder)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a file system of so many MB in a namespace; skip where the system permits none."""
+    held = []
+
+    def mount(megabytes):
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        script = f'mount -t tmpfs -o size={megabytes}m none "$0" && echo mounted && exec cat'
+        words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, folder]
+        try:
+            held.append(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=subprocess.PIPE, text=True))
+        except FileNotFoundError:
+            pytest.skip("no unshare(1): a small disk cannot be mounted")
+        if held[0].stdout.readline() != "mounted\n":
+            pytest.skip(f"this system lets nobody mount a small disk: {held[0].stderr.read().strip()}")
+        pid = held[0].pid
+        enter = ("nsenter", f"--target={pid}", "--user", "--mount", "--preserve-credentials")
+        if subprocess.run([*enter, "true"], capture_output=True).returncode:
+            pytest.skip("this system lets nobody into another process's namespace")
+        return runs.Disk(folder, Path(f"/proc/{pid}/root{folder}"), enter)
+
+    yield mount
+    for process in held:
+        process.communicate()  # closes its input: it ends, and what it mounted with it
 
 
 @pytest.fixture(scope="session")

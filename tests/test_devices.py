@@ -1,17 +1,18 @@
 """The same manifest, cue store and, within rounding, training log on one device, on several and in two processes."""
 
 import csv
+import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from runs import NAME, ROOT, outputs
 
 from ssl_jax.config import RUNS
 from ssl_jax.cue_store import Shard
@@ -20,7 +21,6 @@ from ssl_jax.evaluation import cross_entropy
 from ssl_jax.files import InputError
 from ssl_jax.trainer import Mixtures, Trainer, batches_of, predict_all
 
-ROOT = Path(__file__).parent.parent
 STAGES = ("database", "train --runs model2")
 LIMIT = 200  # s, after which a process counts as hung
 
@@ -32,24 +32,24 @@ LOSS_TOLERANCE = 5e-3
 
 @pytest.fixture(scope="module")
 def run(compile_once):
-    """Run stages of the tiny experiment (see killed.py) as so many processes: their exit statuses, what they say.
+    """Run stages of the tiny experiment (see faulty.py) as so many processes: their exit statuses, what they say.
 
-    `kill` is a moment at which the last of them is killed.
+    `fault` is the last one's.
     """
     env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(compile_once)}
     env.pop("SSL_JAX_DATA", None)
 
-    def run(folder, stages, *options, processes=1, kill=None):
+    def run(folder, stages, *options, processes=1, fault=None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{free.getsockname()[1]}"
         folders = [f"--{k}={folder / k}" for k in ("results", "work", "figures")]
         started = []
         for k in range(processes):
-            asked = json.dumps({"tiny": True, "kill": kill if k == processes - 1 else None})
+            asked = json.dumps({"tiny": True, "runs": [[fault if k == processes - 1 else None, stages]]})
             several = ("--coordinator", address, "--processes", str(processes), "--process", str(k)) * (processes > 1)
-            words = [sys.executable, ROOT / "tests/killed.py", asked, *stages, "--", *folders, "--hop=882", *options]
-            started.append(subprocess.Popen([*words, *several], env=env, stderr=subprocess.PIPE, text=True))
+            words = [sys.executable, ROOT / "tests/faulty.py", asked, *folders, "--hop=882", *options, *several]
+            started.append(subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True))
         try:
             errors = [process.communicate(timeout=LIMIT)[1] for process in started]
         finally:
@@ -60,25 +60,17 @@ def run(compile_once):
     return run
 
 
-@pytest.fixture(scope="module")
-def alone(run, tmp_path_factory):
-    """What one device makes."""
-    folder = tmp_path_factory.mktemp("alone")
-    assert run(folder, STAGES, "--devices=1")[0] == [0]
-    return folder
-
-
 @pytest.mark.parametrize("devices, processes", [(8, 1), (1, 2)])
-def test_as_many_devices_as_there_are_make_what_one_makes(run, alone, tmp_path, devices, processes):
+def test_as_many_devices_as_there_are_make_what_one_makes(run, unbroken, tmp_path, devices, processes):
     statuses, errors = run(tmp_path, STAGES, f"--devices={devices}", processes=processes)
     assert statuses == [0] * processes, errors
-    work = "work/embedded-hop882"
-    made = {p.relative_to(alone).as_posix() for p in alone.rglob("*") if p.is_file()}
-    assert {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()} == made
-    stored = [name for name in made if name.startswith((f"{work}/cues", f"{work}/manifest"))]
-    assert len(stored) == 2 * 6 + 2
-    assert [name for name in stored if (alone / name).read_bytes() != (tmp_path / name).read_bytes()] == []
-    logs = [list(csv.DictReader(open(folder / "results/embedded-hop882/model2.csv"))) for folder in (alone, tmp_path)]
+    there = outputs(tmp_path)
+    of_all = ("cues", "manifest", "model2/", "model2.", "model2_by", "model2_conf", "model2_epoch", "json")
+    assert set(there) == {name for name in unbroken if name.split(f"{NAME}/")[1].startswith(of_all)
+                          or name.endswith(("metrics.json", f"{NAME}/settings.json"))}
+    stored = [name for name in there if name.startswith((f"work/{NAME}/cues", f"work/{NAME}/manifest"))]
+    assert len(stored) == 2 * 6 + 2 and [name for name in stored if there[name] != unbroken[name]] == []
+    logs = [list(csv.DictReader(io.StringIO(files[f"results/{NAME}/model2.csv"].decode()))) for files in (there, unbroken)]
     for ours, one in zip(*logs, strict=True):
         for loss in ("train_loss", "eval_loss"):
             assert float(ours[loss]) == pytest.approx(float(one[loss]), abs=LOSS_TOLERANCE)
@@ -86,9 +78,9 @@ def test_as_many_devices_as_there_are_make_what_one_makes(run, alone, tmp_path, 
             assert ours[kept] == one[kept]
 
 
-def test_a_rounding_of_the_weights_moves_the_losses_alike(alone):
+def test_a_rounding_of_the_weights_moves_the_losses_alike(unbroken, compile_once):
     """What the tolerance is for: on one device, 8 steps from weights that differ in their last bit."""
-    mixtures = Mixtures([Shard(path, (24, 3, 32, 50)) for path in sorted(alone.rglob("cues-*.npy"))])
+    mixtures = Mixtures([Shard(path, (24, 3, 32, 50)) for path in sorted(compile_once.with_name("unbroken").rglob("cues-*.npy"))])
     losses = []
     for nudge in (0, 2**-23):
         trainer = Trainer(RUNS["model2"], 4)
@@ -100,13 +92,14 @@ def test_a_rounding_of_the_weights_moves_the_losses_alike(alone):
 
 
 @pytest.mark.slow
-def test_one_process_killed_stops_the_other_and_run_again_they_make_the_same_bytes(run, alone, tmp_path):
+def test_one_process_killed_stops_the_other_and_run_again_they_make_the_same_bytes(run, unbroken, tmp_path):
     """While a database is made processes do not wait for one another: JAX notices a death after 100 seconds."""
-    statuses, _ = run(tmp_path, ("database",), "--devices=1", processes=2, kill=["cues", 4, "before"])
+    fault = {"do": "kill", "at": ["cues", 4], "when": "before"}
+    statuses, _ = run(tmp_path, ("database",), "--devices=1", processes=2, fault=fault)
     assert statuses[0] in (2, -signal.SIGABRT) and statuses[1] == -signal.SIGKILL
     assert run(tmp_path, ("database",), "--devices=1", processes=2)[0] == [0, 0]
-    cues = sorted((alone / "work/embedded-hop882/cues").iterdir())
-    assert [p.name for p in cues if p.read_bytes() != (tmp_path / p.relative_to(alone)).read_bytes()] == []
+    stored = {name: content for name, content in outputs(tmp_path).items() if name.startswith("work/")}
+    assert len(stored) == 2 * 6 + 2 and [name for name in stored if stored[name] != unbroken[name]] == []
 
 
 def test_what_stops_one_process_stops_all_with_a_line_each(run, tmp_path):
@@ -115,7 +108,7 @@ def test_what_stops_one_process_stops_all_with_a_line_each(run, tmp_path):
     assert statuses == [2, 2]
     for error in errors:
         assert "cues-00000.npy: missing or damaged: run the database stage again" in error
-    taken = tmp_path / "results/embedded-hop882/settings.json"
+    taken = tmp_path / f"results/{NAME}/settings.json"
     taken.parent.mkdir(parents=True)
     taken.write_text('{"database": {"seed": 7}}')
     statuses, errors = run(tmp_path, ("database",), processes=2)
