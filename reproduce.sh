@@ -6,7 +6,8 @@ cd "$(dirname "$0")"
 usage() {
     cat <<'TEXT'
 usage: ./reproduce.sh [options]          set up, run every stage, print ours beside the reported tables
-       ./reproduce.sh test [options]     set up, run the tests (options go to pytest; --slow adds half an hour of kills)
+       ./reproduce.sh test [options]     set up, run the tests (options go to pytest; --slow adds an hour of kills and
+                                       full disks)
 
   --data DIR          the publishers' corpora (python -m ssl_jax download --to DIR) with the published
                       settings, instead of the embedded corpus; also $SSL_JAX_DATA
@@ -15,6 +16,7 @@ usage: ./reproduce.sh [options]          set up, run every stage, print ours bes
   --hop N             samples between cue values (default 441, 10 ms)
   --seed N            of the whole run (default 0)
   --quick             100 clips x 72 directions, 3 epochs of each run: a few minutes
+  --coordinator ...   several hosts: docs/scale.md
   --name NAME         of the folders under results/ and work/
   --help              this text
 

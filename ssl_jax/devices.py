@@ -6,7 +6,9 @@ own devices hold; what the devices of one process are to one another, those of a
 
 import contextlib
 import os
+import re
 import sys
+import threading
 import time
 
 import jax
@@ -14,7 +16,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from .files import InputError
+from .files import InputError, error_reason
 
 JOIN_SECONDS = 120  # that processes wait for one another at the start
 
@@ -45,17 +47,29 @@ def start(devices: int | None = None, coordinator: str | None = None, processes:
         if processes is not None or process is not None:
             raise InputError("--processes and --process: need --coordinator HOST:PORT, of process 0")
         return
+    if coordinator != "auto" and not re.fullmatch(r".+:\d{1,5}", coordinator):
+        raise InputError(f"--coordinator {coordinator}: not HOST:PORT: give the address of process 0")
     if coordinator != "auto" and (processes is None or process is None or not 0 <= process < processes):
         raise InputError(f"--coordinator {coordinator}: needs --processes N, and --process 0 to N - 1")
     if jax.distributed.is_initialized():
         return
     jax.config.update("jax_enable_preemption_service", False)  # it would make a process deaf to SIGTERM
+    told = f"--coordinator {coordinator}: the processes did not find one another"
+
+    def give_up():
+        print(f"ssl_jax: {told} in {JOIN_SECONDS} s: start all of them, with the address of process 0", file=sys.stderr,
+              flush=True)
+        os._exit(2)
+
+    waiting = threading.Timer(JOIN_SECONDS, give_up)  # JAX itself would abort
+    waiting.start()
     try:
         jax.distributed.initialize(None if coordinator == "auto" else coordinator, processes, process,
-                                   initialization_timeout=JOIN_SECONDS)
+                                   initialization_timeout=JOIN_SECONDS + 60)
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"--coordinator {coordinator}: the processes did not find one another "
-                         f"({str(error).splitlines()[0][:200]}): start all of them with the same address") from None
+        raise InputError(f"{told} ({error_reason(error)[:200]}): start all of them, with the address of process 0") from None
+    finally:
+        waiting.cancel()
 
 
 def data_mesh(each: int | None = None) -> Mesh:

@@ -58,6 +58,8 @@ def atomic_write(path: Path, mode: str = "wb"):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     straight = path.exists() and not path.is_file() and not path.is_dir()
+    if path.is_symlink() and not straight:
+        path = path.resolve()  # the link stays, what it leads to is replaced
     part = path if straight else path.with_name(f".{path.name}.{os.getpid()}.part")
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:

@@ -121,11 +121,23 @@ def test_what_stops_one_process_stops_all_with_a_line_each(run, tmp_path):
 @pytest.mark.parametrize("words, says", [
     ({"devices": 0}, "--devices 0: out of range"), ({"devices": 5000}, "--devices 5000: out of range"),
     ({"processes": 2}, "need --coordinator"), ({"process": 0}, "need --coordinator"),
-    ({"coordinator": "a:1"}, "needs --processes N"), ({"coordinator": "a:1", "processes": 2}, "needs --processes N"),
+    ({"coordinator": "a", "processes": 2, "process": 0}, "not HOST:PORT"), ({"coordinator": "a:1"}, "needs --processes N"), ({"coordinator": "a:1", "processes": 2}, "needs --processes N"),
     ({"coordinator": "a:1", "processes": 2, "process": 2}, "--process 0 to N - 1")])
 def test_numbers_that_make_no_sense_are_refused(words, says):
     with pytest.raises(InputError, match=says):
         start(**words)
+
+
+def test_processes_that_do_not_find_one_another_say_so():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    code = f"from ssl_jax import devices; devices.JOIN_SECONDS = 1; devices.start(1, {address!r}, 2, 1)"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+                          stderr=subprocess.PIPE, timeout=LIMIT)
+    assert done.returncode == 2
+    assert done.stderr == (f"ssl_jax: --coordinator {address}: the processes did not find one another in 1 s: "
+                           "start all of them, with the address of process 0\n")
 
 
 def test_rows_are_shared_out_and_come_back(tmp_path):

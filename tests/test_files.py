@@ -52,6 +52,16 @@ def test_an_exception_leaves_what_was_there(tmp_path, before, error):
     assert not before or path.read_bytes() == before
 
 
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there/a.bin")
+    for content in (b"first", b"second"):
+        with atomic_write(tmp_path / "link") as stream:
+            stream.write(content)
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "there/a.bin").read_bytes() == content
+    assert names(tmp_path / "there") == ["a.bin"]
+
+
 def test_nobody_sees_a_part(tmp_path):
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
