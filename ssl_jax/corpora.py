@@ -198,7 +198,8 @@ def _librispeech(folder: Path, clips: int, fs: int) -> tuple[Speech, list[Speech
     for path in utterances(folder):
         seconds = cut(*_mono(path))
         kept = np.flatnonzero(seconds.any(axis=1))[: clips - len(info)]
-        info += [SpeechClip(f"main_audio_{len(info) + i + 1}", path.parts[-3], path.relative_to(data).as_posix(), float(k))
+        name = path.relative_to(data).as_posix()
+        info += [SpeechClip(f"main_audio_{len(info) + i + 1}", path.parts[-3], name, float(k))
                  for i, k in enumerate(kept)]
         if len(info) == clips:
             return Speech(data, info, fs), info

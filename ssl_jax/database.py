@@ -199,14 +199,16 @@ def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads
             if len(waiting) > 1:  # wait for the one before: bounded memory, devices kept busy
                 keep(*waiting.pop(0))
             yield
-        keep(*waiting.pop())
+        for last in waiting:
+            keep(*last)
 
     def steps(shards):
         return -(-sum(-(-store.size(s) // block) for s in shards) // here)
 
-    ours = [todo[jax.process_index() :: jax.process_count()], range(store.shards)[jax.process_index() :: jax.process_count()]]
+    everyone = slice(jax.process_index(), None, jax.process_count())  # shards are dealt out in turn
+    left, total = todo[everyone], steps(range(store.shards)[everyone])
     with together():
-        for _ in track(batches(ours[0]), "database", total=steps(ours[1]), done=steps(ours[1]) - steps(ours[0])):
+        for _ in track(batches(left), "database", total=total, done=total - steps(left)):
             pass
     return store
 

@@ -67,7 +67,8 @@ def start(devices: int | None = None, coordinator: str | None = None, processes:
         jax.distributed.initialize(None if coordinator == "auto" else coordinator, processes, process,
                                    initialization_timeout=JOIN_SECONDS + 60)
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"{told} ({error_reason(error)[:200]}): start all of them, with the address of process 0") from None
+        reason = error_reason(error)[:200]
+        raise InputError(f"{told} ({reason}): start all of them, with the address of process 0") from None
     finally:
         waiting.cancel()
 

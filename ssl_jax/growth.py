@@ -51,7 +51,8 @@ def measure(stage: str, data: Path | None, clips: int, devices: int, folder: Pat
         digest = hashlib.sha256()
         for shard in range(store.shards):
             digest.update(store.path(shard).read_bytes())
-        found = {"recipe_seconds": round(recipe_seconds, 3), "sha256": digest.hexdigest(), "bytes": sum(store.path(s).stat().st_size for s in range(store.shards)),
+        found = {"recipe_seconds": round(recipe_seconds, 3), "sha256": digest.hexdigest(),
+                 "bytes": sum(store.path(shard).stat().st_size for shard in range(store.shards)),
                  "manifest_bytes": (folder / "manifest.csv").stat().st_size}
     else:
         run = replace(ex.runs["model2"], clips=clips, epochs=1)
@@ -88,7 +89,8 @@ def measure_all(data: Path | None, devices: list[int], work: Path, path: Path, c
                         shutil.rmtree(folder / "store", ignore_errors=True)
                     elif not (folder / "store/manifest.csv").exists():
                         raise InputError(f"{path}: has a database whose store is gone: delete the file")
-                    console.print(f"{clips // part * AZIMUTHS:,} mixtures, {count} devices: {STAGES[stage]}", highlight=False)
+                    console.print(f"{clips // part * AZIMUTHS:,} mixtures, {count} devices: {STAGES[stage]}",
+                                  highlight=False)
                     with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
                         cell = fresh.submit(measure, stage, data, clips // part, count, folder / "store").result()
                     cells[key] = {"mixtures": clips // part * AZIMUTHS, "devices": count, "stage": stage,
@@ -107,6 +109,10 @@ def rows_of(cells: dict, corpus: str) -> list[dict]:
     return [pairs[key] for key in sorted(pairs, key=lambda key: (key[1], key[0])) if len(pairs[key]) == len(STAGES)]
 
 
+def number_of(devices: int) -> str:
+    return f"{devices} device{'s' * (devices > 1)}"
+
+
 def table(rows: list[dict]) -> str:
     """The measurements as Markdown, with what they say about growth and about the devices."""
     head = ["mixtures", "devices"]
@@ -117,22 +123,25 @@ def table(rows: list[dict]) -> str:
         line = [f"{row['database']['mixtures']:,}", str(row["database"]["devices"])]
         for stage in STAGES:
             cell = row[stage]
-            line += [f"{cell['seconds']:,.1f}", f"{1e3 * cell['seconds'] / cell['mixtures']:.2f}", f"{cell['peak_memory_mb']:,}"]
+            line += [f"{cell['seconds']:,.1f}", f"{1e3 * cell['seconds'] / cell['mixtures']:.2f}",
+                     f"{cell['peak_memory_mb']:,}"]
         lines.append(line)
     for devices in sorted({row["database"]["devices"] for row in rows}):
         few, most = (sorted((row for row in rows if row["database"]["devices"] == devices),
                             key=lambda row: row["database"]["mixtures"])[k] for k in (0, -1))
         times = most["database"]["mixtures"] / few["database"]["mixtures"]
         said = [f"{STAGES[stage]} {most[stage]['seconds'] / few[stage]['seconds']:.2f} times the time and "
-                f"{most[stage]['peak_memory_mb'] / few[stage]['peak_memory_mb']:.3f} times the memory" for stage in STAGES]
-        notes.append(f"- {devices} device{'s' * (devices > 1)}: {times:g} times the mixtures take for the {said[0]}, for {said[1]}.")
+                f"{most[stage]['peak_memory_mb'] / few[stage]['peak_memory_mb']:.3f} times the memory"
+                for stage in STAGES]
+        notes.append(f"- {number_of(devices)}: {times:.3g} times the mixtures take for the {said[0]}, for {said[1]}.")
     for mixtures in sorted({row["database"]["mixtures"] for row in rows}):
         alike = [row for row in rows if row["database"]["mixtures"] == mixtures]
         if len(alike) > 1:
             same = len({row["database"]["sha256"] for row in alike}) == 1
             apart = {k: max(row["train"][k] for row in alike) - min(row["train"][k] for row in alike)
                      for k in ("train_loss", "eval_loss")}
-            notes.append(f"- {mixtures:,} mixtures on {' and '.join(str(row['database']['devices']) for row in alike)} devices: "
+            which = " and ".join(str(row["database"]["devices"]) for row in alike)
+            notes.append(f"- {mixtures:,} mixtures on {which} devices: "
                          f"{'the same' if same else 'DIFFERENT'} bytes in the store; losses after an epoch "
                          f"{apart['train_loss']:.4f} (training) and {apart['eval_loss']:.4f} (evaluation) apart.")
     return markdown_table(head, lines) + "\n" + "\n".join(notes) + "\n"
@@ -143,20 +152,21 @@ def draw(rows: list[dict], path: Path) -> None:
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
         for stage, colour in zip(STAGES, (OURS, REPORTED), strict=True):
-            for devices, mark in zip(sorted({row[stage]["devices"] for row in rows}), ("o-", "s--", "^:", "d-."), strict=False):
+            marks = zip(sorted({row[stage]["devices"] for row in rows}), ("o-", "s--", "^:", "d-."), strict=False)
+            for devices, mark in marks:
                 cells = [row[stage] for row in rows if row[stage]["devices"] == devices]
                 count = [cell["mixtures"] for cell in cells]
-                label = f"{STAGES[stage]}, {devices} device{'s' * (devices > 1)}"
-                left.loglog(count, [cell["seconds"] for cell in cells], mark, color=colour, label=label, ms=4)
-                right.plot(count, [cell["peak_memory_mb"] / 1024 for cell in cells], mark, color=colour, label=label, ms=4)
+                look = {"color": colour, "label": f"{STAGES[stage]}, {number_of(devices)}", "ms": 4}
+                left.loglog(count, [cell["seconds"] for cell in cells], mark, **look)
+                right.plot(count, [cell["peak_memory_mb"] / 1024 for cell in cells], mark, **look)
             first = min((row[stage] for row in rows), key=lambda cell: (cell["devices"], cell["mixtures"]))
             most = max(row[stage]["mixtures"] for row in rows)
             left.loglog([first["mixtures"], most], [first["seconds"], first["seconds"] * most / first["mixtures"]],
                         color="0.75", lw=4, zorder=0, label="proportional" if stage == "train" else None)
         left.set(title="Time", xlabel="mixtures", ylabel="s")
         right.set(title="Peak memory", xlabel="mixtures", ylabel="GiB", xlim=(0, None), ylim=(0, None))
-        left.set_xticks(sorted({row["train"]["mixtures"] for row in rows}), [f"{n:,}" for n in sorted(
-            {row["train"]["mixtures"] for row in rows})], minor=False)
+        sizes = sorted({row["train"]["mixtures"] for row in rows})
+        left.set_xticks(sizes, [f"{size:,}" for size in sizes])
         left.minorticks_off()
         left.legend(fontsize=7)
         save_figure(figure, path)
@@ -171,8 +181,8 @@ def growth(data: Path | None, devices: list[int], work: Path, folder: Path, scal
     corpus = experiment(data is not None).name
     rows = rows_of(cells, corpus)
     last = rows[-1]["train"]
-    text = (f"{CORPORA[corpus]}, seed 0, the experiment's settings, other clips; every cell a process of its own, from its "
-            f"start to its end, compilation included. {last['machine']}; commit {last['commit']}; "
+    text = (f"{CORPORA[corpus]}, seed 0, the experiment's settings with so many of its clips; every cell a process of "
+            f"its own, compilation included. {last['machine']}; commit {last['commit']}; "
             f"`python -m ssl_jax growth{' --data DIR' * (data is not None)}`.\n\n{table(rows)}")
     text = text[0].upper() + text[1:]
     with atomic_write(folder / "growth.md", "w") as stream:

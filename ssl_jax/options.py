@@ -52,12 +52,12 @@ def parser() -> argparse.ArgumentParser:
                              help="where figures go (default %(default)s)")
         if name in ("all", "database", "train"):
             options.add_argument("--devices", type=int, metavar="N",
-                                 help="of a process without GPUs, for both stages (default: its cores for the database, "
-                                      "one for training, which is faster)")
+                                 help="of a process without GPUs, for both stages (default: its cores for the "
+                                      "database, one for training, which is faster)")
             options.add_argument("--coordinator", metavar="HOST:PORT",
-                                 help="this is one of several processes, on any hosts that share --work and --results, "
-                                      "started with the same options; this is process 0's address, or auto under Slurm, "
-                                      "Open MPI or Kubernetes")
+                                 help="this is one of several processes, on any hosts that share --work and "
+                                      "--results, started with the same options: process 0's address, or auto under "
+                                      "Slurm, Open MPI or Kubernetes")
             options.add_argument("--processes", type=int, metavar="N", help="how many they are")
             options.add_argument("--process", type=int, metavar="K", help="which of them this is, from 0")
         if name in ("all", "train"):

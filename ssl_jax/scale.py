@@ -25,7 +25,8 @@ def costs(row: dict) -> str:
     hours = {"made": mixtures * making / 3600, "epoch": mixtures * training / 3600}
     whole = hours["made"] + EPOCHS * hours["epoch"]
     table = markdown_table(["of a million hours (3.6e9 mixtures)", "value", "from"], [
-        ["cue store, hop 441, float16", amount(mixtures * cue_bytes, "B"), f"{cue_bytes:,.0f} bytes a mixture measured"],
+        ["cue store, hop 441, float16", amount(mixtures * cue_bytes, "B"),
+         f"{cue_bytes:,.0f} bytes a mixture measured"],
         ["cue store, hop 1", amount(mixtures * 3 * front.channels * front.fs * 2, "B"),
          f"3 x {front.channels} x {front.fs:,} values of 2 bytes"],
         ["16-bit stereo sound instead", amount(mixtures * front.fs * 4, "B"), f"{front.fs:,} x 2 samples of 2 bytes"],
@@ -46,11 +47,12 @@ def costs(row: dict) -> str:
         ["training reads, a machine", amount(cue_bytes / training, "B/s"), ""],
         ["a machine-hour of making yields", amount(3600 / making * cue_bytes, "B"), "of cues"],
     ])
+    rates = {n: (mixtures / 86_400 / n, EPOCHS * mixtures / 86_400 / n) for n in FLEETS}  # mixtures a second
     fleet = markdown_table(
-        ["accelerators", "mixtures a second each must make", "times the machine measured",
+        ["H100s, or others", "mixtures a second each must make", "times the machine measured",
          f"mixtures a second each must train on, {EPOCHS} epochs", "times the machine measured"],
-        [[f"{n:,}", f"{mixtures / 86_400 / n:,.0f}", f"{mixtures / 86_400 / n * making:,.1f}",
-          f"{EPOCHS * mixtures / 86_400 / n:,.0f}", f"{EPOCHS * mixtures / 86_400 / n * training:,.1f}"] for n in FLEETS])
-    return (f"Measured on {made['machine']}, {made['devices']} device{'s' * (made['devices'] > 1)}, with {made['mixtures']:,} "
-            f"mixtures ({made['corpus']}, seed 0); commit {made['commit']}; `python -m ssl_jax growth --data DIR --scale "
-            f"docs/scale.md`.\n\n{table}\nTo finish in a day, either stage by itself:\n\n{fleet}")
+        [[f"{n:,}", f"{to_make:,.0f}", f"{to_make * making:,.1f}", f"{to_train:,.0f}", f"{to_train * training:,.1f}"]
+         for n, (to_make, to_train) in rates.items()])
+    return (f"Measured on {made['machine']}, devices: {made['devices']}, with {made['mixtures']:,} mixtures "
+            f"({made['corpus']}, seed 0); commit {made['commit']}; `python -m ssl_jax growth --data DIR "
+            f"--scale docs/scale.md`.\n\n{table}\nTo finish in a day, either stage by itself:\n\n{fleet}")

@@ -20,8 +20,9 @@ def cells():
     found = {}
     for mixtures, seconds in ((7200, 60.0), (14_400, 90.0)):
         for devices in (1, 2):
-            found[f"{mixtures}/{devices}/d"] = cell("database", mixtures, devices, seconds / devices, sha256=str(mixtures),
-                                                    bytes=19_200 * mixtures, recipe_seconds=2e-5 * mixtures, manifest_bytes=150 * mixtures)
+            found[f"{mixtures}/{devices}/d"] = cell(
+                "database", mixtures, devices, seconds / devices, sha256=str(mixtures), bytes=19_200 * mixtures,
+                recipe_seconds=2e-5 * mixtures, manifest_bytes=150 * mixtures)
             found[f"{mixtures}/{devices}/t"] = cell("train", mixtures, devices, 36.0, train_loss=2 + 0.001 * devices,
                                                     eval_loss=3.0)
     found["other"] = {**cell("train", 1, 1, 1.0), "corpus": "another"}
@@ -58,7 +59,8 @@ def test_a_run_cut_off_measures_only_what_is_missing(tmp_path, monkeypatch):
     asked.clear()
     asked.extend([None] * 6)
     cells = growth.measure_all(None, [1, 2], tmp_path, path, clips=16)
-    whole = [(stage, clips, devices) for clips in (2, 4, 8, 16) for devices in (1, 2) for stage in ("database", "train")]
+    whole = [(stage, clips, devices) for clips in (2, 4, 8, 16) for devices in (1, 2)
+             for stage in ("database", "train")]
     # the store of a training that was not measured is still there
     assert before == whole[:5] and asked[6:] == whole[5:] and len(cells) == len(whole)
     assert not (tmp_path / "growth/store").exists()
@@ -67,8 +69,8 @@ def test_a_run_cut_off_measures_only_what_is_missing(tmp_path, monkeypatch):
 def test_the_table_says_how_much_more_is_taken(cells):
     text = growth.table(growth.rows_of(cells, "embedded"))
     assert "| 14,400 | 2 | 45.0 | 3.12 | 1,000 | 36.0 | 2.50 | 1,000 |" in text
-    assert "1 device: 2 times the mixtures take for the database 1.50 times the time and 1.000 times the memory, " in text
-    assert "7,200 mixtures on 1 and 2 devices: the same bytes in the store; losses after an epoch 0.0010 (training)" in text
+    assert "1 device: 2 times the mixtures take for the database 1.50 times the time and 1.000 times the mem" in text
+    assert "7,200 mixtures on 1 and 2 devices: the same bytes in the store; losses after an epoch 0.0010 (tr" in text
     cells["7200/2/d"]["sha256"] = "x"
     assert "DIFFERENT bytes" in growth.table(growth.rows_of(cells, "embedded"))
 
@@ -86,6 +88,7 @@ def test_costs_of_a_million_hours(cells):
     assert "| 8 | 5,208 | 16.3 | 104,167 | 260.4 |" in text
 
 
-@pytest.mark.parametrize("value, text", [(0.5, "0.5 B"), (999, "999 B"), (1e3, "1 kB"), (69.12e12, "69.1 TB"), (3e16, "30 PB")])
+@pytest.mark.parametrize("value, text", [
+    (0.5, "0.5 B"), (999, "999 B"), (1e3, "1 kB"), (69.12e12, "69.1 TB"), (3e16, "30 PB")])
 def test_amount(value, text):
     assert amount(value, "B") == text
