@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from .config import Experiment, experiment, fingerprint, seeded_runs
@@ -205,6 +206,8 @@ def run(args) -> None:
         for name in stages if args.stage == "all" else [args.stage]:
             if is_first() or name in ("database", "train"):
                 stages[name](args, ex)
+        with together():  # or the first process would be waited for on the way out, and not for long
+            pass
 
 
 def main(argv=None) -> int:
@@ -225,10 +228,12 @@ def main(argv=None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         message, status = "interrupted; the same command goes on from here", 130
-    except RuntimeError as error:
+    except Exception as error:  # a regular exit would wait for the other processes, and they for this one
         if not several:
             raise
-        message = f"another process stopped ({error_reason(error)[:200]}): see what it says, run all of them again"
+        if not isinstance(error, RuntimeError):  # which is what JAX raises where another process is gone
+            traceback.print_exc()
+        message = f"this process or another failed ({error_reason(error)[:200]}): see what all say, and run all again"
     print(f"ssl_jax: {' '.join(message.split())}", file=sys.stderr, flush=True)
     if several:
         from .devices import leave

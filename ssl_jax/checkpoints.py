@@ -44,9 +44,19 @@ def checkpoint_path(work: Path, name: str, epoch: int) -> Path:
 
 
 def save_checkpoint(path: Path, content: dict) -> None:
-    """Write a checkpoint and, after it, its checksum: only with both does it count."""
+    """Write a checkpoint and, after it, its checksum: only with both does it count.
+
+    Raises
+    ------
+    InputError
+        It is over MAX_BYTES, and would not be read again.
+    """
+    packed = serialization.msgpack_serialize(content)
+    if len(packed) > MAX_BYTES:
+        raise InputError(f"{path}: {len(packed) >> 20} MiB, over the {MAX_BYTES >> 20} that are read again: raise MAX_BYTES "
+                         "in checkpoints.py for so large a network")
     with atomic_write(path) as stream:
-        stream.write(serialization.msgpack_serialize(content))
+        stream.write(packed)
     write_checksum(path)
 
 

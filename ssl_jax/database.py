@@ -1,6 +1,8 @@
 """The database: the sound of every recipe, and its cues in a store on disk."""
 
+import hashlib
 import io
+from collections.abc import Iterable
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +20,7 @@ from .config import AZIMUTH_STEP, Database, FrontEnd
 from .corpora import Corpus
 from .cue_store import CueStore
 from .devices import data_mesh, is_first, of_first, on_all, our_rows, place, shared_out, together
-from .files import InputError, atomic_write
+from .files import InputError, atomic_write, sha256_of
 from .filter_design import centre_frequencies
 from .hrtf import Heads
 from .progress import console, track
@@ -126,14 +128,14 @@ def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):
     return jax.jit(program)
 
 
-def write_manifest(path: Path, text: str, count: int) -> None:
+def write_manifest(path: Path, lines: Iterable[str], sha256: str, count: int) -> None:
     """Write a manifest; InputError where one of other recordings stands, whose cues may be in the store."""
     try:
         read_manifest(path, count)
     except InputError:  # none, or a damaged one
         with atomic_write(path, "w") as stream:
-            stream.write(text)
-    if path.read_bytes() != text.encode():
+            stream.writelines(lines)
+    if sha256_of(path) != sha256:
         raise InputError(f"{path}: names other recordings than there are now: "
                          "use another --name, or delete that folder")
 
@@ -154,10 +156,18 @@ def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads
     """
     recipes, held_out = recipes_of(config, corpus, heads)
     store = CueStore(Path(folder) / "cues", config, front)
+    manifest = partial(manifest_csv, recipes, corpus, heads, held_out)
+    digest = hashlib.sha256()
+    for line in manifest():
+        digest.update(line.encode())
+    ours = np.frombuffer(digest.digest(), np.uint8)
+    with together():
+        if (of_first(ours) != ours).any():
+            raise InputError("the recordings of this process are not those of the first: give all processes the same")
     with together():
         if is_first():
             store.open()
-            write_manifest(Path(folder) / "manifest.csv", manifest_csv(recipes, corpus, heads, held_out), store.count)
+            write_manifest(Path(folder) / "manifest.csv", manifest(), digest.hexdigest(), store.count)
         whole = np.array([is_first() and store.whole(s) for s in range(store.shards)])
     todo = np.flatnonzero(~of_first(whole)).tolist()
     for path in (path for path in map(store.path, todo) if is_first() and path.exists()):
@@ -179,9 +189,12 @@ def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads
                 rows = np.minimum(np.arange(first, first + block), size - 1)
                 yield shard, start + rows, speech[at[rows]]
 
-    def batches(shards):
-        """Cues batch by batch, a block a device; a shard is written when its last block is in."""
-        source, waiting, made = blocks(shards), [], {}
+    def batches(shards, count):
+        """Cues in `count` batches, a block a device; a shard is written when its last block is in.
+
+        Every process runs the program as often: where its blocks are done it does the first one of all again.
+        """
+        source, waiting, made, spare = blocks(shards), [], {}, next(blocks(todo))
 
         def keep(group, cues):
             for (shard, *_), part in zip(group, our_rows(cues).reshape(here, block, *store.shape)):
@@ -190,8 +203,9 @@ def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads
                 if len(parts) * block >= store.size(shard):
                     store.write(shard, np.concatenate(made.pop(shard))[: store.size(shard)])
 
-        while group := list(islice(source, here)):
-            full = group + group[-1:] * (here - len(group))  # a device without a block of its own does the last again
+        for _ in range(count):
+            group = list(islice(source, here))
+            full = group + [spare] * (here - len(group))
             rows = np.concatenate([rows for _, rows, _ in full])
             speech = np.concatenate([speech for *_, speech in full])
             some = place((speech, Recipes(*(f[rows] for f in recipes))), shared_out(mesh))
@@ -203,12 +217,14 @@ def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads
             keep(*last)
 
     def steps(shards):
-        return -(-sum(-(-store.size(s) // block) for s in shards) // here)
+        """The most steps that a process takes for its part of `shards`, which are dealt out in turn."""
+        parts = [shards[process :: jax.process_count()] for process in range(jax.process_count())]
+        return max(-(-sum(-(-store.size(s) // block) for s in part) // here) for part in parts)
 
-    everyone = slice(jax.process_index(), None, jax.process_count())  # shards are dealt out in turn
-    left, total = todo[everyone], steps(range(store.shards)[everyone])
+    left, total = steps(todo), steps(range(store.shards))
     with together():
-        for _ in track(batches(left), "database", total=total, done=total - steps(left)):
+        ours = batches(todo[jax.process_index() :: jax.process_count()], left)
+        for _ in track(ours, "database", total=total, done=total - left):
             pass
     return store
 
@@ -220,7 +236,7 @@ def export_wav(folder: Path, limit: int, config: Database, front: FrontEnd, corp
     recipes = Recipes(*(f[:limit] for f in recipes))
     folder = Path(folder)
     with atomic_write(folder / "manifest.csv", "w") as stream:
-        stream.write(manifest_csv(recipes, corpus, heads, held_out))
+        stream.writelines(manifest_csv(recipes, corpus, heads, held_out))
     sounds = Sounds(jnp.asarray(corpus.noise), jnp.asarray(heads.hrirs))
     program = jax.jit(partial(render, bits=config.bits or 16))
     for i in track(range(len(recipes.clip)), "mixtures", total=len(recipes.clip)):

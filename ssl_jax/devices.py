@@ -1,7 +1,7 @@
 """What computes: devices along one axis, of one process or of many on as many hosts.
 
-Every stage is one program over a mesh of all devices (SPMD). A process feeds and reads the rows of an array that its
-own devices hold; what the devices of one process are to one another, those of all processes are.
+Database and training are each one program over a mesh of devices (SPMD). A process feeds and reads the rows of an
+array that its own devices hold; what the devices of one process are to one another, those of all processes are.
 """
 
 import contextlib
@@ -71,6 +71,10 @@ def start(devices: int | None = None, coordinator: str | None = None, processes:
         raise InputError(f"{told} ({reason}): start all of them, with the address of process 0") from None
     finally:
         waiting.cancel()
+    counts = [sum(d.process_index == p for d in jax.devices()) for p in range(jax.process_count())]
+    if len(set(counts)) > 1:
+        raise InputError(f"processes have {', '.join(map(str, counts))} devices: give each as many, with --devices "
+                         "or CUDA_VISIBLE_DEVICES")
 
 
 def data_mesh(each: int | None = None) -> Mesh:
@@ -93,9 +97,15 @@ def shared_out(mesh: Mesh) -> NamedSharding:
 def place(arrays, sharding: NamedSharding):
     """Arrays on the devices of all processes, from what this process's own are to hold (a tree of them).
 
-    Unlike `jax.device_put` it asks the other processes nothing, so any thread may call it at any time.
+    Unlike `jax.device_put` it asks the other processes nothing, so any thread may call it at any time, and takes the
+    keys of random numbers wherever the devices are.
     """
-    return jax.tree.map(lambda ours: jax.make_array_from_process_local_data(sharding, np.asarray(ours)), arrays)
+    def one(ours):
+        if isinstance(ours, jax.Array) and jax.dtypes.issubdtype(ours.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(one(jax.random.key_data(ours)))
+        return jax.make_array_from_process_local_data(sharding, np.asarray(ours))
+
+    return jax.tree.map(one, arrays)
 
 
 def rows_here(mesh: Mesh, count: int) -> slice:

@@ -46,7 +46,8 @@ def measure(stage: str, data: Path | None, clips: int, devices: int, folder: Pat
         build(folder, database, ex.front, corpus, heads, mesh)
         seconds = time.monotonic() - began
         recipes, held_out = recipes_of(database, corpus, heads)  # once more, to know what of it was this
-        manifest_csv(recipes, corpus, heads, held_out)
+        for _ in manifest_csv(recipes, corpus, heads, held_out):
+            pass
         recipe_seconds = time.monotonic() - began - seconds
         digest = hashlib.sha256()
         for shard in range(store.shards):
@@ -85,9 +86,10 @@ def measure_all(data: Path | None, devices: list[int], work: Path, path: Path, c
                     key = f"{ex.name}/{clips // part * AZIMUTHS}/{count}/{stage}"
                     if key in cells:
                         continue
-                    if stage == "database":  # from nothing, also after a run that was cut off
-                        shutil.rmtree(folder / "store", ignore_errors=True)
-                    elif not (folder / "store/manifest.csv").exists():
+                    # from nothing, also after a run that was cut off
+                    part_of = "store" if stage == "database" else f"store/devices{count}"
+                    shutil.rmtree(folder / part_of, ignore_errors=True)
+                    if stage != "database" and not (folder / "store/manifest.csv").exists():
                         raise InputError(f"{path}: has a database whose store is gone: delete the file")
                     console.print(f"{clips // part * AZIMUTHS:,} mixtures, {count} devices: {STAGES[stage]}",
                                   highlight=False)
@@ -180,9 +182,9 @@ def growth(data: Path | None, devices: list[int], work: Path, folder: Path, scal
     cells = measure_all(data, devices, work, folder / "growth.json")
     corpus = experiment(data is not None).name
     rows = rows_of(cells, corpus)
-    last = rows[-1]["train"]
+    machines, commits = ({cell[k] for row in rows for cell in row.values()} for k in ("machine", "commit"))
     text = (f"{CORPORA[corpus]}, seed 0, the experiment's settings with so many of its clips; every cell a process of "
-            f"its own, compilation included. {last['machine']}; commit {last['commit']}; "
+            f"its own, compilation included. {'; '.join(sorted(machines))}; commit {', '.join(sorted(commits))}; "
             f"`python -m ssl_jax growth{' --data DIR' * (data is not None)}`.\n\n{table(rows)}")
     text = text[0].upper() + text[1:]
     with atomic_write(folder / "growth.md", "w") as stream:
@@ -190,5 +192,6 @@ def growth(data: Path | None, devices: list[int], work: Path, folder: Path, scal
     draw(rows, folder / "growth.png")
     if scale:
         whole = [row for row in rows if row["database"]["mixtures"] == rows[-1]["database"]["mixtures"]]
-        put_section(scale, "scale", costs(min(whole, key=lambda row: row["database"]["seconds"])))
+        fastest = {stage: min((row[stage] for row in whole), key=lambda cell: cell["seconds"]) for stage in STAGES}
+        put_section(scale, "scale", costs(fastest))
     return text

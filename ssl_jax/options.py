@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
         return stages.add_parser(name, help=text, description=text)
 
     everything = {
-        "all": "every stage below but download: what ./reproduce.sh runs",
+        "all": "database, train, figures and report: what ./reproduce.sh runs",
         "database": "recipes, rendered mixtures and their cue maps",
         "train": "Model 1, Model 2 and its learning-rate-drop continuation",
         "figures": "every figure of the README, from results/ (and a scene rendered afresh)",
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
             options.add_argument("--coordinator", metavar="HOST:PORT",
                                  help="this is one of several processes, on any hosts that share --work and "
                                       "--results, started with the same options: process 0's address, or auto under "
-                                      "Slurm, Open MPI or Kubernetes")
+                                      "Slurm, Open MPI or Kubernetes; as many devices each; see docs/scale.md")
             options.add_argument("--processes", type=int, metavar="N", help="how many they are")
             options.add_argument("--process", type=int, metavar="K", help="which of them this is, from 0")
         if name in ("all", "train"):

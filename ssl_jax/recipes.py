@@ -8,7 +8,7 @@ order of work, or on how often the work was interrupted.
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,7 +97,9 @@ def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: 
     draw theirs from the part kept for evaluation and the others from the rest.
     """
     count = config.clips * AZIMUTHS
-    u = np.stack([np.random.default_rng((config.seed, i)).random(8) for i in range(count)])
+    u = np.empty((count, 8))
+    for i in range(count):
+        u[i] = np.random.default_rng((config.seed, i)).random(8)
     part = np.zeros(count, int) if held_out is None else held_out.astype(int)
 
     def pick(column, choices):
@@ -136,18 +138,23 @@ def recipes_of(config: Database, corpus: Corpus, heads: Heads) -> tuple[Recipes,
     return draw_recipes(config, len(heads.names), *corpus.noise.shape[:2], held_out), held_out
 
 
-def manifest_csv(recipes: Recipes, corpus: Corpus, heads: Heads, held_out: np.ndarray | None = None) -> str:
-    """The recipes as CSV text, by the names of clips, heads and files.
+def manifest_csv(recipes: Recipes, corpus: Corpus, heads: Heads, held_out: np.ndarray | None = None) -> Iterator[str]:
+    """The recipes as CSV, line by line, by the names of clips, heads and files.
 
     The last column names the part of a mixture held out or not; it is empty where each training
     run splits for itself.
     """
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(
-        "mixture clip speaker azimuth elevation head noise_class noise_file_1 noise_azimuth_1 snr_1_db"
-        " noise_file_2 noise_azimuth_2 snr_2_db part".split()
-    )
+
+    def line(row):
+        out.seek(0)
+        out.truncate()
+        rows.writerow(row)
+        return out.getvalue()
+
+    yield line("mixture clip speaker azimuth elevation head noise_class noise_file_1 noise_azimuth_1 snr_1_db"
+               " noise_file_2 noise_azimuth_2 snr_2_db part".split())
     for i in range(len(recipes.clip)):
         clip, head, kind = (int(f[i]) for f in (recipes.clip, recipes.head, recipes.noise_class))
         info = corpus.speech_info[clip]
@@ -157,8 +164,7 @@ def manifest_csv(recipes: Recipes, corpus: Corpus, heads: Heads, held_out: np.nd
         for k in range(2):
             row += [corpus.noise_files[kind][recipes.noise_file[i, k]],
                     recipes.noise_azimuth[i, k] * AZIMUTH_STEP, f"{recipes.snr[i, k]:.4f}"]
-        rows.writerow([*row, "" if held_out is None else PARTS[int(held_out[i])]])
-    return out.getvalue()
+        yield line([*row, "" if held_out is None else PARTS[int(held_out[i])]])
 
 
 class Manifest(NamedTuple):

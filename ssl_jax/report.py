@@ -220,8 +220,8 @@ def readme_section(results: Path, names: list[str]) -> str:
 def update_readme(readme: Path, results: Path, names: list[str]) -> None:
     """Put the comparisons of the given runs, and benchmarks where there are any, between the README's markers."""
     put_section(readme, "results", readme_section(results, names))
-    tables = sorted((results / "benchmark").glob("*.md"))
-    measured = [t.read_text(encoding="utf-8") for t in tables if t.with_suffix(".json").exists()]
+    tables = [results / "benchmark" / f"{kind}.md" for kind in ("cpu", "gpu")]
+    measured = [t.read_text(encoding="utf-8") for t in tables if t.exists() and t.with_suffix(".json").exists()]
     if measured:
         put_section(readme, "benchmark", "\n".join(measured))
 

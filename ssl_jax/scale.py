@@ -16,8 +16,8 @@ def amount(value: float, unit: str) -> str:
     return f"{value:.3g} {unit}"
 
 
-def costs(row: dict) -> str:
-    """Markdown of what HOURS of mixtures take, from one row of growth (see `growth.rows_of`)."""
+def costs(row: dict[str, dict]) -> str:
+    """Markdown of what HOURS of mixtures take, from a cell of either stage (see `growth.rows_of`)."""
     made, trained, front = row["database"], row["train"], FrontEnd()
     mixtures = HOURS * 3600
     cue_bytes = made["bytes"] / made["mixtures"]
@@ -41,18 +41,16 @@ def costs(row: dict) -> str:
         ["an epoch of Model 2", f"{hours['epoch']:,.0f} machine-hours", f"{1e3 * training:.2f} ms a mixture measured"],
         [f"both, {EPOCHS} epochs", f"{whole:,.0f} machine-hours", ""],
         ["machines that make it in a day", f"{hours['made'] / 24:,.0f}", "of the kind measured"],
-        [f"machines that make it and train {EPOCHS} epochs in a day", f"{whole / 24:,.0f}", "of the kind measured"],
+        [f"steps of 32 mixtures, one after another, for {EPOCHS} epochs in a day",
+         f"{EPOCHS * mixtures / 32 / 86_400:,.0f} a second", "batch of Model 2 (published)"],
         [f"extracting in every one of {EPOCHS} epochs instead of storing",
          f"{EPOCHS * (hours['made'] + hours['epoch']):,.0f} machine-hours", ""],
         ["training reads, a machine", amount(cue_bytes / training, "B/s"), ""],
         ["a machine-hour of making yields", amount(3600 / making * cue_bytes, "B"), "of cues"],
     ])
-    rates = {n: (mixtures / 86_400 / n, EPOCHS * mixtures / 86_400 / n) for n in FLEETS}  # mixtures a second
-    fleet = markdown_table(
-        ["H100s, or others", "mixtures a second each must make", "times the machine measured",
-         f"mixtures a second each must train on, {EPOCHS} epochs", "times the machine measured"],
-        [[f"{n:,}", f"{to_make:,.0f}", f"{to_make * making:,.1f}", f"{to_train:,.0f}", f"{to_train * training:,.1f}"]
-         for n, (to_make, to_train) in rates.items()])
-    return (f"Measured on {made['machine']}, devices: {made['devices']}, with {made['mixtures']:,} mixtures "
-            f"({made['corpus']}, seed 0); commit {made['commit']}; `python -m ssl_jax growth --data DIR "
-            f"--scale docs/scale.md`.\n\n{table}\nTo finish in a day, either stage by itself:\n\n{fleet}")
+    rates = {n: mixtures / 86_400 / n for n in FLEETS}  # mixtures a second
+    fleet = markdown_table(["H100s, or others", "mixtures a second each must make", "times the machine measured"],
+                           [[f"{n:,}", f"{rate:,.0f}", f"{rate * making:,.1f}"] for n, rate in rates.items()])
+    return (f"Measured on {made['machine']}, with {made['mixtures']:,} mixtures ({made['corpus']}, seed 0), made on "
+            f"{made['devices']} devices, trained on {trained['devices']}; commit {made['commit']}; `python -m ssl_jax growth --data DIR "
+            f"--scale docs/scale.md`.\n\n{table}\nTo make the database in a day:\n\n{fleet}")

@@ -146,7 +146,7 @@ class Trainer:
         `waited` then holds the seconds spent waiting for batches.
         """
         state = self.weights, self.rest, self.moments, (jnp.float32(0), jnp.int32(0), jnp.int32(0))
-        self.weights, self.rest, self.moments, totals = jax.device_put(state, self.everywhere)
+        self.weights, self.rest, self.moments, totals = place(state, self.everywhere)
         count, self.waited, asked = 0, 0.0, time.monotonic()
         for cues, labels in batches:
             self.waited += time.monotonic() - asked
@@ -164,7 +164,7 @@ class Trainer:
 
     def predict(self, batches: Iterator) -> np.ndarray:
         """Logits (n, 72) of all batches."""
-        weights, rest = jax.device_put((self.weights, self.rest), self.everywhere)
+        weights, rest = place((self.weights, self.rest), self.everywhere)
         logits = []
         for cues, _ in batches:
             logits.append(self._predict(weights, rest, cues))

@@ -17,7 +17,7 @@ from flax import serialization
 from .checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
 from .config import AZIMUTHS, Training, fingerprint
 from .cue_store import check_settings
-from .devices import is_first, together
+from .devices import is_first, of_first, together
 from .evaluation import confusion_matrix, evaluate, scores_by_snr
 from .files import InputError, atomic_write, read_json
 from .progress import console, track
@@ -145,13 +145,17 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
     training, evaluation = split(config, held_out)
     steps = -(-len(training) // config.batch)
     trainer = Trainer(config, steps, mesh)
+    if config.batch % trainer.mesh.size:
+        console.print(f"{name}: a batch of {config.batch} does not divide among {trainer.mesh.size} devices: each does all "
+                      "of it; fewer devices are no slower", highlight=False, soft_wrap=True)
     rows, epoch = [], config.epochs
-    while epoch > config.start_epoch:
-        before = resume(trainer, work, name, epoch)
-        if before:
-            rows = before
-            break
-        epoch -= 1
+    with together():
+        while epoch > config.start_epoch and is_first() and not (rows := resume(trainer, work, name, epoch) or []):
+            epoch -= 1
+    epoch = int(of_first(np.array(epoch)))
+    if epoch > config.start_epoch and not rows and not (rows := resume(trainer, work, name, epoch)):
+        raise InputError(f"{checkpoint_path(work, name, epoch)}: the first process has it, this one does not: "
+                         "wait for the folder they share, and run all again")
     if epoch == config.start_epoch and config.start_from:
         if resume(trainer, work, config.start_from, config.start_epoch, config.keep_optimiser) is None:
             source = checkpoint_path(work, config.start_from, config.start_epoch)
@@ -190,17 +194,23 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
                       highlight=False, soft_wrap=True)
 
     logits, labels = predict_all(trainer, mixtures, evaluation)
-    if not is_first():
-        return evaluate(logits, labels)
+    with together():
+        if is_first():
+            write_results(results, name, config, trainer, rows, logits, labels, None if snr is None else snr[evaluation])
+    return evaluate(logits, labels)
+
+
+def write_results(results: Path, name: str, config: Training, trainer: Trainer, rows: list[dict], logits: np.ndarray,
+                  labels: np.ndarray, snr: np.ndarray | None) -> None:
+    """Write the log, the last weights and what the evaluation found; `snr` (n,) of the evaluated mixtures, dB."""
     weights = {k: v for k, v in trainer.arrays().items() if not k.startswith("moments")}
     with atomic_write(results / f"{name}_epoch{config.epochs}.msgpack") as stream:
         stream.write(serialization.msgpack_serialize(weights))
     texts = {".csv": log_csv(rows), ".log": log_text(config, rows)}
     if snr is not None:
-        texts["_by_snr.csv"] = scores_by_snr(logits, labels, snr[evaluation])
+        texts["_by_snr.csv"] = scores_by_snr(logits, labels, snr)
     for suffix, text in texts.items():
         with atomic_write(results / f"{name}{suffix}", "w") as stream:
             stream.write(text)
     with atomic_write(results / f"{name}_confusion.csv", "w") as stream:
         np.savetxt(stream, confusion_matrix(logits, labels), fmt="%d", delimiter=",")
-    return evaluate(logits, labels)

@@ -33,9 +33,9 @@ def score_heads(paths: list[Path], names: list[str] | None = None, clips: int = 
     found, mesh, block = {}, data_mesh(1), block_size()
     for name in names or available():
         model, front = load_weights(name)
-        corpus = load_corpus(None, clips * 10, front.fs)
-        # every tenth clip: voices of all languages
-        corpus = corpus._replace(speech=corpus.speech[::10], speech_info=corpus.speech_info[::10])
+        corpus = load_corpus(None, clips * 9, front.fs)
+        # every ninth clip: voices of all languages, which take turns
+        corpus = corpus._replace(speech=corpus.speech[::9], speech_info=corpus.speech_info[::9])
         program, network = render_and_extract(front, mesh), jax.jit(lambda cues, model=model: model(cues))
         for path in paths:
             heads = load_heads_from([path], "horizontal", front.fs)

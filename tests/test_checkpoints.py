@@ -40,3 +40,10 @@ def test_only_whole_checkpoints_count(tmp_path):
     path.write_bytes(good)
     path.with_suffix(".sha256").unlink()  # killed before the checksum was written
     assert load_checkpoint(path) is None
+
+
+def test_what_would_not_be_read_again_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("ssl_jax.checkpoints.MAX_BYTES", 50)
+    with pytest.raises(InputError, match="a.msgpack: 0 MiB, over the 0 that are read again: raise MAX_BYTES"):
+        save_checkpoint(tmp_path / "a.msgpack", {"arrays": named_arrays("x", TREE)})
+    assert not list(tmp_path.iterdir())

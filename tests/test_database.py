@@ -1,5 +1,4 @@
 import csv
-import io
 
 import jax.numpy as jnp
 import numpy as np
@@ -59,7 +58,7 @@ def test_a_recipe_depends_on_seed_and_its_own_index_alone(recipes):
 
 def test_manifest_names_what_is_rendered(recipes, corpus, heads):
     first = Recipes(*(f[:100] for f in recipes))
-    rows = list(csv.DictReader(io.StringIO(manifest_csv(first, corpus, heads))))
+    rows = list(csv.DictReader(manifest_csv(first, corpus, heads)))
     row = rows[75]  # second clip, azimuth class 3
     assert row["azimuth"] == "15" and row["clip"] == corpus.speech_info[1].name
     assert row["head"] == heads.names[recipes.head[75]]
@@ -149,6 +148,13 @@ def test_an_interrupted_store_is_completed_to_the_same_bytes(tmp_path, corpus, h
     for shard in range(3):
         assert store.path(shard).read_bytes() == whole.path(shard).read_bytes()
     assert (tmp_path / "a/manifest.csv").read_bytes() == (tmp_path / "b/manifest.csv").read_bytes()
+
+
+def test_a_process_with_other_recordings_than_the_first_is_refused(tmp_path, monkeypatch, corpus, heads):
+    monkeypatch.setattr("ssl_jax.database.of_first", lambda digest: digest + 1)
+    with pytest.raises(InputError, match="the recordings of this process are not those of the first"):
+        build(tmp_path, CONFIG, FRONT, corpus, heads)
+    assert not (tmp_path / "manifest.csv").exists()
 
 
 def test_other_recordings_are_refused_and_a_damaged_manifest_is_written_again(tmp_path, corpus, heads):

@@ -104,6 +104,9 @@ def test_one_process_killed_stops_the_other_and_run_again_they_make_the_same_byt
     assert run(tmp_path, ("database",), "--devices=1", processes=2)[0] == [0, 0]
     stored = {name: content for name, content in outputs(tmp_path).items() if name.startswith("work/")}
     assert len(stored) == 2 * 6 + 2 and [name for name in stored if stored[name] != unbroken[name]] == []
+    # runs that start from another one, and a network with dropout, whose random numbers have keys
+    statuses, errors = run(tmp_path, ("train --runs model2 model2_continued ours",), "--devices=1", processes=2)
+    assert statuses == [0, 0], errors
 
 
 def test_what_stops_one_process_stops_all_with_a_line_each(run, tmp_path):

@@ -85,7 +85,7 @@ def test_costs_of_a_million_hours(cells):
     assert "| 69.1 TB |" in text and "| 540 GB |" in text and "| 3,125 machine-hours |" in text
     assert "| 2,500 machine-hours |" in text and "| 20.0 hours |" in text and "| 53,125 machine-hours |" in text
     assert "| 7.68 MB/s |" in text and "| 22.1 GB | of cues |" in text
-    assert "| 8 | 5,208 | 16.3 | 104,167 | 260.4 |" in text
+    assert "| 8 | 5,208 | 16.3 |" in text and "| 26,042 a second |" in text
 
 
 @pytest.mark.parametrize("value, text", [

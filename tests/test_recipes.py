@@ -79,7 +79,7 @@ def written(tmp_path):
     heads = Heads(tuple(f"h{k}" for k in range(20)), None, np.zeros((20, AZIMUTHS)), 44_100)
     recipes, held_out = recipes_of(CLEAN, corpus, heads)
     path = tmp_path / "manifest.csv"
-    path.write_text(manifest_csv(recipes, corpus, heads, held_out))
+    path.write_text("".join(manifest_csv(recipes, corpus, heads, held_out)))
     return path, recipes, held_out
 
 
