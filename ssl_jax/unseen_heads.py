@@ -56,7 +56,8 @@ def write_scores(found: dict[tuple[str, str], dict], path: Path, where: str, com
             for (name, head), metrics in found.items()]
     text = ("# Heads that no training heard\n\n"
             f"{clips} seconds of the embedded corpus's voices from each of 72 azimuths, two of its noises at 15 to 40 dB each, "
-            "seed 0: other voices, noises and heads than in training. `python -m ssl_jax check FILE.sofa ...`; "
+            "seed 0: other voices, noises and heads than in training, but for `embedded`, whose training had these voices and "
+            "noises. `python -m ssl_jax check FILE.sofa ...`; "
             f"{where}; commit {commit}.\n\n"
             + markdown_table(["network", "head", *(SCORES[s] for s in EVALUATED)], rows))
     with atomic_write(path, "w") as stream:
