@@ -197,11 +197,13 @@ def build(folder: Path, config: Database, front: FrontEnd, corpus: Corpus, heads
         source, waiting, made, spare = blocks(shards), [], {}, next(blocks(todo))
 
         def keep(group, cues):
-            for (shard, *_), part in zip(group, our_rows(cues).reshape(here, block, *store.shape)):
-                parts = made.setdefault(shard, [])
-                parts.append(part)
-                if len(parts) * block >= store.size(shard):
-                    store.write(shard, np.concatenate(made.pop(shard))[: store.size(shard)])
+            for (shard, rows, _), part in zip(group, our_rows(cues).reshape(here, block, *store.shape)):
+                if shard not in made:  # copied together at once: small results kept would break up the free memory
+                    made[shard] = np.empty((store.size(shard), *store.shape), np.float16)
+                first = rows[0] - shard * config.shard
+                made[shard][first : first + block] = part[: len(made[shard]) - first]
+                if first + block >= len(made[shard]):
+                    store.write(shard, made.pop(shard))
 
         for _ in range(count):
             group = list(islice(source, here))

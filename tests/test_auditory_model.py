@@ -93,7 +93,8 @@ def test_allpole_against_scipy(fs):
     assert worst(np.asarray(GF_spectrogram(x, fs, cfs, "allpole")), reference) < PEAK_TOLERANCE
 
 
-@pytest.mark.parametrize("fs", [16_000, 44_100, 48_000])
+@pytest.mark.parametrize("fs", [pytest.param(16_000, marks=pytest.mark.slow), 44_100,
+                                pytest.param(48_000, marks=pytest.mark.slow)])
 def test_butterworth_against_scipy(mixture, fs):
     x = sps.resample_poly(mixture[:20_000, 0], fs // 100, 441).astype(np.float32)
     cfs = centre_frequencies(fs, 8)

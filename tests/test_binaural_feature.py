@@ -214,7 +214,7 @@ def test_gradients_against_finite_differences():
     assert slope == pytest.approx(float(difference), rel=1e-4)
 
 
-@pytest.mark.parametrize("hop", [441, 50])
+@pytest.mark.parametrize("hop", [441, pytest.param(50, marks=pytest.mark.slow)])
 def test_gradients_of_silence_are_finite(hop):
     for x in (np.zeros((1000, 2), np.float32), np.eye(1000, 2, dtype=np.float32)):
         slope = jax.grad(lambda x: sum(c.sum() for c in get_cues_clean(x, FS, [900.0], hop=hop, sharpness=9.0)))(x)

@@ -33,7 +33,8 @@ def test_filtered_blocks_are_the_whole(mixture, sizes, filter_type):
 
 
 @pytest.mark.parametrize("samples, hop, sizes", [
-    (12_000, 441, (2000,)), (11_466, 441, (5, 441, 3333)), (6000, 50, (5, 441, 3333)), (5000, 7, (1999,)),
+    pytest.param(12_000, 441, (2000,), marks=pytest.mark.slow), (11_466, 441, (5, 441, 3333)),
+    pytest.param(6000, 50, (5, 441, 3333), marks=pytest.mark.slow), (5000, 7, (1999,)),
 ])
 def test_cues_of_blocks_are_those_of_the_whole(mixture, hop, sizes, samples):
     x = mixture[:samples]
