@@ -174,7 +174,7 @@ def test_senseless_arguments_are_refused(call):
         call()
 
 
-@pytest.mark.parametrize("filter_type", ["allpole", "butterworth"])
+@pytest.mark.parametrize("filter_type", ["allpole", pytest.param("butterworth", marks=pytest.mark.slow)])
 def test_other_filterbanks(mixture, filter_type):
     """Whichever way the channels come about, the cues are those of their outputs."""
     x = mixture[:6000]

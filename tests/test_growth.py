@@ -29,6 +29,7 @@ def cells():
     return found
 
 
+@pytest.mark.slow
 def test_a_store_and_an_epoch_are_measured(tmp_path):
     """Real ones, of one clip."""
     made = growth.measure("database", None, 1, 1, tmp_path)
