@@ -26,7 +26,7 @@ def load_sounds(args, ex: Experiment):
 def run_database(args, ex: Experiment) -> None:
     from .cue_store import CueStore
     from .database import build, export_wav
-    from .devices import is_first, together
+    from .devices import by_first
 
     if getattr(args, "export_wav", None):
         if args.limit < 1:
@@ -34,9 +34,7 @@ def run_database(args, ex: Experiment) -> None:
         export_wav(args.export_wav, args.limit, ex.database, ex.front, *load_sounds(args, ex))
         return
     store = CueStore(args.work / ex.name / "cues", ex.database, ex.front)
-    with together():
-        if is_first():
-            check_results(args.results / ex.name, settings_of(ex))
+    by_first(check_results, args.results / ex.name, settings_of(ex))
     made = [store.path(shard).exists() for shard in range(store.shards)]
     with timed(args.results / ex.name, "database", any(made), all(made)):
         build(args.work / ex.name, ex.database, ex.front, *load_sounds(args, ex))
@@ -73,7 +71,7 @@ def trained_before(results: Path, settings: dict) -> tuple[dict, dict]:
 def run_train(args, ex: Experiment) -> None:
     from .checkpoints import checkpoint_path
     from .cue_store import CueStore
-    from .devices import data_mesh, is_first, together
+    from .devices import by_first, data_mesh, together
     from .recipes import read_manifest
     from .trainer import Mixtures
     from .training import train
@@ -86,10 +84,9 @@ def run_train(args, ex: Experiment) -> None:
     with together():
         mixtures = Mixtures(store.read())
         manifest = read_manifest(work / "manifest.csv", store.count)
-        runs = seeded_runs(ex.runs, args.runs, args.seeds)
-        if is_first():
-            check_results(results, settings)
-        metrics, before = trained_before(results, settings)
+    runs = seeded_runs(ex.runs, args.runs, args.seeds)
+    by_first(check_results, results, settings)
+    metrics, before = trained_before(results, settings)
     mesh = data_mesh() if args.devices else None
     for name, run in runs.items():
         made = [checkpoint_path(work, name, epoch).exists() for epoch in range(run.start_epoch + 1, run.epochs + 1)]
@@ -97,10 +94,8 @@ def run_train(args, ex: Experiment) -> None:
             metrics[name] = train(name, run, settings, mixtures, work, results,
                                   manifest.held_out, manifest.snr, mesh)
         before[name] = fingerprint(run=run)["run"]
-        with together():
-            if is_first():
-                write_json(results / "metrics.json", metrics)
-                write_json(results / "settings.json", {**settings, "runs": before})
+        by_first(write_json, results / "metrics.json", metrics)
+        by_first(write_json, results / "settings.json", {**settings, "runs": before})
 
 
 def run_figures(args, ex: Experiment) -> None:

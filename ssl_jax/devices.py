@@ -156,6 +156,13 @@ def together():
         raise InputError(f"process {int(np.argmax(failed))} stopped: see what it says")
 
 
+def by_first(work, *args) -> None:
+    """Have the first process do `work(*args)`, and the others wait until it is done; as `together` where it fails."""
+    with together():
+        if is_first():
+            work(*args)
+
+
 def leave(status: int, process: int | None) -> None:
     """End this process at once, whatever the others do: at a regular exit JAX would wait for them for minutes."""
     sys.stdout.flush()

@@ -10,9 +10,10 @@ from .binaural_feature import Cues, get_cues_clean
 from .config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS, Experiment, FrontEnd
 from .corpora import load_corpus
 from .database import mix, spatialise
-from .files import InputError, atomic_write, read_csv, require_writable
+from .files import InputError, read_csv, require_writable
 from .filter_design import centre_frequencies
 from .hrtf import load_heads
+from .pictures import save_picture
 from .progress import track
 from .report import TITLES, error_by_azimuth, read_confusion, read_log
 from .scene import carry_around
@@ -27,14 +28,6 @@ STYLE = {
 }
 OURS, REPORTED = "#1565a7", "#d9730d"
 TICKS = (80, 200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
-
-
-def save_figure(figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all, and close it."""
-    with atomic_write(path) as stream:
-        # no software version in the file: the same figure gives the same bytes
-        figure.savefig(stream, format="png", metadata={"Software": None})
-    plt.close(figure)
 
 
 def _map(axes, values, cfs, seconds: float, limits, colours: str):
@@ -93,7 +86,7 @@ def surround(front: FrontEnd, path: Path) -> None:
         bottom.set(xlabel="azimuth (degrees, 90 = left)", xlim=(0, 360), xticks=range(0, 361, 45))
     figure.suptitle(f"A voice carried around the head in {seconds} s ({heads.names[middle]}, "
                     f"hair cell {front.hair_cell})")
-    save_figure(figure, path)
+    save_picture(figure, path)
 
 
 def scene(front: FrontEnd, path: Path, azimuth: int = 60, noise_azimuths=(200, 310)) -> None:
@@ -117,7 +110,7 @@ def scene(front: FrontEnd, path: Path, azimuth: int = 60, noise_azimuths=(200, 3
         cell.set_xlabel("time (s)")
     figure.suptitle(f"Speech at {azimuth}°, {corpus.noise_classes[0]} at {noise_azimuths[0]}° and "
                     f"{noise_azimuths[1]}° (hair cell {front.hair_cell})")
-    save_figure(figure, path)
+    save_picture(figure, path)
 
 
 def training_curves(results: Path, name: str, runs: list[str], path: Path) -> None:
@@ -141,7 +134,7 @@ def training_curves(results: Path, name: str, runs: list[str], path: Path) -> No
                              label="rate reduced")
     axes[0].legend()
     figure.suptitle(f"{TITLES[runs[0]]}: {name}")
-    save_figure(figure, path)
+    save_picture(figure, path)
 
 
 def confusion(results: Path, name: str, run: str, path: Path) -> None:
@@ -157,7 +150,7 @@ def confusion(results: Path, name: str, run: str, path: Path) -> None:
              title=f"{TITLES[run]}\n{name}, {int(counts.sum()):,} mixtures")
     axis.set_facecolor("0.97")
     figure.colorbar(image, ax=axis, label="share of the true azimuth (%)", format="%g")
-    save_figure(figure, path)
+    save_picture(figure, path)
 
 
 def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
@@ -178,7 +171,7 @@ def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
     along.set(xlabel="lower SNR of the two noises (dB)", ylabel="mean error (degrees)", ylim=(0, None), title="over SNR")
     figure.legend(loc="outside lower center", ncols=len(runs), frameon=False)
     figure.suptitle(name)
-    save_figure(figure, path)
+    save_picture(figure, path)
 
 
 def draw_all(results: Path, ex: Experiment, figures: Path) -> None:

@@ -14,9 +14,10 @@ from .corpora import load_corpus
 from .cue_store import CueStore
 from .database import build
 from .devices import data_mesh, start
-from .figures import OURS, REPORTED, STYLE, plt, save_figure
+from .figures import OURS, REPORTED, STYLE, plt
 from .files import InputError, atomic_write, locked, read_json, write_json
 from .hrtf import load_heads
+from .pictures import save_picture
 from .progress import console
 from .provenance import commit, keep_memory, machine
 from .recipes import manifest_csv, recipes_of
@@ -129,8 +130,8 @@ def table(rows: list[dict]) -> str:
                      f"{cell['peak_memory_mb']:,}"]
         lines.append(line)
     for devices in sorted({row["database"]["devices"] for row in rows}):
-        few, most = (sorted((row for row in rows if row["database"]["devices"] == devices),
-                            key=lambda row: row["database"]["mixtures"])[k] for k in (0, -1))
+        alike = [row for row in rows if row["database"]["devices"] == devices]  # fewest mixtures first
+        few, most = alike[0], alike[-1]
         times = most["database"]["mixtures"] / few["database"]["mixtures"]
         said = [f"{STAGES[stage]} {most[stage]['seconds'] / few[stage]['seconds']:.2f} times the time and "
                 f"{most[stage]['peak_memory_mb'] / few[stage]['peak_memory_mb']:.3f} times the memory"
@@ -171,7 +172,7 @@ def draw(rows: list[dict], path: Path) -> None:
         left.set_xticks(sizes, [f"{size:,}" for size in sizes])
         left.minorticks_off()
         left.legend(fontsize=7)
-        save_figure(figure, path)
+        save_picture(figure, path)
 
 
 def growth(data: Path | None, devices: list[int], work: Path, folder: Path, scale: Path | None = None) -> str:

@@ -39,7 +39,8 @@ def picture_kind(path: Path) -> str:
     return kind
 
 
-def _save(figure, path: Path) -> None:
+def save_picture(figure, path: Path) -> None:
+    """Write a figure whole or not at all, in the format its name asks for, and close it."""
     kind = picture_kind(path)
     with atomic_write(path) as stream:
         # no version or date in the file: the same picture gives the same bytes
@@ -179,7 +180,7 @@ def draw_azimuths(found: Azimuths, path: Path, title: str = "") -> None:
         columns[0].set_ylabel("centre frequency (Hz)")
         settings = f"{found.seconds:.1f} s, network “{found.model}”, windows of {found.window:g} s"
         figure.suptitle(f"{title or 'Localised'}: {settings}", x=0.01, ha="left", fontsize=13, weight="bold")
-        _save(figure, path)
+        save_picture(figure, path)
 
 
 def draw_spectrogram(ears, fs: int, path: Path, title: str = "", azimuths=None) -> None:
@@ -221,4 +222,4 @@ def draw_spectrogram(ears, fs: int, path: Path, title: str = "", azimuths=None) 
         bar.outline.set_visible(False)
         if title:
             figure.suptitle(title, x=0.01, ha="left", fontsize=13, weight="bold")
-        _save(figure, path)
+        save_picture(figure, path)

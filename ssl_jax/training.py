@@ -17,7 +17,7 @@ from flax import serialization
 from .checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
 from .config import AZIMUTHS, Training, fingerprint
 from .cue_store import check_settings
-from .devices import is_first, of_first, together
+from .devices import by_first, is_first, of_first, together
 from .evaluation import confusion_matrix, evaluate, scores_by_snr
 from .files import InputError, atomic_write, read_json
 from .progress import console, track
@@ -139,9 +139,7 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
     """
     work, results = Path(work), Path(results)
     settings = {**database, **fingerprint(training=config)}
-    with together():
-        if is_first():
-            check_settings(work / name / "settings.json", settings)
+    by_first(check_settings, work / name / "settings.json", settings)
     training, evaluation = split(config, held_out)
     steps = -(-len(training) // config.batch)
     trainer = Trainer(config, steps, mesh)
@@ -184,19 +182,16 @@ def train(name: str, config: Training, database: dict, mixtures: Mixtures, work:
             "eval_mean_angular_error": scores["mean_angular_error"], "learning_rate": rate,
         })
         log = np.array([[float(row[k]) for k in LOG_COLUMNS] for row in rows])
-        with together():
-            if is_first():
-                save_checkpoint(checkpoint_path(work, name, epoch), {
-                    "arrays": trainer.arrays(), "log": log, "settings": json.dumps(settings)})
+        by_first(save_checkpoint, checkpoint_path(work, name, epoch), {
+            "arrays": trainer.arrays(), "log": log, "settings": json.dumps(settings)})
         seconds = time.monotonic() - began
         console.print(f"{log_line(rows[-1])}  [{seconds:.0f} s, {seconds - (trained - began):.0f} s of it evaluation; "
                       f"{100 * trainer.waited / (trained - began):.1f} % of training waited for data]",
                       highlight=False, soft_wrap=True)
 
     logits, labels = predict_all(trainer, mixtures, evaluation)
-    with together():
-        if is_first():
-            write_results(results, name, config, trainer, rows, logits, labels, None if snr is None else snr[evaluation])
+    by_first(write_results, results, name, config, trainer, rows, logits, labels,
+             None if snr is None else snr[evaluation])
     return evaluate(logits, labels)
 
 

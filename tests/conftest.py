@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import runs
 
+from ssl_jax import __main__ as cli
 from ssl_jax.corpora import load_corpus
 from ssl_jax.hrtf import load_heads
 
@@ -56,6 +57,20 @@ def unbroken(compile_once, start):
         if not folder.exists():
             start(folder, [(None, ("database", "train"))], "--hop=882")
     return runs.outputs(folder)
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Run a stage in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SSL_JAX_DATA", raising=False)
+
+    def run(*words):
+        status = cli.main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return runs.Ended(status, out, err.splitlines())
+
+    return run
 
 
 @pytest.fixture

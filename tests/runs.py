@@ -20,6 +20,7 @@ class Ended(NamedTuple):
     """How a call of the command line ended."""
 
     status: int
+    out: str
     lines: list[str]  # of stderr
 
 
@@ -29,6 +30,18 @@ class Disk(NamedTuple):
     folder: Path  # of it, inside
     outside: Path  # the same, for other processes
     inside: tuple  # a command that lets one in
+
+
+def command(compiled: Path, folder: Path, runs, *options, tiny=True) -> tuple[list, dict]:
+    """Words and environment of a process that does what `start` says."""
+    env = os.environ | {
+        "PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(compiled),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    env.pop("SSL_JAX_DATA", None)
+    words = [sys.executable, ROOT / "tests/faulty.py", json.dumps({"tiny": tiny, "runs": runs}),
+             *(f"--{k}={folder / k}" for k in ("results", "work", "figures")), *options]
+    return words, env
 
 
 def start(compiled: Path, folder: Path, runs, *options, tiny=True, inside=()) -> list[Ended]:
@@ -43,16 +56,10 @@ def start(compiled: Path, folder: Path, runs, *options, tiny=True, inside=()) ->
     inside : words
         A command to start it with.
     """
-    env = os.environ | {
-        "PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(compiled),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    env.pop("SSL_JAX_DATA", None)
-    words = [*inside, sys.executable, ROOT / "tests/faulty.py", json.dumps({"tiny": tiny, "runs": runs}),
-             *(f"--{k}={folder / k}" for k in ("results", "work", "figures")), *options]
-    done = subprocess.run(words, env=env, capture_output=True, text=True)
+    words, env = command(compiled, folder, runs, *options, tiny=tiny)
+    done = subprocess.run([*inside, *words], env=env, capture_output=True, text=True)
     *whole, rest = re.split("^==== run ended with status (.*)\n", done.stderr, flags=re.MULTILINE)
-    ended = [Ended(int(status), text.splitlines()) for text, status in zip(whole[::2], whole[1::2], strict=True)]
+    ended = [Ended(int(status), done.stdout, text.splitlines()) for text, status in zip(whole[::2], whole[1::2], strict=True)]
     fault = runs[-1][0]
     if fault and fault["do"] == "kill":
         assert done.returncode in (-signal.SIGKILL, -signal.SIGXFSZ), done.stderr

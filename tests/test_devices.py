@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import signal
 import socket
@@ -12,7 +11,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from runs import NAME, ROOT, outputs
+from runs import NAME, ROOT, command, outputs
 
 from ssl_jax.config import RUNS
 from ssl_jax.cue_store import Shard
@@ -36,19 +35,15 @@ def run(compile_once):
 
     `fault` is the last one's.
     """
-    env = os.environ | {"PYTHONPATH": str(ROOT), "JAX_COMPILATION_CACHE_DIR": str(compile_once)}
-    env.pop("SSL_JAX_DATA", None)
-
     def run(folder, stages, *options, processes=1, fault=None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             address = f"127.0.0.1:{free.getsockname()[1]}"
-        folders = [f"--{k}={folder / k}" for k in ("results", "work", "figures")]
         started = []
         for k in range(processes):
-            asked = json.dumps({"tiny": True, "runs": [[fault if k == processes - 1 else None, stages]]})
             several = ("--coordinator", address, "--processes", str(processes), "--process", str(k)) * (processes > 1)
-            words = [sys.executable, ROOT / "tests/faulty.py", asked, *folders, "--hop=882", *options, *several]
+            words, env = command(compile_once, folder, [(fault if k == processes - 1 else None, stages)], "--hop=882",
+                                 *options, *several)
             started.append(subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True))
         try:
             errors = [process.communicate(timeout=LIMIT)[1] for process in started]

@@ -23,19 +23,6 @@ FULL = ": the disk is full: free some space and run the same command again"
 
 
 @pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
-    """Run a stage in an empty folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SSL_JAX_DATA", raising=False)
-
-    def run(*words):
-        status = cli.main([str(word) for word in words])
-        return Ended(status, capsys.readouterr().err.splitlines())
-
-    return run
-
-
-@pytest.fixture
 def full(small_disk):
     """A folder on a disk that takes nothing more; its results were put there before."""
     folder = small_disk(8).outside
@@ -97,7 +84,7 @@ def test_printing_to_a_full_disk(full, tmp_path):
     with open("/dev/full", "w") as nowhere:
         done = subprocess.run([sys.executable, "-m", "ssl_jax", "report"], cwd=tmp_path, stdout=nowhere, text=True,
                               stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    refused(Ended(done.returncode, done.stderr.splitlines()), FULL)
+    refused(Ended(done.returncode, "", done.stderr.splitlines()), FULL)
 
 
 @pytest.mark.parametrize("what, nth, checked", [

@@ -31,20 +31,6 @@ OWN = {"all": ("--runs", "--seeds", *DEVICES), "train": ("--runs", "--seeds", *D
        "database": ("--export-wav", "--limit", *DEVICES), "report": ("--readme",), "pack": ("--run", "--as", "--card")}
 
 
-@pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
-    """Run a stage in an empty folder: (exit status, stdout, lines of stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SSL_JAX_DATA", raising=False)
-
-    def run(*words):
-        status = cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return status, out, err.splitlines()
-
-    return run
-
-
 def refused(outcome, *parts):
     """Status 2, nothing on stdout, and one line on stderr that has all of `parts`."""
     status, out, lines = outcome
