@@ -1,18 +1,23 @@
 """Binaural sound-source localisation in JAX: filterbank, hair cell, cues, database, networks."""
 
-from .auditory_model import GF_spectrogram, Roman, auditory_peripheral, haircell_model
-from .binaural_feature import Cues, calculate_itd_ild_ic, get_cues_clean
-from .filter_design import centre_frequencies
+from importlib import import_module
 
-__all__ = [
-    "Azimuths", "Cues", "GF_spectrogram", "Roman", "auditory_peripheral", "calculate_itd_ild_ic",
-    "centre_frequencies", "get_cues_clean", "haircell_model", "localise",
-]
+MODULES = {"auditory_model": "frontend", "binaural_feature": "frontend"}
+NAMES = {
+    "frontend.auditory_model": ("GF_spectrogram", "Roman", "auditory_peripheral", "haircell_model"),
+    "frontend.binaural_feature": ("Cues", "calculate_itd_ild_ic", "get_cues_clean"),
+    "frontend.filter_design": ("centre_frequencies",),
+    "recordings.azimuths": ("Azimuths",),
+    "recordings.localisation": ("localise",),
+}
+HOME = {name: module for module, names in NAMES.items() for name in names}
+__all__ = sorted([*HOME, *MODULES])
 
 
 def __getattr__(name: str):
-    if name in ("Azimuths", "localise"):  # they bring the networks along: only for those who use them
-        from . import localisation
-
-        return getattr(localisation, name)
+    """Import a public name when it is first asked for, so that `--help` need not wait for JAX."""
+    if name in MODULES:
+        return import_module(f"ssl_jax.{MODULES[name]}.{name}")
+    if name in HOME:
+        return getattr(import_module(f"ssl_jax.{HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

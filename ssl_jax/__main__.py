@@ -1,214 +1,199 @@
-"""python -m ssl_jax STAGE: the stages of the experiment, one after the other or each by itself."""
+"""ssl_jax STAGE, or python -m ssl_jax STAGE: the experiment, recordings of one's own, and the studies."""
 
-import contextlib
-import json
+import argparse
+import importlib
 import os
 import sys
+import tomllib
 import traceback
+from importlib import metadata
 from pathlib import Path
 
-from .config import Experiment, experiment, fingerprint, seeded_runs
-from .files import InputError, error_reason, locked, os_error_message, read_json, sweep, write_json
-from .options import parser
-from .provenance import clock, commit, keep_memory, machine
-from .recordings import run_localise, run_render
+from ssl_jax.common.errors import InputError, error_reason, os_error_message
+from ssl_jax.config import DIRECTION_RULES, MAIN_RUNS, RUNS
+from ssl_jax.frontend import HAIR_CELLS
+
+EPILOG = {
+    "localise": """\
+Channel 1 is the left ear, channel 2 the right; swapped ears cannot be noticed and mirror every azimuth.
+Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the share of the
+posterior within 10 degrees of its peak. Do not rely on a flagged window: silent, quiet (50 dB below the
+loudest), one ear, clipped, narrow band (sampled too slowly), short (less sound than --window) or unsure
+(confidence below 0.9). The networks were trained on windows of 1 s, for which the accuracies in results/
+hold; shorter ones are less accurate.""",
+    "render": """\
+Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between measured ones responses are
+interpolated. A negative first azimuth needs the equals sign: --trajectory=-90:90""",
+}
 
 
-def load_sounds(args, ex: Experiment):
-    """The corpus and the heads that the options ask for."""
-    from .corpora import load_corpus
-    from .hrtf import load_heads
-
-    corpus = load_corpus(args.data, ex.database.clips, ex.front.fs)
-    return corpus, load_heads(args.data, ex.database.direction_rule, ex.front.fs)
+def path(metavar: str, text: str, **more) -> dict:
+    """Arguments of `add_argument` for a file or folder."""
+    return {"type": Path, "metavar": metavar, "help": text} | more
 
 
-def run_database(args, ex: Experiment) -> None:
-    from .cue_store import CueStore
-    from .database import build, export_wav
-    from .devices import by_first
-
-    if getattr(args, "export_wav", None):
-        if args.limit < 1:
-            raise InputError(f"--limit {args.limit}: no mixtures asked for: use at least 1")
-        export_wav(args.export_wav, args.limit, ex.database, ex.front, *load_sounds(args, ex))
-        return
-    store = CueStore(args.work / ex.name / "cues", ex.database, ex.front)
-    by_first(check_results, args.results / ex.name, settings_of(ex))
-    made = [store.path(shard).exists() for shard in range(store.shards)]
-    with timed(args.results / ex.name, "database", any(made), all(made)):
-        build(args.work / ex.name, ex.database, ex.front, *load_sounds(args, ex))
+def number(kind: type, metavar: str, default, text: str, **more) -> dict:
+    """Arguments of `add_argument` for a number; its default is shown unless it is None."""
+    text += "" if default is None else " (default %(default)s)"
+    return {"type": kind, "metavar": metavar, "default": default, "help": text} | more
 
 
-def timed(results: Path, *stage):
-    """Note what a stage took, in the first process."""
-    from .devices import is_first
+# Every option, written once; NAME/STAGE where a stage means something else by it.
+# fmt: off
+OPTIONS = {
+    "--data": path("DIR", "publishers' corpora (see download), not the embedded one; also $SSL_JAX_DATA",
+                   default=os.environ.get("SSL_JAX_DATA") or None),
+    "--protocol": {"choices": ("published", "clean"), "help":
+                   "published: nearest azimuth at any elevation, no hair cell, split by mixture (default "
+                   "with --data); clean: horizontal plane, Roman's hair cell, no speaker, noise file or head "
+                   "in both training and evaluation"},
+    "--directions": {"choices": DIRECTION_RULES, "help": "which HRIR an azimuth gets"},
+    "--hair-cell": {"choices": HAIR_CELLS, "help": "both instead of the protocol's"},
+    "--hop": number(int, "N", None, "samples between cue values (default 441, 10 ms)"),
+    "--seed": number(int, "N", 0, "of the whole run, and the first of several"),
+    "--quick": {"action": "store_true", "help": "100 clips x 72 directions and 3 epochs of each run"},
+    "--name": {"help": "of the folders under results/ and work/ (default: corpus and what is no default)"},
+    "--results": path("DIR", "(default %(default)s)", default=Path("results")),
+    "--work": path("DIR", "for cue stores and checkpoints (default %(default)s)", default=Path("work")),
+    "--figures": path("DIR", "(default %(default)s)", default=Path("paper_figures")),
+    "--devices": number(int, "N", None, "of a process without GPUs, for both stages (default: its cores for "
+                        "the database, one for training, which is faster)"),
+    "--coordinator": {"metavar": "HOST:PORT", "help":
+                      "this is one of several processes, on any hosts that share --work and --results, "
+                      "started with the same options: process 0's address, or auto under Slurm, Open MPI or "
+                      "Kubernetes; as many devices each; see docs/scale.md"},
+    "--processes": number(int, "N", None, "how many they are"),
+    "--process": number(int, "K", None, "which of them this is, from 0"),
+    "--runs": {"nargs": "+", "choices": RUNS, "default": MAIN_RUNS, "metavar": "RUN",
+               "help": f"of {', '.join(RUNS)} (default: {' '.join(MAIN_RUNS)})"},
+    "--seeds": number(int, "N", 1, "train every run N times on the same mixtures"),
+    "--no-cache": {"action": "store_true", "help": "keep no compiled programs in the user's cache folder"},
+    "--export-wav": path("DIR", "write mixtures as 16-bit WAV there and stop"),
+    "--limit": number(int, "N", 72, "how many of them"),
+    "--readme": path("FILE", "also put the table of last epochs into FILE"),
+    "--run": {"required": True, "help": "which run's last weights"},
+    "--as": {"dest": "packed", "required": True, "metavar": "NAME", "help": "their name in the package"},
+    "--card": path("FILE", "(default %(default)s)", default=Path("docs/model-card.md")),
+    "--rows": {"nargs": "+", "metavar": "ROW", "help":
+               "only these: directions, splits, haircells, hops, storage, snr, protocols, "
+               "ablation_published, ablation_clean, switch, weights (default: all)"},
+    "--clips/audit": number(int, "N", 100, "of a trained row; as Model 1"),
+    "--seeds/audit": number(int, "N", 2, "trainings of each row"),
+    "--weights": path("DIR", "published checkpoints to score on our database"),
+    "files/check": path("FILE.sofa", "heads", nargs="+"),
+    "--model/check": {"nargs": "+", "metavar": "NAME", "help": "packed networks (default: all)"},
+    "--clips/check": number(int, "N", 10, "seconds of speech, each from 72 azimuths"),
+    "--devices/growth": number(int, "N", [1, 2], "numbers of devices", nargs="+"),
+    "--scale": path("FILE", "also put what a million hours cost into FILE"),
+    "--to": path("DIR", "data folder", required=True),
+    "--speech": {"choices": ("train-clean-100", "dev-clean"), "default": "train-clean-100",
+                 "help": "LibriSpeech subset; dev-clean is smaller (default %(default)s)"},
+    "files/localise": path("FILE", "stereo sound file of any format, rate and length that libsndfile reads",
+                           nargs="+"),
+    "--window": number(float, "S", 1.0, "seconds of sound behind an estimate, 0.05 to 60; as trained"),
+    "--step": number(float, "S", 0.1, "seconds from one estimate to the next"),
+    "--model": {"metavar": "NAME", "help": "network (default clean, else model2; a wrong name lists them)"},
+    "--plot": path("FILE", "picture of one recording: PNG, PDF or SVG"),
+    "--json": path("FILE", "everything, posteriors included"),
+    "--csv": path("FILE", "a row for every window"),
+    "speech": path("SPEECH", "sound file of any rate; several channels are averaged into one"),
+    "--azimuth": number(float, "DEG", None, "where it stands"),
+    "--trajectory": {"metavar": "DEG:DEG", "help": "or where it goes, evenly over its length, such as 0:360; "
+                     "more azimuths are passed at equal times"},
+    "--noise": path("FILE", "noises beside it", nargs="+", default=[]),
+    "--noise-azimuth": number(float, "DEG", None, "one for each noise", nargs="+"),
+    "--snr": number(float, "DB", 20.0, "of each noise by itself"),
+    "--hrtf": path("FILE", "head, a SOFA file (default: KEMAR)"),
+    "--start": number(float, "S", 0.0, "skip so much of SPEECH"),
+    "--seconds": number(float, "S", None, "length (default: all of SPEECH)"),
+    "--bits": number(int, "N", 16, "of the WAV", choices=(16, 24)),
+    "--plot/render": path("FILE", "spectrogram of both ears: PNG, PDF or SVG"),
+    "--output": path("OUT.wav", "the scene", required=True),
+}
+PIPELINE = "pipeline:run_experiment"
+EXPERIMENT = ("--data --protocol --directions --hair-cell --hop --seed --quick --name --results --work "
+              "--figures --no-cache")
+DEVICES = "--devices --coordinator --processes --process"
+STAGES = {  # what it does, the function that does it, its options
+    "all": ("database, train, figures and report: what ./reproduce.sh runs", PIPELINE,
+            f"{EXPERIMENT} {DEVICES} --runs --seeds"),
+    "database": ("recipes, rendered mixtures and their cue maps", PIPELINE,
+                 f"{EXPERIMENT} {DEVICES} --export-wav --limit"),
+    "train": ("Model 1, Model 2 and its learning-rate-drop continuation", PIPELINE,
+              f"{EXPERIMENT} {DEVICES} --runs --seeds"),
+    "figures": ("every figure, from results/ (and scenes rendered afresh)", PIPELINE, EXPERIMENT),
+    "report": ("comparison of results/ with the reported tables", PIPELINE, f"{EXPERIMENT} --readme"),
+    "localise": ("where the sound in a binaural recording comes from, over time",
+                 "recordings.commands:run_localise",
+                 "files --window --step --model --plot --json --csv --no-cache"),
+    "render": ("a scene of one's own, static or moving: mono sounds in, a binaural WAV out",
+               "recordings.commands:run_render", "speech --azimuth --trajectory --noise --noise-azimuth "
+               "--snr --hrtf --start --seconds --bits --plot --output --no-cache"),
+    "download": ("fetch LibriSpeech, ESC-50 and 20 CIPIC heads from their publishers",
+                 "sounds.download:run_download", "--to --speech"),
+    "audit": ("study: what the reported tables do not say, one measured row for each question",
+              "studies.audit_report:run_audit",
+              "--data --rows --clips --seeds --seed --weights --results --work --no-cache"),
+    "pack": ("study: put a trained run into the package, for localise, and write the model card",
+             "studies.model_card:run_pack", f"{EXPERIMENT} --run --as --card"),
+    "check": ("study: score the packed networks on the heads of any SOFA files",
+              "studies.unseen_heads:run_check", "files --model --clips --results --no-cache"),
+    "benchmark": ("study: speed of every stage beside its peers and the machine's floor",
+                  "studies.speed:run_benchmark", "--results"),
+    "growth": ("study: time and memory over numbers of mixtures and devices; about an hour",
+               "studies.growth:run_growth", "--data --devices --work --results --scale"),
+}
+# fmt: on
 
-    return clock(results / "timing.json", *stage) if is_first() else contextlib.nullcontext()
+
+class Version(argparse.Action):
+    """Print the version that is installed, or that of the checkout."""
+
+    def __call__(self, parser, *_):
+        try:
+            version = metadata.version("ssl_jax")
+        except metadata.PackageNotFoundError:
+            project = Path(__file__).parents[1] / "pyproject.toml"
+            version = tomllib.loads(project.read_text())["project"]["version"]
+        print(f"ssl_jax {version}")
+        parser.exit()
 
 
-def settings_of(ex: Experiment) -> dict:
-    return fingerprint(database=ex.database, front=ex.front)
-
-
-def check_results(results: Path, settings: dict) -> None:
-    """Make the results folder ours, or check that it is: InputError names the setting that differs."""
-    from .cue_store import check_settings
-
-    check_settings(results / "settings.json", settings, made="*.csv", older=True)
-
-
-def trained_before(results: Path, settings: dict) -> tuple[dict, dict]:
-    """Metrics and settings of the runs that earlier calls trained here on the same mixtures."""
-    notes, metrics = results / "settings.json", results / "metrics.json"
-    if notes.exists() and metrics.exists():
-        before = read_json(notes)
-        if {k: before.get(k) for k in settings} == json.loads(json.dumps(settings)):
-            return read_json(metrics), before.get("runs", {})
-    return {}, {}
-
-
-def run_train(args, ex: Experiment) -> None:
-    from .checkpoints import checkpoint_path
-    from .cue_store import CueStore
-    from .devices import by_first, data_mesh, together
-    from .recipes import read_manifest
-    from .trainer import Mixtures
-    from .training import train
-
-    if args.seeds < 1:
-        raise InputError(f"--seeds {args.seeds}: no run asked for: use at least 1")
-    work, results = args.work / ex.name, args.results / ex.name
-    store = CueStore(work / "cues", ex.database, ex.front)
-    settings = settings_of(ex)
-    with together():
-        mixtures = Mixtures(store.read())
-        manifest = read_manifest(work / "manifest.csv", store.count)
-    runs = seeded_runs(ex.runs, args.runs, args.seeds)
-    by_first(check_results, results, settings)
-    metrics, before = trained_before(results, settings)
-    mesh = data_mesh() if args.devices else None
-    for name, run in runs.items():
-        made = [checkpoint_path(work, name, epoch).exists() for epoch in range(run.start_epoch + 1, run.epochs + 1)]
-        with timed(results, name, any(made), made[-1]):
-            metrics[name] = train(name, run, settings, mixtures, work, results,
-                                  manifest.held_out, manifest.snr, mesh)
-        before[name] = fingerprint(run=run)["run"]
-        by_first(write_json, results / "metrics.json", metrics)
-        by_first(write_json, results / "settings.json", {**settings, "runs": before})
-
-
-def run_figures(args, ex: Experiment) -> None:
-    from .figures import draw_all
-
-    draw_all(args.results, ex, args.figures)
-
-
-def run_report(args, ex: Experiment) -> None:
-    from .report import README_RUNS, update_readme, write_report
-
-    print(write_report(args.results, ex.name))
-    if getattr(args, "readme", None):
-        there = [name for name in README_RUNS if (args.results / name / "settings.json").exists()]
-        update_readme(args.readme, args.results, there)
-
-
-def run_pack(args, ex: Experiment) -> None:
-    from .model_card import pack_run, write_card
-
-    metrics = pack_run(ex, args.run, args.packed, args.work, args.results)["metrics"]
-    write_card(args.card)
-    print(f"{args.packed}: Top-1 {metrics['top1']:.2f} %, mean error {metrics['mean_angular_error']:.2f} degrees as packed; "
-          f"{args.card} says more")
-
-
-def run_check(args) -> None:
-    from .unseen_heads import score_heads, write_scores
-
-    if not 1 <= args.clips <= 70:
-        raise InputError(f"--clips {args.clips}: out of range: use 1 to 70")
-    found = score_heads(args.files, args.model, args.clips)
-    print(write_scores(found, args.results / "unseen_heads.md", machine(), commit(), args.clips))
-
-
-def run_audit(args) -> None:
-    """Measure what is asked for and not measured yet, and write all there is."""
-    from .audit import Audit, questions
-    from .audit_report import HOW_TO_READ, audit_header, summary, write_audit
-    from .report import put_section
-
-    asked, known = questions(), (*questions(), "switch", "weights")
-    for row in args.rows or ():
-        if row not in known:
-            raise InputError(f"--rows {row}: unknown: use {', '.join(known)}")
-    if args.clips < 5 or args.seeds < 1:
-        raise InputError("--clips and --seeds: too few: use at least 5 clips and 1 seed")
-    audit = Audit(args.data, args.clips, args.seeds, args.seed, args.work, args.results,
-                  {"machine": machine(), "commit": commit()})
-    with locked(audit.work):
-        for name, question in asked.items():
-            if args.rows is None or name in args.rows:
-                for variant in question.variants:
-                    audit.row(variant)
-        asked_too = args.rows is None or "switch" in args.rows
-        switch = audit.switched_set() if asked_too else audit.measured.get(f"switch/seed{args.seed}")
-        weights = audit.published_weights(args.weights)
-    options = "--data DIR " * (args.data is not None)
-    print(write_audit(audit, asked, weights, switch, audit_header(audit), options))
-    if args.readme:
-        put_section(args.readme, "audit", f"{audit_header(audit)} {HOW_TO_READ}\n\n{summary(asked, audit)}")
+def parser() -> argparse.ArgumentParser:
+    """The command line; it needs neither JAX nor matplotlib, so that --help is quick."""
+    top = argparse.ArgumentParser(prog="ssl_jax", description="The stages of the experiment, and more.")
+    top.add_argument("--version", action=Version, nargs=0, help="show the version and exit")
+    top.set_defaults(coordinator=None, process=None, processes=None, devices=None, no_cache=False)
+    stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
+    for stage, (text, run, names) in STAGES.items():
+        look = {"help": text, "description": text, "epilog": EPILOG.get(stage)}
+        options = stages.add_parser(stage, **look)
+        options.set_defaults(run=run, export_wav=None, readme=None)
+        where = options.add_mutually_exclusive_group(required=True) if stage == "render" else options
+        for name in names.split():
+            holder = where if name in ("--azimuth", "--trajectory") else options
+            also = ["-o"] if name == "--output" else []
+            holder.add_argument(*also, name, **(OPTIONS.get(f"{name}/{stage}") or OPTIONS[name]))
+    return top
 
 
 def run(args) -> None:
-    """Carry out one stage, or all of them."""
-    from .devices import is_first, start, together
+    """Carry out one stage."""
+    module, function = args.run.split(":")
+    if args.stage != "download":
+        from ssl_jax.common import devices
 
-    if args.stage == "download":
-        from .download import download_all
-
-        return download_all(args.to, args.speech)
-    keep_memory()
-    if args.stage in ("localise", "render"):
-        return run_localise(args) if args.stage == "localise" else run_render(args)
-    if args.stage == "growth":
-        from .growth import growth
-
-        print(growth(args.data, args.devices, args.work, args.results / "benchmark", args.scale))
-        return
-    start(*(getattr(args, name, None) for name in ("devices", "coordinator", "processes", "process")))
-    if args.stage == "benchmark":
-        from .benchmark import benchmark
-
-        print(benchmark(args.results / "benchmark", machine(), commit()))
-        return
-    if args.stage in ("audit", "check"):
-        {"audit": run_audit, "check": run_check}[args.stage](args)
-        return
-    ex = experiment(args.data is not None, args.directions, args.hair_cell, args.hop, args.seed,
-                    args.quick, args.name, args.protocol)
-    if ex.name == "reported":
-        raise InputError("--name reported: that folder holds the reported tables: use another name")
-    stages = {"database": run_database, "train": run_train, "figures": run_figures, "report": run_report}
-    if args.stage == "pack":
-        stages = {"pack": run_pack}
-    with contextlib.ExitStack() as held:
-        if args.stage in ("all", "database", "train") and not getattr(args, "export_wav", None):
-            with together():
-                if is_first():
-                    held.enter_context(locked(args.work / ex.name))
-                    for folder in (args.work, args.results, args.figures):
-                        sweep(folder / ex.name)
-        for name in stages if args.stage == "all" else [args.stage]:
-            if is_first() or name in ("database", "train"):
-                stages[name](args, ex)
-        with together():  # or the first process would be waited for on the way out, and not for long
-            pass
+        devices.keep_memory()
+        if not args.no_cache:
+            devices.keep_compiled()
+        if args.stage not in ("growth", "localise", "render"):  # one starts processes, two need one device
+            devices.start(args.devices, args.coordinator, args.processes, args.process)
+    getattr(importlib.import_module(f"ssl_jax.{module}"), function)(args)
 
 
 def main(argv=None) -> int:
     """Exit status 0, 2 for bad input (one line on stderr), 130 when interrupted."""
     args, status = parser().parse_args(argv), 2
-    several = getattr(args, "coordinator", None) is not None
     try:
         run(args)
         sys.stdout.flush()
@@ -219,21 +204,22 @@ def main(argv=None) -> int:
         message = os_error_message(error)
         try:
             sys.stdout.flush()
-        except OSError:  # what cannot be printed: Python would try once more on its way out, and say so
+        except OSError:  # Python would try once more on its way out, and complain
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         message, status = "interrupted; the same command goes on from here", 130
     except Exception as error:  # a regular exit would wait for the other processes, and they for this one
-        if not several:
+        if args.coordinator is None:
             raise
-        if not isinstance(error, RuntimeError):  # which is what JAX raises where another process is gone
+        if not isinstance(error, RuntimeError):  # JAX raises that where another process is gone
             traceback.print_exc()
-        message = f"this process or another failed ({error_reason(error)[:200]}): see what all say, and run all again"
+        reason = error_reason(error)[:200]
+        message = f"this process or another failed ({reason}): see what all say, and run all again"
     print(f"ssl_jax: {' '.join(message.split())}", file=sys.stderr, flush=True)
-    if several:
-        from .devices import leave
+    if args.coordinator is not None:
+        from ssl_jax.common.devices import exit_now
 
-        leave(status, args.process)
+        exit_now(status, args.process)
     return status
 
 

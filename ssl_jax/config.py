@@ -5,16 +5,15 @@ does; where the default here differs, the comment says so and why.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 
-from .files import InputError
+from ssl_jax.common.errors import InputError
 
 AZIMUTHS = 72  # classes on the circle; class = azimuth / AZIMUTH_STEP (published)
 AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA convention)
 
-HAIR_CELLS = ("roman", "none", "halfwave", "envelope", "lindemann", "breebaart", "bernstein")
 DIRECTION_RULES = ("horizontal", "nearest_azimuth")
-KEPT_APART = ("clip", "speaker", "noise", "head")  # what training and evaluation may be kept from sharing
+SPLIT_BY = ("clip", "speaker", "noise", "head")  # what training and evaluation may be kept from sharing
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,26 @@ class FrontEnd:
     max_ild: float = 7.0  # dB, ILD is clipped here (published)
     hop: int = 441  # samples between kept cue values; 1 keeps every sample (published)
 
+    # the methods import here, so that the command line's --help need not wait for JAX
+
+    @property
+    def cfs(self):
+        """Centre frequencies (channels,), Hz, highest first."""
+        from ssl_jax.frontend.filter_design import centre_frequencies
+
+        return centre_frequencies(self.fs, self.channels, self.low_freq)
+
+    def arguments(self) -> dict:
+        """These settings as `get_cues_clean` and `start_cues` take them."""
+        names = ("fs", "cfs", "filter_type", "tau", "max_itd", "max_ild", "hop")
+        return {name: getattr(self, name) for name in names} | {"model_type": self.hair_cell}
+
+    def cues(self, signal):
+        """Cues of a two-ear sound (..., samples, 2); see `get_cues_clean`."""
+        from ssl_jax.frontend.binaural_feature import get_cues_clean
+
+        return get_cues_clean(signal, **self.arguments())
+
 
 @dataclass(frozen=True)
 class Database:
@@ -44,15 +63,15 @@ class Database:
     seed: int = 0  # of the run; every mixture draws from (seed, its own index)
     shard: int = 720  # mixtures in one file of the cue store (14 MB at hop 441)
     bits: int = 16  # of the WAV file a mixture passes through (published); 0 keeps floats
-    disjoint: tuple[str, ...] = ()  # of KEPT_APART; published: none, every share is over mixtures
-    evaluation_share: float = 0.2  # of what is kept apart (published share of mixtures)
+    disjoint: tuple[str, ...] = ()  # of SPLIT_BY; published: none, mixtures are split
+    evaluation_share: float = 0.2  # of what is split by (published: of mixtures)
 
 
 @dataclass(frozen=True)
 class Training:
     """One training run: a network, its data and its optimiser."""
 
-    model: str = "three_branch"  # "three_branch" or "resnet", see models.py
+    model: str = "three_branch"  # a key of networks.registry.NETWORKS
     clips: int = 700  # the first so many speech clips, 72 mixtures each
     epochs: int = 20  # the last epoch to train
     epochs_planned: int = 20  # what the log writes after the slash, as the published log does
@@ -67,7 +86,7 @@ class Training:
     cosine_floor: float = 1e-6  # eta_min of that cosine
     warmup_epochs: float = 0.0  # above 0: a linear rise so long, then that cosine, both step by step
     restart_epochs: tuple[int, ...] = ()  # epochs that begin with a fresh optimiser and cosine
-    label_spread: float = 0.0  # degrees, standard deviation of the true class's target on the circle; 0: one class
+    label_spread: float = 0.0  # degrees, standard deviation of the target about the true class; 0: one class
     mirrored: bool = False  # ears of half the mixtures of an epoch swapped, and left with right: more heads
     seed: int = 0  # of the run: initial weights, split, order of mixtures
 
@@ -75,32 +94,28 @@ class Training:
 MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
 
 # The runs of the published tables, and what the public repository and its notebook hold beyond them.
+# fmt: off
 RUNS = {
     "model1": Training(clips=100, epochs=12, batch=16, learning_rate=1e-3),
     "model2": Training(),
     "model2_continued": Training(
         epochs=20, epochs_planned=40, learning_rate=1e-3, start_from="model2", start_epoch=16,
-        cosine_epochs=20, restart_epochs=(17, 18),
-    ),
+        cosine_epochs=20, restart_epochs=(17, 18)),
     "model2_to40": Training(
         epochs=40, epochs_planned=40, learning_rate=1e-3, start_from="model2_continued", start_epoch=20,
-        cosine_epochs=20, keep_optimiser=True,
-    ),
+        cosine_epochs=20, keep_optimiser=True),
     "model2_to60": Training(
         epochs=60, epochs_planned=60, learning_rate=1e-4, start_from="model2_to40", start_epoch=40,
-        cosine_epochs=20, restart_epochs=(41,),
-    ),
-    "resnet": Training(
-        model="resnet", clips=100, epochs=5, batch=16, learning_rate=1e-3, weight_decay=0.02
-    ),
+        cosine_epochs=20, restart_epochs=(41,)),
+    "resnet": Training(model="resnet", clips=100, epochs=5, batch=16, learning_rate=1e-3, weight_decay=0.02),
     "deep": Training(model="deep_three_branch", clips=100, epochs=10),
-    "ours": Training(model="ours", epochs=20, batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5),
-    # the same for ears it was not trained on: mirrored heads, and few epochs, before it knows the heads too well
+    "ours": Training(model="ours", batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5),
+    # for other people's ears: mirrored heads, and few epochs, before it knows the training heads too well
     "ours_mirrored": Training(
-        model="ours", epochs=3, epochs_planned=3, batch=64, weight_decay=0.1, cosine_epochs=3, warmup_epochs=0.5,
-        label_spread=5.0, mirrored=True,
-    ),
+        model="ours", epochs=3, epochs_planned=3, batch=64, weight_decay=0.1, cosine_epochs=3,
+        warmup_epochs=0.5, label_spread=5.0, mirrored=True),
 }
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -132,9 +147,16 @@ class Experiment:
     runs: dict[str, Training] = field(default_factory=dict)
 
 
-def experiment(data: bool = False, direction_rule: str | None = None, hair_cell: str | None = None,
-               hop: int | None = None, seed: int = 0, quick: bool = False, name: str | None = None,
-               protocol: str | None = None):
+def experiment(
+    data: bool = False,
+    direction_rule: str | None = None,
+    hair_cell: str | None = None,
+    hop: int | None = None,
+    seed: int = 0,
+    quick: bool = False,
+    name: str | None = None,
+    protocol: str | None = None,
+) -> Experiment:
     """The experiment of the given options; None stands for the default.
 
     The default protocol is "published" on the publishers' corpora (`data`) and "embedded" on the
@@ -150,25 +172,30 @@ def experiment(data: bool = False, direction_rule: str | None = None, hair_cell:
         raise InputError(f"hop {hop}: out of range: use 1 to {FrontEnd.fs} samples")
     if not 0 <= seed < 2**31:
         raise InputError(f"seed {seed}: out of range: use 0 to {2**31 - 1}")
+    if name == "reported":
+        raise InputError("--name reported: that folder holds the reported tables: use another name")
     corpus, usual = ("librispeech-esc10-cipic", "published") if data else ("embedded", "embedded")
-    protocol = protocol or usual
-    made = PROTOCOLS[protocol]
-    direction_rule, hair_cell = direction_rule or made.direction_rule, hair_cell or made.hair_cell
-    front = FrontEnd(hair_cell=hair_cell, hop=hop)
-    database = Database(corpus=corpus, direction_rule=direction_rule, seed=seed, disjoint=made.disjoint)
+    made = PROTOCOLS[protocol or usual]
+    front = FrontEnd(hair_cell=hair_cell or made.hair_cell, hop=hop)
+    rule = direction_rule or made.direction_rule
+    database = Database(corpus=corpus, direction_rule=rule, seed=seed, disjoint=made.disjoint)
     runs = {key: replace(run, seed=seed) for key, run in RUNS.items()}
     if quick:
         database = replace(database, clips=100)
         runs = {key: replace(runs[key], clips=100, epochs=3, epochs_planned=3) for key in MAIN_RUNS}
-        runs["model2_continued"] = replace(
-            runs["model2_continued"], epochs=6, epochs_planned=6, start_epoch=3, restart_epochs=(4, 5)
-        )
+        later = {"epochs": 6, "epochs_planned": 6, "start_epoch": 3, "restart_epochs": (4, 5)}
+        runs["model2_continued"] = replace(runs["model2_continued"], **later)
     # a run with other settings gets a folder of its own
-    parts = [corpus, "quick" * quick, protocol * (protocol != usual),
-             direction_rule * (direction_rule != made.direction_rule),
-             f"haircell_{hair_cell}" * (hair_cell != made.hair_cell),
-             f"hop{front.hop}" * (front.hop != FrontEnd.hop), f"seed{seed}" * (seed != 0)]
-    return Experiment(name or "-".join(p for p in parts if p), database, front, runs)
+    differs = {
+        "quick": quick,
+        protocol: protocol not in (None, usual),
+        rule: rule != made.direction_rule,
+        f"haircell_{front.hair_cell}": front.hair_cell != made.hair_cell,
+        f"hop{hop}": hop != FrontEnd.hop,
+        f"seed{seed}": seed != 0,
+    }
+    name = name or "-".join([corpus, *(part for part, shown in differs.items() if shown)])
+    return Experiment(name, database, front, runs)
 
 
 def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) -> dict[str, Training]:
@@ -188,7 +215,4 @@ def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) ->
 
 def fingerprint(**parts) -> dict:
     """The given settings as one JSON-ready dict; dataclasses become dicts of their fields."""
-    return {
-        name: asdict(part) if hasattr(part, "__dataclass_fields__") else part
-        for name, part in parts.items()
-    }
+    return {name: asdict(part) if is_dataclass(part) else part for name, part in parts.items()}

@@ -1,6 +1,5 @@
 """Sounds that several tests use: real speech from the embedded corpus through KEMAR's ears."""
 
-import fcntl
 import hashlib
 import os
 import subprocess
@@ -8,14 +7,16 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import filelock
 import jax
 import numpy as np
 import pytest
-import runs
 
 from ssl_jax import __main__ as cli
-from ssl_jax.corpora import load_corpus
-from ssl_jax.hrtf import load_heads
+from ssl_jax.database.recipes import Sounds
+from ssl_jax.sounds.corpora import load_corpus
+from ssl_jax.sounds.hrtf import load_heads
+from support import runs
 
 FS = 44_100
 
@@ -35,8 +36,11 @@ def pytest_collection_modifyitems(config, items):
 def compile_once(tmp_path_factory):
     """Several tests train the same network: let XLA compile it once. The folder that keeps the programs."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"  # shared by the workers
+    folder = (
+        base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    ) / "compiled"  # shared by the workers
     folder.mkdir(exist_ok=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)  # the command line then leaves it at that
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     return folder
@@ -52,8 +56,7 @@ def start(compile_once):
 def unbroken(compile_once, start):
     """All files of the tiny experiment, of a run that nothing happened to: made once for all workers."""
     folder = compile_once.with_name("unbroken")
-    with open(compile_once.with_name("unbroken.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with filelock.FileLock(compile_once.with_name("unbroken.lock")):
         if not folder.exists():
             start(folder, [(None, ("database", "train"))], "--hop=882")
     return runs.outputs(folder)
@@ -84,8 +87,11 @@ def small_disk(tmp_path):
         script = f'mount -t tmpfs -o size={megabytes}m none "$0" && echo mounted && exec cat'
         words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, folder]
         try:
-            held.append(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         stderr=subprocess.PIPE, text=True))
+            held.append(
+                subprocess.Popen(
+                    words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                )
+            )
         except FileNotFoundError:
             pytest.skip("no unshare(1): a small disk cannot be mounted")
         if held[0].stdout.readline() != "mounted\n":
@@ -112,11 +118,16 @@ def heads():
 
 
 @pytest.fixture(scope="session")
+def sounds(corpus, heads):
+    return Sounds(corpus, heads)
+
+
+@pytest.fixture(scope="session")
 def mixture(corpus, heads):
     """One second of speech at 60 degrees with two noises at 20 dB: (samples, 2) float32."""
     import jax.numpy as jnp
 
-    from ssl_jax.database import mix, spatialise
+    from ssl_jax.sounds.mixing import mix, spatialise
 
     sources = np.stack([corpus.speech[0], corpus.noise[3, 0], corpus.noise[3, 1]])
     ears = spatialise(jnp.asarray(sources), jnp.asarray(heads.hrirs[10, [12, 40, 62]]))
@@ -126,11 +137,12 @@ def mixture(corpus, heads):
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
     """Writes a file, with others beside it, into a new folder some levels down and has it read."""
-    from guarded import Guarded
-    from test_archives import EVIL
+    from support.guarded import Guarded
+    from support.made_archives import EVIL
 
     root = tmp_path_factory.mktemp("hostile")
     with Guarded() as guarded:
+
         def one(reader, content, name, **beside):
             with tempfile.TemporaryDirectory(dir=root) as folder:
                 path = Path(folder) / "some/levels/down" / name
@@ -140,5 +152,6 @@ def judge(tmp_path_factory):
                 for other, text in beside.items():
                     path.with_name(other.replace("__", ".")).write_bytes(text)
                 return guarded.read(reader, path)
+
         yield one
     assert not EVIL.exists()

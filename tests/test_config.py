@@ -6,14 +6,31 @@ import json
 
 import pytest
 
-from ssl_jax.config import (AZIMUTH_STEP, AZIMUTHS, DIRECTION_RULES, HAIR_CELLS, MAIN_RUNS, RUNS, Database, FrontEnd,
-                            Training, experiment, fingerprint)
-from ssl_jax.files import InputError
+from ssl_jax.common.errors import InputError
+from ssl_jax.config import (
+    AZIMUTH_STEP,
+    AZIMUTHS,
+    DIRECTION_RULES,
+    HAIR_CELLS,
+    MAIN_RUNS,
+    RUNS,
+    Database,
+    FrontEnd,
+    Training,
+    experiment,
+    fingerprint,
+)
 
 
 def test_different_options_never_share_a_folder():
-    axes = dict(data=(False, True), direction_rule=(None, *DIRECTION_RULES), hair_cell=(None, *HAIR_CELLS),
-                hop=(None, 1, 44, 441), seed=(0, 1, 11), quick=(False, True))
+    axes = dict(
+        data=(False, True),
+        direction_rule=(None, *DIRECTION_RULES),
+        hair_cell=(None, *HAIR_CELLS),
+        hop=(None, 1, 44, 441),
+        seed=(0, 1, 11),
+        quick=(False, True),
+    )
     by_name = {}
     for values in itertools.product(*axes.values()):
         ex = experiment(**dict(zip(axes, values)))
@@ -32,17 +49,24 @@ def test_default_names_and_a_name_of_ones_own():
     assert experiment(name="mine", seed=3).name == "mine"
 
 
-@pytest.mark.parametrize("data, corpus, rule, cell", [
-    (False, "embedded", "horizontal", "roman"), (True, "librispeech-esc10-cipic", "nearest_azimuth", "none")])
+@pytest.mark.parametrize(
+    "data, corpus, rule, cell",
+    [
+        (False, "embedded", "horizontal", "roman"),
+        (True, "librispeech-esc10-cipic", "nearest_azimuth", "none"),
+    ],
+)
 def test_defaults_of_both_corpora(data, corpus, rule, cell):
     ex = experiment(data=data)
     assert (ex.database.corpus, ex.database.direction_rule, ex.front.hair_cell) == (corpus, rule, cell)
     assert ex.database.disjoint == () and set(MAIN_RUNS) < set(ex.runs)
 
 
-@pytest.mark.parametrize("options", [dict(hop=0), dict(hop=-5), dict(hop=44_101), dict(seed=-1), dict(seed=2**31)])
+@pytest.mark.parametrize(
+    "options", [dict(hop=0), dict(hop=-5), dict(hop=44_101), dict(seed=-1), dict(seed=2**31)]
+)
 def test_what_is_out_of_range_is_refused(options):
-    (option, value), = options.items()
+    ((option, value),) = options.items()
     with pytest.raises(InputError, match=f"^{option} {value}: out of range: use ") as error:
         experiment(**options)
     assert "\n" not in str(error.value)
@@ -67,15 +91,46 @@ def test_published_front_end():
     assert front.hop == 441  # 10 ms; published is every sample
 
 
-@pytest.mark.parametrize("name, values", {
-    "model1": dict(model="three_branch", clips=100, epochs=12, epochs_planned=20, batch=16, learning_rate=1e-3,
-                   start_from="", cosine_epochs=0, restart_epochs=()),
-    "model2": dict(model="three_branch", clips=700, epochs=20, epochs_planned=20, batch=32, learning_rate=2e-3,
-                   start_from="", cosine_epochs=0, restart_epochs=()),
-    "model2_continued": dict(model="three_branch", clips=700, epochs=20, epochs_planned=40, batch=32,
-                             learning_rate=1e-3, start_from="model2", start_epoch=16, cosine_epochs=20,
-                             cosine_floor=1e-6, restart_epochs=(17, 18)),
-}.items())
+@pytest.mark.parametrize(
+    "name, values",
+    {
+        "model1": dict(
+            model="three_branch",
+            clips=100,
+            epochs=12,
+            epochs_planned=20,
+            batch=16,
+            learning_rate=1e-3,
+            start_from="",
+            cosine_epochs=0,
+            restart_epochs=(),
+        ),
+        "model2": dict(
+            model="three_branch",
+            clips=700,
+            epochs=20,
+            epochs_planned=20,
+            batch=32,
+            learning_rate=2e-3,
+            start_from="",
+            cosine_epochs=0,
+            restart_epochs=(),
+        ),
+        "model2_continued": dict(
+            model="three_branch",
+            clips=700,
+            epochs=20,
+            epochs_planned=40,
+            batch=32,
+            learning_rate=1e-3,
+            start_from="model2",
+            start_epoch=16,
+            cosine_epochs=20,
+            cosine_floor=1e-6,
+            restart_epochs=(17, 18),
+        ),
+    }.items(),
+)
 def test_published_training(name, values):
     run = experiment(data=True).runs[name]
     assert {key: getattr(run, key) for key in values} == values

@@ -10,25 +10,73 @@ import pytest
 import soundfile
 
 from ssl_jax import __main__ as cli
+from ssl_jax.common.errors import InputError
 from ssl_jax.config import HAIR_CELLS
-from ssl_jax.files import InputError
 
-STAGES = ("all", "database", "train", "figures", "report", "audit", "pack", "check", "download",
-          "growth", "localise", "render")
-COMMON = ("--data", "--protocol", "--directions", "--hair-cell", "--hop", "--seed", "--quick", "--name",
-          "--results", "--work", "--figures")
+STAGES = (
+    "all",
+    "database",
+    "train",
+    "figures",
+    "report",
+    "audit",
+    "pack",
+    "check",
+    "download",
+    "growth",
+    "localise",
+    "render",
+)
+COMMON = (
+    "--data",
+    "--protocol",
+    "--directions",
+    "--hair-cell",
+    "--hop",
+    "--seed",
+    "--quick",
+    "--name",
+    "--results",
+    "--work",
+    "--figures",
+)
 ALONE = {  # stages with options of their own only
     "download": ("--to", "--speech"),
-    "audit": ("--data", "--rows", "--clips", "--seeds", "--seed", "--weights", "--results", "--work", "--readme"),
+    "audit": (
+        "--data",
+        "--rows",
+        "--clips",
+        "--seeds",
+        "--seed",
+        "--weights",
+        "--results",
+        "--work",
+        "--readme",
+    ),
     "check": ("--model", "--clips", "--results"),
     "growth": ("--data", "--devices", "--work", "--results", "--scale"),
     "localise": ("--window", "--step", "--model", "--plot", "--json", "--csv"),
-    "render": ("--azimuth", "--trajectory", "--noise", "--noise-azimuth", "--snr", "--hrtf", "--start", "--seconds",
-               "--bits", "--plot"),
+    "render": (
+        "--azimuth",
+        "--trajectory",
+        "--noise",
+        "--noise-azimuth",
+        "--snr",
+        "--hrtf",
+        "--start",
+        "--seconds",
+        "--bits",
+        "--plot",
+    ),
 }
 DEVICES = ("--devices", "--coordinator", "--processes", "--process")
-OWN = {"all": ("--runs", "--seeds", *DEVICES), "train": ("--runs", "--seeds", *DEVICES),
-       "database": ("--export-wav", "--limit", *DEVICES), "report": ("--readme",), "pack": ("--run", "--as", "--card")}
+OWN = {
+    "all": ("--runs", "--seeds", *DEVICES),
+    "train": ("--runs", "--seeds", *DEVICES),
+    "database": ("--export-wav", "--limit", *DEVICES),
+    "report": ("--readme",),
+    "pack": ("--run", "--as", "--card"),
+}
 
 
 def refused(outcome, *parts):
@@ -56,11 +104,19 @@ def test_help_lists_every_stage(capsys):
     assert set(re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE)) == set(STAGES)
 
 
-@pytest.mark.parametrize("words, says", [
-    ([], "STAGE"), (["cook"], "cook"), (["train", "--hair-cell", "bald"], HAIR_CELLS[0]),
-    (["train", "--directions", "up"], "nearest_azimuth"), (["train", "--hop", "half"], "half"),
-    (["train", "--limit", "3"], "--limit"), (["download"], "--to"),
-    (["download", "--to", "x", "--speech", "y"], "dev-clean")])
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        ([], "STAGE"),
+        (["cook"], "cook"),
+        (["train", "--hair-cell", "bald"], HAIR_CELLS[0]),
+        (["train", "--directions", "up"], "nearest_azimuth"),
+        (["train", "--hop", "half"], "half"),
+        (["train", "--limit", "3"], "--limit"),
+        (["download"], "--to"),
+        (["download", "--to", "x", "--speech", "y"], "dev-clean"),
+    ],
+)
 def test_unknown_words_are_usage_errors(words, says, capsys):
     with pytest.raises(SystemExit) as error:
         cli.main(words)
@@ -68,9 +124,16 @@ def test_unknown_words_are_usage_errors(words, says, capsys):
     assert says in capsys.readouterr().err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("words, says", [
-    (["--hop", 0], "hop 0"), (["--hop", -5], "hop -5"), (["--hop", 44_101], "hop 44101"),
-    (["--seed", -1], "seed -1"), (["--name", "reported"], "reported tables")])
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        (["--hop", 0], "hop 0"),
+        (["--hop", -5], "hop -5"),
+        (["--hop", 44_101], "hop 44101"),
+        (["--seed", -1], "seed -1"),
+        (["--name", "reported"], "reported tables"),
+    ],
+)
 @pytest.mark.parametrize("stage", ["all", "database", "train", "figures", "report"])
 def test_settings_out_of_range(call, tmp_path, stage, words, says):
     refused(call(stage, *words), says, "use ")
@@ -89,7 +152,9 @@ def test_data_that_is_not_there_says_how_to_fetch_it(call, tmp_path, monkeypatch
     if by == "environment":
         monkeypatch.setenv("SSL_JAX_DATA", str(data))
         words = []
-    refused(call("database", "--quick", *words), f"ssl_jax: {data}: ", f"python -m ssl_jax download --to {data}")
+    refused(
+        call("database", "--quick", *words), f"ssl_jax: {data}: ", f"python -m ssl_jax download --to {data}"
+    )
 
 
 def test_a_stage_whose_input_is_missing(call):
@@ -101,28 +166,40 @@ def test_a_stage_whose_input_is_missing(call):
 @pytest.mark.parametrize("stage", ["database", "figures", "report"])
 def test_a_file_where_the_results_should_go(call, tmp_path, monkeypatch, stage):
     """Refused at once: the work is not begun."""
-    monkeypatch.setattr("ssl_jax.database.build", lambda *_: pytest.fail("the work was begun"))
+    monkeypatch.setattr("ssl_jax.database.build.build", lambda *_: pytest.fail("the work was begun"))
     (tmp_path / "taken").write_text("")
     refused(call(stage, "--quick", "--results", tmp_path / "taken"), tmp_path / "taken")
 
 
 def test_a_file_where_the_mixtures_should_go(call, tmp_path):
     (tmp_path / "taken").write_text("")
-    refused(call("database", "--quick", "--export-wav", tmp_path / "taken/here"), tmp_path / "taken",
-            "a file stands where a folder is needed")
+    refused(
+        call("database", "--quick", "--export-wav", tmp_path / "taken/here"),
+        tmp_path / "taken",
+        "a file stands where a folder is needed",
+    )
 
 
 @pytest.mark.parametrize("limit", [0, -1])
 def test_no_mixtures_asked_for(call, tmp_path, limit):
-    refused(call("database", "--export-wav", tmp_path / "out", "--limit", limit), f"--limit {limit}", "at least 1")
+    refused(
+        call("database", "--export-wav", tmp_path / "out", "--limit", limit), f"--limit {limit}", "at least 1"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("error, status, says", [
-    (InputError("a: two\nlines: do something"), 2, "ssl_jax: a: two lines: do something"),
-    (PermissionError(13, "Permission denied", "a\nb"), 2, "ssl_jax: a b: permission denied: choose a folder you "
-                                                          "may write to, or change its rights"),
-    (KeyboardInterrupt(), 130, "ssl_jax: interrupted; the same command goes on from here")])
+@pytest.mark.parametrize(
+    "error, status, says",
+    [
+        (InputError("a: two\nlines: do something"), 2, "ssl_jax: a: two lines: do something"),
+        (
+            PermissionError(13, "Permission denied", "a\nb"),
+            2,
+            "ssl_jax: a b: permission denied: choose a folder you may write to, or change its rights",
+        ),
+        (KeyboardInterrupt(), 130, "ssl_jax: interrupted; the same command goes on from here"),
+    ],
+)
 def test_whatever_stops_a_stage_is_one_line(call, monkeypatch, error, status, says):
     def stop(*_):
         raise error

@@ -19,7 +19,9 @@ def tiny(monkeypatch):
     def small(*options):
         ex = whole(*options)
         runs = {k: replace(r, clips=4, epochs=2, epochs_planned=2) for k, r in ex.runs.items()}
-        runs["model2_continued"] = replace(runs["model2_continued"], epochs=3, start_epoch=2, restart_epochs=(3,))
+        runs["model2_continued"] = replace(
+            runs["model2_continued"], epochs=3, start_epoch=2, restart_epochs=(3,)
+        )
         return replace(ex, database=replace(ex.database, clips=4, shard=144), runs=runs)
 
     monkeypatch.setattr(cli, "experiment", small)
@@ -41,10 +43,17 @@ def test_from_recordings_to_tables_and_again(tiny, tmp_path, capsys, monkeypatch
     assert "# Ours beside the reported tables" in capsys.readouterr().out
     expected = {"comparison.md", "comparison.csv", "metrics.json", "settings.json", "timing.json"}
     for name, epoch in (("model1", 2), ("model2", 2), ("model2_continued", 3)):
-        expected |= {f"{name}.csv", f"{name}.log", f"{name}_confusion.csv", f"{name}_by_snr.csv",
-                     f"{name}_epoch{epoch}.msgpack"}
+        expected |= {
+            f"{name}.csv",
+            f"{name}.log",
+            f"{name}_confusion.csv",
+            f"{name}_by_snr.csv",
+            f"{name}_epoch{epoch}.msgpack",
+        }
     assert {p.name for p in out.iterdir()} == expected
-    assert (out / "model2_continued.log").read_text().startswith("Reduced Learning rate from epoch 2.\nEpoch 3/")
+    assert (
+        (out / "model2_continued.log").read_text().startswith("Reduced Learning rate from epoch 2.\nEpoch 3/")
+    )
     # 232 mixtures teach something: well above chance, 1.39 %
     assert float((out / "model2.csv").read_text().splitlines()[2].split(",")[3]) > 2.5
     drawn = {p.relative_to(tmp_path / "figures").as_posix() for p in (tmp_path / "figures").rglob("*.png")}
@@ -80,12 +89,16 @@ def test_from_recordings_to_tables_and_again(tiny, tmp_path, capsys, monkeypatch
     for words in (["--hop=441"], ["--hop=882", "--seed=3"], ["--hop=882", "--hair-cell=none"]):
         assert run(tmp_path, *words, "--name=embedded-hop882") == 2
         error = capsys.readouterr().err
-        assert error.startswith(f"ssl_jax: {out / 'settings.json'}: was made with ") and error.count("\n") == 1
+        assert (
+            error.startswith(f"ssl_jax: {out / 'settings.json'}: was made with ") and error.count("\n") == 1
+        )
         assert error.endswith("use another --name, or delete that folder\n")
     (out / "settings.json").unlink()
     assert run(tmp_path, "--hop=882") == 2
     assert "settings.json: is missing, so nobody knows" in capsys.readouterr().err
-    assert {p: p.read_bytes() for p in out.iterdir()} == {p: b for p, b in made.items() if p.name != "settings.json"}
+    assert {p: p.read_bytes() for p in out.iterdir()} == {
+        p: b for p, b in made.items() if p.name != "settings.json"
+    }
 
 
 def test_results_of_an_older_version_are_made_again(tmp_path):

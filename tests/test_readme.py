@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from ssl_jax import __main__ as cli
-from ssl_jax.report import README_RUNS, readme_section
+from ssl_jax.report.comparison import README_RUNS, readme_section
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -34,19 +34,28 @@ def local_targets(text):
     """Paths that Markdown and HTML links and images lead to, without #fragments."""
     text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"`[^`\n]*`", "", text)
-    found = re.findall(r"\]\(\s*<?([^)\s>]+)", text) + re.findall(r"(?:src|href|srcset)=[\"']([^\"'\s]+)", text)
+    found = re.findall(r"\]\(\s*<?([^)\s>]+)", text) + re.findall(
+        r"(?:src|href|srcset)=[\"']([^\"'\s]+)", text
+    )
     found += re.findall(r"^\[[^\]]+\]:\s*(\S+)", text, flags=re.MULTILINE)
-    return [path for target in found if not re.match(r"[a-z]+:|//", target) and (path := target.split("#")[0])]
+    return [
+        path for target in found if not re.match(r"[a-z]+:|//", target) and (path := target.split("#")[0])
+    ]
 
 
 def test_local_targets_are_found():
-    text = ("[a](one.md) [![b](two.png)](three/) <img src='four.png'> [c](https://x.org/no) [d](#no) "
-            "[e](five.md#part)\n[f]: six.md\n`[g](no)`\n```\n[h](no)\n```\n[i](seven.md 'title')")
+    text = (
+        "[a](one.md) [![b](two.png)](three/) <img src='four.png'> [c](https://x.org/no) [d](#no) "
+        "[e](five.md#part)\n[f]: six.md\n`[g](no)`\n```\n[h](no)\n```\n[i](seven.md 'title')"
+    )
     assert sorted(local_targets(text)) == sorted(
-        ["one.md", "two.png", "three/", "four.png", "five.md", "six.md", "seven.md"])
+        ["one.md", "two.png", "three/", "four.png", "five.md", "six.md", "seven.md"]
+    )
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md")))])
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md")))]
+)
 def test_every_local_link_and_image_exists(page):
     page = ROOT / page
     targets = [(page.parent / target).resolve() for target in local_targets(page.read_text(encoding="utf-8"))]
@@ -75,15 +84,20 @@ def test_the_example_runs_and_says_where_the_sound_is(readme, tmp_path, monkeypa
 def test_the_walkthrough_runs_as_written(readme, tmp_path, monkeypatch, capsys):
     """Every command of `Localise your own recording`: the voice is found, and nothing else is left behind."""
     section = readme.split("## Localise your own recording")[1].split("\n## ")[0]
-    commands = [line for block in re.findall(r"^```sh\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
-                for line in block.splitlines()]
+    commands = [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+    ]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ssl_jax").symlink_to(ROOT / "ssl_jax")
     written = {"ssl_jax"}
     for command in commands:
         words = shlex.split(command)
         assert words[:3] == ["python", "-m", "ssl_jax"] and cli.main(words[3:]) == 0
-        written |= {words[i + 1] for i, word in enumerate(words) if word in ("-o", "--csv", "--json", "--plot")}
+        written |= {
+            words[i + 1] for i, word in enumerate(words) if word in ("-o", "--csv", "--json", "--plot")
+        }
     overall = re.findall(r"^overall ([0-9.]+)", capsys.readouterr().out, flags=re.MULTILINE)
     assert len(overall) == 1 and abs(float(overall[0]) - 60) < 10
     assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} | {"ssl_jax"} == written
@@ -93,5 +107,7 @@ def test_the_walkthrough_runs_as_written(readme, tmp_path, monkeypatch, capsys):
 def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "docs_example"}
-    for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL):
+    for block in re.findall(
+        r"^```python\n(.*?)^```", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL
+    ):
         exec(compile(block, page.name, "exec"), names)

@@ -1,0 +1,221 @@
+"""Devices that compute: along one mesh axis, in one process or in several on as many hosts.
+
+The same program runs whether devices belong to one process or to several: each process feeds and
+reads the rows of an array that its own devices hold.
+"""
+
+import contextlib
+import ctypes
+import os
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from ssl_jax.common.errors import InputError, error_reason
+
+JOIN_SECONDS = 120  # that processes wait for one another at the start
+CACHE_BYTES = 2**29  # of compiled programs kept on disk; JAX drops the ones used least recently
+
+
+def cpu_count() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def keep_memory() -> None:
+    """Have glibc keep freed buffers instead of giving them back to the system.
+
+    A filterbank's outputs are large and made afresh for every batch; touching new pages each time
+    would take as long as computing them. Does nothing where there is no glibc.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        mallopt(-3, 2**30)  # M_MMAP_THRESHOLD, bytes
+        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD, bytes
+
+
+def keep_compiled() -> None:
+    """Keep compiled programs in the user's cache folder, so that the next start is a warm one.
+
+    JAX_COMPILATION_CACHE_DIR takes precedence. Does nothing where the folder cannot be written.
+    """
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_jax"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def start(
+    devices: int | None = None,
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+) -> None:
+    """Make CPU devices and join the other processes; before anything else uses JAX.
+
+    Parameters
+    ----------
+    devices : int, optional
+        CPU devices of this process (default: its cores). GPUs are taken as they are visible.
+    coordinator : str, optional
+        HOST:PORT of process 0, the same for all; "auto" where JAX can ask the cluster (Slurm, Open
+        MPI, Kubernetes).
+    processes, process : int, optional
+        How many there are, and which of them this is.
+
+    Raises
+    ------
+    InputError
+        The numbers make no sense, or the processes do not find one another.
+    """
+    if devices is not None and not 1 <= devices <= 1024:
+        raise InputError(f"--devices {devices}: out of range: use 1 to 1024")
+    with contextlib.suppress(RuntimeError):  # already initialised: leave the devices as they are
+        jax.config.update("jax_num_cpu_devices", devices or cpu_count())
+    if coordinator is None:
+        if processes is not None or process is not None:
+            raise InputError("--processes and --process: need --coordinator HOST:PORT, of process 0")
+        return
+    if coordinator != "auto":
+        if not re.fullmatch(r".+:\d{1,5}", coordinator):
+            raise InputError(f"--coordinator {coordinator}: not HOST:PORT: give the address of process 0")
+        if processes is None or process is None or not 0 <= process < processes:
+            raise InputError(f"--coordinator {coordinator}: needs --processes N, and --process 0 to N - 1")
+    if not jax.distributed.is_initialized():
+        _join(coordinator, processes, process)
+
+
+def _join(coordinator: str, processes: int | None, process: int | None) -> None:
+    jax.config.update("jax_enable_preemption_service", False)  # it would make a process ignore SIGTERM
+    failed = f"--coordinator {coordinator}: the processes did not find one another"
+    remedy = "start all of them, with the address of process 0"
+
+    def give_up():
+        print(f"ssl_jax: {failed} in {JOIN_SECONDS} s: {remedy}", file=sys.stderr, flush=True)
+        os._exit(2)
+
+    waiting = threading.Timer(JOIN_SECONDS, give_up)  # JAX itself would abort
+    waiting.start()
+    address = None if coordinator == "auto" else coordinator
+    try:
+        jax.distributed.initialize(address, processes, process, initialization_timeout=JOIN_SECONDS + 60)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"{failed} ({error_reason(error)[:200]}): {remedy}") from None
+    finally:
+        waiting.cancel()
+    counts = [sum(d.process_index == p for d in jax.devices()) for p in range(jax.process_count())]
+    if len(set(counts)) > 1:
+        found = ", ".join(map(str, counts))
+        raise InputError(
+            f"processes have {found} devices: give each as many: --devices, CUDA_VISIBLE_DEVICES"
+        )
+
+
+def mesh_of(devices) -> Mesh:
+    """Devices along one axis named "data"."""
+    return Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))
+
+
+def data_mesh(each: int | None = None) -> Mesh:
+    """The devices of all processes, or the first `each` of every process."""
+    groups = [[d for d in jax.devices() if d.process_index == p] for p in range(jax.process_count())]
+    return mesh_of([device for group in groups for device in group[:each]])
+
+
+def on_all(mesh: Mesh) -> NamedSharding:
+    """A copy on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def shared_out(mesh: Mesh) -> NamedSharding:
+    """The first axis shared out among the devices."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def to_devices(arrays, sharding: NamedSharding):
+    """Put a tree of arrays on devices; each process gives what its own devices are to hold.
+
+    Unlike `jax.device_put` it asks the other processes nothing, so any thread may call it at any
+    time. It takes keys of random numbers too.
+    """
+
+    def one(ours):
+        if isinstance(ours, jax.Array) and jax.dtypes.issubdtype(ours.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(one(jax.random.key_data(ours)))
+        return jax.make_array_from_process_local_data(sharding, np.asarray(ours))
+
+    return jax.tree.map(one, arrays)
+
+
+def local_rows(mesh: Mesh, count: int) -> slice:
+    """Which of `count` rows, shared out among the devices, this process holds."""
+    local = [d.process_index == jax.process_index() for d in mesh.devices.flat]
+    each, first = count // mesh.size, local.index(True)
+    return slice(first * each, (first + sum(local)) * each)
+
+
+def is_main_process() -> bool:
+    """Is this the process that writes what all of them know?"""
+    return jax.process_index() == 0
+
+
+def broadcast_from_first(values: np.ndarray) -> np.ndarray:
+    """The first process's `values`; the others give any array of that shape and dtype."""
+    if jax.process_count() == 1:
+        return values
+    return np.asarray(multihost_utils.broadcast_one_to_all(values)).astype(values.dtype)
+
+
+@contextlib.contextmanager
+def barrier():
+    """Wait for the other processes at the end of the block; an error in one of them stops all.
+
+    Raises
+    ------
+    InputError
+        Another process stopped; its own error is shown there.
+    """
+    if jax.process_count() == 1:
+        yield
+        return
+    failure = None
+    try:
+        yield
+    except (InputError, OSError) as error:
+        failure = error
+    failed = multihost_utils.process_allgather(np.int32(failure is not None))
+    if failure is not None:
+        raise failure
+    if failed.any():
+        raise InputError(f"process {int(np.argmax(failed))} stopped: see what it says")
+
+
+def by_main_process(work, *args) -> None:
+    """Have the main process do `work(*args)` while the others wait; raises as `barrier` does."""
+    with barrier():
+        if is_main_process():
+            work(*args)
+
+
+def exit_now(status: int, process: int | None) -> None:
+    """End this process at once: at a regular exit JAX would wait for the other processes for minutes."""
+    sys.stdout.flush()
+    if process in (0, None):
+        time.sleep(2)  # the others end with the first process, and may have something to say
+    os._exit(status)

@@ -1,0 +1,34 @@
+"""One line for whatever is wrong outside the program."""
+
+import errno
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full: free some space and run the same command again",
+    getattr(
+        errno, "EDQUOT", None
+    ): "the disk quota is used up: free some space and run the same command again",
+    errno.EACCES: "permission denied: choose a folder you may write to, or change its rights",
+    errno.EPERM: "operation not permitted: choose a folder you may write to",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.ENOENT: "no such file or folder: check the path",
+    errno.EISDIR: "is a folder where a file is needed: check the path",
+    errno.ENOTDIR: "a file stands where a folder is needed: check the path",
+    errno.EEXIST: "a file stands where a folder is needed: move it away",
+}
+
+
+class InputError(Exception):
+    """Something outside the program is wrong; the message names it and the remedy in one line."""
+
+
+def os_error_message(error: OSError) -> str:
+    """One line for an operating system error: the file, what is wrong, what to do."""
+    name = error.filename if error.filename is not None else "input/output"
+    # an error raised by a library may have a text but no number
+    reason = error.strerror or " ".join(map(str, error.args)) or type(error).__name__
+    return f"{name}: {REMEDIES.get(error.errno) or reason}"
+
+
+def error_reason(error: Exception | str) -> str:
+    """The first line of what an error says, or its kind where it says nothing (as MemoryError may)."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,224 @@
+"""Files, safely: written whole or not at all, locked, checked on reading."""
+
+import contextlib
+import csv
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import filelock
+
+from ssl_jax.common.errors import InputError, os_error_message
+
+MAX_TEXT_BYTES = 2**24  # of a table or notes, which take up to fifty times that in memory
+
+
+def package_data(name: str) -> Path:
+    """A file or folder that comes with the package, under ssl_jax/data."""
+    return Path(str(resources.files("ssl_jax") / "data" / name))
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path, mode: str = "wb"):
+    """Open a neighbour of `path` for writing and move it there only when all went well.
+
+    A reader, or a later run, sees the old file or the whole new one, never a part. A device or a
+    pipe, such as /dev/stdout, is written to directly.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    straight = path.exists() and not path.is_file() and not path.is_dir()
+    if path.is_symlink() and not straight:
+        path = path.resolve()  # keep the link and replace the file that it points to
+    part = path if straight else path.with_name(f".{path.name}.{os.getpid()}.part")
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    try:
+        with open(part, mode, **text) as stream:
+            yield stream
+            stream.flush()
+            if not straight:
+                os.fsync(stream.fileno())
+        if not straight:
+            os.replace(part, path)
+    except OSError as error:
+        # name the file that the user knows, not its hidden neighbour
+        if error.filename is None or str(error.filename) == str(part):
+            error.filename = str(path)
+        raise
+    finally:
+        if not straight:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, whole or not at all."""
+    with atomic_write(path, "w") as stream:
+        stream.write(text)
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder; raises OSError, before any work, where no file can be written into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path):
+    """Keep a folder to this process; raises InputError where another process has it.
+
+    The system releases the lock however a process ends; the file that stays means nothing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(folder / "lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise InputError(f"{folder}: is in use by another run: wait for it or use another --name") from None
+
+
+def _is_running(process: int) -> bool:
+    """Is there a process of this number? Windows cannot be asked in this way: there, no."""
+    if os.name == "nt":
+        return False
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def remove_stale_parts(folder: Path) -> None:
+    """Delete unfinished files that `atomic_write` left in processes that were killed."""
+    for part in folder.rglob(".*.part"):
+        process = part.name.split(".")[-2]
+        if process.isdecimal() and not _is_running(int(process)):
+            part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content) -> None:
+    """Write `content` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def _require_short(path: Path, limit: int = MAX_TEXT_BYTES) -> None:
+    """Raise InputError for a text longer than expected."""
+    if Path(path).stat().st_size > limit:
+        raise InputError(f"{path}: over {limit >> 20} MiB: not the file expected, check the path")
+
+
+def read_json(path: Path):
+    """Read a JSON file; raises InputError if it is not JSON or is over MAX_TEXT_BYTES."""
+    _require_short(path)
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}): delete it and run again") from None
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file, read in pieces."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_checksum(path: Path) -> None:
+    """Write a file's checksum beside it. It is written last, so its presence says that the file is whole."""
+    write_text(path.with_suffix(".sha256"), sha256_of(path) + "\n")
+
+
+def checksum_agrees(path: Path) -> bool:
+    """Are the file and its checksum there, and do they agree?"""
+    note = path.with_suffix(".sha256")
+    if not (path.is_file() and note.is_file()):
+        return False
+    with open(note, "rb") as stream:
+        return stream.read(100).strip() == sha256_of(path).encode()
+
+
+def require_file(path: Path) -> None:
+    """Raise InputError unless there is a file with something in it."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: check the path")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty: fetch it again")
+
+
+def csv_rows(
+    path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000, max_bytes: int = MAX_TEXT_BYTES
+) -> Iterator[dict]:
+    """Rows of a CSV file as dicts, one at a time.
+
+    Raises
+    ------
+    InputError
+        The file is missing, not text, lacks one of `columns`, has a row cut short, or is too long.
+    """
+    try:
+        _require_short(path, max_bytes)
+        with open(path, newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            missing = [c for c in columns if c not in (reader.fieldnames or ())]
+            if missing:
+                raise InputError(f"{path}: no column {missing[0]!r}: the file is not what its name says")
+            for number, row in enumerate(reader, 1):
+                if None in row.values():  # a short row: DictReader would fill every column that is missing
+                    raise InputError(f"{path}: line {reader.line_num} is cut short: fetch the file again")
+                if number > max_rows:
+                    raise InputError(f"{path}: more than {max_rows} rows: not the file expected")
+                yield row
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: not a readable CSV file ({error}): fetch it again") from None
+    except OSError as error:
+        raise InputError(os_error_message(error)) from None
+
+
+def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) -> list[dict]:
+    """All rows of a CSV file; see `csv_rows`."""
+    return list(csv_rows(path, columns, max_rows))
+
+
+def check_settings(path: Path, settings: dict, made: str = "*.sha256", older: bool = False) -> None:
+    """Write settings where none are, else insist on equal ones.
+
+    Parameters
+    ----------
+    made : str
+        Pattern of the files beside it that the settings describe.
+    older : bool
+        Accept a file that lacks a field, because an older version wrote it.
+
+    Raises
+    ------
+    InputError
+        The file holds other settings (the message names the first field that differs), or it is
+        missing beside files that were made with unknown settings.
+    """
+    settings = json.loads(json.dumps(settings))  # tuples are lists in the file
+    remedy = "use another --name, or delete that folder"
+    if not path.exists():
+        if any(path.parent.glob(made)):
+            raise InputError(
+                f"{path}: is missing, so nobody knows how the files beside it were made: {remedy}"
+            )
+        return write_json(path, settings)
+    before = read_json(path)
+    for part, fields in settings.items():
+        there = before.get(part) if isinstance(before, dict) else None
+        there = there if isinstance(there, dict) else {}
+        for field, value in fields.items():
+            if older and there and field not in there:
+                continue
+            if (old := there.get(field)) != value:
+                raise InputError(f"{path}: was made with {part}.{field} = {old!r}, now {value!r}: {remedy}")

@@ -1,0 +1,72 @@
+"""What made a number: the commit, the machine, the time and memory it took."""
+
+import contextlib
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+
+from ssl_jax.common.devices import cpu_count
+from ssl_jax.common.files import read_json, require_writable, write_json
+
+
+def commit() -> str:
+    """The commit of this code, with "-dirty" where the package differs from it, or "unknown"."""
+
+    def git(*words):
+        words = ["git", "-C", str(Path(__file__).parents[1]), *words]
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+    try:
+        dirty = "-dirty" if git("status", "--porcelain", ".") else ""
+        return git("rev-parse", "--short=10", "HEAD") + dirty
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def machine() -> str:
+    """The processor and what JAX computes on, in words."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError, IndexError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")][0]
+    kinds = sorted({d.device_kind for d in jax.devices()})
+    return f"{cpu_count()} cores of {name}; JAX {jax.__version__} on {', '.join(kinds)}"
+
+
+def peak_memory_mb() -> int:
+    """The most memory that this process ever had, in MiB; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux kB
+
+
+@contextlib.contextmanager
+def clock(path: Path, stage: str, begun: bool, done: bool = False):
+    """Note a stage's wall time and peak memory in a file of their own.
+
+    Where all was done before, the note stays: it names the commit that made the numbers. Where the
+    stage was begun before, times add up. If the note exists but the work does not, it was copied
+    with the results: start from zero.
+    """
+    began = time.monotonic()
+    require_writable(path.parent)  # fail now, not after hours of work
+    yield
+    if done and path.exists():
+        return
+    notes = read_json(path) if path.exists() else {}
+    stages = notes.setdefault("stages", {})
+    before = {"seconds": 0, "peak_memory_mb": 0}
+    if begun and stages.get(stage):
+        before = stages[stage]
+    notes |= {"commit": commit(), "machine": machine()}
+    seconds = round(before["seconds"] + time.monotonic() - began, 1)
+    memory = max(before["peak_memory_mb"], peak_memory_mb())
+    stages[stage] = {"seconds": seconds, "peak_memory_mb": memory}
+    write_json(path, notes)

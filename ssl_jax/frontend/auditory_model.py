@@ -1,0 +1,213 @@
+"""The auditory periphery: gammatone filterbank and inner hair cell, pure functions of arrays.
+
+Filters are designed on the host in float64 (filter_design.py) and applied as jitted JAX in the dtype
+of the sound (block_filter.py).
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from scipy import signal as sps
+
+from ssl_jax.frontend import HAIR_CELLS
+from ssl_jax.frontend.block_filter import filter_sound, start_state
+from ssl_jax.frontend.filter_design import block_filters, centre_frequencies
+
+ZERO_PHASE = ("butterworth",)  # filters that need the whole sound
+
+
+def _zero_phase(x, fs, cfs, filter_type):
+    """Forwards and backwards with odd extension, as `scipy.signal.sosfiltfilt` has it."""
+    banks = block_filters(fs, cfs, 1, filter_type)
+    edge = min(21, x.shape[1] - 1)  # three times the seven coefficients of a 6th-order filter
+    before, after = 2 * x[:, :1] - x[:, edge:0:-1], 2 * x[:, -1:] - x[:, -2 : -edge - 2 : -1]
+    x = jnp.concatenate([before, x, after], axis=1)
+
+    def once(x, cfs, steady):  # (rows, samples) -> (rows, C, samples), from the first sample's steady state
+        return filter_sound(x, fs, cfs, filter_type, x[:, :1, None] * jnp.asarray(steady, x.dtype))[1]
+
+    y = once(x, cfs, banks[0].steady)
+    # backwards every channel is a sound of its own
+    back = [once(y[:, c, ::-1], cfs[c : c + 1], banks[0].steady[:, c : c + 1]) for c in range(len(cfs))]
+    return jnp.concatenate(back, axis=1)[:, :, ::-1][:, :, edge : y.shape[2] - edge]
+
+
+def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
+    """Filter a sound with an auditory filterbank.
+
+    Parameters
+    ----------
+    signal : (..., samples)
+    fs : float, Hz
+    cfs : (channels,), Hz, optional
+        Centre frequencies; 32 on the ERB scale from 80 Hz, highest first, unless given.
+    filter_type : str
+        gammatone: Slaney (1993), Apple TR 35, four cascaded biquads; the default.
+        allpole: the same poles without zeros (Lyon 1996).
+        butterworth: 6th order, one ERB wide, forwards and backwards (zero phase).
+
+    Returns
+    -------
+    audiogram : (..., channels, samples), same dtype as `signal` (float32 for integers)
+
+    Raises
+    ------
+    ValueError
+        Unknown filter type, or a centre frequency outside 0 to fs / 2.
+
+    Notes
+    -----
+    Unit gain at the centre frequency. The recursions are exact: no impulse response is cut short.
+    """
+    x = as_sound(signal)
+    rows = x.reshape(-1, x.shape[-1])
+    cfs = as_cfs(cfs, fs)
+    if filter_type in ZERO_PHASE:
+        y = _zero_phase(rows, float(fs), cfs, filter_type)
+    else:
+        state = start_state(block_filters(fs, cfs, 1, filter_type), len(rows), x.dtype)
+        y = filter_sound(rows, float(fs), cfs, filter_type, state)[1]
+    return y.reshape(*x.shape[:-1], len(cfs), x.shape[-1])
+
+
+def as_cfs(cfs, fs: float) -> tuple[float, ...]:
+    """Centre frequencies as a hashable tuple; the default 32 where none are given."""
+    return tuple(np.asarray(centre_frequencies(fs) if cfs is None else cfs, np.float64).ravel().tolist())
+
+
+def as_sound(signal):
+    """The signal as a floating-point JAX array with at least one sample."""
+    x = jnp.asarray(signal)
+    x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
+    if x.ndim == 0 or x.shape[-1] == 0:
+        raise ValueError(f"a sound needs at least one sample, its shape is {x.shape}")
+    return x
+
+
+def halfwave(x):
+    """Half-wave rectification: the positive part of x."""
+    return jnp.maximum(x, 0)
+
+
+def Roman(x):
+    """Square root of the half-wave rectified filter output (Roman, Wang & Brown 2003).
+
+    The derivative is 0, not infinite, where x <= 0.
+    """
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
+
+
+# Hair cells that look at one sample at a time; the cue scan applies them block by block.
+MEMORYLESS = {"none": lambda x: x, "halfwave": halfwave, "roman": Roman}
+
+
+def _analytic_envelope(x):
+    """Magnitude of the analytic signal along the last axis, as `scipy.signal.hilbert` has it."""
+    n = x.shape[-1]
+    weights = np.zeros(n)
+    weights[0] = 1
+    weights[1 : (n + 1) // 2] = 2
+    if n % 2 == 0:
+        weights[n // 2] = 1
+    return jnp.abs(jnp.fft.ifft(jnp.fft.fft(x) * jnp.asarray(weights, x.dtype)))
+
+
+def _lowpass(x, sos):
+    """Causal second-order sections along the last axis (transposed direct form II)."""
+    sos = np.asarray(sos)
+
+    def step(state, sample):
+        after = []
+        for (b0, b1, b2, _, a1, a2), (s1, s2) in zip(sos.tolist(), state, strict=True):
+            out = b0 * sample + s1
+            after.append((b1 * sample - a1 * out + s2, b2 * sample - a2 * out))
+            sample = out
+        return tuple(after), sample
+
+    zero = jnp.zeros(x.shape[:-1], x.dtype)
+    start = tuple((zero, zero) for _ in sos)
+    return jnp.moveaxis(lax.scan(step, start, jnp.moveaxis(x, -1, 0))[1], 0, -1)
+
+
+@partial(jax.jit, static_argnames=("fs", "model_type"))
+def haircell_model(audiogram, fs: float, model_type: str | None = "roman"):
+    """Inner hair cell: from filter output to firing rate envelope.
+
+    Parameters
+    ----------
+    audiogram : (..., samples)
+    fs : float, Hz
+    model_type : str, optional
+        none, or None: the filter output itself.
+        halfwave: its positive part.
+        roman: square root of the positive part (Roman, Wang & Brown 2003); the default.
+        envelope: half-wave rectification, then the envelope (magnitude of the analytic signal).
+        lindemann: positive part, 1st-order low-pass at 800 Hz (Lindemann 1986).
+        breebaart: positive part, five 1st-order low-passes, together 3 dB down at 770 Hz
+        (Breebaart, van de Par & Kohlrausch 2001).
+        bernstein: envelope compressed to the power 0.23, positive part squared, 4th-order
+        low-pass at 425 Hz (Bernstein, van de Par & Trahiotis 1999; Faller & Merimaa 2004).
+
+    Returns
+    -------
+    envelope : (..., samples)
+
+    Raises
+    ------
+    ValueError
+        Unknown model_type, or fs too low for its low-pass filter.
+    """
+    model_type = model_type or "none"
+    if model_type in MEMORYLESS:
+        return MEMORYLESS[model_type](audiogram)
+    if model_type == "envelope":
+        return _analytic_envelope(halfwave(audiogram))
+    if model_type not in HAIR_CELLS:
+        raise ValueError(f"hair cell {model_type!r} is not known: use one of {', '.join(HAIR_CELLS)}")
+    cutoff = {"lindemann": 800.0, "breebaart": 770.0, "bernstein": 425.0}[model_type]
+    if fs <= 2 * cutoff:
+        raise ValueError(f"fs = {fs} Hz is too low for the {cutoff} Hz low-pass of {model_type!r}")
+    if model_type == "lindemann":
+        return _lowpass(halfwave(audiogram), sps.butter(1, cutoff, fs=fs, output="sos"))
+    if model_type == "breebaart":
+        # one stage is 3/5 dB down at 770 Hz
+        single = cutoff / np.sqrt(2 ** (1 / 5) - 1)
+        stage = sps.butter(1, min(single, 0.49 * fs), fs=fs, output="sos")
+        return _lowpass(halfwave(audiogram), np.repeat(stage, 5, axis=0))
+    envelope = _analytic_envelope(audiogram)
+    loud = envelope > 0
+    compressed = jnp.where(loud, audiogram * jnp.where(loud, envelope, 1) ** (0.23 - 1), 0)
+    return _lowpass(halfwave(compressed) ** 2, sps.butter(4, cutoff, fs=fs, output="sos"))
+
+
+def auditory_peripheral(signal, fs: float, cfs=None, filter_type="gammatone", model_type="roman"):
+    """Filterbank and hair cell of both ears.
+
+    Parameters
+    ----------
+    signal : (samples, 2), left ear first
+    fs : float, Hz
+    cfs : (channels,), Hz, optional
+        32 on the ERB scale from 80 Hz, highest first, unless given.
+    filter_type, model_type : str
+        See `GF_spectrogram` and `haircell_model`.
+
+    Returns
+    -------
+    audiogram, envelope : (channels, samples, 2)
+
+    Raises
+    ------
+    ValueError
+        The signal does not have two ears.
+    """
+    x = as_sound(signal)
+    if x.ndim != 2 or x.shape[1] != 2:
+        raise ValueError(f"signal must be (samples, 2), left ear first, not {x.shape}")
+    audiogram = GF_spectrogram(x.T, fs, cfs, filter_type)  # 2, channels, samples
+    envelope = haircell_model(audiogram, float(fs), model_type)
+    return jnp.moveaxis(audiogram, 0, -1), jnp.moveaxis(envelope, 0, -1)

@@ -1,0 +1,248 @@
+"""The running interaural cross-correlation as one scan over steps of one hop or more.
+
+Only the values at the end of each hop are kept. Inside a hop the lagged correlation is an
+exponentially weighted sum, across hops a decay. What turns the next samples into channels (the
+filterbank, say) runs inside the same scan, so that its outputs, 64 numbers a sample, never leave
+the cache. The equations stand in binaural_feature.py.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+TINY = 1e-37  # energies below this (-370 dB) count as silence; about float32's smallest normal
+CHUNK = 32  # samples of the correlation summed in registers at a time, at most; 21 to 49 alike
+
+
+class CorrelationSettings(NamedTuple):
+    """The running correlation's constants."""
+
+    lags: int  # D
+    decay: float  # 1 - a, per sample
+    gain: float  # a
+    hop: int  # samples between kept values
+    step: int  # samples of one step of the scan, a multiple of hop, over 2 D
+    max_ild: float  # dB
+    sharpness: float | None  # of the soft argmax, None for the hard one
+
+
+def settings(fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None) -> CorrelationSettings:
+    """The constants for settings as `calculate_itd_ild_ic` takes them; raises ValueError for bad ones."""
+    hop = max(1, round(fs * 0.010)) if hop is None else hop  # 10 ms, the window's own time constant
+    if not (fs > 0 and tau * fs >= 1 and max_itd > 0 and max_ild > 0 and int(hop) == hop >= 1):
+        needs = "need fs > 0, tau >= 1 / fs, max_itd > 0, max_ild > 0 and a whole hop >= 1"
+        raise ValueError(f"{needs}, not {fs}, {tau}, {max_itd}, {max_ild}, {hop}")
+    lags, gain, hop = max(1, round(fs * max_itd)), 1.0 / (tau * fs), int(hop)
+    step = hop if hop > 2 * lags else hop * (math.ceil(96 / hop) + 2 * lags // hop)
+    return CorrelationSettings(lags, 1.0 - gain, gain, hop, step, float(max_ild), sharpness)
+
+
+def _chunk_size(hop: int) -> int:
+    """How many samples to sum at a time: a divisor of the hop where there is a fair one."""
+    if hop <= CHUNK:
+        return hop
+    return max((k for k in range(CHUNK // 2, CHUNK + 1) if hop % k == 0), default=CHUNK)
+
+
+def _correlate(w: CorrelationSettings, total, left, right):
+    """Add one hop to a lagged correlation.
+
+    Parameters
+    ----------
+    total : (clips, 2 D + 1, C), at the end of the hop before
+    left : (clips, hop, C)
+    right : (clips, hop + 2 D, C), from D samples before the hop to D after
+
+    Returns
+    -------
+    total : (clips, 2 D + 1, C), at the end of this hop
+    """
+    span, size = 2 * w.lags + 1, _chunk_size(w.hop)
+    # weighted once for the whole hop: a decay per chunk would add up its rounding
+    left = _hop_weights(w, w.hop, left.dtype) * left
+
+    def add(size, total, start):
+        l = lax.dynamic_slice_in_dim(left, start, size, 1)
+        r = lax.dynamic_slice_in_dim(right, start, size + span - 1, 1)
+        # unrolled: one pass over `total`, the sum stays in registers
+        return total + sum(l[:, k, None] * r[:, k : k + span] for k in range(size))
+
+    total = total * w.decay**w.hop
+    total = lax.fori_loop(0, w.hop // size, lambda j, total: add(size, total, j * size), total)
+    rest = w.hop % size
+    return add(rest, total, w.hop - rest) if rest else total
+
+
+def _hop_weights(w: CorrelationSettings, count: int, dtype):
+    """a (1-a)^(count-1-k) for k = 0..count-1, as a column."""
+    return jnp.asarray(w.gain * w.decay ** np.arange(count - 1, -1, -1.0), dtype)[:, None]
+
+
+def _running_energy(w: CorrelationSettings, before, squares):
+    """E[j] = d E[j-1] + a squares[j] along axis 1, E[-1] = before, by doubling steps."""
+    energy = (w.gain * squares).at[:, 0].add(w.decay * before)
+    step = 1
+    while step < squares.shape[1]:
+        energy = energy.at[:, step:].add(w.decay**step * energy[:, :-step])
+        step *= 2
+    return energy
+
+
+def _decayed_sum(w: CorrelationSettings, before, squares):
+    """The last value of `_running_energy` alone: a weighted sum over axis 1."""
+    count = squares.shape[1]
+    return before * w.decay**count + (_hop_weights(w, count, squares.dtype) * squares).sum(1)
+
+
+def _best_lag(w: CorrelationSettings, cross, left, right):
+    """Cues from LR (clips, 2 D + 1, C), LL (clips, C) and RR (clips, 2 D + 1, C)."""
+    # Lags are compared by LR |LR| / RR, which orders them as gamma does and needs no root. Unrolled,
+    # the comparison is one pass over LR and RR; XLA's own argmax and gather are several times slower.
+    safe = jnp.where(right > TINY, right, 1)  # silence is kept out of quotients: their slopes are infinite
+    score = lax.stop_gradient(jnp.where(right > TINY, cross * (jnp.abs(cross) / safe), 0))
+    best, lag = score[:, 0], jnp.full_like(left, -w.lags)
+    for m in range(1, 2 * w.lags + 1):
+        higher = score[:, m] > best
+        best = jnp.where(higher, score[:, m], best)
+        lag = jnp.where(higher, m - w.lags, lag)
+    lags = jnp.arange(-w.lags, w.lags + 1, dtype=cross.dtype)
+    chosen = lags[:, None] == lag[:, None]  # clips, 2 D + 1, C: true once
+    at_best = jnp.where(chosen, right, 0).sum(1)
+    heard = (left > TINY) & (at_best > TINY)
+    root = jnp.sqrt(jnp.where(heard, left, 1)) * jnp.sqrt(jnp.where(heard, at_best, 1))
+    ic = jnp.where(heard, jnp.clip(jnp.where(chosen, cross, 0).sum(1) / root, 0, 1), 0)
+    if w.sharpness is not None:
+        gamma = cross / jnp.sqrt(safe * jnp.where(heard, left, 1)[:, None])
+        share = jax.nn.softmax(w.sharpness * gamma, axis=1)
+        lag = jnp.einsum("bmc,m->bc", share, lags, precision=lax.Precision.HIGHEST)
+    level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(at_best, TINY))
+    ild = jnp.where((left > TINY) | (at_best > TINY), jnp.clip(10 * level, -w.max_ild, w.max_ild), 0)
+    return jnp.where(heard, lag, 0), ild, ic, left + at_best  # lag in samples
+
+
+def _long_hop(w: CorrelationSettings, state, index, left, right):
+    """One hop, longer than all lags: RR is the running energy of r read at n + m.
+
+    RR[n, m] counts r from sample max(m, 0) on. The first D + 1 samples, where that differs between
+    lags, are kept apart (`head`); `energy` counts what comes after them, at D samples before now.
+    """
+    cross, left_energy, energy, head = state
+    # sample number of each row of `right`; the scan starts one hop before the sound
+    number = (index - 1) * w.hop - w.lags + np.arange(right.shape[1])
+    squares = right * right
+    later = squares * (number > w.lags)[None, :, None].astype(right.dtype)
+
+    def start_head(squares):
+        n, m = w.hop - 1, np.arange(-w.lags, w.lags + 1)[:, None]
+        i = np.arange(w.lags + 1)
+        weights = np.where(i >= m, w.gain * w.decay ** (n + m - i.astype(float)), 0)
+        weights, early = jnp.asarray(weights, right.dtype), squares[:, w.lags : 2 * w.lags + 1]  # r[0..D]^2
+        return jnp.einsum("mi,bic->bmc", weights, early, precision=lax.Precision.HIGHEST)
+
+    head = lax.cond(index == 1, start_head, lambda _: head * w.decay**w.hop, squares)
+    cross = _correlate(w, cross, left, right)
+    left_energy = _decayed_sum(w, left_energy, left * left)
+    energy = _decayed_sum(w, energy, later[:, : w.hop])
+    around = _running_energy(w, energy, later[:, w.hop :])  # lags 1 - D .. D
+    around = jnp.concatenate([energy[:, None], around], axis=1)
+    return (cross, left_energy, energy, head), _best_lag(w, cross, left_energy, around + head)
+
+
+def _short_hops(w: CorrelationSettings, state, index, left, right):
+    """A step of several hops, RR carried with its lag axis as the equations have it."""
+    ones = jnp.ones_like(left[:, : w.hop])
+
+    def one(state, start):
+        cross, left_energy, right_energy = state
+        l = lax.dynamic_slice_in_dim(left, start, w.hop, 1)
+        r = lax.dynamic_slice_in_dim(right, start, w.hop + 2 * w.lags, 1)
+        # before the sound starts r[n + m] is not counted, whatever the lag
+        begun = ((index - 1) * w.step + start >= 0).astype(left.dtype)
+        cross = _correlate(w, cross, l, r)
+        right_energy = _correlate(w, right_energy, ones, begun * r * r)
+        left_energy = _decayed_sum(w, left_energy, l * l)
+        return (cross, left_energy, right_energy), _best_lag(w, cross, left_energy, right_energy)
+
+    return lax.scan(one, state, jnp.arange(0, w.step, w.hop))
+
+
+class Carry(NamedTuple):
+    """What a step of the scan leaves for the next; `clips` sounds, C channels."""
+
+    index: jnp.ndarray  # number of the next step; step 0 begins step - D samples early
+    source: tuple  # whatever `ears` needs, the filterbank's states
+    left: jnp.ndarray  # (clips, D, C), the last samples of the left ear
+    right: jnp.ndarray  # (clips, 2 D, C), of the right
+    energies: tuple  # running sums
+
+
+def initial_state(w: CorrelationSettings, clips: int, channels: int, source, dtype) -> Carry:
+    """Before the first step: silence."""
+
+    def zeros(*shape):
+        return jnp.zeros((clips, *shape, channels), dtype)
+
+    span = 2 * w.lags + 1
+    extra = (zeros(), zeros(span)) if w.hop == w.step else (zeros(span),)
+    return Carry(jnp.int32(0), source, zeros(w.lags), zeros(2 * w.lags), (zeros(span), zeros(), *extra))
+
+
+def scan_steps(w: CorrelationSettings, carry: Carry, pieces, ears, end):
+    """Go through the next steps of a sound.
+
+    Parameters
+    ----------
+    carry : Carry
+    pieces : (steps, clips, 2, step, ...), the sound of both ears, or its envelopes
+    ears : function (source, (clips, 2, step, ...)) -> source, (clips, 2, step, C)
+        Turns the next samples into channels.
+    end : int
+        Samples in the whole sound; what comes after counts as zero.
+
+    Returns
+    -------
+    carry : Carry
+    cues : tuple of (steps * step / hop, clips, C) arrays: lag in samples, ILD, IC, power
+    """
+    long = w.hop == w.step
+
+    def one(carry, piece):
+        source, y = ears(carry.source, piece)
+        # the filters ring on, but after its end a sound is zero by definition
+        ahead = carry.index * w.step - (w.step - w.lags)  # number of the first sample in y
+        y = jnp.where((ahead + np.arange(w.step) < end)[:, None], y, 0)
+        left = jnp.concatenate([carry.left, y[:, 0]], axis=1)  # clips, step + D, C
+        right = jnp.concatenate([carry.right, y[:, 1]], axis=1)  # clips, step + 2 D, C
+        advance = _long_hop if long else _short_hops
+        energies, cues = advance(w, carry.energies, carry.index, left[:, : w.step], right)
+        return Carry(carry.index + 1, source, left[:, w.step :], right[:, w.step :], energies), cues
+
+    carry, cues = lax.scan(one, carry, pieces)
+    if long:
+        return carry, cues
+    return carry, tuple(c.reshape(-1, *c.shape[2:]) for c in cues)  # steps, hops, clips, C
+
+
+def scan_cues(w: CorrelationSettings, samples: int, channels: int, rows, source, ears, dtype):
+    """The cues of a whole sound, or envelopes, `rows` (clips, 2, samples, ...) of both ears.
+
+    `source` and `ears` are those of `scan_steps`. Gives a tuple of (clips, C, hops) arrays: lag in
+    samples, ILD, IC, power.
+    """
+    clips, hops = rows.shape[0], samples // w.hop
+    if hops < 1:
+        raise ValueError(f"the sound has {samples} samples, fewer than one hop of {w.hop}")
+    # the scan looks D samples ahead: it starts a step early, with silence
+    steps = math.ceil(hops * w.hop / w.step) + 1
+    rows = rows[:, :, : hops * w.hop + w.lags]
+    pad = [(0, 0)] * rows.ndim
+    pad[2] = (w.step - w.lags, max(steps * w.step - (w.step - w.lags) - rows.shape[2], 0))
+    rows = jnp.pad(rows, pad)[:, :, : steps * w.step]
+    pieces = jnp.moveaxis(rows.reshape(clips, 2, steps, w.step, *rows.shape[3:]), 2, 0)
+    _, cues = scan_steps(w, initial_state(w, clips, channels, source, dtype), pieces, ears, samples)
+    skip = w.step // w.hop
+    return tuple(jnp.moveaxis(c[skip : skip + hops], 0, -1) for c in cues)

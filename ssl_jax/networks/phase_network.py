@@ -1,0 +1,106 @@
+"""Our network on the same cue maps: interaural phases instead of raw numbers, all cues together.
+
+A linear layer cannot read an ITD that is ambiguous: above some 700 Hz one direction gives several
+peaks, a period apart. Here every ITD enters as sines and cosines of its phase at a few frequencies,
+the channel's own among them, every ILD likewise; what comes from incoherent moments is gated down by
+IC (Faller & Merimaa 2004 select cues the same way). All channels and cues of a frame then meet in one
+layer, two residual convolutions see some 70 ms, and four attention heads choose the frames to sum up.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from ssl_jax.config import AZIMUTHS, FrontEnd
+from ssl_jax.networks.layers import CUES, BatchNorm, check, conv, linear
+
+ITD_CYCLES = 0.25  # cycles per ms: the lowest has one period over lags of +-1 ms and as much again
+HIGHEST_CYCLES = 8.0  # cycles per ms of a channel's own phase; the lag grid resolves no more
+GATE_IC = 0.95  # IC where the gate starts half open: fields of several sources lie below
+GATE_SLOPE = 40.0  # per unit of IC
+FEATURES = 15  # of a channel in a frame: 8 from ITD phases, 4 from ILD, and ITD, ILD, IC themselves
+
+
+def _with_double(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Sine and cosine of twice the angle, for two multiplications instead of two series."""
+    return 2 * sine * cosine, 1 - 2 * sine * sine
+
+
+class PhaseNetwork(nnx.Module):
+    """Cue maps to azimuth classes; 415,628 parameters. The options are the rows of its ablation.
+
+    Parameters
+    ----------
+    rngs : nnx.Rngs
+    front : FrontEnd
+        Settings of the cue maps.
+    phases : bool
+        Sines and cosines of ITD and ILD; without, the three cues enter as they are.
+    gated : bool
+        The gate by IC.
+    convolved : bool
+        The two residual convolutions over time.
+    attention : bool
+        Attention over frames; without, their mean.
+    dropout : float
+    """
+
+    def __init__(
+        self,
+        rngs: nnx.Rngs,
+        front: FrontEnd,
+        phases: bool = True,
+        gated: bool = True,
+        convolved: bool = True,
+        attention: bool = True,
+        dropout: float = 0.4,
+    ):
+        width, heads, self.channels, self.max_ild = 160, 4, front.channels, front.max_ild
+        self.phases, self.gated, self.attention = phases, gated, attention
+        cfs = front.cfs / 1000  # cycles per ms
+        self.cycles = np.minimum(cfs, HIGHEST_CYCLES).astype(np.float32)[:, None]
+        self.gate = nnx.Param(jnp.full((self.channels, 1), GATE_IC))
+        self.mixed = linear(self.channels * (FEATURES if phases else CUES), width, rngs)
+        self.mixed_norm = BatchNorm(width)
+        self.convs = nnx.List([conv(width, width, (3,), rngs) for _ in range(2 * convolved)])
+        self.norms = nnx.List([BatchNorm(width) for _ in range(2 * convolved)])
+        self.score = linear(width, heads, rngs)
+        self.hidden = linear(width * (heads if attention else 1), 256, rngs)
+        self.hidden_norm = BatchNorm(256)
+        self.dropout = nnx.Dropout(dropout, rngs=rngs)
+        self.classify = linear(256, AZIMUTHS, rngs)
+
+    def features(self, cues: jax.Array) -> jax.Array:
+        """(batch, 3, channels, frames) to (batch, features, channels, frames)."""
+        itd, ild, ic = cues[:, 0], cues[:, 1], cues[:, 2]  # ms, dB, 0..1
+        gate = jax.nn.sigmoid(GATE_SLOPE * (ic - self.gate[...])) if self.gated else 1.0
+        plain = [itd * gate, ild / self.max_ild, 5 * (ic - 0.9)]
+        if not self.phases:
+            return jnp.stack(plain, axis=1)
+        angle = 2 * jnp.pi * itd
+        slow = jnp.sin(ITD_CYCLES * angle), jnp.cos(ITD_CYCLES * angle)
+        twice = _with_double(*slow)
+        own = jnp.sin(self.cycles * angle), jnp.cos(self.cycles * angle)
+        itd_phases = [wave * gate for wave in (*slow, *twice, *_with_double(*twice), *own)]
+        level = jnp.pi / 2 * ild / self.max_ild
+        half = jnp.sin(level), jnp.cos(level)
+        return jnp.stack([*itd_phases, *half, *_with_double(*half), *plain], axis=1)
+
+    def __call__(self, cues: jax.Array) -> jax.Array:
+        """Logits (batch, 72) of cue maps (batch, 3, 32, frames); ValueError for another shape."""
+        check(cues, self.channels)
+        x = self.features(cues.astype(jnp.float32))  # (B, 3, 32, T) -> (B, F, 32, T)
+        B, F, C, T = x.shape
+        x = nnx.relu(self.mixed_norm(self.mixed(x.reshape(B, F * C, T).swapaxes(1, 2))))  # (B, T, 160)
+        if T > 1:  # two frames of 10 ms share most of a 10 ms window and a syllable's direction
+            x = x[:, : T // 2 * 2].reshape(B, T // 2, 2, -1).mean(2)  # (B, T/2, 160)
+        for layer, norm in zip(self.convs, self.norms):
+            x = x + nnx.relu(norm(layer(x)))
+        if self.attention:
+            weights = jax.nn.softmax(self.score(x), axis=1)  # (B, T/2, 4), each adds up to 1 over time
+            x = jnp.einsum("bth,btw->bhw", weights, x).reshape(B, -1)  # (B, 640)
+        else:
+            x = x.mean(1)
+        x = nnx.relu(self.hidden_norm(self.hidden(x)))  # (B, 256)
+        return self.classify(self.dropout(x))

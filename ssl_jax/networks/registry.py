@@ -1,0 +1,45 @@
+"""Every network by the name that settings, checkpoints and packed weights know it by."""
+
+from functools import partial
+
+from flax import nnx
+
+from ssl_jax.config import FrontEnd
+from ssl_jax.networks.phase_network import PhaseNetwork
+from ssl_jax.networks.residual import DeepThreeBranch, ResNet
+from ssl_jax.networks.three_branch import ThreeBranch
+
+NETWORKS = {
+    "three_branch": ThreeBranch,
+    "three_branch_kernel1": partial(ThreeBranch, kernel=1),  # sees one frame at a time
+    "resnet": ResNet,
+    "deep_three_branch": DeepThreeBranch,
+    "ours": PhaseNetwork,
+    "ours_raw_cues": partial(PhaseNetwork, phases=False),
+    "ours_ungated": partial(PhaseNetwork, gated=False),
+    "ours_single_frames": partial(PhaseNetwork, convolved=False),
+    "ours_mean_pooling": partial(PhaseNetwork, attention=False),
+    "ours_no_dropout": partial(PhaseNetwork, dropout=0.0),
+}
+
+
+def build_model(name: str, seed: int, front: FrontEnd) -> nnx.Module:
+    """A freshly initialised network, in training mode.
+
+    Parameters
+    ----------
+    name : str
+        One of NETWORKS.
+    seed : int
+        Of the initial weights and of dropout.
+    front : FrontEnd
+        Settings of the cue maps that it is for.
+
+    Raises
+    ------
+    ValueError
+        For another name.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"no network is called {name!r}; there are: {', '.join(NETWORKS)}")
+    return NETWORKS[name](nnx.Rngs(seed), front)

@@ -1,0 +1,79 @@
+"""The network of both published tables: cue maps in, one logit per azimuth class out (Flax NNX).
+
+It, and the networks of residual.py, stand in github.com/Kenzot007/SoundSourceLocalization
+(run_model.ipynb). All networks take float maps (batch, 3 cues, channels, frames), cues in the order
+ITD (ms), ILD (dB), IC (0..1), any number of frames, and give logits (batch, 72), class = azimuth / 5
+degrees. Initial weights and normalisation follow PyTorch's defaults, under which the tables were
+made. `model.train()` and `model.eval()` switch batch normalisation and dropout; a new model trains.
+
+The convolutions are XLA's own, channels last: on a CPU they beat matrix products over concatenated
+shifts by a fifth. That holds outside loops only: inside `lax.scan` XLA falls back to a convolution
+thirty times slower, so a training loop must dispatch step by step.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from ssl_jax.config import AZIMUTHS, FrontEnd
+from ssl_jax.networks.layers import CUES, BatchNorm, attention_pooling, check, conv, linear, uniform
+
+
+class CueBranch(nnx.Module):
+    """One cue map to one vector: two convolutions over `kernel` frames, then attention pooling."""
+
+    def __init__(self, channels: int, embed: int, kernel: int, rngs: nnx.Rngs):
+        self.conv1 = conv(channels, embed, (kernel,), rngs)
+        self.norm1 = BatchNorm(embed)
+        self.conv2 = conv(embed, embed, (kernel,), rngs)
+        self.norm2 = BatchNorm(embed)
+        self.score = linear(embed, 1, rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, frames, channels) to (batch, embed)."""
+        x = nnx.relu(self.norm1(self.conv1(x)))  # (B, T, 32) -> (B, T, 64)
+        x = nnx.relu(self.norm2(self.conv2(x)))  # (B, T, 64)
+        return attention_pooling(self.score, x)
+
+
+class SelfAttention(nnx.Module):
+    """Multi-head self-attention as `torch.nn.MultiheadAttention` (Vaswani et al. 2017).
+
+    One fused projection gives queries, keys and values, so that Xavier's bound comes from the
+    fused (embed, 3 embed) matrix as in PyTorch; biases start at 0.
+    """
+
+    def __init__(self, embed: int, heads: int, rngs: nnx.Rngs):
+        self.heads = heads
+        self.qkv = nnx.Linear(embed, 3 * embed, kernel_init=nnx.initializers.xavier_uniform(), rngs=rngs)
+        self.out = nnx.Linear(embed, embed, kernel_init=uniform(embed**-0.5), rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(batch, length, embed) to the same."""
+        B, L, E = x.shape
+        q, k, v = jnp.moveaxis(self.qkv(x).reshape(B, L, 3, self.heads, E // self.heads), 2, 0)
+        score = jnp.einsum("bqhd,bkhd->bhqk", q, k) * (E // self.heads) ** -0.5
+        mixed = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(score), v)  # (B, L, heads, E / heads)
+        return self.out(mixed.reshape(B, L, E))
+
+
+class ThreeBranch(nnx.Module):
+    """The network of both published tables: a branch per cue, attention across the three cues.
+
+    124,171 parameters. No residual around the attention, no dropout, as published.
+    """
+
+    def __init__(self, rngs: nnx.Rngs, front: FrontEnd, kernel: int = 5):
+        embed, self.channels = 64, front.channels
+        self.branches = nnx.List([CueBranch(front.channels, embed, kernel, rngs) for _ in range(CUES)])
+        self.attention = SelfAttention(embed, 4, rngs)
+        self.norm = nnx.LayerNorm(embed, epsilon=1e-5, rngs=rngs)
+        self.classify = linear(CUES * embed, AZIMUTHS, rngs)
+
+    def __call__(self, cues: jax.Array) -> jax.Array:
+        """Logits (batch, 72) of cue maps (batch, 3, 32, frames); ValueError for another shape."""
+        check(cues, self.channels)
+        x = cues.astype(jnp.float32).transpose(1, 0, 3, 2)  # (B, 3, 32, T) -> (3, B, T, 32)
+        x = jnp.stack([branch(x[i]) for i, branch in enumerate(self.branches)], axis=1)  # (B, 3, embed)
+        x = self.norm(self.attention(x))
+        return self.classify(x.reshape(len(x), -1))  # (B, 3 embed) -> (B, 72)

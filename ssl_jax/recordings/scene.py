@@ -1,0 +1,171 @@
+"""A scene of one's own: a sound from an azimuth or along a trajectory, noises beside it, to two ears."""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from scipy import signal as sps
+
+from ssl_jax.common.errors import InputError
+from ssl_jax.common.progress import track
+from ssl_jax.config import FrontEnd
+from ssl_jax.sounds.hrtf import KEMAR, select_directions
+from ssl_jax.sounds.mixing import carry_around, mix, spatialise
+from ssl_jax.sounds.reading import check_rate, read_sound, write_wav
+from ssl_jax.sounds.sofa import Sofa, read_sofa
+
+STEP = 1.0  # degrees between the responses of a trajectory: crossfading them shifts no notch into hearing
+MAX_SECONDS = 600  # of a scene: all of it is in memory
+MAX_TURN = 100 * 360  # degrees, of a trajectory
+
+
+class Scene(NamedTuple):
+    """What two ears hear."""
+
+    ears: np.ndarray  # (samples, 2) float32, left ear first, peak 1
+    fs: int  # Hz
+    azimuths: np.ndarray  # (samples,) degrees, of the source; may run past 360
+    notes: tuple[str, ...]  # what was done otherwise than asked, a line each
+
+
+def directions(head: Sofa, azimuths) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Responses (n, 2, taps) for azimuths (n,) in degrees, and a note where they could not be had.
+
+    On the horizontal plane, interpolated between measured neighbours; from the direction of nearest
+    azimuth, whatever its elevation, for a head that was not measured there.
+    """
+    try:
+        return select_directions(head, "horizontal", azimuths)[0].astype(np.float32), ()
+    except InputError as error:
+        hrirs, elevations = select_directions(head, "nearest_azimuth", azimuths)
+        lacks, low, high = str(error).rsplit(":", 1)[0], elevations.min(), elevations.max()
+        used = f"those of nearest azimuth are used, at elevations {low:.0f} to {high:.0f} degrees"
+        return hrirs.astype(np.float32), (f"{lacks}: {used}",)
+
+
+def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 0.0) -> np.ndarray:
+    """A sound file as one channel (samples,) at rate `fs`: `seconds` of it from `start` on; ears averaged."""
+    _, rate = read_sound(path, 0, 0)
+    check_rate(path, rate)
+    # a file that is too long is found out here, one sample past the limit
+    frames = round(min(seconds or np.inf, MAX_SECONDS + 1) * rate)
+    sound = read_sound(path, round(start * rate), frames)[0].mean(axis=1)
+    if len(sound) > MAX_SECONDS * rate:
+        raise InputError(f"{path}: longer than {MAX_SECONDS} s: use --seconds for a part of it")
+    if not sound.any():
+        raise InputError(f"{path}: nothing sounds at {start:g} s or after: use another part of it")
+    divisor = math.gcd(rate, fs)
+    return sps.resample_poly(sound, fs // divisor, rate // divisor).astype(np.float32)
+
+
+def render_scene(
+    source, fs: int, azimuths, noises=(), noise_azimuths=(), snr: float = 20.0, head: Sofa | None = None
+) -> Scene:
+    """A source, still or moving, and noises, as two ears hear them.
+
+    Parameters
+    ----------
+    source : (samples,)
+    fs : int, Hz
+    azimuths : sequence of float, degrees, counter-clockwise, 90 = left
+        One: the source stands there. More: it passes them at equal times, straight from one to the
+        next; 0, 360 is once around.
+    noises : sequence of (samples,) arrays
+        Repeated as needed to the source's length.
+    noise_azimuths : sequence of float, degrees
+        One for each noise.
+    snr : float, dB
+        Of each noise by itself; see `sounds.mixing.mix`.
+    head : Sofa, optional
+        The embedded KEMAR at rate `fs` unless given.
+
+    Returns
+    -------
+    Scene
+
+    Raises
+    ------
+    InputError
+        Numbers of noises and azimuths differ, or an azimuth or the SNR makes no sense.
+    """
+    corners = np.asarray(azimuths, float).ravel()
+    source = np.asarray(source, np.float32)
+    if len(noises) != len(noise_azimuths):
+        raise InputError(
+            f"{len(noises)} noises and {len(noise_azimuths)} azimuths for them: give one for each"
+        )
+    if not (len(corners) and np.isfinite(corners).all() and np.abs(np.diff(corners)).sum() <= MAX_TURN):
+        raise InputError(f"azimuths {azimuths}: use numbers of degrees, at most {MAX_TURN} in all")
+    if not -100 <= snr <= 100:
+        raise InputError(f"SNR {snr:g}: out of range: use -100 to 100 dB")
+    head = read_sofa(KEMAR, fs) if head is None else head
+    time = np.linspace(0, len(corners) - 1, len(source))
+    path = np.interp(time, np.arange(len(corners)), corners)
+    if len(corners) == 1 or len(source) < 2:
+        responses, notes = directions(head, corners[:1] % 360)
+        ears = spatialise(source, responses[0])
+    else:
+        # equal times between positions, at most STEP degrees apart
+        each = max(1, int(np.ceil(np.abs(np.diff(corners)).max() / STEP)))
+        positions = np.interp(
+            np.arange((len(corners) - 1) * each + 1) / each, np.arange(len(corners)), corners
+        )
+        responses, notes = directions(head, positions % 360)
+        ears = carry_around(source, responses)
+    beside = jnp.zeros((1, 2, len(source)))  # without noises a silent one leaves the source as it is
+    if len(noises):
+        responses, more = directions(head, np.asarray(noise_azimuths, float) % 360)
+        beside = spatialise(np.stack([np.resize(noise, len(source)) for noise in noises]), responses)
+        notes += tuple(note for note in more if note not in notes)
+    mixture = mix(jnp.asarray(ears), beside, jnp.full(len(beside), float(snr)))
+    return Scene(np.asarray(mixture).T, fs, path, notes)
+
+
+def render_file(
+    speech: Path,
+    azimuths,
+    noises=(),
+    noise_azimuths=(),
+    snr: float = 20.0,
+    hrtf: Path | None = None,
+    seconds: float | None = None,
+    start: float = 0.0,
+    fs: int = FrontEnd.fs,
+) -> Scene:
+    """`render_scene` of sound files, of any rate, and a SOFA file; channels are averaged into one.
+
+    `seconds` of the speech from second `start` on are used, all of it unless given; a noise file is
+    used from its beginning.
+    """
+    if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
+        raise InputError(f"{seconds:g} seconds: out of range: use 0.01 to {MAX_SECONDS}")
+    if not 0 <= start < np.inf:
+        raise InputError(
+            f"start {start:g}: out of range: use seconds from the beginning of the sound, 0 or more"
+        )
+    source = read_mono(speech, fs, seconds, start)
+    beside = [read_mono(path, fs, len(source) / fs) for path in track(noises, "noises", total=len(noises))]
+    head = None if hrtf is None else read_sofa(hrtf, fs)
+    return render_scene(source, fs, azimuths, beside, noise_azimuths, snr, head)
+
+
+def write_scene(scene: Scene, path: Path, bits: int = 16) -> None:
+    """Write a scene as stereo WAV of 16 or 24 bits, left ear first, whole or not at all."""
+    if bits not in (16, 24):
+        raise InputError(f"{bits} bits: not supported: use 16 or 24")
+    whole = np.round(scene.ears.astype(np.float64) * (2 ** (bits - 1) - 1)).astype(np.int32)
+    whole = whole.astype(np.int16) if bits == 16 else whole << 8  # 24 bits are the upper ones of 32
+    write_wav(path, whole, scene.fs, bits)
+
+
+def parse_trajectory(text: str) -> list[float]:
+    """ "0:360" or "0:90:45" as azimuths; raises InputError for anything else."""
+    try:
+        azimuths = [float(part) for part in text.split(":")]
+    except ValueError:
+        azimuths = []
+    if len(azimuths) < 2 or not np.isfinite(azimuths).all():
+        raise InputError(f"trajectory {text!r}: not azimuths: use degrees with colons between, such as 0:360")
+    return azimuths

@@ -1,0 +1,57 @@
+"""How every figure looks and is written: colours, ticks, cue maps, whole files of the same bytes."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from ssl_jax.common.errors import InputError
+from ssl_jax.common.files import atomic_write
+
+matplotlib.use("Agg")  # no display needed
+import matplotlib.pyplot as plt
+
+LOOK = {"axes.titleweight": "bold", "axes.spines.top": False, "axes.spines.right": False}
+LOOK |= {"legend.frameon": False, "figure.constrained_layout.use": True}
+STYLE = LOOK | {"figure.dpi": 130, "savefig.dpi": 130, "font.size": 9, "axes.titlesize": 10}
+STYLE |= {"axes.grid": True, "grid.alpha": 0.25}
+OURS, REPORTED = "#1565a7", "#d9730d"
+TICKS = (80, 200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
+CUE_MAPS = (  # title, field, limits, colours
+    ("ITD (ms)", "itd", (-1, 1), "RdBu_r"),
+    ("ILD (dB)", "ild", (-7, 7), "RdBu_r"),
+    ("IC", "ic", (0.5, 1), "viridis"),
+)
+
+
+def picture_kind(path: Path) -> str:
+    """The format that a picture's name asks for; raises InputError for another than PNG, PDF and SVG."""
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in ("png", "pdf", "svg"):
+        raise InputError(f"{path}: not a name for a picture: use one that ends in .png, .pdf or .svg")
+    return kind
+
+
+def save_figure(figure, path: Path) -> None:
+    """Write a figure whole or not at all, in the format its name asks for, and close it."""
+    kind = picture_kind(path)
+    with atomic_write(path) as stream:
+        # no version or date in the file: the same figure gives the same bytes
+        metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
+        figure.savefig(stream, format=kind, metadata=metadata)
+    plt.close(figure)
+
+
+def cue_map(axes, values, cfs, width: float, limits, colours: str):
+    """Draw a cue map (channels, frames): frequency upwards on the ERB scale, 0 to `width` to the right."""
+    channels, look = (
+        len(cfs),
+        {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": colours},
+    )
+    image = axes.imshow(values[::-1], extent=(0, width, -0.5, channels - 0.5), **look)
+    image.set_clim(*limits)
+    at = np.interp(TICKS, cfs[::-1], np.arange(channels))
+    shown = [(a, f) for a, f in zip(at, TICKS, strict=True) if f <= cfs[0]]
+    axes.set_yticks([a for a, _ in shown], [f"{f}" if f < 1000 else f"{f // 1000}k" for _, f in shown])
+    axes.grid(False)
+    return image

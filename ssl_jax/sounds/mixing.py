@@ -1,0 +1,99 @@
+"""From sources to two ears: responses applied, a source carried around, noises added. Pure JAX."""
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.fft import next_fast_len
+
+POSITIONS = 32  # of a moving source, rendered at a time
+
+
+def spatialise(source, hrir):
+    """Render sources through head-related impulse responses.
+
+    Parameters
+    ----------
+    source : (..., samples)
+    hrir : (..., 2, taps)
+
+    Returns
+    -------
+    ears : (..., 2, samples), the convolution's first `samples` samples
+    """
+    samples = source.shape[-1]
+    size = next_fast_len(samples + hrir.shape[-1] - 1, real=True)
+    spectrum = jnp.fft.rfft(source, size)[..., None, :] * jnp.fft.rfft(hrir, size)
+    return jnp.fft.irfft(spectrum, size)[..., :samples]
+
+
+def mean_power(ears):
+    """Mean square over both ears and all samples: (..., 2, samples) to (...).
+
+    Added up in 128 partial sums, so that however XLA splits them among threads a store has the same
+    bytes.
+    """
+    samples = ears.shape[-1]
+    square = jnp.pad(ears**2, [(0, 0)] * (ears.ndim - 1) + [(0, -samples % 128)])
+    return square.reshape(*ears.shape[:-1], -1, 128).sum((-3, -2)).sum(-1) / (2 * samples)
+
+
+def mix(target, noises, snr):
+    """Add noises to a target at given signal-to-noise ratios, and normalise the peak.
+
+    Parameters
+    ----------
+    target : (..., 2, samples)
+    noises : (..., k, 2, samples)
+    snr : (..., k), dB
+        Ratio of mean powers over both ears, for each noise by itself; the scaled noises are then
+        divided by sqrt(k) (published, k = 2).
+
+    Returns
+    -------
+    mixture : (..., 2, samples), peak 1, or silence
+    """
+    power, noise_power = mean_power(target)[..., None], mean_power(noises)
+    silent = noise_power == 0
+    gain = jnp.sqrt(power / jnp.where(silent, 1, noise_power) * 10 ** (-snr / 10) / snr.shape[-1])
+    gain = jnp.where(silent, 0, gain)
+    mixture = target + jnp.sum(gain[..., None, None] * noises, axis=-3)
+    peak = jnp.max(jnp.abs(mixture), axis=(-2, -1), keepdims=True)
+    return mixture / jnp.where(peak == 0, 1, peak)
+
+
+def carry_around(source, hrirs):
+    """A source that passes the directions of `hrirs` at equal times, linearly crossfaded.
+
+    Parameters
+    ----------
+    source : (samples,)
+    hrirs : (positions, 2, taps)
+        At least two; the first is reached at the first sample, the last at the last.
+
+    Returns
+    -------
+    ears : (2, samples)
+
+    Notes
+    -----
+    Every response renders the source under a triangle that reaches to its neighbours; the triangles
+    add up to 1, so that nothing jumps.
+    """
+    source, hrirs = np.asarray(source), np.asarray(hrirs)
+    samples, (positions, _, taps) = len(source), hrirs.shape
+    apart = (samples - 1) / (positions - 1)  # samples between positions
+    first = np.ceil((np.arange(positions) - 1) * apart).astype(int)  # samples of the triangles
+    length, early = int(2 * apart) + 2, -first[0]  # the first triangle reaches before the sound
+    padded = np.pad(source, (early, length))
+    ears = np.zeros((2, early + samples + length + taps), source.dtype)
+    for at in range(0, positions, POSITIONS):
+        rows = np.arange(at, min(at + POSITIONS, positions))
+        number = first[rows][:, None] + np.arange(length)
+        weight = np.maximum(0, 1 - np.abs(number / apart - rows[:, None])).astype(source.dtype)
+        stretches = np.zeros((POSITIONS, length + taps - 1), source.dtype)  # one shape: one compiled program
+        stretches[: len(rows), :length] = weight * padded[number + early]
+        responses = np.zeros((POSITIONS, 2, taps), hrirs.dtype)
+        responses[: len(rows)] = hrirs[rows]
+        parts = np.asarray(spatialise(stretches, responses))[: len(rows)]
+        for start, part in zip(first[rows] + early, parts, strict=True):
+            ears[:, start : start + part.shape[1]] += part
+    return ears[:, early : early + samples]

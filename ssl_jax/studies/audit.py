@@ -1,0 +1,237 @@
+"""The audit: what the published tables do not say, one measured comparison for each question.
+
+Every row is trained as Model 1 was (100 clips, 12 epochs), but for a cosine that takes its learning
+rate down, so that the last epoch's evaluation has settled: at the published constant rate it swings
+by several points from epoch to epoch. The first row of a table is the published setting.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ssl_jax.common.files import read_csv, read_json, write_json
+from ssl_jax.config import AZIMUTHS, RUNS, Database, Experiment, FrontEnd, Training, experiment
+from ssl_jax.database.build import build
+from ssl_jax.database.cue_store import CueStore
+from ssl_jax.database.recipes import draw_held_out, load_sounds, read_manifest
+from ssl_jax.metrics import evaluate
+from ssl_jax.studies.published_weights import load_published
+from ssl_jax.training.batches import Mixtures
+from ssl_jax.training.checkpoints import checkpoint_path, load_checkpoint
+from ssl_jax.training.log import rows_of_checkpoint
+from ssl_jax.training.run import train
+from ssl_jax.training.trainer import Trainer, predict_all
+
+LAST_CLIPS = 560  # the notebook later evaluates on clips 561 to 700
+PUBLISHED_EPOCHS = {"model1": 12, "model2": 20}  # checkpoints in the public repository
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One trained row: a cue store, what is held out of it, and a network."""
+
+    label: str
+    store: str  # of `stores`
+    apart: tuple[str, ...] = ()  # held out by these within the store, see config.SPLIT_BY
+    network: str = "three_branch"
+    like: str = "model1"  # run whose batch and optimiser it takes
+
+
+@dataclass(frozen=True)
+class Question:
+    """Rows that answer one question; the first is what the others are compared with."""
+
+    title: str
+    variants: tuple[Variant, ...]
+
+
+PUBLISHED = Variant("as published", "published")
+# fmt: off
+QUESTIONS = {
+    "directions": ("Nearest azimuth at any elevation, against the horizontal plane", [
+        Variant("horizontal plane", "horizontal")]),
+    "splits": ("What training and evaluation share", [
+        Variant("no clip in both", "published", ("clip",)),
+        Variant("no speaker in both", "published", ("speaker",)),
+        Variant("no noise file in both", "noise"), Variant("no head in both", "head"),
+        Variant("no speaker, noise file or head in both", "disjoint")]),
+    "haircells": ("Hair cell", [
+        Variant("half-wave rectification", "halfwave"), Variant("Roman (square root of half-wave)", "roman"),
+        Variant("Bernstein (power 0.23, half-wave, 425 Hz)", "bernstein")]),
+    "hops": ("Samples between cue values, and frames under a kernel", [
+        Variant("hop 441, kernel 1", "published", network="three_branch_kernel1"),
+        Variant("hop 210, kernel 5", "hop210"), Variant("hop 105, kernel 5", "hop105")]),
+    "storage": ("Mixtures stored in 16 bits, against floats", [Variant("floats", "float")]),
+    "snr": ("SNR of each noise: 15-40 dB, against 0-15 dB", [Variant("0-15 dB", "low_snr")]),
+    "protocols": ("The published protocol, against the clean one", [
+        Variant("clean: horizontal plane, Roman's hair cell, nothing in both", "clean")]),
+}
+PARTS = {  # our network, each of its parts left out, and the published network trained the same way
+    "ours": "ours", "ours_raw_cues": "without phases: ITD, ILD and IC as they are",
+    "ours_ungated": "without the gate by IC", "ours_single_frames": "without convolutions over time",
+    "ours_mean_pooling": "without attention over frames", "ours_no_dropout": "without dropout",
+    "three_branch": "the tables' network, trained as ours",
+}
+# fmt: on
+
+
+def questions() -> dict[str, Question]:
+    """All of them, by the name that `--rows` takes."""
+    found = {name: Question(title, (PUBLISHED, *rows)) for name, (title, rows) in QUESTIONS.items()}
+    for store in ("published", "clean"):
+        rows = (Variant(label, store, network=name, like="ours") for name, label in PARTS.items())
+        found[f"ablation_{store}"] = Question(f"Our network and its parts, {store} protocol", tuple(rows))
+    return found
+
+
+def stores(data: bool, clips: int, seed: int) -> dict[str, tuple[Database, FrontEnd]]:
+    """Settings of every cue store in use."""
+    published, clean = (experiment(data, protocol=name, seed=seed) for name in ("published", "clean"))
+    base, front = replace(published.database, clips=clips), published.front
+    return {
+        "published": (base, front),
+        "clean": (replace(clean.database, clips=clips), clean.front),
+        "horizontal": (replace(base, direction_rule="horizontal"), front),
+        "noise": (replace(base, disjoint=("noise",)), front),
+        "head": (replace(base, disjoint=("head",)), front),
+        "disjoint": (replace(base, disjoint=("speaker", "noise", "head")), front),
+        **{cell: (base, replace(front, hair_cell=cell)) for cell in ("halfwave", "roman", "bernstein")},
+        **{f"hop{hop}": (base, replace(front, hop=hop)) for hop in (210, 105)},
+        "float": (replace(base, bits=0), front),
+        "low_snr": (replace(base, snr_low=0.0, snr_high=15.0), front),
+    }
+
+
+def training_of(variant: Variant, clips: int, seed: int) -> Training:
+    """How a row is trained."""
+    settled = {"epochs": 12, "epochs_planned": 12, "cosine_epochs": 12}
+    return replace(RUNS[variant.like], model=variant.network, clips=clips, seed=seed, **settled)
+
+
+class Audit:
+    """Trains and keeps what was measured in results/audit.json, one entry a row and seed.
+
+    Parameters
+    ----------
+    data : Path or None
+        Publishers' corpora; None for the embedded one.
+    clips, seeds, seed : int
+        Of a trained row: how many, trainings of it, and the first one's.
+    work, results : Path
+    described : dict
+        Machine and commit, kept with every entry.
+    """
+
+    def __init__(self, data, clips: int, seeds: int, seed: int, work: Path, results: Path, described: dict):
+        self.data, self.clips, self.seeds, self.seed = data, clips, range(seed, seed + seeds), seed
+        self.name = "audit" if data is not None else "audit-embedded"  # of its files
+        self.work, self.path, self.described = work / self.name, results / f"{self.name}.json", described
+        self.results = results
+        self.stores = stores(data is not None, clips, seed)
+        self.measured = read_json(self.path) if self.path.exists() else {}
+
+    def key(self, variant: Variant, seed: int) -> str:
+        """The name of a row's entry."""
+        parts = [variant.store, "+".join(variant.apart) or "-", variant.network, variant.like]
+        key = "/".join([*parts, f"clips{self.clips}", f"seed{seed}"])
+        return f"{key}/database-seed{self.seed}" if self.seed else key
+
+    def found(self, variant: Variant) -> list[dict]:
+        """The entries of a row that there are, one a seed."""
+        keys = (self.key(variant, seed) for seed in self.seeds)
+        return [self.measured[key] for key in keys if key in self.measured]
+
+    def measure(self, key: str, work: Callable[[], dict]) -> dict:
+        """An entry of the file, made if it is not there yet."""
+        if key not in self.measured:
+            self.measured[key] = {**work(), **self.described}
+            write_json(self.path, self.measured)
+        return self.measured[key]
+
+    def mixtures(self, variant: Variant) -> Mixtures:
+        """A row's mixtures, every shard in place, split as the row has it."""
+        (config, front), folder = self.stores[variant.store], self.work / variant.store
+        store = build(folder, config, front, load_sounds(self.data, config, front.fs))
+        manifest = read_manifest(folder / "manifest.csv", store.count)
+        if variant.apart:
+            apart = replace(config, disjoint=variant.apart)
+            manifest = manifest._replace(held_out=draw_held_out(apart, manifest.speaker[::AZIMUTHS]))
+        return Mixtures.of(store, manifest)
+
+    def row(self, variant: Variant) -> None:
+        """Measure a row with every seed that is not there yet."""
+        todo = [seed for seed in self.seeds if self.key(variant, seed) not in self.measured]
+        mixtures, folder = self.mixtures(variant) if todo else None, self.work / variant.store
+        for seed in todo:
+            name = "-".join([variant.network, *variant.apart, f"seed{seed}"])
+
+            def trained(name=name, seed=seed):
+                config = training_of(variant, self.clips, seed)
+                scores = train(name, config, mixtures, folder, folder / "results")
+                last = read_csv(folder / "results" / f"{name}.csv", ("train_top1",))[-1]
+                return {**scores, "train_top1": float(last["train_top1"])}
+
+            self.measure(self.key(variant, seed), trained)
+
+    def whole(self) -> tuple[Experiment, Path, CueStore] | None:
+        """The whole published database and its Model 2 where they are there, else None."""
+        ex = experiment(self.data is not None, protocol="published", seed=self.seed)
+        work = self.work.parent / ex.name
+        store = CueStore(work / "cues", ex.database, ex.front)
+        there = checkpoint_path(work, "model2", 16).exists() and store.path(store.shards - 1).exists()
+        return (ex, work, store) if there else None
+
+    def switched_set(self) -> dict | None:
+        """The continuation with and without a switch of the evaluation set, on the whole database."""
+        key, there = f"switch/seed{self.seed}", self.whole()
+        if key in self.measured or there is None:
+            return self.measured.get(key)
+        ex, work, store = there
+        mixtures = Mixtures.of(store, read_manifest(work / "manifest.csv", store.count))
+        last = np.arange(store.count) >= LAST_CLIPS * AZIMUTHS
+        model2, continued = ex.runs["model2"], ex.runs["model2_continued"]
+
+        def scores(run, epoch, numbers):
+            trainer = Trainer(model2, 1, ex.front)
+            trainer.restore(
+                load_checkpoint(checkpoint_path(work, run, epoch))["arrays"], with_optimiser=False
+            )
+            return evaluate(*predict_all(trainer, mixtures, numbers))["top1"]
+
+        def measured():
+            switched = replace(mixtures, manifest=mixtures.manifest._replace(held_out=last))
+            train("model2_switched", continued, switched, work, self.work / "switched")
+            runs, logs = ("model2", "model2_continued", "model2_switched"), {}
+            for run in runs:
+                rows = rows_of_checkpoint(load_checkpoint(checkpoint_path(work, run, 20)))
+                logs[run] = {row["epoch"]: row for row in rows}
+            found = {"epoch 16, same set": scores("model2", 16, mixtures.split(model2)[1])}
+            found["epoch 16, clips 561-700"] = scores("model2", 16, np.flatnonzero(last))
+            found["epoch 16, train"] = logs["model2"][16]["train_top1"]
+            for run, rows in logs.items():
+                for epoch in range(17, 21):
+                    for part in ("eval", "train"):
+                        found[f"{run} {epoch} {part}"] = rows[epoch][f"{part}_top1"]
+            return found
+
+        return self.measure(key, measured)
+
+    def published_weights(self, folder: Path | None) -> dict:
+        """The published checkpoints in `folder`, scored on the mixtures that our Model 2 is evaluated on."""
+        there, found = self.whole(), {}
+        for run, epoch in PUBLISHED_EPOCHS.items():
+            key, path = f"published_weights/{run}", folder and folder / f"weights_{run}_epoch{epoch}.npz"
+            if path and path.exists() and there:
+
+                def measured(path=path):
+                    ex, _, store = there
+                    mixtures, trainer = Mixtures.of(store), Trainer(ex.runs["model2"], 1, ex.front)
+                    trainer.set_model(load_published(path))
+                    return evaluate(*predict_all(trainer, mixtures, mixtures.split(ex.runs["model2"])[1]))
+
+                self.measure(key, measured)
+            if key in self.measured:
+                found[f"{run}, epoch {epoch}"] = self.measured[key]
+        return found

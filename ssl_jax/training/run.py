@@ -1,0 +1,193 @@
+"""Training runs: start, resume, epoch after epoch, and what they leave behind.
+
+Split and order come from generators seeded by (run seed, purpose, epoch), and a checkpoint holds all
+that an epoch leaves behind, the log included: a run that was cut off goes on to the same bytes.
+"""
+
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+from flax import serialization
+from jax.sharding import Mesh
+
+from ssl_jax.common.devices import barrier, broadcast_from_first, by_main_process, is_main_process
+from ssl_jax.common.errors import InputError
+from ssl_jax.common.files import atomic_write, check_settings, checksum_agrees, read_json, write_text
+from ssl_jax.common.progress import say, track
+from ssl_jax.config import AZIMUTHS, Training, fingerprint
+from ssl_jax.metrics import confusion_matrix, evaluate, scores_by_snr
+from ssl_jax.training.batches import Mixtures, batches_of
+from ssl_jax.training.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
+from ssl_jax.training.log import LOG_COLUMNS, log_csv, log_line, log_text, rows_of_checkpoint, snr_csv
+from ssl_jax.training.trainer import Trainer, predict_all
+
+ORDER, MIRROR = 2, 3  # what a generator is for, part of its seed
+
+
+def newest_checkpoint(work: Path, name: str, config: Training) -> int:
+    """The last epoch whose checkpoint is whole; the epoch that the run starts from if there is none."""
+    for epoch in range(config.epochs, config.start_epoch, -1):
+        path = checkpoint_path(work, name, epoch)
+        if checksum_agrees(path):
+            return epoch
+        if path.exists():
+            say(f"{path}: damaged or not finished: not used")
+    return config.start_epoch
+
+
+def restore(
+    trainer: Trainer, work: Path, name: str, epoch: int, with_optimiser: bool = True
+) -> list[dict] | None:
+    """Take over a run's checkpoint and return its log; None where it is missing or damaged.
+
+    Raises
+    ------
+    InputError
+        It is whole, but of another epoch, of a run with other settings than its folder's, or of
+        another network.
+    """
+    path = checkpoint_path(work, name, epoch)
+    content = load_checkpoint(path)
+    if content is None:
+        return None
+    settings = read_json(path.with_name("settings.json"))
+    remedy = "delete it and run again"
+    try:
+        rows = rows_of_checkpoint(content)
+        # checkpoints of an older version do not hold their settings
+        same = json.loads(content.get("settings", json.dumps(settings))) == settings
+        same = rows[-1]["epoch"] == epoch and same
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError):
+        raise InputError(f"{path}: is no checkpoint of a run: {remedy}") from None
+    if not same:
+        raise InputError(f"{path}: is of another run or epoch: {remedy}")
+    try:
+        trainer.restore(content["arrays"], with_optimiser)
+    except InputError as error:
+        raise InputError(f"{path}: is of another network ({error}): {remedy}") from None
+    return rows
+
+
+def start_state(trainer: Trainer, work: Path, name: str, config: Training, mixtures: Mixtures) -> list[dict]:
+    """Bring the trainer to where the run goes on, and return the log up to there.
+
+    Raises
+    ------
+    InputError
+        The weights to start from are missing, or were trained on other mixtures.
+    """
+    with barrier():
+        epoch = newest_checkpoint(work, name, config) if is_main_process() else 0
+    epoch = int(broadcast_from_first(np.array(epoch)))
+    if epoch > config.start_epoch:
+        rows = restore(trainer, work, name, epoch)
+        if rows is None:
+            missing = f"{checkpoint_path(work, name, epoch)}: the first process has it, this one does not"
+            raise InputError(f"{missing}: wait for the folder they share, and run all again")
+        return rows
+    if config.start_from:
+        if restore(trainer, work, config.start_from, config.start_epoch, config.keep_optimiser) is None:
+            source = checkpoint_path(work, config.start_from, config.start_epoch)
+            remedy = f"delete that folder and train {config.start_from!r} again"
+            raise InputError(f"{source}: missing or damaged: {remedy}")
+        check_settings(work / config.start_from / "settings.json", mixtures.settings)
+    return []
+
+
+def run_epoch(
+    name: str, config: Training, trainer: Trainer, mixtures: Mixtures, epoch: int
+) -> tuple[dict, tuple]:
+    """Train one epoch and evaluate it: a row of the log, and logits and classes of the evaluation."""
+    training, evaluation = mixtures.split(config)
+    began = time.monotonic()
+    if epoch in config.restart_epochs:
+        trainer.fresh_optimiser()
+    rate = float(trainer.rates(trainer.moments[0].count))
+    order = training[np.random.default_rng((config.seed, ORDER, epoch)).permutation(len(training))]
+    mirrored = None
+    if config.mirrored:  # a draw for every mixture, whichever are in the run
+        draws = np.random.default_rng((config.seed, MIRROR, epoch))
+        mirrored = draws.random(config.clips * AZIMUTHS) < 0.5
+    batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored)
+    steps, label = math.ceil(len(training) / config.batch), f"{name} epoch {epoch}/{config.epochs}"
+    loss, hit1, hit5 = trainer.train_epoch(track(batches, label, total=steps))
+    trained = time.monotonic()
+    outcome = predict_all(trainer, mixtures, evaluation)
+    scores = evaluate(*outcome)
+    values = [epoch, config.epochs_planned, loss, hit1, hit5, scores["loss"], scores["top1"]]
+    values += [scores["top5_published"], scores["top5"], scores["mean_angular_error"], rate]
+    row = dict(zip(LOG_COLUMNS, values, strict=True))
+    seconds, testing = time.monotonic() - began, time.monotonic() - trained
+    waited = f"{100 * trainer.waited / (trained - began):.1f} % of training waited for data"
+    say(f"{log_line(row)}  [{seconds:.0f} s, {testing:.0f} s of it evaluation; {waited}]")
+    return row, outcome
+
+
+def train(
+    name: str, config: Training, mixtures: Mixtures, work: Path, results: Path, mesh: Mesh | None = None
+) -> dict:
+    """Train one run, or what is left of it.
+
+    Parameters
+    ----------
+    name : str
+        Of the run; checkpoints go to work/name/, logs and the last weights to results/.
+    config : Training
+    mixtures : Mixtures
+    work, results : Path
+    mesh : Mesh, optional
+        The devices to train on (see `Trainer`). The main process writes, all of them read.
+
+    Returns
+    -------
+    dict of final metrics (see `metrics.evaluate`)
+
+    Raises
+    ------
+    InputError
+        Checkpoints of other settings are there, or the weights to start from are not.
+    """
+    work, results = Path(work), Path(results)
+    settings = {**mixtures.settings, **fingerprint(training=config)}
+    by_main_process(check_settings, work / name / "settings.json", settings)
+    training, evaluation = mixtures.split(config)
+    trainer = Trainer(config, math.ceil(len(training) / config.batch), mixtures.front, mesh)
+    if config.batch % trainer.mesh.size:
+        uneven = f"a batch of {config.batch} does not divide among {trainer.mesh.size} devices"
+        say(f"{name}: {uneven}: each does all of it; fewer devices are no slower")
+    rows, outcome = start_state(trainer, work, name, config, mixtures), None
+    for epoch in range(rows[-1]["epoch"] + 1 if rows else config.start_epoch + 1, config.epochs + 1):
+        row, outcome = run_epoch(name, config, trainer, mixtures, epoch)
+        rows.append(row)
+        log = np.array([[float(row[k]) for k in LOG_COLUMNS] for row in rows])
+        content = {"arrays": trainer.state_arrays(), "log": log, "settings": json.dumps(settings)}
+        by_main_process(save_checkpoint, checkpoint_path(work, name, epoch), content)
+    logits, labels = outcome or predict_all(trainer, mixtures, evaluation)
+    snr = None if mixtures.manifest is None else mixtures.manifest.snr[evaluation]
+    by_main_process(write_results, results, name, config, trainer, rows, logits, labels, snr)
+    return evaluate(logits, labels)
+
+
+def write_results(
+    results: Path,
+    name: str,
+    config: Training,
+    trainer: Trainer,
+    rows: list[dict],
+    logits: np.ndarray,
+    labels: np.ndarray,
+    snr: np.ndarray | None,
+) -> None:
+    """Write the log, the last weights and what the evaluation found; `snr` (n,) of its mixtures, dB."""
+    weights = {k: v for k, v in trainer.state_arrays().items() if not k.startswith("moments")}
+    with atomic_write(results / f"{name}_epoch{config.epochs}.msgpack") as stream:
+        stream.write(serialization.msgpack_serialize(weights))
+    write_text(results / f"{name}.csv", log_csv(rows))
+    write_text(results / f"{name}.log", log_text(config, rows))
+    if snr is not None:
+        write_text(results / f"{name}_by_snr.csv", snr_csv(scores_by_snr(logits, labels, snr)))
+    with atomic_write(results / f"{name}_confusion.csv", "w") as stream:
+        np.savetxt(stream, confusion_matrix(logits, labels), fmt="%d", delimiter=",")

@@ -1,0 +1,140 @@
+"""A network with its optimiser, and the two compiled programs that use them."""
+
+import math
+import time
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+
+from ssl_jax.common.devices import data_mesh, on_all, to_devices
+from ssl_jax.common.errors import InputError
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, FrontEnd, Training
+from ssl_jax.metrics import batch_counts, class_distance
+from ssl_jax.networks.registry import build_model
+from ssl_jax.networks.serialisation import from_named, named_arrays
+from ssl_jax.training.batches import EVALUATION_BATCH, Mixtures, batches_of
+
+
+def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
+    """Learning rate by step since the optimiser was last fresh; with a warm-up it changes step by step."""
+    rate, floor = config.learning_rate, config.cosine_floor
+    if config.warmup_epochs:
+        rise, steps = int(config.warmup_epochs * steps_per_epoch), config.cosine_epochs * steps_per_epoch
+        return optax.warmup_cosine_decay_schedule(rate / 10, rate, rise, steps, floor)
+    if not config.cosine_epochs:
+        return optax.constant_schedule(rate)
+    cosine = optax.cosine_decay_schedule(rate, config.cosine_epochs, floor / rate)
+    return lambda step: cosine(step // steps_per_epoch)
+
+
+def target_table(spread: float) -> np.ndarray:
+    """Targets (72, 72) of every class: a circular normal of `spread` degrees about it."""
+    apart = AZIMUTH_STEP * class_distance(np.arange(AZIMUTHS)[:, None], np.arange(AZIMUTHS))
+    weights = np.exp(-0.5 * (apart / spread) ** 2)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+class Trainer:
+    """A network, its optimiser and the two compiled programs that use them.
+
+    Weights are on every device of the mesh, a batch is shared out among them. The programs are those
+    of one device; XLA adds what crosses the devices (means over the batch).
+    """
+
+    def __init__(self, config: Training, steps_per_epoch: int, front: FrontEnd, mesh: Mesh | None = None):
+        model = build_model(config.model, config.seed, front)
+        self.graph, self.weights, self.rest = nnx.split(model, nnx.Param, ...)
+        self.rates, self.spread = learning_rates(config, steps_per_epoch), config.label_spread
+        # flattened: one long vector to update instead of dozens of small ones
+        self.optimiser = optax.flatten(optax.adamw(self.rates, weight_decay=config.weight_decay))
+        self.moments = self.optimiser.init(self.weights)
+        # on a CPU one device per process is fastest: each operation uses all cores by itself
+        self.mesh = mesh or data_mesh(1 if jax.default_backend() == "cpu" else None)
+        self.everywhere = on_all(self.mesh)
+        # XLA's reductions among CPU devices lock up when a program begins before the last one has ended
+        self.one_by_one = jax.default_backend() == "cpu" and self.mesh.size > 1
+        self._step = jax.jit(self._step_of, donate_argnums=(0, 1, 2), out_shardings=self.everywhere)
+        self._predict = jax.jit(self._predict_of, out_shardings=self.everywhere)
+
+    def _step_of(self, weights, rest, moments, totals, cues, labels):
+        def loss_of(weights):
+            model = nnx.merge(self.graph, weights, rest, copy=True)
+            model.train()
+            logits = model(cues)
+            if self.spread:
+                losses = optax.softmax_cross_entropy(logits, jnp.asarray(target_table(self.spread))[labels])
+            else:
+                losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            return losses.mean(), (logits, nnx.split(model, nnx.Param, ...)[2])
+
+        slopes, (logits, rest) = jax.grad(loss_of, has_aux=True)(weights)
+        updates, moments = self.optimiser.update(slopes, moments, weights)
+        totals = jax.tree.map(jnp.add, totals, batch_counts(logits, labels))
+        return optax.apply_updates(weights, updates), rest, moments, totals
+
+    def _predict_of(self, weights, rest, cues):
+        model = nnx.merge(self.graph, weights, rest, copy=True)
+        model.eval()
+        return model(cues)
+
+    def fresh_optimiser(self):
+        self.moments = self.optimiser.init(self.weights)
+
+    def train_epoch(self, batches: Iterator) -> tuple[float, float, float]:
+        """Mean loss, and Top-1 and published Top-5 in percent, as the weights moved.
+
+        `waited` then holds the seconds spent waiting for batches.
+        """
+        state = self.weights, self.rest, self.moments, (jnp.float32(0), jnp.int32(0), jnp.int32(0))
+        self.weights, self.rest, self.moments, totals = to_devices(state, self.everywhere)
+        count, self.waited, asked = 0, 0.0, time.monotonic()
+        for cues, labels in batches:
+            self.waited += time.monotonic() - asked
+            self.weights, self.rest, self.moments, totals = self._step(
+                self.weights, self.rest, self.moments, totals, cues, labels
+            )
+            if self.one_by_one:
+                jax.block_until_ready(totals)
+            count += len(labels)
+            asked = time.monotonic()
+        loss, hits1, hits5 = (float(t) for t in totals)
+        if not math.isfinite(loss):
+            raise InputError("training diverged (the loss is not a number): lower the learning rate")
+        return loss / count, 100 * hits1 / count, 100 * hits5 / count
+
+    def predict(self, batches: Iterator) -> np.ndarray:
+        """Logits (n, 72) of all batches."""
+        weights, rest = to_devices((self.weights, self.rest), self.everywhere)
+        logits = []
+        for cues, _ in batches:
+            logits.append(self._predict(weights, rest, cues))
+            if self.one_by_one:
+                jax.block_until_ready(logits[-1])
+        return np.concatenate([np.asarray(l) for l in logits])
+
+    def set_model(self, model: nnx.Module) -> None:
+        """Take over the weights and statistics of a network of the same kind."""
+        _, self.weights, self.rest = nnx.split(model, nnx.Param, ...)
+
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """Weights, batch statistics and optimiser state by name, for a checkpoint."""
+        trees = {"weights": self.weights, "rest": self.rest, "moments": self.moments}
+        return {name: array for k, tree in trees.items() for name, array in named_arrays(k, tree).items()}
+
+    def restore(self, arrays: dict, with_optimiser: bool = True) -> None:
+        """Take over a checkpoint's arrays; raises InputError, which names one that does not fit."""
+        self.weights = from_named("weights", self.weights, arrays)
+        self.rest = from_named("rest", self.rest, arrays)
+        if with_optimiser:
+            self.moments = from_named("moments", self.moments, arrays)
+
+
+def predict_all(trainer: Trainer, mixtures: Mixtures, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (n, 72) and classes (n,) of the given mixtures."""
+    batches = batches_of(mixtures, numbers, EVALUATION_BATCH, trainer.mesh)
+    return trainer.predict(batches), numbers % AZIMUTHS

@@ -1,0 +1,162 @@
+"""Run the command line in a process of its own, and have something break while it writes.
+
+usage: faulty.py {"tiny": ..., "runs": [[FAULT or null, [STAGE...]], ...]} OPTION...
+
+Every run is one call of the command line's stages, all of them in this process; what a fault took away is given back
+after its run, but for what it deleted. A line of stderr, END and the exit status, ends each.
+
+A fault is {"do": one of FAULTS, "at": [stage, nth], ...}. The moment is counted in what is written, not in time, so
+that it lies in the stage that is meant on any machine: at the nth opening or renaming of a file of that stage; without
+"at", before the run.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import shutil
+import signal
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from ssl_jax import __main__ as cli
+from ssl_jax import config, pipeline
+
+STAGES = ("cues", "model1", "model2", "model2_continued")  # folders under work/NAME
+END = "==== run ended with status "
+MS_RDONLY, MS_REMOUNT, MS_BIND, MNT_DETACH = 1, 32, 4096, 2  # of mount(2)
+
+
+def stage_of(path: str) -> str:
+    """The stage that writes a file, after its folder or its own name."""
+    folder = Path(path).parent.name
+    if folder in STAGES:
+        return folder
+    if path.endswith(".png.part") or ".png." in path:
+        return "figures"
+    return "report" if "comparison" in path else "results" if "results" in Path(path).parts else ""
+
+
+def kill(when: str | float) -> None:
+    """End this process "before" what it is about to write, so many seconds later, or "within" the next file, of which
+    ten bytes are written.
+
+    Before and later by SIGKILL, within by the limit on a file's size: no handler runs, nothing is flushed, closed or
+    undone.
+    """
+
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if when == "before":
+        die()
+    elif when == "within":
+        signal.signal(
+            signal.SIGXFSZ, signal.SIG_DFL
+        )  # Python ignores it, and a write fails with an error instead
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+    else:
+        threading.Timer(when, die).start()
+
+
+def fill(disk: str, left: int = 0):
+    """Fill a small disk but for so many blocks: the next file that is larger fails midway."""
+    filler, space = Path(disk) / "filler", os.statvfs(disk)
+    with open(filler, "xb", buffering=0) as stream:
+        if space.f_bavail > left:
+            os.posix_fallocate(stream.fileno(), 0, (space.f_bavail - left) * space.f_frsize)
+    return filler.unlink
+
+
+def readonly(what: str):
+    """Mount a folder on itself, read-only: unlike its rights, that binds root too, and files stay open."""
+    libc, name = ctypes.CDLL(None, use_errno=True), os.fsencode(what)
+
+    def call(function, *words):
+        if function(*words):
+            raise OSError(ctypes.get_errno(), "cannot mount", what)
+
+    call(libc.mount, name, name, None, ctypes.c_ulong(MS_BIND), None)
+    call(libc.mount, None, name, None, ctypes.c_ulong(MS_BIND | MS_REMOUNT | MS_RDONLY), None)
+    return lambda: call(libc.umount2, name, MNT_DETACH)
+
+
+def vanish(what: str) -> None:
+    """Delete a file or a whole folder."""
+    shutil.rmtree(what) if Path(what).is_dir() else os.unlink(what)
+
+
+def cut(what: str) -> None:
+    """Cut a file in half."""
+    os.truncate(what, Path(what).stat().st_size // 2)
+
+
+FAULTS = {break_.__name__: break_ for break_ in (kill, fill, readonly, vanish, cut)}
+
+
+class Watch:
+    """Counts what is written, and has a fault happen at its moment; an audit hook, which cannot be taken out again."""
+
+    def __init__(self):
+        self.fault = self.undo = None
+        sys.addaudithook(self)
+
+    def __call__(self, event, args):
+        if self.fault is None or self.fault["at"] is None:
+            return
+        written = event == "os.rename" or event == "open" and isinstance(args[1], str) and args[1][0] in "wax"
+        if written and stage_of(str(args[0])) == self.fault["at"][0]:
+            self.count += 1
+            if self.count == self.fault["at"][1]:
+                self.happen()
+
+    def happen(self):
+        fault, self.fault = self.fault, None  # what it opens itself does not count
+        words = {k: v for k, v in fault.items() if k not in ("do", "at")}
+        self.undo = FAULTS[fault["do"]](**words)
+
+    def run(self, fault: dict | None, stages: list[str], options: list[str]) -> int:
+        """The exit status of the first stage that fails under a fault, or 0."""
+        self.fault, self.undo, self.count = fault, None, 0
+        if fault and fault["at"] is None:
+            self.happen()
+        status = next((status for stage in stages if (status := cli.main([*stage.split(), *options]))), 0)
+        if self.undo:
+            self.undo()
+        if self.fault:
+            print(f"the fault never came: {self.count} writes in {self.fault['at'][0]}", file=sys.stderr)
+        closed = fault and fault["do"] == "readonly"  # there nothing can be deleted; a later run does
+        for folder in (option.partition("=")[2] for option in options if "/" in option and not closed):
+            for part in Path(folder).rglob(".*.part"):
+                print(f"left behind: {part}", file=sys.stderr)
+        print(f"{END}{status}", file=sys.stderr, flush=True)
+        return status
+
+
+def tiny(*options):
+    """What the command line makes an experiment of: 2 clips in shards of a batch, two epochs of each run.
+
+    128 mixtures to train on and 16 held out are whole batches, and Model 1 differs from Model 2 in its seed alone, so
+    that few programs are to be compiled.
+    """
+    ex = config.experiment(*options)
+    runs = {
+        k: replace(r, clips=2, epochs=2, epochs_planned=2, evaluation_share=1 / 9) for k, r in ex.runs.items()
+    }
+    runs["model1"] = replace(runs["model2"], seed=runs["model2"].seed + 1)
+    runs["model2_continued"] = replace(
+        runs["model2_continued"], epochs=3, start_epoch=1, restart_epochs=(2, 3)
+    )
+    return replace(ex, database=replace(ex.database, clips=2, shard=24), runs=runs)
+
+
+if __name__ == "__main__":
+    asked, watch, last = json.loads(sys.argv[1]), Watch(), 0
+    if asked["tiny"]:
+        pipeline.experiment = tiny
+    for fault, stages in asked["runs"]:
+        last = watch.run(fault, stages, sys.argv[2:])
+    sys.exit(last)
