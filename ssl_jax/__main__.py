@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import sys
+import time
 import tomllib
 import traceback
 from importlib import metadata
@@ -41,12 +42,10 @@ def number(kind: type, metavar: str, default, text: str, **more) -> dict:
 # Every option, written once; NAME/STAGE where a stage means something else by it.
 # fmt: off
 OPTIONS = {
-    "--data": path("DIR", "publishers' corpora (see download), not the embedded one; also $SSL_JAX_DATA",
-                   default=os.environ.get("SSL_JAX_DATA") or None),
-    "--protocol": {"choices": ("published", "clean"), "help":
-                   "published: nearest azimuth at any elevation, no hair cell, split by mixture (default "
-                   "with --data); clean: horizontal plane, Roman's hair cell, no speaker, noise file or head "
-                   "in both training and evaluation"},
+    "--data": path("DIR", "publishers' corpora (see download), not the embedded one; also $SSL_JAX_DATA"),
+    "--protocol": {"choices": ("published", "clean"), "help": "published: nearest azimuth at any elevation, "
+                   "no hair cell, split by mixture (default with --data); clean: horizontal plane, Roman's "
+                   "hair cell, no speaker, noise file or head in both training and evaluation"},
     "--directions": {"choices": DIRECTION_RULES, "help": "which HRIR an azimuth gets"},
     "--hair-cell": {"choices": HAIR_CELLS, "help": "both instead of the protocol's"},
     "--hop": number(int, "N", None, "samples between cue values (default 441, 10 ms)"),
@@ -58,10 +57,9 @@ OPTIONS = {
     "--figures": path("DIR", "(default %(default)s)", default=Path("paper_figures")),
     "--devices": number(int, "N", None, "of a process without GPUs, for both stages (default: its cores for "
                         "the database, one for training, which is faster)"),
-    "--coordinator": {"metavar": "HOST:PORT", "help":
-                      "this is one of several processes, on any hosts that share --work and --results, "
-                      "started with the same options: process 0's address, or auto under Slurm, Open MPI or "
-                      "Kubernetes; as many devices each; see docs/scale.md"},
+    "--coordinator": {"metavar": "HOST:PORT", "help": "this is one of several processes, on any hosts that "
+                      "share --work and --results, started with the same options: process 0's address, or "
+                      "auto under Slurm, Open MPI or Kubernetes; as many devices each; see docs/scale.md"},
     "--processes": number(int, "N", None, "how many they are"),
     "--process": number(int, "K", None, "which of them this is, from 0"),
     "--runs": {"nargs": "+", "choices": RUNS, "default": MAIN_RUNS, "metavar": "RUN",
@@ -74,9 +72,8 @@ OPTIONS = {
     "--run": {"required": True, "help": "which run's last weights"},
     "--as": {"dest": "packed", "required": True, "metavar": "NAME", "help": "their name in the package"},
     "--card": path("FILE", "(default %(default)s)", default=Path("docs/model-card.md")),
-    "--rows": {"nargs": "+", "metavar": "ROW", "help":
-               "only these: directions, splits, haircells, hops, storage, snr, protocols, "
-               "ablation_published, ablation_clean, switch, weights (default: all)"},
+    "--rows": {"nargs": "+", "metavar": "ROW", "help": "only these: directions, splits, haircells, hops, "
+               "storage, snr, protocols, ablation_published, ablation_clean, switch, weights (default: all)"},
     "--clips/audit": number(int, "N", 100, "of a trained row; as Model 1"),
     "--seeds/audit": number(int, "N", 2, "trainings of each row"),
     "--weights": path("DIR", "published checkpoints to score on our database"),
@@ -165,10 +162,11 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action=Version, nargs=0, help="show the version and exit")
     top.set_defaults(coordinator=None, process=None, processes=None, devices=None, no_cache=False)
     stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
-    for stage, (text, run, names) in STAGES.items():
+    for stage, (text, function, names) in STAGES.items():
         look = {"help": text, "description": text, "epilog": EPILOG.get(stage)}
         options = stages.add_parser(stage, **look)
-        options.set_defaults(run=run, export_wav=None, readme=None)
+        data = os.environ.get("SSL_JAX_DATA") or None
+        options.set_defaults(function=function, data=data, export_wav=None, readme=None)
         where = options.add_mutually_exclusive_group(required=True) if stage == "render" else options
         for name in names.split():
             holder = where if name in ("--azimuth", "--trajectory") else options
@@ -179,7 +177,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args) -> None:
     """Carry out one stage."""
-    module, function = args.run.split(":")
+    module, function = args.function.split(":")
     if args.stage != "download":
         from ssl_jax.common import devices
 
@@ -216,10 +214,11 @@ def main(argv=None) -> int:
         reason = error_reason(error)[:200]
         message = f"this process or another failed ({reason}): see what all say, and run all again"
     print(f"ssl_jax: {' '.join(message.split())}", file=sys.stderr, flush=True)
-    if args.coordinator is not None:
-        from ssl_jax.common.devices import exit_now
-
-        exit_now(status, args.process)
+    if args.coordinator is not None:  # at a regular exit JAX would wait for the other processes for minutes
+        sys.stdout.flush()
+        if args.process in (0, None):
+            time.sleep(2)  # the others end with the first process, and may have something to say
+        os._exit(status)
     return status
 
 

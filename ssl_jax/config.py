@@ -5,7 +5,7 @@ does; where the default here differs, the comment says so and why.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 
 from ssl_jax.common.errors import InputError
 
@@ -30,12 +30,10 @@ class FrontEnd:
     max_ild: float = 7.0  # dB, ILD is clipped here (published)
     hop: int = 441  # samples between kept cue values; 1 keeps every sample (published)
 
-    # the methods import here, so that the command line's --help need not wait for JAX
-
     @property
     def cfs(self):
         """Centre frequencies (channels,), Hz, highest first."""
-        from ssl_jax.frontend.filter_design import centre_frequencies
+        from ssl_jax.frontend.filter_design import centre_frequencies  # here: --help need not wait for JAX
 
         return centre_frequencies(self.fs, self.channels, self.low_freq)
 
@@ -98,42 +96,29 @@ MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in 
 RUNS = {
     "model1": Training(clips=100, epochs=12, batch=16, learning_rate=1e-3),
     "model2": Training(),
-    "model2_continued": Training(
-        epochs=20, epochs_planned=40, learning_rate=1e-3, start_from="model2", start_epoch=16,
-        cosine_epochs=20, restart_epochs=(17, 18)),
-    "model2_to40": Training(
-        epochs=40, epochs_planned=40, learning_rate=1e-3, start_from="model2_continued", start_epoch=20,
-        cosine_epochs=20, keep_optimiser=True),
-    "model2_to60": Training(
-        epochs=60, epochs_planned=60, learning_rate=1e-4, start_from="model2_to40", start_epoch=40,
-        cosine_epochs=20, restart_epochs=(41,)),
+    "model2_continued": Training(epochs=20, epochs_planned=40, learning_rate=1e-3, cosine_epochs=20,
+                                 start_from="model2", start_epoch=16, restart_epochs=(17, 18)),
+    "model2_to40": Training(epochs=40, epochs_planned=40, learning_rate=1e-3, cosine_epochs=20,
+                            start_from="model2_continued", start_epoch=20, keep_optimiser=True),
+    "model2_to60": Training(epochs=60, epochs_planned=60, learning_rate=1e-4, cosine_epochs=20,
+                            start_from="model2_to40", start_epoch=40, restart_epochs=(41,)),
     "resnet": Training(model="resnet", clips=100, epochs=5, batch=16, learning_rate=1e-3, weight_decay=0.02),
     "deep": Training(model="deep_three_branch", clips=100, epochs=10),
     "ours": Training(model="ours", batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5),
     # for other people's ears: mirrored heads, and few epochs, before it knows the training heads too well
-    "ours_mirrored": Training(
-        model="ours", epochs=3, epochs_planned=3, batch=64, weight_decay=0.1, cosine_epochs=3,
-        warmup_epochs=0.5, label_spread=5.0, mirrored=True),
+    "ours_mirrored": Training(model="ours", epochs=3, epochs_planned=3, batch=64, weight_decay=0.1,
+                              cosine_epochs=3, warmup_epochs=0.5, label_spread=5.0, mirrored=True),
 }
 # fmt: on
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """How a database is made and split."""
-
-    direction_rule: str
-    hair_cell: str
-    disjoint: tuple[str, ...]
-
-
-PROTOCOLS = {
+PROTOCOLS = {  # direction rule, hair cell, and what training and evaluation do not share
     # what the published code does: elevations leak the class, every mixture's clip, noise and head are known
-    "published": Protocol("nearest_azimuth", "none", ()),
+    "published": ("nearest_azimuth", "none", ()),
     # the one to cite: one plane, a hair cell, and nothing of the evaluation heard in training
-    "clean": Protocol("horizontal", "roman", ("speaker", "noise", "head")),
+    "clean": ("horizontal", "roman", ("speaker", "noise", "head")),
     # the embedded corpus with the least departure from the published split: four voices, one measured head
-    "embedded": Protocol("horizontal", "roman", ()),
+    "embedded": ("horizontal", "roman", ()),
 }
 
 
@@ -144,28 +129,16 @@ class Experiment:
     name: str  # of the folders under results/ and work/
     database: Database
     front: FrontEnd
-    runs: dict[str, Training] = field(default_factory=dict)
+    runs: dict[str, Training]
 
 
 def experiment(
-    data: bool = False,
-    direction_rule: str | None = None,
-    hair_cell: str | None = None,
-    hop: int | None = None,
-    seed: int = 0,
-    quick: bool = False,
-    name: str | None = None,
-    protocol: str | None = None,
+    data=False, direction_rule=None, hair_cell=None, hop=None, seed=0, quick=False, name=None, protocol=None
 ) -> Experiment:
-    """The experiment of the given options; None stands for the default.
+    """The experiment of the given options; raises InputError for a hop, seed or name out of range.
 
     The default protocol is "published" on the publishers' corpora (`data`) and "embedded" on the
-    embedded corpus (see PROTOCOLS); direction rule and hair cell replace the protocol's own.
-
-    Raises
-    ------
-    InputError
-        The hop or the seed is out of range.
+    embedded corpus; direction rule and hair cell replace the protocol's own.
     """
     hop = FrontEnd.hop if hop is None else hop
     if not 1 <= hop <= FrontEnd.fs:
@@ -175,10 +148,9 @@ def experiment(
     if name == "reported":
         raise InputError("--name reported: that folder holds the reported tables: use another name")
     corpus, usual = ("librispeech-esc10-cipic", "published") if data else ("embedded", "embedded")
-    made = PROTOCOLS[protocol or usual]
-    front = FrontEnd(hair_cell=hair_cell or made.hair_cell, hop=hop)
-    rule = direction_rule or made.direction_rule
-    database = Database(corpus=corpus, direction_rule=rule, seed=seed, disjoint=made.disjoint)
+    its_rule, its_hair_cell, disjoint = PROTOCOLS[protocol or usual]
+    rule, front = direction_rule or its_rule, FrontEnd(hair_cell=hair_cell or its_hair_cell, hop=hop)
+    database = Database(corpus=corpus, direction_rule=rule, seed=seed, disjoint=disjoint)
     runs = {key: replace(run, seed=seed) for key, run in RUNS.items()}
     if quick:
         database = replace(database, clips=100)
@@ -189,8 +161,8 @@ def experiment(
     differs = {
         "quick": quick,
         protocol: protocol not in (None, usual),
-        rule: rule != made.direction_rule,
-        f"haircell_{front.hair_cell}": front.hair_cell != made.hair_cell,
+        rule: rule != its_rule,
+        f"haircell_{front.hair_cell}": front.hair_cell != its_hair_cell,
         f"hop{hop}": hop != FrontEnd.hop,
         f"seed{seed}": seed != 0,
     }
@@ -199,16 +171,14 @@ def experiment(
 
 
 def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) -> dict[str, Training]:
-    """Runs of the given names, and each again with the `seeds` - 1 next seeds, as NAME_seedK.
-
-    A run that starts from another starts from the other's twin of the same seed.
-    """
+    """Runs of the given names, and each again with the `seeds` - 1 next seeds, as NAME_seedK."""
     chosen = {}
     for name in wanted:
         run = runs[name]
         chosen[name] = run
         for seed in range(run.seed + 1, run.seed + seeds):
-            start = run.start_from and f"{run.start_from}_seed{seed}"
+            # from the twin of the same seed, where it starts from another
+            start = f"{run.start_from}_seed{seed}" if run.start_from else ""
             chosen[f"{name}_seed{seed}"] = replace(run, seed=seed, start_from=start)
     return chosen
 

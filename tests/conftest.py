@@ -16,7 +16,10 @@ from ssl_jax import __main__ as cli
 from ssl_jax.database.recipes import Sounds
 from ssl_jax.sounds.corpora import load_corpus
 from ssl_jax.sounds.hrtf import load_heads
+from ssl_jax.sounds.mixing import mix, spatialise
 from support import runs
+from support.guarded import Guarded
+from support.made_archives import EVIL
 
 FS = 44_100
 
@@ -25,11 +28,9 @@ def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests that take many minutes")
 
 
-def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--slow"):
-        for item in items:
-            if item.get_closest_marker("slow"):
-                item.add_marker(pytest.mark.skip(reason="slow: asked for with --slow"))
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("slow") and not item.config.getoption("--slow"):
+        pytest.skip("slow: asked for with --slow")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,7 +39,7 @@ def compile_once(tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     folder = (
         base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    ) / "compiled"  # shared by the workers
+    ) / "compiled"  # one for all workers
     folder.mkdir(exist_ok=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)  # the command line then leaves it at that
     jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -86,12 +87,9 @@ def small_disk(tmp_path):
         folder.mkdir()
         script = f'mount -t tmpfs -o size={megabytes}m none "$0" && echo mounted && exec cat'
         words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, folder]
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         try:
-            held.append(
-                subprocess.Popen(
-                    words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-                )
-            )
+            held.append(subprocess.Popen(words, text=True, **pipes))
         except FileNotFoundError:
             pytest.skip("no unshare(1): a small disk cannot be mounted")
         if held[0].stdout.readline() != "mounted\n":
@@ -125,33 +123,26 @@ def sounds(corpus, heads):
 @pytest.fixture(scope="session")
 def mixture(corpus, heads):
     """One second of speech at 60 degrees with two noises at 20 dB: (samples, 2) float32."""
-    import jax.numpy as jnp
-
-    from ssl_jax.sounds.mixing import mix, spatialise
-
-    sources = np.stack([corpus.speech[0], corpus.noise[3, 0], corpus.noise[3, 1]])
-    ears = spatialise(jnp.asarray(sources), jnp.asarray(heads.hrirs[10, [12, 40, 62]]))
-    return np.asarray(mix(ears[0], ears[1:], jnp.full(2, 20.0))).T
+    ears = spatialise(np.stack([corpus.speech[0], *corpus.noise[3, :2]]), heads.hrirs[10, [12, 40, 62]])
+    return np.asarray(mix(ears[0], ears[1:], np.full(2, 20.0))).T
 
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
     """Writes a file, with others beside it, into a new folder some levels down and has it read."""
-    from support.guarded import Guarded
-    from support.made_archives import EVIL
-
     root = tmp_path_factory.mktemp("hostile")
-    with Guarded() as guarded:
+    guarded = Guarded()
 
-        def one(reader, content, name, **beside):
-            with tempfile.TemporaryDirectory(dir=root) as folder:
-                path = Path(folder) / "some/levels/down" / name
-                path.parent.mkdir(parents=True)
-                path.write_bytes(content)
-                path.with_suffix(".sha256").write_text(hashlib.sha256(content).hexdigest())
-                for other, text in beside.items():
-                    path.with_name(other.replace("__", ".")).write_bytes(text)
-                return guarded.read(reader, path)
+    def one(reader, content, name, **beside):
+        with tempfile.TemporaryDirectory(dir=root) as folder:
+            path = Path(folder) / "some/levels/down" / name
+            path.parent.mkdir(parents=True)
+            path.write_bytes(content)
+            path.with_suffix(".sha256").write_text(hashlib.sha256(content).hexdigest())
+            for other, text in beside.items():
+                path.with_name(other.replace("__", ".")).write_bytes(text)
+            return guarded.read(reader, path)
 
-        yield one
+    yield one
+    guarded.stop()
     assert not EVIL.exists()

@@ -6,25 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from ssl_jax.metrics import (
-    angular_error,
-    batch_counts,
-    confusion_matrix,
-    cross_entropy,
-    evaluate,
-    front_back_confusion_rate,
-    top1,
-    top5,
-    top5_as_published,
-    within,
-)
+from ssl_jax import metrics
+from ssl_jax.metrics import angular_error, batch_counts, cross_entropy, evaluate, top1, top5
 
 
 def peaked(*ranked):
     """Logits whose highest classes are the given ones, best first; the rest far below and equal."""
     logits = np.full((1, 72), -9.0, np.float32)
-    for place, azimuth in enumerate(ranked):
-        logits[0, azimuth // 5] = 9 - place
+    logits[0, [azimuth // 5 for azimuth in ranked]] = 9 - np.arange(len(ranked))
     return logits
 
 
@@ -39,242 +28,128 @@ def scene(n=400, seed=0):
     return logits, labels
 
 
-# ---- plain loops in degrees
-
-
-def ranking(row):
-    return sorted(range(72), key=lambda c: (-row[c], c))
-
-
 def degrees(a, b):
     """Between two classes, as the angle between two directions."""
-    angle = math.radians(5 * (a - b))
-    return round(math.degrees(math.acos(max(-1, min(1, math.cos(angle))))), 6)
+    return round(math.degrees(math.acos(max(-1, min(1, math.cos(math.radians(5 * (a - b))))))), 6)
 
 
 def plain(logits, labels):
-    n = len(labels)
-    errors = [degrees(ranking(row)[0], true) for row, true in zip(logits, labels)]
-    total, reversed_ = 0, 0
-    for row, true in zip(logits, labels):
-        if min(degrees(true, 18), degrees(true, 54)) <= 10:
-            continue
-        total += 1
-        reversed_ += degrees(ranking(row)[0], 36 - true) < degrees(ranking(row)[0], true)
-    loss = sum(
-        math.log(sum(math.exp(v) for v in row)) - row[true] for row, true in zip(logits.tolist(), labels)
-    )
+    """Every metric in plain loops, in degrees."""
+    ranked = [(sorted(range(72), key=lambda c: (-row[c], c)), t) for row, t in zip(logits, labels)]
+    share = lambda hits: 100 * np.mean(list(hits))  # noqa: E731
+    errors = sorted(degrees(best[0], true) for best, true in ranked)
+    aside = [(best[0], t) for best, t in ranked if min(degrees(t, 18), degrees(t, 54)) > 10]
+    losses = [math.log(sum(map(math.exp, row))) - row[t] for row, t in zip(logits.tolist(), labels)]
     return {
-        "loss": loss / n,
-        "top1": 100 * sum(ranking(r)[0] == t for r, t in zip(logits, labels)) / n,
-        "top5_published": 100
-        * sum(any(degrees(c, t) <= 10 for c in ranking(r)[:5]) for r, t in zip(logits, labels))
-        / n,
-        "top5": 100 * sum(t in ranking(r)[:5] for r, t in zip(logits, labels)) / n,
-        "mean_angular_error": sum(errors) / n,
-        "median_angular_error": (sorted(errors)[(n - 1) // 2] + sorted(errors)[n // 2]) / 2,
-        "within_5": 100 * sum(e <= 5 for e in errors) / n,
-        "within_10": 100 * sum(e <= 10 for e in errors) / n,
-        "front_back": 100 * reversed_ / total,
+        "loss": np.mean(losses),
+        "top1": share(best[0] == true for best, true in ranked),
+        "top5_published": share(any(degrees(c, true) <= 10 for c in best[:5]) for best, true in ranked),
+        "top5": share(true in best[:5] for best, true in ranked),
+        "mean_angular_error": sum(errors) / len(errors),
+        "median_angular_error": (errors[(len(errors) - 1) // 2] + errors[len(errors) // 2]) / 2,
+        "within_5": share(error <= 5 for error in errors),
+        "within_10": share(error <= 10 for error in errors),
+        "front_back": share(degrees(c, 36 - true) < degrees(c, true) for c, true in aside),
     }
 
 
-@pytest.mark.parametrize("n, seed", [(1, 3), (50, 1), (400, 0)])
-def test_evaluate_equals_plain_loops(n, seed):
+@pytest.mark.parametrize("n, seed, digits", [(1, 3, 9), (50, 1, 9), (400, 0, 9), (400, 0, 0)])
+def test_everything_equals_plain_loops(n, seed, digits):
     logits, labels = scene(n, seed)
-    result = evaluate(logits, labels)
-    assert result == pytest.approx(plain(logits, labels), abs=1e-6)
-    if n == 400:  # the scene tells the metrics apart
-        names = ("top1", "top5", "top5_published", "within_5", "within_10", "front_back")
-        shares = [result[name] for name in names]
-        assert len(set(shares)) == 6 and all(2 < share < 98 for share in shares)
+    logits = np.round(logits, digits)  # to no digits: a handful of values, so nearly every row has ties
+    result, expected = evaluate(logits, labels), plain(logits, labels)
+    assert result == pytest.approx(expected, abs=1e-6)
+    for kind in (np.int32, np.uint8):
+        loss, first, five = (float(x) / n for x in jax.jit(batch_counts)(logits, labels.astype(kind)))
+        assert loss == pytest.approx(expected["loss"], rel=1e-5)  # float32
+        assert [100 * first, 100 * five] == pytest.approx([expected["top1"], expected["top5_published"]])
+    if n == 400 and digits:  # the scene tells the metrics apart
+        shares = {result[name] for name in result if "error" not in name and name != "loss"}
+        assert len(shares) == 6 and all(2 < share < 98 for share in shares)
+    matrix = np.zeros((72, 72), int)
+    np.add.at(matrix, (labels, logits.argmax(1)), 1)
+    np.testing.assert_array_equal(metrics.confusion_matrix(logits, labels), matrix)
 
 
-@pytest.mark.parametrize(
-    "true, estimate, error",
-    [
-        (0, 0, 0),
-        (0, 355, 5),
-        (355, 0, 5),
-        (350, 10, 20),
-        (10, 350, 20),
-        (0, 180, 180),
-        (90, 270, 180),
-        (5, 190, 175),
-        (270, 85, 175),
-        (45, 90, 45),
-    ],
-)
-def test_angular_error_goes_the_short_way(true, estimate, error):
-    labels = np.array([true // 5])
-    assert angular_error(peaked(estimate), labels).tolist() == [error]
-    assert within(peaked(estimate), labels, error) == 100
-    assert within(peaked(estimate), labels, error - 1) == 0
+AXIS = math.nan  # beside the interaural axis front and back are not told apart
+# fmt: off
+BY_HAND = [  # true, estimate, error, confused
+    (0, 0, 0, False), (0, 355, 5, False), (355, 0, 5, False), (350, 10, 20, False), (10, 350, 20, False),
+    (0, 180, 180, True), (180, 0, 180, True), (90, 270, 180, AXIS), (270, 85, 175, AXIS), (5, 190, 175, True),
+    (45, 90, 45, False), (30, 150, 120, True), (330, 210, 120, True), (150, 30, 120, True),
+    (30, 90, 60, False), (30, 95, 65, True), (30, 85, 55, False),  # 90 is equally far
+    (30, 210, 180, True), (30, 330, 60, False),  # left taken for right as well, and alone
+    (355, 190, 165, True), (75, 105, 30, True), (105, 80, 25, True), (255, 285, 30, True),
+    *((t, (540 - t) % 360, abs(2 * t % 360 - 180), AXIS) for t in (*range(80, 101, 5), *range(260, 281, 5))),
+]
+TOP_FIVES = [  # ranking, published, standard; the source is at 0
+    ((0, 90, 180, 270, 45), True, True), ((90, 180, 270, 45, 0), True, True),  # fifth place counts
+    ((90, 180, 270, 45, 135, 0), False, False),  # sixth does not
+    ((90, 180, 270, 45, 10), True, False), ((90, 180, 270, 45, 15), False, False),  # two classes away, three
+    ((90, 180, 270, 45, 350), True, False), ((90, 180, 270, 45, 345), False, False),  # over the seam
+]
+# fmt: on
 
 
-@pytest.mark.parametrize(
-    "ranked, published, standard",
-    [
-        ((0, 90, 180, 270, 45), True, True),
-        ((90, 180, 270, 45, 0), True, True),  # fifth place counts
-        ((90, 180, 270, 45, 135, 0), False, False),  # sixth does not
-        ((90, 180, 270, 45, 10), True, False),  # two classes away
-        ((90, 180, 270, 45, 15), False, False),  # three
-        ((90, 180, 270, 45, 350), True, False),  # two classes away over the seam
-        ((90, 180, 270, 45, 345), False, False),
-    ],
-)
+@pytest.mark.parametrize("true, estimate, error, confused", BY_HAND)
+def test_angular_error_and_front_back(true, estimate, error, confused):
+    logits, labels = peaked(estimate), np.array([true // 5])
+    assert angular_error(logits, labels).tolist() == [error]
+    assert [metrics.within(logits, labels, limit) for limit in (error, error - 1)] == [100, 0]
+    rate = metrics.front_back_confusion_rate
+    assert rate(logits, labels) == pytest.approx(100 * confused, nan_ok=True)
+    if confused is AXIS:  # left out of count and share alike
+        logits = np.concatenate([peaked(0), peaked(180), logits])
+        assert rate(logits, np.array([0, 0, true // 5])) == 50
+
+
+@pytest.mark.parametrize("ranked, published, standard", TOP_FIVES)
 def test_both_top_fives_of_a_source_in_front(ranked, published, standard):
     logits, labels = peaked(*ranked), np.array([0])
-    assert top5_as_published(logits, labels) == 100 * published
+    assert metrics.top5_as_published(logits, labels) == 100 * published
     assert top5(logits, labels) == 100 * standard
     assert [int(x) for x in batch_counts(logits, labels)[1:]] == [ranked[0] == 0, published]
 
 
-@pytest.mark.parametrize(
-    "true, estimate, confused",
-    [
-        (0, 180, True),
-        (180, 0, True),
-        (30, 150, True),
-        (330, 210, True),
-        (150, 30, True),
-        (30, 30, False),
-        (30, 90, False),
-        (30, 95, True),
-        (30, 85, False),  # 90 is equally far
-        (30, 210, True),
-        (30, 330, False),  # left taken for right as well, and alone
-        (355, 190, True),
-        (5, 350, False),
-        (75, 105, True),
-        (105, 80, True),
-        (255, 285, True),
-    ],
-)
-def test_front_back_by_hand(true, estimate, confused):
-    mirror = (180 - true) % 360
-    gap = [min(abs(estimate - a) % 360, 360 - abs(estimate - a) % 360) for a in (mirror, true)]
-    assert confused == (gap[0] < gap[1])  # the case itself is right
-    assert front_back_confusion_rate(peaked(estimate), np.array([true // 5])) == 100 * confused
-
-
-@pytest.mark.parametrize("true", [80, 85, 90, 95, 100, 260, 265, 270, 275, 280])
-def test_sources_near_the_interaural_axis_are_left_out(true):
-    alone = front_back_confusion_rate(peaked(180 - true if true < 180 else 540 - true), np.array([true // 5]))
-    assert math.isnan(alone)
-    logits = np.concatenate([peaked(0), peaked(180), peaked(180 - true)])
-    assert front_back_confusion_rate(logits, np.array([0, 0, true // 5])) == 50
-
-
-def test_confusion_matrix_has_true_classes_in_rows():
+def test_scores_by_snr_are_those_of_each_part():
     logits, labels = scene()
-    matrix = confusion_matrix(logits, labels)
-    expected = np.zeros((72, 72), int)
-    for row, true in zip(logits, labels):
-        expected[true, ranking(row)[0]] += 1
-    np.testing.assert_array_equal(matrix, expected)
-    assert 100 * np.trace(matrix) / matrix.sum() == top1(logits, labels)
+    snr = np.random.default_rng(2).choice([-0.1, 15.0, 19.9, 35.0], len(labels))
+    for low, row in zip((-5, 15, 35), metrics.scores_by_snr(logits, labels, snr), strict=True):
+        part = (snr >= low) & (snr < low + 5)
+        whole = evaluate(logits[part], labels[part]) | {"mixtures": part.sum()}
+        assert row == {key: whole.get(key) for key in row} | {"snr_from_db": low, "snr_to_db": low + 5}
 
 
-def test_equal_logits_rank_by_class():
-    flat = np.zeros((72, 72))
-    labels = np.arange(72)
+def test_equal_logits_rank_by_class_and_nan_last():
+    flat, labels = np.zeros((72, 72)), np.arange(72)
     assert angular_error(flat, labels)[:3].tolist() == [0, 5, 10]  # the estimate is class 0
     assert top5(flat, labels) == pytest.approx(100 * 5 / 72)  # classes 0 to 4
-    assert top5_as_published(flat, labels) == pytest.approx(100 * 9 / 72)  # 70 to 6
+    assert metrics.top5_as_published(flat, labels) == pytest.approx(100 * 9 / 72)  # 70 to 6
     assert [int(x) for x in batch_counts(flat, labels)[1:]] == [1, 9]
     assert cross_entropy(flat, labels) == pytest.approx(math.log(72))
-
-
-def test_ties_among_some_classes_equal_plain_loops():
-    logits, labels = scene()
-    logits = np.round(logits)  # a handful of values, so nearly every row has ties
-    result, expected = evaluate(logits, labels), plain(logits, labels)
-    assert result == pytest.approx(expected, abs=1e-6)
-    hits = [100 * int(x) / len(labels) for x in batch_counts(logits, labels)[1:]]
-    assert hits == pytest.approx([expected["top1"], expected["top5_published"]])
-
-
-def test_a_diverged_network_scores_by_chance_and_shows_in_the_loss():
-    bad = np.full((72, 72), np.nan)
-    result = evaluate(bad, np.arange(72))
-    assert math.isnan(result["loss"]) and result["top1"] == pytest.approx(100 / 72)
-    one = np.concatenate([peaked(90)])
+    result, left = evaluate(np.full((72, 72), np.nan), np.arange(72)), np.array([18])
+    assert math.isnan(result["loss"]) and result["top1"] == pytest.approx(100 / 72)  # chance
+    one = peaked(90)
     one[0, 3] = np.nan  # NaN ranks last, not first
-    assert top1(one, np.array([18])) == 100 and int(batch_counts(one, np.array([18]))[1]) == 1
+    assert top1(one, left) == 100 and int(batch_counts(one, left)[1]) == 1
+    assert cross_entropy(1000 * peaked(90), left) == 0  # no overflow
+    assert cross_entropy(1000 * peaked(90), left - 18) == pytest.approx(18_000)
 
 
-def test_large_logits_do_not_overflow():
-    assert cross_entropy(1000 * peaked(90), np.array([18])) == 0
-    assert cross_entropy(1000 * peaked(90), np.array([0])) == pytest.approx(18_000)
-
-
-def test_order_of_mixtures_does_not_matter():
+@pytest.mark.parametrize("turn, way", [(1, 1), (18, 1), (36, 1), (71, 1), (0, -1), (36, -1)])
+def test_turning_or_mirroring_the_circle_changes_nothing_but_front_and_back(turn, way):
     logits, labels = scene()
-    order = np.random.default_rng(1).permutation(len(labels))
-    assert evaluate(logits[order], labels[order]) == pytest.approx(evaluate(logits, labels))
-    shuffled = confusion_matrix(logits[order], labels[order])
-    np.testing.assert_array_equal(shuffled, confusion_matrix(logits, labels))
-
-
-@pytest.mark.parametrize("turn", [1, 18, 36, 71])
-def test_turning_the_circle_changes_nothing_but_front_and_back(turn):
-    logits, labels = scene()
-    turned = evaluate(np.roll(logits, turn, axis=1), (labels + turn) % 72)
+    moved = evaluate(logits[:, way * (np.arange(72) - turn) % 72], (turn + way * labels) % 72)
     straight = evaluate(logits, labels)
-    if turn != 36:  # half a turn keeps the interaural axis in place
-        del turned["front_back"], straight["front_back"]
-    assert turned == pytest.approx(straight)
+    if turn % 36:  # half a turn and the mirrors keep the interaural axis in place
+        del moved["front_back"], straight["front_back"]
+    assert moved == pytest.approx(straight)
 
 
-@pytest.mark.parametrize("axis", [0, 36], ids=["left-right", "front-back"])
-def test_mirroring_the_scene_changes_nothing(axis):
-    def mirror(classes):
-        return (axis - classes) % 72
-
-    logits, labels = scene()
-    mirrored = np.empty_like(logits)
-    mirrored[:, mirror(np.arange(72))] = logits
-    assert evaluate(mirrored, mirror(labels)) == pytest.approx(evaluate(logits, labels))
-
-
-@pytest.mark.parametrize("kind", [np.int32, np.uint8])
-def test_batch_counts_in_jit_add_up_to_the_metrics(kind):
-    logits, labels = scene()
-    labels = labels.astype(kind)
-    counts = jax.jit(batch_counts)
-    loss, first, five = (
-        sum(float(x) for x in column)
-        for column in zip(*(counts(logits[i : i + 50], labels[i : i + 50]) for i in range(0, 400, 50)))
-    )
-    assert loss / 400 == pytest.approx(cross_entropy(logits, labels), rel=1e-5)
-    assert 100 * first / 400 == pytest.approx(top1(logits, labels))
-    assert 100 * five / 400 == pytest.approx(top5_as_published(logits, labels))
-
-
-@pytest.mark.parametrize(
-    "logits, labels",
-    [
-        (np.zeros((2, 71)), np.array([0, 1])),
-        (np.zeros((2, 72)), np.array([0])),
-        (np.zeros(72), np.array(0)),
-        (np.zeros((0, 72)), np.zeros(0, int)),
-        (np.zeros((1, 72)), np.array([72])),
-        (np.zeros((1, 72)), np.array([-1])),
-        (np.zeros((1, 72)), np.array([0.0])),
-    ],
-)
-def test_bad_input_is_refused(logits, labels):
-    for metric in (
-        evaluate,
-        top1,
-        top5,
-        top5_as_published,
-        angular_error,
-        confusion_matrix,
-        front_back_confusion_rate,
-        cross_entropy,
-    ):
-        with pytest.raises(ValueError):
-            metric(logits, labels)
+def test_bad_input_is_refused():
+    one, names = (1, 72), "evaluate top1 top5 top5_as_published angular_error confusion_matrix cross_entropy"
+    bad = [((2, 71), [0, 1]), ((2, 72), [0]), ((72,), 0), ((0, 72), np.zeros(0, int))]
+    for shape, labels in [*bad, (one, [72]), (one, [-1]), (one, [0.0])]:
+        for name in [*names.split(), "front_back_confusion_rate"]:
+            with pytest.raises(ValueError, match="need logits|labels must be"):
+                getattr(metrics, name)(np.zeros(shape), np.array(labels))

@@ -1,8 +1,4 @@
-"""Devices that compute: along one mesh axis, in one process or in several on as many hosts.
-
-The same program runs whether devices belong to one process or to several: each process feeds and
-reads the rows of an array that its own devices hold.
-"""
+"""Devices that compute: the same program runs whether they belong to one process or to several."""
 
 import contextlib
 import ctypes
@@ -10,7 +6,6 @@ import os
 import re
 import sys
 import threading
-import time
 from pathlib import Path
 
 import jax
@@ -32,11 +27,7 @@ def cpu_count() -> int:
 
 
 def keep_memory() -> None:
-    """Have glibc keep freed buffers instead of giving them back to the system.
-
-    A filterbank's outputs are large and made afresh for every batch; touching new pages each time
-    would take as long as computing them. Does nothing where there is no glibc.
-    """
+    """Have glibc, where it is, keep freed buffers: touching new pages takes as long as filling them."""
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         mallopt(-3, 2**30)  # M_MMAP_THRESHOLD, bytes
@@ -44,45 +35,22 @@ def keep_memory() -> None:
 
 
 def keep_compiled() -> None:
-    """Keep compiled programs in the user's cache folder, so that the next start is a warm one.
-
-    JAX_COMPILATION_CACHE_DIR takes precedence. Does nothing where the folder cannot be written.
-    """
+    """Keep compiled programs in the user's cache folder, if it can be written, for the next start."""
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_jax"
-    try:
+    with contextlib.suppress(OSError, RuntimeError):  # the latter where there is no home folder
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_jax"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
-    except OSError:
-        return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def start(
-    devices: int | None = None,
-    coordinator: str | None = None,
-    processes: int | None = None,
-    process: int | None = None,
-) -> None:
-    """Make CPU devices and join the other processes; before anything else uses JAX.
+def start(devices=None, coordinator=None, processes=None, process=None) -> None:
+    """Make CPU devices (default: one a core) and join the other processes, before JAX is used.
 
-    Parameters
-    ----------
-    devices : int, optional
-        CPU devices of this process (default: its cores). GPUs are taken as they are visible.
-    coordinator : str, optional
-        HOST:PORT of process 0, the same for all; "auto" where JAX can ask the cluster (Slurm, Open
-        MPI, Kubernetes).
-    processes, process : int, optional
-        How many there are, and which of them this is.
-
-    Raises
-    ------
-    InputError
-        The numbers make no sense, or the processes do not find one another.
+    Raises InputError for numbers that make no sense, or where the processes do not find one another.
     """
     if devices is not None and not 1 <= devices <= 1024:
         raise InputError(f"--devices {devices}: out of range: use 1 to 1024")
@@ -92,16 +60,13 @@ def start(
         if processes is not None or process is not None:
             raise InputError("--processes and --process: need --coordinator HOST:PORT, of process 0")
         return
-    if coordinator != "auto":
+    if coordinator != "auto":  # then JAX asks the cluster
         if not re.fullmatch(r".+:\d{1,5}", coordinator):
             raise InputError(f"--coordinator {coordinator}: not HOST:PORT: give the address of process 0")
         if processes is None or process is None or not 0 <= process < processes:
             raise InputError(f"--coordinator {coordinator}: needs --processes N, and --process 0 to N - 1")
-    if not jax.distributed.is_initialized():
-        _join(coordinator, processes, process)
-
-
-def _join(coordinator: str, processes: int | None, process: int | None) -> None:
+    if jax.distributed.is_initialized():
+        return
     jax.config.update("jax_enable_preemption_service", False)  # it would make a process ignore SIGTERM
     failed = f"--coordinator {coordinator}: the processes did not find one another"
     remedy = "start all of them, with the address of process 0"
@@ -119,12 +84,10 @@ def _join(coordinator: str, processes: int | None, process: int | None) -> None:
         raise InputError(f"{failed} ({error_reason(error)[:200]}): {remedy}") from None
     finally:
         waiting.cancel()
-    counts = [sum(d.process_index == p for d in jax.devices()) for p in range(jax.process_count())]
+    counts = np.bincount([d.process_index for d in jax.devices()], minlength=jax.process_count())
     if len(set(counts)) > 1:
-        found = ", ".join(map(str, counts))
-        raise InputError(
-            f"processes have {found} devices: give each as many: --devices, CUDA_VISIBLE_DEVICES"
-        )
+        found = f"processes have {', '.join(map(str, counts))} devices"
+        raise InputError(f"{found}: give each as many: --devices, CUDA_VISIBLE_DEVICES")
 
 
 def mesh_of(devices) -> Mesh:
@@ -149,15 +112,12 @@ def shared_out(mesh: Mesh) -> NamedSharding:
 
 
 def to_devices(arrays, sharding: NamedSharding):
-    """Put a tree of arrays on devices; each process gives what its own devices are to hold.
-
-    Unlike `jax.device_put` it asks the other processes nothing, so any thread may call it at any
-    time. It takes keys of random numbers too.
-    """
+    """Put a tree of arrays on devices; each process gives what its own devices are to hold."""
 
     def one(ours):
         if isinstance(ours, jax.Array) and jax.dtypes.issubdtype(ours.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(one(jax.random.key_data(ours)))
+        # unlike jax.device_put it asks the other processes nothing, so any thread may call it
         return jax.make_array_from_process_local_data(sharding, np.asarray(ours))
 
     return jax.tree.map(one, arrays)
@@ -177,23 +137,12 @@ def is_main_process() -> bool:
 
 def broadcast_from_first(values: np.ndarray) -> np.ndarray:
     """The first process's `values`; the others give any array of that shape and dtype."""
-    if jax.process_count() == 1:
-        return values
     return np.asarray(multihost_utils.broadcast_one_to_all(values)).astype(values.dtype)
 
 
 @contextlib.contextmanager
 def barrier():
-    """Wait for the other processes at the end of the block; an error in one of them stops all.
-
-    Raises
-    ------
-    InputError
-        Another process stopped; its own error is shown there.
-    """
-    if jax.process_count() == 1:
-        yield
-        return
+    """Wait for the other processes at the end of the block; an error in one raises InputError in all."""
     failure = None
     try:
         yield
@@ -211,11 +160,3 @@ def by_main_process(work, *args) -> None:
     with barrier():
         if is_main_process():
             work(*args)
-
-
-def exit_now(status: int, process: int | None) -> None:
-    """End this process at once: at a regular exit JAX would wait for the other processes for minutes."""
-    sys.stdout.flush()
-    if process in (0, None):
-        time.sleep(2)  # the others end with the first process, and may have something to say
-    os._exit(status)

@@ -2,18 +2,16 @@
 
 import errno
 
-REMEDIES = {
-    errno.ENOSPC: "the disk is full: free some space and run the same command again",
-    getattr(
-        errno, "EDQUOT", None
-    ): "the disk quota is used up: free some space and run the same command again",
-    errno.EACCES: "permission denied: choose a folder you may write to, or change its rights",
-    errno.EPERM: "operation not permitted: choose a folder you may write to",
-    errno.EROFS: "the file system is read-only: choose another folder",
-    errno.ENOENT: "no such file or folder: check the path",
-    errno.EISDIR: "is a folder where a file is needed: check the path",
-    errno.ENOTDIR: "a file stands where a folder is needed: check the path",
-    errno.EEXIST: "a file stands where a folder is needed: move it away",
+REMEDIES = {  # by name: not every system has every number
+    "ENOSPC": "the disk is full: free some space and run the same command again",
+    "EDQUOT": "the disk quota is used up: free some space and run the same command again",
+    "EACCES": "permission denied: choose a folder you may write to, or change its rights",
+    "EPERM": "operation not permitted: choose a folder you may write to",
+    "EROFS": "the file system is read-only: choose another folder",
+    "ENOENT": "no such file or folder: check the path",
+    "EISDIR": "is a folder where a file is needed: check the path",
+    "ENOTDIR": "a file stands where a folder is needed: check the path",
+    "EEXIST": "a file stands where a folder is needed: move it away",
 }
 
 
@@ -26,7 +24,7 @@ def os_error_message(error: OSError) -> str:
     name = error.filename if error.filename is not None else "input/output"
     # an error raised by a library may have a text but no number
     reason = error.strerror or " ".join(map(str, error.args)) or type(error).__name__
-    return f"{name}: {REMEDIES.get(error.errno) or reason}"
+    return f"{name}: {REMEDIES.get(errno.errorcode.get(error.errno), reason)}"
 
 
 def error_reason(error: Exception | str) -> str:

@@ -7,7 +7,6 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
 import filelock
@@ -19,19 +18,15 @@ MAX_TEXT_BYTES = 2**24  # of a table or notes, which take up to fifty times that
 
 def package_data(name: str) -> Path:
     """A file or folder that comes with the package, under ssl_jax/data."""
-    return Path(str(resources.files("ssl_jax") / "data" / name))
+    return Path(__file__).parents[1] / "data" / name
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path, mode: str = "wb"):
-    """Open a neighbour of `path` for writing and move it there only when all went well.
-
-    A reader, or a later run, sees the old file or the whole new one, never a part. A device or a
-    pipe, such as /dev/stdout, is written to directly.
-    """
+    """Open a neighbour of `path` for writing and move it there only when all went well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    straight = path.exists() and not path.is_file() and not path.is_dir()
+    straight = path.exists() and not path.is_file() and not path.is_dir()  # a device, such as /dev/stdout
     if path.is_symlink() and not straight:
         path = path.resolve()  # keep the link and replace the file that it points to
     part = path if straight else path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -45,9 +40,8 @@ def atomic_write(path: Path, mode: str = "wb"):
         if not straight:
             os.replace(part, path)
     except OSError as error:
-        # name the file that the user knows, not its hidden neighbour
         if error.filename is None or str(error.filename) == str(part):
-            error.filename = str(path)
+            error.filename = str(path)  # the file that the user knows, not its hidden neighbour
         raise
     finally:
         if not straight:
@@ -61,12 +55,16 @@ def write_text(path: Path, text: str) -> None:
         stream.write(text)
 
 
+def write_json(path: Path, content) -> None:
+    """Write `content` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
 def require_writable(folder: Path) -> None:
     """Make a folder; raises OSError, before any work, where no file can be written into it."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         error.filename = str(folder)
         raise
@@ -74,10 +72,7 @@ def require_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def lock_folder(folder: Path):
-    """Keep a folder to this process; raises InputError where another process has it.
-
-    The system releases the lock however a process ends; the file that stays means nothing.
-    """
+    """Keep a folder to this process; raises InputError where another has it. The file left means nothing."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(folder / "lock", timeout=0):
@@ -92,10 +87,8 @@ def _is_running(process: int) -> bool:
         return False
     try:
         os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
+    except (OSError, OverflowError) as error:
+        return isinstance(error, PermissionError)  # it is another user's
     return True
 
 
@@ -107,20 +100,14 @@ def remove_stale_parts(folder: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def write_json(path: Path, content) -> None:
-    """Write `content` as indented JSON, whole or not at all."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def _require_short(path: Path, limit: int = MAX_TEXT_BYTES) -> None:
-    """Raise InputError for a text longer than expected."""
+def _bounded(path: Path, limit: int) -> None:
     if Path(path).stat().st_size > limit:
         raise InputError(f"{path}: over {limit >> 20} MiB: not the file expected, check the path")
 
 
 def read_json(path: Path):
     """Read a JSON file; raises InputError if it is not JSON or is over MAX_TEXT_BYTES."""
-    _require_short(path)
+    _bounded(path, MAX_TEXT_BYTES)
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -155,18 +142,10 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: the file is empty: fetch it again")
 
 
-def csv_rows(
-    path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000, max_bytes: int = MAX_TEXT_BYTES
-) -> Iterator[dict]:
-    """Rows of a CSV file as dicts, one at a time.
-
-    Raises
-    ------
-    InputError
-        The file is missing, not text, lacks one of `columns`, has a row cut short, or is too long.
-    """
+def csv_rows(path: Path, columns, max_rows=1_000_000, max_bytes=MAX_TEXT_BYTES) -> Iterator[dict]:
+    """Rows of a CSV file as dicts, one at a time; raises InputError unless it is whole and has `columns`."""
     try:
-        _require_short(path, max_bytes)
+        _bounded(path, max_bytes)
         with open(path, newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
             missing = [c for c in columns if c not in (reader.fieldnames or ())]
@@ -190,35 +169,19 @@ def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) ->
 
 
 def check_settings(path: Path, settings: dict, made: str = "*.sha256", older: bool = False) -> None:
-    """Write settings where none are, else insist on equal ones.
-
-    Parameters
-    ----------
-    made : str
-        Pattern of the files beside it that the settings describe.
-    older : bool
-        Accept a file that lacks a field, because an older version wrote it.
-
-    Raises
-    ------
-    InputError
-        The file holds other settings (the message names the first field that differs), or it is
-        missing beside files that were made with unknown settings.
-    """
+    """Write settings where there are none, nor files `made` with any; raises InputError if one differs."""
     settings = json.loads(json.dumps(settings))  # tuples are lists in the file
     remedy = "use another --name, or delete that folder"
     if not path.exists():
         if any(path.parent.glob(made)):
-            raise InputError(
-                f"{path}: is missing, so nobody knows how the files beside it were made: {remedy}"
-            )
+            unknown = "so nobody knows how the files beside it were made"
+            raise InputError(f"{path}: is missing, {unknown}: {remedy}")
         return write_json(path, settings)
     before = read_json(path)
     for part, fields in settings.items():
         there = before.get(part) if isinstance(before, dict) else None
         there = there if isinstance(there, dict) else {}
         for field, value in fields.items():
-            if older and there and field not in there:
-                continue
-            if (old := there.get(field)) != value:
+            unknown = older and there and field not in there  # an older version may know fewer fields
+            if not unknown and (old := there.get(field)) != value:
                 raise InputError(f"{path}: was made with {part}.{field} = {old!r}, now {value!r}: {remedy}")

@@ -17,10 +17,7 @@ def say(text: str) -> None:
 
 
 def track(items: Iterable, label: str, total: int, done: int = 0) -> Iterator:
-    """Yield `items`, showing how many of `total` are done and how long the rest will take.
-
-    On a terminal a bar; elsewhere (a log file) a line every LINE_SECONDS.
-    """
+    """Yield `items`, with a bar on a terminal, and elsewhere (a log file) a line every LINE_SECONDS."""
     if console.is_terminal:
         columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
         times = (bars.TimeElapsedColumn(), bars.TextColumn("left"), bars.TimeRemainingColumn())
@@ -31,12 +28,10 @@ def track(items: Iterable, label: str, total: int, done: int = 0) -> Iterator:
                 progress.advance(task)
         return
     start = last = time.monotonic()
-    first = done
-    for item in items:
+    for count, item in enumerate(items, 1):
         yield item
-        done += 1
         if time.monotonic() - last > LINE_SECONDS:
             last = time.monotonic()
-            spent = last - start
-            left = spent / (done - first) * (total - done)
-            print(f"{label}: {done}/{total}, {spent:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True)
+            at, spent = done + count, last - start
+            left = spent / count * (total - at)
+            print(f"{label}: {at}/{total}, {spent:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True)

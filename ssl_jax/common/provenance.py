@@ -49,24 +49,16 @@ def peak_memory_mb() -> int:
 
 @contextlib.contextmanager
 def clock(path: Path, stage: str, begun: bool, done: bool = False):
-    """Note a stage's wall time and peak memory in a file of their own.
-
-    Where all was done before, the note stays: it names the commit that made the numbers. Where the
-    stage was begun before, times add up. If the note exists but the work does not, it was copied
-    with the results: start from zero.
-    """
+    """Note a stage's wall time and peak memory in a file, with the commit that made the numbers."""
     began = time.monotonic()
     require_writable(path.parent)  # fail now, not after hours of work
     yield
-    if done and path.exists():
+    if done and path.exists():  # all was there before: the note stays
         return
     notes = read_json(path) if path.exists() else {}
     stages = notes.setdefault("stages", {})
-    before = {"seconds": 0, "peak_memory_mb": 0}
-    if begun and stages.get(stage):
-        before = stages[stage]
-    notes |= {"commit": commit(), "machine": machine()}
+    # times add up; those of a stage not `begun` were copied with the results, without the work
+    before = {"seconds": 0, "peak_memory_mb": 0} | (stages.get(stage, {}) if begun else {})
     seconds = round(before["seconds"] + time.monotonic() - began, 1)
-    memory = max(before["peak_memory_mb"], peak_memory_mb())
-    stages[stage] = {"seconds": seconds, "peak_memory_mb": memory}
-    write_json(path, notes)
+    stages[stage] = {"seconds": seconds, "peak_memory_mb": max(before["peak_memory_mb"], peak_memory_mb())}
+    write_json(path, notes | {"commit": commit(), "machine": machine()})

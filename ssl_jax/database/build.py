@@ -2,33 +2,22 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
-from ssl_jax.common.devices import (
-    barrier,
-    broadcast_from_first,
-    by_main_process,
-    is_main_process,
-    mesh_of,
-    on_all,
-    shared_out,
-    to_devices,
-)
+from ssl_jax.common.devices import barrier, broadcast_from_first, by_main_process, is_main_process, mesh_of
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import atomic_write, sha256_of
 from ssl_jax.common.progress import say, track
 from ssl_jax.config import AZIMUTH_STEP, Database, FrontEnd
 from ssl_jax.database.cue_store import CueStore
-from ssl_jax.database.program import block_size, render, render_and_extract, waveforms_of
-from ssl_jax.database.recipes import Recipes, Sounds, manifest_csv, read_manifest, recipes_of
+from ssl_jax.database.program import block_size, cues_of, render, waveforms_of
+from ssl_jax.database.recipes import Sounds, manifest_csv, read_manifest, recipes_of
 from ssl_jax.sounds.reading import write_wav
 
 
@@ -40,29 +29,14 @@ def write_manifest(path: Path, lines: Iterable[str], sha256: str, count: int) ->
         with atomic_write(path, "w") as stream:
             stream.writelines(lines)
     if sha256_of(path) != sha256:
-        remedy = "use another --name, or delete that folder"
-        raise InputError(f"{path}: names other recordings than there are now: {remedy}")
+        others = "names other recordings than there are now"
+        raise InputError(f"{path}: {others}: use another --name, or delete that folder")
 
 
-def build(
-    folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh: Mesh | None = None
-) -> CueStore:
-    """Make every shard of the cue store that is not there yet.
+def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=None) -> CueStore:
+    """Make every shard of the cue store in folder/cues that is not there yet, and folder/manifest.csv.
 
-    Every process makes shards of its own, in turn. Which mixtures form a block does not depend on how
-    many devices there are, so neither do the bytes of the store.
-
-    Parameters
-    ----------
-    folder : Path
-        Gets manifest.csv and cues/; the same for all processes.
-    mesh : Mesh, optional
-        Of this process's own devices; by default, all of them.
-
-    Raises
-    ------
-    InputError
-        Processes have other recordings, or the folder holds a store of other settings or recordings.
+    Raises InputError where processes or the folder have other recordings, or the folder other settings.
     """
     folder = Path(folder)
     recipes, held_out = recipes_of(config, sounds)
@@ -83,57 +57,16 @@ def build(
     for path in map(store.path, todo):
         if is_main_process() and path.exists():
             say(f"{path}: damaged or not finished: made again")
-    with barrier():
+    with barrier():  # every process makes shards of its own, by default on all its own devices
         mine = todo[jax.process_index() :: jax.process_count()]
         mesh = mesh or mesh_of(jax.local_devices())
         blocks = [math.ceil(store.size(s) / block_size()) for s in range(store.shards)]
-        left, total = (
-            math.ceil(sum(blocks[s] for s in part) / mesh.size) for part in (mine, range(store.shards))
-        )
-        maker = _cues_of(mine, store, recipes, sounds, mesh)
-        for whole in track(maker, "database", total=total, done=total - left):
+        left, total = (math.ceil(sum(n) / mesh.size) for n in ([blocks[s] for s in mine], blocks))
+        rounds = cues_of(mine, store, recipes, sounds, mesh)
+        for whole in track(rounds, "database", total=total, done=total - left):
             for shard, cues in whole:
                 store.write(shard, cues)
     return store
-
-
-def _cues_of(shards, store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mesh) -> Iterator[list]:
-    """Have every device make blocks of mixtures; after each round, yield (shard, cues) of those now whole."""
-    block = block_size()
-    program = render_and_extract(store.front, mesh, store.config.bits)
-    waveforms = to_devices(waveforms_of(sounds), on_all(mesh))
-    made: dict[int, np.ndarray] = {}
-
-    def blocks():
-        """(shard, first row, mixtures, their speech); the last block of a shard repeats its last mixture."""
-        for shard in shards:
-            start, size = shard * store.config.shard, store.size(shard)
-            clips, at = np.unique(recipes.clip[start : start + size], return_inverse=True)
-            speech = sounds.corpus.speech[clips]
-            for first in range(0, size, block):
-                rows = np.minimum(np.arange(first, first + block), size - 1)
-                yield shard, first, start + rows, speech[at[rows]]
-
-    def keep(group, cues):
-        """Put finished blocks into their shards, and return the shards that are then whole."""
-        for (shard, first, *_), part in zip(group, np.asarray(cues).reshape(-1, block, *store.shape)):
-            if shard not in made:  # in one piece at once: small results kept would break up the free memory
-                made[shard] = np.empty((store.size(shard), *store.shape), np.float16)
-            made[shard][first : first + block] = part[: len(made[shard]) - first]
-        whole = {shard for shard, first, *_ in group if first + block >= len(made[shard])}
-        return [(shard, made.pop(shard)) for shard in sorted(whole)]
-
-    source, waiting = blocks(), None
-    while group := list(islice(source, mesh.size)):
-        full = group + group[-1:] * (mesh.size - len(group))
-        speech = np.concatenate([speech for *_, speech in full])
-        some = recipes.rows(np.concatenate([mixtures for *_, mixtures, _ in full]))
-        running = group, program(waveforms, *to_devices((speech, some), shared_out(mesh)))
-        if waiting:  # wait for the round before: bounded memory, devices kept busy
-            yield keep(*waiting)
-        waiting = running
-    if waiting:
-        yield keep(*waiting)
 
 
 def export_wav(folder: Path, limit: int, config: Database, front: FrontEnd, sounds: Sounds) -> None:

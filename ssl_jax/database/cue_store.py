@@ -1,5 +1,6 @@
 """The cue store: every mixture's cue maps on disk, in shards that count only when whole."""
 
+import io
 import math
 from pathlib import Path
 
@@ -10,25 +11,23 @@ from ssl_jax.common.files import atomic_write, check_settings, checksum_agrees, 
 from ssl_jax.config import AZIMUTHS, Database, FrontEnd, fingerprint
 
 
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What a .npy file of float16 of this shape begins with."""
+    stream, fields = io.BytesIO(), {"descr": "<f2", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, fields)
+    return stream.getvalue()
+
+
 class Shard:
-    """One file of the store, whose rows are read when they are asked for.
+    """One file of the store, whose rows are read when they are asked for."""
 
-    It is not memory-mapped: pages read would count as the program's memory, which would grow with the
-    store, and a file that is cut short while in use would end the program without a word.
-    """
-
+    # not memory-mapped: pages read would count as memory, and a file cut short would end the program
     def __init__(self, path: Path, shape: tuple[int, ...]):
-        self.path, self.shape, self.dtype = path, shape, np.dtype(np.float16)
-        try:
-            with open(path, "rb") as stream:
-                version = np.lib.format.read_magic(stream)
-                there = version == (1, 0) and np.lib.format.read_array_header_1_0(stream)
-                self.first = stream.tell()  # byte of the first row
-        except OSError:
-            raise
-        except Exception:  # corrupt bytes can raise almost any exception in NumPy
-            there = None
-        if there != (shape, False, self.dtype) or path.stat().st_size != self.first + 2 * math.prod(shape):
+        self.path, self.shape, self.dtype, header = path, shape, np.dtype(np.float16), _header(shape)
+        self.first = len(header)  # byte of the first row
+        with open(path, "rb") as stream:
+            there = stream.read(self.first)
+        if there != header or path.stat().st_size != self.first + 2 * math.prod(shape):
             raise InputError(f"{path}: is no shard of this store: delete it and run the database stage again")
 
     def __len__(self) -> int:
@@ -48,10 +47,7 @@ class Shard:
 
 
 class CueStore:
-    """Cue maps on disk: shards of (mixtures, 3, channels, frames) float16.
-
-    A shard counts only when its checksum file stands beside it and agrees.
-    """
+    """Shards of (mixtures, 3, channels, frames) float16, each with its checksum beside it."""
 
     def __init__(self, folder: Path, config: Database, front: FrontEnd):
         self.folder, self.config, self.front = Path(folder), config, front
@@ -75,9 +71,8 @@ class CueStore:
         return checksum_agrees(self.path(shard))
 
     def write(self, shard: int, cues: np.ndarray) -> None:
-        header = np.lib.format.header_data_from_array_1_0(cues)
         with atomic_write(self.path(shard)) as stream:  # np.save would not report a full disk
-            np.lib.format.write_array_header_1_0(stream, header)
+            stream.write(_header(cues.shape))
             stream.write(np.ascontiguousarray(cues).data)
         write_checksum(self.path(shard))
 

@@ -1,43 +1,36 @@
 """Recipes to mixtures to cue maps: one compiled program."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from itertools import islice
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from ssl_jax.common.devices import on_all, shared_out, to_devices
 from ssl_jax.config import FrontEnd
+from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import Recipes, Sounds
 from ssl_jax.sounds.mixing import mix, spatialise
 
 
-class Waveforms(NamedTuple):
-    """The sounds that all recipes point into, as every device holds them."""
-
-    noise: np.ndarray | jax.Array  # (classes, files, samples)
-    hrirs: np.ndarray | jax.Array  # (heads, 72, 2, taps)
-
-
-def waveforms_of(sounds: Sounds) -> Waveforms:
-    """What `render` needs of all sounds but the speech, which it gets clip by clip."""
-    return Waveforms(sounds.corpus.noise, sounds.heads.hrirs)
+def waveforms_of(sounds: Sounds) -> tuple[np.ndarray, np.ndarray]:
+    """What every device holds: noises (classes, files, samples) and HRIRs (heads, 72, 2, taps)."""
+    return sounds.corpus.noise, sounds.heads.hrirs
 
 
 def block_size() -> int:
-    """Mixtures that a device renders at a time; memory grows with it.
-
-    On a CPU 4 to 24 run alike. For an accelerator nothing was measured: many, so that its many units
-    have work.
-    """
+    """Mixtures that a device renders at a time: 4 to 24 run alike on a CPU; on a GPU nothing was measured."""
     return 12 if jax.default_backend() == "cpu" else 120
 
 
-def render(waveforms: Waveforms, speech, recipes: Recipes, bits: int = 16):
+def render(waveforms, speech, recipes: Recipes, bits: int = 16):
     """Mixtures (n, 2, samples) of recipes and their speech (n, samples), as a WAV of `bits` bits has them."""
-    noise = waveforms.noise[recipes.noise_class[:, None], recipes.noise_file]  # n, 2, samples
+    noises, heads = waveforms
+    noise = noises[recipes.noise_class[:, None], recipes.noise_file]  # n, 2, samples
     azimuths = jnp.concatenate([recipes.azimuth[:, None], recipes.noise_azimuth], axis=1)
-    hrirs = waveforms.hrirs[recipes.head[:, None], azimuths]  # n, 3, 2, taps
+    hrirs = heads[recipes.head[:, None], azimuths]  # n, 3, 2, taps
     ears = spatialise(jnp.concatenate([speech[:, None], noise], axis=1), hrirs)  # n, 3, 2, samples
     mixture = mix(ears[:, 0], ears[:, 1:], recipes.snr.astype(speech.dtype))
     if not bits:
@@ -53,14 +46,51 @@ def extract(mixtures, front: FrontEnd):
 
 
 def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):
-    """One compiled program: (Waveforms, speech of n mixtures, their Recipes) -> cues.
-
-    The mixtures are shared out among the devices.
-    """
-    each, all_of_it = PartitionSpec("data"), PartitionSpec()
+    """One compiled program: (waveforms, speech of n mixtures, their Recipes), shared out, -> cues."""
 
     def one_device(waveforms, speech, recipes):
         return extract(render(waveforms, speech, recipes, bits), front)
 
-    specs = {"in_specs": (all_of_it, each, each), "out_specs": each}
+    each = PartitionSpec("data")
+    specs = {"in_specs": (PartitionSpec(), each, each), "out_specs": each}
     return jax.jit(jax.shard_map(one_device, mesh=mesh, check_vma=False, **specs))
+
+
+def cues_of(shards, store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mesh) -> Iterator[list]:
+    """Have every device make blocks of mixtures; after each round, yield (shard, cues) of those now whole."""
+    # which mixtures form a block does not depend on how many devices there are, so neither do the cues
+    block = block_size()
+    program = render_and_extract(store.front, mesh, store.config.bits)
+    waveforms = to_devices(waveforms_of(sounds), on_all(mesh))
+    made: dict[int, np.ndarray] = {}
+
+    def blocks():
+        """(shard, first row, mixtures, their speech); the last block of a shard repeats its last mixture."""
+        for shard in shards:
+            start, size = shard * store.config.shard, store.size(shard)
+            clips, at = np.unique(recipes.clip[start : start + size], return_inverse=True)
+            speech = sounds.corpus.speech[clips]
+            for first in range(0, size, block):
+                rows = np.minimum(np.arange(first, first + block), size - 1)
+                yield shard, first, start + rows, speech[at[rows]]
+
+    def keep(group, cues):
+        """Put finished blocks into their shards, and return the shards that are then whole."""
+        for (shard, first, *_), part in zip(group, np.asarray(cues).reshape(-1, block, *store.shape)):
+            if shard not in made:  # in one piece at once: small results kept would break up the free memory
+                made[shard] = np.empty((store.size(shard), *store.shape), np.float16)
+            made[shard][first : first + block] = part[: len(made[shard]) - first]
+        whole = {shard for shard, first, *_ in group if first + block >= len(made[shard])}
+        return [(shard, made.pop(shard)) for shard in sorted(whole)]
+
+    source, waiting = blocks(), None
+    while group := list(islice(source, mesh.size)):
+        full = group + group[-1:] * (mesh.size - len(group))
+        speech = np.concatenate([speech for *_, speech in full])
+        some = recipes.rows(np.concatenate([mixtures for *_, mixtures, _ in full]))
+        running = group, program(waveforms, *to_devices((speech, some), shared_out(mesh)))
+        if waiting:  # wait for the round before: bounded memory, devices kept busy
+            yield keep(*waiting)
+        waiting = running
+    if waiting:
+        yield keep(*waiting)

@@ -1,15 +1,15 @@
 """What every mixture is made of, and which of them are kept for evaluation.
 
 Mixture i is speech clip i // 72 from azimuth class i % 72, and two noises. Everything drawn for it
-comes from a generator seeded by (run seed, i) alone, so that no mixture depends on another, on the
-order of work, or on how often the work was interrupted.
+comes from a generator seeded by (run seed, i) alone, so that no mixture depends on another.
 """
 
 import csv
-import io
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -28,8 +28,6 @@ COLUMNS = (*COLUMNS.split(), "noise_file_2", "noise_azimuth_2", "snr_2_db", "par
 
 
 class Sounds(NamedTuple):
-    """What recipes are drawn from and rendered with."""
-
     corpus: Corpus
     heads: Heads
 
@@ -63,22 +61,9 @@ def two_parts(count: int, share: float, seed: tuple) -> tuple[np.ndarray, np.nda
 
 
 def draw_held_out(config: Database, speakers: Sequence[str] = ()) -> np.ndarray | None:
-    """Which mixtures are for evaluation alone, where `config.disjoint` names anything, else None.
+    """Which mixtures (clips * 72,) are for evaluation alone, or None if `config.disjoint` is empty.
 
-    Parameters
-    ----------
-    speakers : sequence of str
-        Of each clip; needed only where the split is by speaker. Whole speakers are held out, drawn at
-        random until they have the share of the clips that is asked for.
-
-    Returns
-    -------
-    (clips * 72,) bool, or None
-
-    Raises
-    ------
-    InputError
-        `config.disjoint` names something else than SPLIT_BY, or there is but one speaker or clip.
+    Raises InputError if that names something else than SPLIT_BY, or there is but one speaker or clip.
     """
     by, clips, mixtures = set(config.disjoint), config.clips, config.clips * AZIMUTHS
     if unknown := by - set(SPLIT_BY):
@@ -89,39 +74,31 @@ def draw_held_out(config: Database, speakers: Sequence[str] = ()) -> np.ndarray 
         raise InputError("one clip cannot be kept apart from others: ask for at least 2 clips")
     if "speaker" in by:
         return np.repeat(_held_out_speakers(config, speakers[:clips]), AZIMUTHS)
-    if "clip" in by:
-        held_out = two_parts(clips, config.evaluation_share, (config.seed, *CLIP))[1]
-        return np.repeat(np.isin(np.arange(clips), held_out), AZIMUTHS)
-    held_out = two_parts(mixtures, config.evaluation_share, (config.seed, *MIXTURE))[1]
-    return np.isin(np.arange(mixtures), held_out)
+    kind, count = (CLIP, clips) if "clip" in by else (MIXTURE, mixtures)
+    held_out = two_parts(count, config.evaluation_share, (config.seed, *kind))[1]
+    return np.repeat(np.isin(np.arange(count), held_out), mixtures // count)
 
 
 def _held_out_speakers(config: Database, speakers: Sequence[str]) -> list[bool]:
-    """Which clips are of speakers held out."""
-    names = list(dict.fromkeys(speakers))
-    if len(names) < 2:
-        one = f"{config.clips} clips are all of one speaker, who cannot be kept apart"
-        raise InputError(f"{one}: ask for more clips")
-    sizes = {name: sum(s == name for s in speakers) for name in names}
-    wanted = config.evaluation_share * config.clips
-    chosen: set[str] = set()
+    """Which clips are of speakers held out, who are drawn until they have the share of clips asked for."""
+    sizes = Counter(speakers)
+    if len(sizes) < 2:
+        raise InputError(
+            f"{config.clips} clips, all of one speaker, cannot be kept apart: ask for more clips"
+        )
+    names, chosen, without, wanted = list(sizes), set(), 0, config.evaluation_share * config.clips
     for k in np.random.default_rng((config.seed, *SPEAKER)).permutation(len(names)):
-        without = sum(sizes[name] for name in chosen)
+        size = sizes[names[k]]
         # take a speaker where that comes nearer to the share than going without
-        if abs(without + sizes[names[k]] - wanted) < abs(without - wanted):
+        if abs(without + size - wanted) < abs(without - wanted):
             chosen.add(names[k])
+            without += size
     chosen = chosen or {min(names, key=sizes.get)}
     return [speaker in chosen for speaker in speakers]
 
 
-def draw_recipes(
-    config: Database, heads: int, noise_classes: int, noise_files: int, held_out: np.ndarray | None = None
-) -> Recipes:
-    """Draw the recipe of every mixture of `config`, clips * 72 of them.
-
-    Where `config` splits by heads or noise files, the mixtures held out (see `draw_held_out`) draw
-    theirs from the part for evaluation and the others from the rest.
-    """
+def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: int, held_out=None):
+    """Draw the recipe of every mixture of `config`, clips * 72 of them."""
     count = config.clips * AZIMUTHS
     u = np.empty((count, 8))
     for i in range(count):
@@ -135,27 +112,22 @@ def draw_recipes(
         first = pick(column, choices)
         return np.stack([first, (first + 1 + pick(column + 1, choices - 1)) % choices], axis=1)
 
-    def parts_of(kind, choices, *seed):
-        if kind not in config.disjoint:
-            return [np.arange(choices, dtype=np.int32)] * 2
-        parts = two_parts(choices, config.evaluation_share, (config.seed, *seed))
+    def parts_of(kind, choices, *seed):  # what mixtures to train on draw from, and what those held out do
+        parts = [np.arange(choices)] * 2
+        if kind in config.disjoint:
+            parts = two_parts(choices, config.evaluation_share, (config.seed, *seed))
         return [chosen.astype(np.int32) for chosen in parts]
 
     index, noise_class = np.arange(count, dtype=np.int32), pick(1, noise_classes)
+    head = np.choose(part, [chosen[pick(0, len(chosen))] for chosen in parts_of("head", heads, *HEAD)])
     noise_file = np.empty((count, 2), np.int32)
     for kind in range(noise_classes):
         files = [chosen[two(2, len(chosen))] for chosen in parts_of("noise", noise_files, *NOISE, kind)]
         noise_file = np.where((noise_class == kind)[:, None], np.choose(part[:, None], files), noise_file)
-    return Recipes(
-        clip=index // AZIMUTHS,
-        azimuth=index % AZIMUTHS,
-        head=np.choose(part, [chosen[pick(0, len(chosen))] for chosen in parts_of("head", heads, *HEAD)]),
-        noise_class=noise_class,
-        noise_file=noise_file,
-        noise_azimuth=two(4, AZIMUTHS),
-        # four decimals, so that the manifest's text says exactly what was rendered
-        snr=np.round(config.snr_low + (config.snr_high - config.snr_low) * u[:, 6:], 4),
-    )
+    # four decimals, so that the manifest's text says exactly what was rendered
+    snr = np.round(config.snr_low + (config.snr_high - config.snr_low) * u[:, 6:], 4)
+    clip, azimuth = np.divmod(index, AZIMUTHS)
+    return Recipes(clip, azimuth, head, noise_class, noise_file, two(4, AZIMUTHS), snr)
 
 
 def recipes_of(config: Database, sounds: Sounds) -> tuple[Recipes, np.ndarray | None]:
@@ -166,42 +138,23 @@ def recipes_of(config: Database, sounds: Sounds) -> tuple[Recipes, np.ndarray | 
 
 
 def manifest_csv(recipes: Recipes, sounds: Sounds, held_out: np.ndarray | None = None) -> Iterator[str]:
-    """The recipes as CSV, line by line, by the names of clips, heads and files.
-
-    The last column names the part of a mixture; it is empty where each training run splits for itself.
-    """
-    out, (corpus, heads) = io.StringIO(), sounds
-    rows = csv.writer(out, lineterminator="\n")
-
-    def line(row):
-        out.seek(0)
-        out.truncate()
-        rows.writerow(row)
-        return out.getvalue()
-
-    yield line(COLUMNS)
+    """The recipes as CSV, line by line, by the names of clips, heads and files, and each mixture's part."""
+    rows = csv.writer(SimpleNamespace(write=str), lineterminator="\n")  # writerow gives what `write` gives
+    corpus, heads = sounds
+    yield rows.writerow(COLUMNS)
     for i in range(len(recipes.clip)):
-        clip, head, azimuth, kind = (
-            int(f[i]) for f in (recipes.clip, recipes.head, recipes.azimuth, recipes.noise_class)
-        )
-        info, elevation = corpus.speech_info[clip], f"{heads.elevations[head, azimuth]:.2f}"
-        row = [
-            i,
-            info.name,
-            info.speaker,
-            azimuth * AZIMUTH_STEP,
-            elevation,
-            heads.names[head],
-            corpus.noise_classes[kind],
-        ]
-        for k in range(2):
-            row.append(corpus.noise_files[kind][recipes.noise_file[i, k]])
-            row += [recipes.noise_azimuth[i, k] * AZIMUTH_STEP, f"{recipes.snr[i, k]:.4f}"]
-        yield line([*row, "" if held_out is None else PARTS[int(held_out[i])]])
+        one = recipes.rows(i)
+        info, kind = corpus.speech_info[one.clip], one.noise_class
+        row = [i, info.name, info.speaker, one.azimuth * AZIMUTH_STEP]
+        row.append(f"{heads.elevations[one.head, one.azimuth]:.2f}")
+        row += [heads.names[one.head], corpus.noise_classes[kind]]
+        for file, azimuth, snr in zip(one.noise_file, one.noise_azimuth, one.snr):
+            row += [corpus.noise_files[kind][file], azimuth * AZIMUTH_STEP, f"{snr:.4f}"]
+        yield rows.writerow([*row, "" if held_out is None else PARTS[int(held_out[i])]])
 
 
 class Manifest(NamedTuple):
-    """What is read back of a manifest: the part, the lower SNR and the speaker of each mixture."""
+    """What is read back of a manifest of n mixtures."""
 
     held_out: np.ndarray | None  # (n,) bool
     snr: np.ndarray  # (n,), dB, the lower of the two noises'
@@ -213,8 +166,8 @@ def read_manifest(path: Path, count: int) -> Manifest:
     if not path.exists():
         raise InputError(f"{path}: is missing: run the database stage again")
     snr, held_out, speakers, parts = np.empty(count), np.empty(count, bool), [], set()
+    columns = "mixture", "speaker", "snr_1_db", "snr_2_db", "part"
     try:
-        columns = "mixture", "speaker", "snr_1_db", "snr_2_db", "part"
         for row in csv_rows(path, columns, count + 1, MAX_TEXT_BYTES + 1000 * count):
             i = len(speakers)
             if int(row["mixture"]) != i or i == count:
@@ -226,6 +179,6 @@ def read_manifest(path: Path, count: int) -> Manifest:
     except (ValueError, TypeError):
         parts = set()
     if len(speakers) != count or parts not in ({""}, set(PARTS)):
-        wrong = f"is not the manifest of these {count:,} mixtures"
-        raise InputError(f"{path}: {wrong}: run the database stage again")
+        wrong = f"is not the manifest of these {count:,} mixtures: run the database stage again"
+        raise InputError(f"{path}: {wrong}")
     return Manifest(None if parts == {""} else held_out, snr, speakers)

@@ -1,8 +1,4 @@
-"""The auditory periphery: gammatone filterbank and inner hair cell, pure functions of arrays.
-
-Filters are designed on the host in float64 (filter_design.py) and applied as jitted JAX in the dtype
-of the sound (block_filter.py).
-"""
+"""The auditory periphery: filterbank and inner hair cell, jitted JAX in the dtype of the sound."""
 
 from functools import partial
 
@@ -14,14 +10,14 @@ from scipy import signal as sps
 
 from ssl_jax.frontend import HAIR_CELLS
 from ssl_jax.frontend.block_filter import filter_sound, start_state
-from ssl_jax.frontend.filter_design import block_filters, centre_frequencies
+from ssl_jax.frontend.filter_design import as_cfs, block_filters
 
 ZERO_PHASE = ("butterworth",)  # filters that need the whole sound
 
 
 def _zero_phase(x, fs, cfs, filter_type):
     """Forwards and backwards with odd extension, as `scipy.signal.sosfiltfilt` has it."""
-    banks = block_filters(fs, cfs, 1, filter_type)
+    start = block_filters(fs, cfs, 1, filter_type)[0].steady
     edge = min(21, x.shape[1] - 1)  # three times the seven coefficients of a 6th-order filter
     before, after = 2 * x[:, :1] - x[:, edge:0:-1], 2 * x[:, -1:] - x[:, -2 : -edge - 2 : -1]
     x = jnp.concatenate([before, x, after], axis=1)
@@ -29,14 +25,14 @@ def _zero_phase(x, fs, cfs, filter_type):
     def once(x, cfs, steady):  # (rows, samples) -> (rows, C, samples), from the first sample's steady state
         return filter_sound(x, fs, cfs, filter_type, x[:, :1, None] * jnp.asarray(steady, x.dtype))[1]
 
-    y = once(x, cfs, banks[0].steady)
+    y = once(x, cfs, start)
     # backwards every channel is a sound of its own
-    back = [once(y[:, c, ::-1], cfs[c : c + 1], banks[0].steady[:, c : c + 1]) for c in range(len(cfs))]
+    back = [once(y[:, c, ::-1], cfs[c : c + 1], start[:, c : c + 1]) for c in range(len(cfs))]
     return jnp.concatenate(back, axis=1)[:, :, ::-1][:, :, edge : y.shape[2] - edge]
 
 
 def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
-    """Filter a sound with an auditory filterbank.
+    """Filter a sound with an auditory filterbank, of unit gain at the centre frequencies.
 
     Parameters
     ----------
@@ -57,10 +53,6 @@ def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
     ------
     ValueError
         Unknown filter type, or a centre frequency outside 0 to fs / 2.
-
-    Notes
-    -----
-    Unit gain at the centre frequency. The recursions are exact: no impulse response is cut short.
     """
     x = as_sound(signal)
     rows = x.reshape(-1, x.shape[-1])
@@ -68,14 +60,9 @@ def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
     if filter_type in ZERO_PHASE:
         y = _zero_phase(rows, float(fs), cfs, filter_type)
     else:
-        state = start_state(block_filters(fs, cfs, 1, filter_type), len(rows), x.dtype)
+        state = start_state(fs, cfs, filter_type, len(rows), x.dtype)
         y = filter_sound(rows, float(fs), cfs, filter_type, state)[1]
-    return y.reshape(*x.shape[:-1], len(cfs), x.shape[-1])
-
-
-def as_cfs(cfs, fs: float) -> tuple[float, ...]:
-    """Centre frequencies as a hashable tuple; the default 32 where none are given."""
-    return tuple(np.asarray(centre_frequencies(fs) if cfs is None else cfs, np.float64).ravel().tolist())
+    return y.reshape(*x.shape[:-1], *y.shape[1:])
 
 
 def as_sound(signal):
@@ -88,15 +75,12 @@ def as_sound(signal):
 
 
 def halfwave(x):
-    """Half-wave rectification: the positive part of x."""
+    """The positive part of x."""
     return jnp.maximum(x, 0)
 
 
 def Roman(x):
-    """Square root of the half-wave rectified filter output (Roman, Wang & Brown 2003).
-
-    The derivative is 0, not infinite, where x <= 0.
-    """
+    """Square root of the positive part (Roman, Wang & Brown 2003); its derivative is 0 where x <= 0."""
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
 
@@ -107,18 +91,14 @@ MEMORYLESS = {"none": lambda x: x, "halfwave": halfwave, "roman": Roman}
 
 def _analytic_envelope(x):
     """Magnitude of the analytic signal along the last axis, as `scipy.signal.hilbert` has it."""
-    n = x.shape[-1]
-    weights = np.zeros(n)
+    k = np.arange(x.shape[-1])
+    weights = 1.0 + np.sign(len(k) - 2 * k)  # positive frequencies twice, negative ones not at all
     weights[0] = 1
-    weights[1 : (n + 1) // 2] = 2
-    if n % 2 == 0:
-        weights[n // 2] = 1
     return jnp.abs(jnp.fft.ifft(jnp.fft.fft(x) * jnp.asarray(weights, x.dtype)))
 
 
 def _lowpass(x, sos):
     """Causal second-order sections along the last axis (transposed direct form II)."""
-    sos = np.asarray(sos)
 
     def step(state, sample):
         after = []
@@ -142,15 +122,14 @@ def haircell_model(audiogram, fs: float, model_type: str | None = "roman"):
     audiogram : (..., samples)
     fs : float, Hz
     model_type : str, optional
-        none, or None: the filter output itself.
-        halfwave: its positive part.
+        none, or None: the filter output itself; halfwave: its positive part.
         roman: square root of the positive part (Roman, Wang & Brown 2003); the default.
         envelope: half-wave rectification, then the envelope (magnitude of the analytic signal).
         lindemann: positive part, 1st-order low-pass at 800 Hz (Lindemann 1986).
         breebaart: positive part, five 1st-order low-passes, together 3 dB down at 770 Hz
         (Breebaart, van de Par & Kohlrausch 2001).
-        bernstein: envelope compressed to the power 0.23, positive part squared, 4th-order
-        low-pass at 425 Hz (Bernstein, van de Par & Trahiotis 1999; Faller & Merimaa 2004).
+        bernstein: envelope compressed to the power 0.23, positive part squared, 4th-order low-pass at 425 Hz
+        (Bernstein, van de Par & Trahiotis 1999; Faller & Merimaa 2004).
 
     Returns
     -------
@@ -174,8 +153,7 @@ def haircell_model(audiogram, fs: float, model_type: str | None = "roman"):
     if model_type == "lindemann":
         return _lowpass(halfwave(audiogram), sps.butter(1, cutoff, fs=fs, output="sos"))
     if model_type == "breebaart":
-        # one stage is 3/5 dB down at 770 Hz
-        single = cutoff / np.sqrt(2 ** (1 / 5) - 1)
+        single = cutoff / np.sqrt(2 ** (1 / 5) - 1)  # Hz; one stage is 3/5 dB down at 770 Hz
         stage = sps.butter(1, min(single, 0.49 * fs), fs=fs, output="sos")
         return _lowpass(halfwave(audiogram), np.repeat(stage, 5, axis=0))
     envelope = _analytic_envelope(audiogram)

@@ -15,16 +15,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ssl_jax.frontend.auditory_model import (
-    MEMORYLESS,
-    ZERO_PHASE,
-    GF_spectrogram,
-    as_cfs,
-    as_sound,
-    haircell_model,
-)
+from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, GF_spectrogram, as_sound, haircell_model
 from ssl_jax.frontend.block_filter import filter_samples, start_state
-from ssl_jax.frontend.filter_design import block_filters
+from ssl_jax.frontend.filter_design import as_cfs, block_filters
 from ssl_jax.frontend.running_correlation import scan_cues, settings
 
 
@@ -38,21 +31,22 @@ class Cues(NamedTuple):
 
 
 def to_cues(cues, fs: float, shape: tuple) -> Cues:
-    """What the scan gives, (clips, C, hops) each, as Cues with the leading axes `shape`."""
+    """What `scan_cues` gives, as Cues with the leading axes `shape`."""
     lag, ild, ic, power = (c.reshape(*shape, *c.shape[-2:]) for c in cues)
     return Cues(lag * (1000.0 / fs), ild, ic, power)
 
 
 @partial(jax.jit, static_argnames=("fs", "w"))
 def _cues_of_envelopes(left, right, fs, w):
-    shape, (channels, samples) = left.shape[:-2], left.shape[-2:]
+    *shape, channels, samples = left.shape
     rows = jnp.stack([left, right]).reshape(2, -1, channels, samples).transpose(1, 0, 3, 2)
     cues = scan_cues(w, samples, channels, rows, (), lambda s, f: (s, f), left.dtype)
     return to_cues(cues, fs, shape)
 
 
-def filterbank_step(banks, hair_cell: str, step: int):
-    """The filterbank and a memoryless hair cell, as `running_correlation.scan_steps` runs them."""
+def filterbank_step(fs: float, cfs, filter_type: str, hair_cell: str, step: int):
+    """The filterbank and a memoryless hair cell, as `scan_steps` runs them."""
+    banks = block_filters(fs, cfs, step, filter_type)
 
     def ears(state, sound):  # (clips, 2, step) -> (clips, 2, step, C)
         state, y = filter_samples(banks, state, sound.reshape(-1, step))
@@ -63,11 +57,10 @@ def filterbank_step(banks, hair_cell: str, step: int):
 
 @partial(jax.jit, static_argnames=("fs", "cfs", "filter_type", "hair_cell", "w"))
 def _cues_of_sound(signal, fs, cfs, filter_type, hair_cell, w):
-    shape, samples = signal.shape[:-2], signal.shape[-2]
+    *shape, samples, _ = signal.shape
     rows = signal.reshape(-1, samples, 2).swapaxes(1, 2)  # clips, 2, samples
-    banks = block_filters(fs, cfs, w.step, filter_type)
-    state = start_state(banks, 2 * rows.shape[0], signal.dtype)
-    ears = filterbank_step(banks, hair_cell, w.step)
+    state = start_state(fs, cfs, filter_type, 2 * rows.shape[0], signal.dtype)
+    ears = filterbank_step(fs, cfs, filter_type, hair_cell, w.step)
     cues = scan_cues(w, samples, len(cfs), rows, state, ears, signal.dtype)
     return to_cues(cues, fs, shape)
 
@@ -90,9 +83,9 @@ def calculate_itd_ild_ic(
     hop : int, samples
         1 gives every sample; 441 the value at samples 440, 881, ...; 10 ms unless given.
     sharpness : float, optional
-        The ITD is then the mean lag weighted by softmax(sharpness * gamma), which has a derivative,
-        instead of the lag of the maximum. At 500 Hz 500 interpolates between lags, more is closer to
-        the maximum's lag; narrower peaks of gamma, at higher frequencies, need less.
+        The ITD is then the mean lag weighted by softmax(sharpness * gamma), which has a derivative, instead
+        of the lag of the maximum. At 500 Hz 500 interpolates between lags, more is closer to the maximum;
+        narrower peaks of gamma, at higher frequencies, need less.
 
     Returns
     -------
@@ -109,8 +102,8 @@ def calculate_itd_ild_ic(
     """
     left, right = as_sound(left), as_sound(right)
     if left.shape != right.shape or left.ndim < 2:
-        shapes = f"{left.shape} and {right.shape}"
-        raise ValueError(f"left and right must both be (..., channels, samples), not {shapes}")
+        both = "left and right must both be (..., channels, samples)"
+        raise ValueError(f"{both}, not {left.shape} and {right.shape}")
     return _cues_of_envelopes(left, right, float(fs), settings(fs, tau, max_itd, max_ild, hop, sharpness))
 
 
@@ -151,10 +144,8 @@ def get_cues_clean(
     signal = jnp.asarray(signal)
     if signal.ndim < 2 or signal.shape[-1] != 2:
         raise ValueError(f"signal must be (..., samples, 2), left ear first, not {signal.shape}")
-    signal = as_sound(signal)
-    cfs = as_cfs(cfs, fs)
+    signal, cfs, model_type = as_sound(signal), as_cfs(cfs, fs), model_type or "none"
     w = settings(fs, tau, max_itd, max_ild, hop, sharpness)
-    model_type = model_type or "none"
     if model_type in MEMORYLESS and filter_type not in ZERO_PHASE:
         return _cues_of_sound(signal, float(fs), cfs, filter_type, model_type, w)
     # these look at the whole sound, so the scan gets their envelopes

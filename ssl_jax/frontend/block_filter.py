@@ -11,26 +11,13 @@ from ssl_jax.frontend.filter_design import BLOCK, BlockFilter, block_filters
 STRETCH = 8 * BLOCK  # samples filtered at a time: their outputs stay in the cache
 
 
-def start_state(banks: tuple[BlockFilter, ...], rows: int, dtype=jnp.float32):
-    """State of `rows` silent sounds, (rows, S, C), for `filter_samples`."""
-    return jnp.zeros((rows, *banks[0].steady.shape), dtype)
+def start_state(fs: float, cfs, filter_type: str, rows: int, dtype):
+    """State of `rows` silent sounds, (rows, S, C)."""
+    return jnp.zeros((rows, *block_filters(fs, cfs, 1, filter_type)[0].steady.shape), dtype)
 
 
 def filter_samples(banks: tuple[BlockFilter, ...], state, x):
-    """Filter the next samples of a sound.
-
-    Parameters
-    ----------
-    banks : tuple of BlockFilter
-        As `block_filters` gives them for this many samples.
-    state : (rows, S, C), left by the samples before; zeros at the start
-    x : (rows, samples), the next samples of each row
-
-    Returns
-    -------
-    state : (rows, S, C)
-    y : (rows, samples, C), filter outputs, time before channel
-    """
+    """Filter x (rows, n) by `block_filters` for n samples: the new state, and y (rows, n, C)."""
     pieces = []
     for bank in banks:
         size = bank.D.shape[0]
@@ -44,14 +31,13 @@ def filter_samples(banks: tuple[BlockFilter, ...], state, x):
 def _filter_blocks(bank: BlockFilter, state, x, channels_first: bool = False):
     """`filter_samples` where x is a whole number of the bank's blocks.
 
-    With `channels_first` y is (rows, blocks, C, B): runs of B samples, from which a channel's whole
-    output is put together three times as fast as from single samples.
+    With `channels_first` y is (rows, blocks, C, B): runs of B samples, from which a channel's output is
+    put together three times as fast as from single samples.
     """
     block, size, channels = bank.B.shape
     rows, count = x.shape[0], x.shape[1] // block
-    order = (1, 0) if channels_first else (0, 1)  # of time and channel in a block's output
-    direct = bank.D.transpose(0, *(1 + i for i in order)).reshape(block, -1)
-    observe = bank.C.transpose(0, *(1 + i for i in order))
+    order = (0, 2, 1) if channels_first else (0, 1, 2)  # of time and channel in a block's output
+    direct, observe = bank.D.transpose(order).reshape(block, -1), bank.C.transpose(order)
     matrices = (direct, observe, bank.B.reshape(block, -1), bank.A)
     direct, observe, inject, advance = (jnp.asarray(m, x.dtype) for m in matrices)
     # full float32: TF32 on a GPU would miss the 5e-5 tolerance against the float64 cascade
@@ -72,13 +58,7 @@ def _filter_blocks(bank: BlockFilter, state, x, channels_first: bool = False):
 
 @partial(jax.jit, static_argnames=("fs", "cfs", "filter_type"))
 def filter_sound(x, fs: float, cfs: tuple, filter_type: str, state):
-    """Filter (rows, samples) from a given state, in stretches that stay in the cache.
-
-    Returns
-    -------
-    state : (rows, S, C)
-    y : (rows, C, samples)
-    """
+    """Filter x (rows, samples) from a state (rows, S, C): the state at its end, and y (rows, C, samples)."""
     rows, samples = x.shape
     whole = samples // STRETCH * STRETCH
     stretches = x[:, :whole].reshape(rows, -1, STRETCH).swapaxes(0, 1)

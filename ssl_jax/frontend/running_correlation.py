@@ -1,9 +1,8 @@
 """The running interaural cross-correlation as one scan over steps of one hop or more.
 
-Only the values at the end of each hop are kept. Inside a hop the lagged correlation is an
-exponentially weighted sum, across hops a decay. What turns the next samples into channels (the
-filterbank, say) runs inside the same scan, so that its outputs, 64 numbers a sample, never leave
-the cache. The equations stand in binaural_feature.py.
+Only the values at the end of each hop are kept: inside a hop the lagged correlation is an exponentially
+weighted sum, across hops a decay. The filterbank runs inside the same scan, so that its outputs, 64
+numbers a sample, never leave the cache. The equations stand in binaural_feature.py.
 """
 
 import math
@@ -41,27 +40,10 @@ def settings(fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None
     return CorrelationSettings(lags, 1.0 - gain, gain, hop, step, float(max_ild), sharpness)
 
 
-def _chunk_size(hop: int) -> int:
-    """How many samples to sum at a time: a divisor of the hop where there is a fair one."""
-    if hop <= CHUNK:
-        return hop
-    return max((k for k in range(CHUNK // 2, CHUNK + 1) if hop % k == 0), default=CHUNK)
-
-
 def _correlate(w: CorrelationSettings, total, left, right):
-    """Add one hop to a lagged correlation.
-
-    Parameters
-    ----------
-    total : (clips, 2 D + 1, C), at the end of the hop before
-    left : (clips, hop, C)
-    right : (clips, hop + 2 D, C), from D samples before the hop to D after
-
-    Returns
-    -------
-    total : (clips, 2 D + 1, C), at the end of this hop
-    """
-    span, size = 2 * w.lags + 1, _chunk_size(w.hop)
+    """Add one hop, left (clips, hop, C) and right (clips, D + hop + D, C), to LR (clips, 2 D + 1, C)."""
+    span, fair = 2 * w.lags + 1, range(CHUNK // 2, CHUNK + 1)
+    size = max((k for k in fair if w.hop % k == 0), default=min(w.hop, CHUNK))  # samples summed at a time
     # weighted once for the whole hop: a decay per chunk would add up its rounding
     left = _hop_weights(w, w.hop, left.dtype) * left
 
@@ -127,8 +109,8 @@ def _best_lag(w: CorrelationSettings, cross, left, right):
 def _long_hop(w: CorrelationSettings, state, index, left, right):
     """One hop, longer than all lags: RR is the running energy of r read at n + m.
 
-    RR[n, m] counts r from sample max(m, 0) on. The first D + 1 samples, where that differs between
-    lags, are kept apart (`head`); `energy` counts what comes after them, at D samples before now.
+    RR[n, m] counts r from sample max(m, 0) on. The first D + 1 samples, where that differs between lags,
+    are kept apart (`head`); `energy` counts what comes after them, at D samples before now.
     """
     cross, left_energy, energy, head = state
     # sample number of each row of `right`; the scan starts one hop before the sound
@@ -137,9 +119,8 @@ def _long_hop(w: CorrelationSettings, state, index, left, right):
     later = squares * (number > w.lags)[None, :, None].astype(right.dtype)
 
     def start_head(squares):
-        n, m = w.hop - 1, np.arange(-w.lags, w.lags + 1)[:, None]
-        i = np.arange(w.lags + 1)
-        weights = np.where(i >= m, w.gain * w.decay ** (n + m - i.astype(float)), 0)
+        i, m = np.arange(w.lags + 1.0), np.arange(-w.lags, w.lags + 1)[:, None]
+        weights = np.where(i >= m, w.gain * w.decay ** (w.hop - 1 + m - i), 0)
         weights, early = jnp.asarray(weights, right.dtype), squares[:, w.lags : 2 * w.lags + 1]  # r[0..D]^2
         return jnp.einsum("mi,bic->bmc", weights, early, precision=lax.Precision.HIGHEST)
 
@@ -192,21 +173,10 @@ def initial_state(w: CorrelationSettings, clips: int, channels: int, source, dty
 
 
 def scan_steps(w: CorrelationSettings, carry: Carry, pieces, ears, end):
-    """Go through the next steps of a sound.
+    """The next steps of a sound of `end` samples, `pieces` (steps, clips, 2, step, ...) of both ears.
 
-    Parameters
-    ----------
-    carry : Carry
-    pieces : (steps, clips, 2, step, ...), the sound of both ears, or its envelopes
-    ears : function (source, (clips, 2, step, ...)) -> source, (clips, 2, step, C)
-        Turns the next samples into channels.
-    end : int
-        Samples in the whole sound; what comes after counts as zero.
-
-    Returns
-    -------
-    carry : Carry
-    cues : tuple of (steps * step / hop, clips, C) arrays: lag in samples, ILD, IC, power
+    `ears` turns (source, (clips, 2, step, ...)) into (source, (clips, 2, step, C)). Gives the next Carry
+    and a tuple of (steps * step / hop, clips, C): lag in samples, ILD, IC, power.
     """
     long = w.hop == w.step
 
@@ -222,18 +192,16 @@ def scan_steps(w: CorrelationSettings, carry: Carry, pieces, ears, end):
         return Carry(carry.index + 1, source, left[:, w.step :], right[:, w.step :], energies), cues
 
     carry, cues = lax.scan(one, carry, pieces)
-    if long:
-        return carry, cues
-    return carry, tuple(c.reshape(-1, *c.shape[2:]) for c in cues)  # steps, hops, clips, C
+    # of short hops each is (steps, hops, clips, C)
+    return carry, cues if long else tuple(c.reshape(-1, *c.shape[2:]) for c in cues)
 
 
 def scan_cues(w: CorrelationSettings, samples: int, channels: int, rows, source, ears, dtype):
-    """The cues of a whole sound, or envelopes, `rows` (clips, 2, samples, ...) of both ears.
+    """The cues of a whole sound, or of envelopes, `rows` (clips, 2, samples, ...); see `scan_steps`.
 
-    `source` and `ears` are those of `scan_steps`. Gives a tuple of (clips, C, hops) arrays: lag in
-    samples, ILD, IC, power.
+    Gives a tuple of (clips, C, hops) arrays: lag in samples, ILD, IC, power.
     """
-    clips, hops = rows.shape[0], samples // w.hop
+    clips, hops = len(rows), samples // w.hop
     if hops < 1:
         raise ValueError(f"the sound has {samples} samples, fewer than one hop of {w.hop}")
     # the scan looks D samples ahead: it starts a step early, with silence

@@ -29,26 +29,17 @@ def conv(inputs: int, outputs: int, kernel: tuple[int, ...], rngs: nnx.Rngs, str
 
     The padding is spelled out because "SAME" pads a strided convolution on the far side only.
     """
-    init = uniform((inputs * np.prod(kernel)) ** -0.5)
-    return nnx.Conv(
-        inputs,
-        outputs,
-        kernel,
-        strides=stride,
-        padding=tuple((k // 2, k // 2) for k in kernel),
-        kernel_init=init,
-        bias_init=init,
-        rngs=rngs,
-    )
+    init, padding = uniform((inputs * np.prod(kernel)) ** -0.5), tuple((k // 2, k // 2) for k in kernel)
+    options = {"strides": stride, "padding": padding, "kernel_init": init, "bias_init": init}
+    return nnx.Conv(inputs, outputs, kernel, **options, rngs=rngs)
 
 
 class BatchNorm(nnx.Module):
     """Batch normalisation over all axes but the last, with PyTorch's running variance.
 
-    PyTorch normalises by the biased variance of the batch (divided by n) but lets the running
-    variance follow the unbiased one (divided by n - 1); `nnx.BatchNorm` uses the biased one in
-    both places, hence this class. Momentum 0.1 (Flax counts it as 0.9), eps 1e-5 (Ioffe & Szegedy
-    2015; torch.nn.BatchNorm1d).
+    PyTorch normalises by the biased variance of the batch (divided by n) but lets the running variance
+    follow the unbiased one (divided by n - 1); `nnx.BatchNorm` uses the biased one in both places.
+    Ioffe & Szegedy (2015); torch.nn.BatchNorm1d.
     """
 
     def __init__(self, features: int):
@@ -57,19 +48,17 @@ class BatchNorm(nnx.Module):
         self.mean = nnx.BatchStat(jnp.zeros(features))
         self.var = nnx.BatchStat(jnp.ones(features))
         self.use_running_average = False  # the name that nnx's train() and eval() set
-        self.momentum = 0.1
-        self.epsilon = 1e-5
+        self.momentum, self.epsilon = 0.1, 1e-5  # Flax counts this momentum as 0.9
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Normalise `x` (..., features); while training, move the running statistics too."""
         if self.use_running_average:
             mean, var = self.mean[...], self.var[...]
         else:
-            axes = tuple(range(x.ndim - 1))
+            n, axes = x.size // x.shape[-1], tuple(range(x.ndim - 1))
             mean = x.mean(axes)
             # E[x^2] - E[x]^2 reads x once; its rounding, near 1e-7 E[x]^2, is far below epsilon
             var = jnp.maximum((x * x).mean(axes) - mean * mean, 0)
-            n = x.size // x.shape[-1]
             unbiased = var * (n / max(n - 1, 1))
             self.mean[...] += self.momentum * (lax.stop_gradient(mean) - self.mean[...])
             self.var[...] += self.momentum * (lax.stop_gradient(unbiased) - self.var[...])

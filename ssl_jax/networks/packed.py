@@ -1,7 +1,6 @@
-"""Trained networks that come with the package: weights, what they are, and a checksum.
+"""Trained networks that come with the package, in ssl_jax/data/weights.
 
-ssl_jax/data/weights/NAME.msgpack holds named arrays as `training.train` writes them under results/,
-NAME.json says what they are, NAME.sha256 that they are whole.
+NAME.msgpack holds named arrays, NAME.json says what they are, NAME.sha256 that they are whole.
 """
 
 import dataclasses
@@ -16,7 +15,8 @@ from ssl_jax.config import FrontEnd
 from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, unpack
 
-MAX_PACKED_BYTES = 1_000_000  # of one network in the package
+REINSTALL = "install the package again"
+MAX_PACKED_BYTES = 1_000_000
 PREFERRED = ("clean", "model2")  # the first of these that is there is used unless one is named
 MAX_CHANNELS = 1024  # so that damaged settings do not ask for a network of any size
 FIELDS = ("model", "front", "protocol", "corpus", "seed", "commit", "metrics")  # of NAME.json
@@ -35,48 +35,30 @@ def default_weights(folder: Path | None = None) -> str:
     """The network to use where none is named; raises InputError when there is none."""
     names = available(folder)
     if not names:
-        raise InputError(f"{_folder(folder)}: no weights: install the package again")
+        raise InputError(f"{_folder(folder)}: no weights: {REINSTALL}")
     return next((name for name in PREFERRED if name in names), names[0])
 
 
 def describe(name: str, folder: Path | None = None) -> dict:
-    """What NAME.json says of a network; raises InputError when it or the weights are not there or damaged."""
-    if name not in available(folder):
-        known = ", ".join(available(folder)) or "(none are installed)"
+    """What NAME.json says of a network; raises InputError when it or the weights are missing or damaged."""
+    if name not in (names := available(folder)):
+        known = ", ".join(names) or "(none are installed)"
         raise InputError(f"model {name!r}: there is none of that name: use one of {known}")
     path = _folder(folder) / f"{name}.msgpack"
     if not files.checksum_agrees(path):
-        raise InputError(f"{path}: damaged, or without its checksum: install the package again")
-    info = files.read_json(path.with_suffix(".json"))
-    missing = [field for field in FIELDS if not isinstance(info, dict) or field not in info]
-    if missing:
-        raise InputError(f"{path.with_suffix('.json')}: no field {missing[0]!r}: install the package again")
+        raise InputError(f"{path}: damaged, or without its checksum: {REINSTALL}")
+    path = path.with_suffix(".json")
+    info = files.read_json(path)
+    for field in FIELDS:
+        if not isinstance(info, dict) or field not in info:
+            raise InputError(f"{path}: no field {field!r}: {REINSTALL}")
     return info
 
 
 def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, FrontEnd]:
-    """A trained network and the front-end it was trained on.
-
-    Parameters
-    ----------
-    name : str
-        One of `available()`.
-    folder : Path, optional
-        The package's own unless given.
-
-    Returns
-    -------
-    model : nnx.Module, in evaluation mode
-        Cue maps (batch, 3, channels, frames) to logits (batch, 72).
-    front : FrontEnd
-
-    Raises
-    ------
-    InputError
-        No network of that name, or its files are damaged.
-    """
+    """A trained network, in evaluation mode, and its front-end; raises InputError as `describe` does."""
     info = describe(name, folder)
-    path, reinstall = _folder(folder) / f"{name}.msgpack", "install the package again"
+    path = _folder(folder) / f"{name}.msgpack"
     try:
         front = FrontEnd(**info["front"])
         for field in dataclasses.fields(FrontEnd):
@@ -85,10 +67,10 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
                 raise ValueError(f"front.{field.name} is {value!r}")
         if front.channels > MAX_CHANNELS:
             raise ValueError(f"front.channels is {front.channels}")
-        model = build_model(info["model"], 0, front)
-        arrays = _converted(unpack(path, reinstall), "", np.float16, np.float32)
+        model = nnx.eval_shape(lambda: build_model(info["model"], 0, front))  # drawing weights takes 3 s
+        arrays = _converted(unpack(path, REINSTALL), "", np.float16, np.float32)
     except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: does not fit this version ({error}): {reinstall}") from None
+        raise InputError(f"{path}: does not fit this version ({error}): {REINSTALL}") from None
     graph, weights, rest = nnx.split(model, nnx.Param, ...)
     try:
         model = nnx.merge(graph, from_named("weights", weights, arrays), from_named("rest", rest, arrays))
@@ -104,44 +86,23 @@ def _converted(arrays: dict, prefix: str, old, new) -> dict:
 
 
 def pack(source: Path, name: str, info: dict, folder: Path | None = None) -> Path:
-    """Put a trained network into the package.
+    """Put trained weights, results/NAME/RUN_epochK.msgpack, and `info` into the package: the new path.
 
-    Parameters
-    ----------
-    source : Path
-        results/NAME/RUN_epochK.msgpack, as `training.run.train` writes it.
-    name : str
-        Its name in the package.
-    info : dict
-        `model` (a name `build_model` knows), `front` (the fields of a FrontEnd), `protocol`, `corpus`,
-        `seed`, `commit`, `metrics`.
-    folder : Path, optional
-        The package's own unless given.
-
-    Returns
-    -------
-    Path of the new NAME.msgpack
-
-    Raises
-    ------
-    InputError
-        A field is missing, the weights do not fit the network, or they are too large.
+    Raises InputError where one of FIELDS is missing, or the weights do not fit the network or are too large.
     """
-    missing = [field for field in FIELDS if field not in info]
-    if missing:
-        raise InputError(f"weights {name}: {missing[0]!r} is not given: needed are {', '.join(FIELDS)}")
-    arrays = unpack(Path(source), "train it again")
-    arrays = {key: np.asarray(array) for key, array in sorted(arrays.items())}
-    _, weights, rest = nnx.split(build_model(info["model"], 0, FrontEnd(**info["front"])), nnx.Param, ...)
+    for field in FIELDS:
+        if field not in info:
+            raise InputError(f"weights {name}: {field!r} is not given: needed are {', '.join(FIELDS)}")
+    arrays = {k: np.asarray(a) for k, a in sorted(unpack(Path(source), "train it again").items())}
+    model = nnx.eval_shape(lambda: build_model(info["model"], 0, FrontEnd(**info["front"])))
+    _, weights, rest = nnx.split(model, nnx.Param, ...)
     for prefix, tree in (("weights", weights), ("rest", rest)):
         from_named(prefix, tree, arrays)  # refuses what does not fit
     content = serialization.msgpack_serialize(arrays)
     if len(content) > MAX_PACKED_BYTES:  # weights in half precision; batch statistics stay as they are
         content = serialization.msgpack_serialize(_converted(arrays, "weights", np.float32, np.float16))
     if len(content) > MAX_PACKED_BYTES:
-        raise InputError(
-            f"{source}: {len(content)} bytes, over {MAX_PACKED_BYTES}: too large for the package"
-        )
+        raise InputError(f"{source}: over {MAX_PACKED_BYTES} bytes: too large for the package")
     path = _folder(folder) / f"{name}.msgpack"
     with files.atomic_write(path) as stream:
         stream.write(content)

@@ -1,10 +1,10 @@
 """Our network on the same cue maps: interaural phases instead of raw numbers, all cues together.
 
-A linear layer cannot read an ITD that is ambiguous: above some 700 Hz one direction gives several
-peaks, a period apart. Here every ITD enters as sines and cosines of its phase at a few frequencies,
-the channel's own among them, every ILD likewise; what comes from incoherent moments is gated down by
-IC (Faller & Merimaa 2004 select cues the same way). All channels and cues of a frame then meet in one
-layer, two residual convolutions see some 70 ms, and four attention heads choose the frames to sum up.
+A linear layer cannot read an ambiguous ITD: above some 700 Hz one direction gives several peaks, a
+period apart. Here every ITD enters as sines and cosines of its phase at a few frequencies, the channel's
+own among them, every ILD likewise; what comes from incoherent moments is gated down by IC (Faller &
+Merimaa 2004 select cues the same way). All channels and cues of a frame then meet in one layer, two
+residual convolutions see some 70 ms, and four attention heads choose the frames to sum up.
 """
 
 import jax
@@ -30,36 +30,16 @@ def _with_double(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Arr
 class PhaseNetwork(nnx.Module):
     """Cue maps to azimuth classes; 415,628 parameters. The options are the rows of its ablation.
 
-    Parameters
-    ----------
-    rngs : nnx.Rngs
-    front : FrontEnd
-        Settings of the cue maps.
-    phases : bool
-        Sines and cosines of ITD and ILD; without, the three cues enter as they are.
-    gated : bool
-        The gate by IC.
-    convolved : bool
-        The two residual convolutions over time.
-    attention : bool
-        Attention over frames; without, their mean.
-    dropout : float
+    phases: sines and cosines of ITD and ILD, else the cues as they are; gated: the gate by IC; convolved:
+    the two residual convolutions over time; attention: attention over frames, else their mean.
     """
 
     def __init__(
-        self,
-        rngs: nnx.Rngs,
-        front: FrontEnd,
-        phases: bool = True,
-        gated: bool = True,
-        convolved: bool = True,
-        attention: bool = True,
-        dropout: float = 0.4,
+        self, rngs, front: FrontEnd, phases=True, gated=True, convolved=True, attention=True, dropout=0.4
     ):
         width, heads, self.channels, self.max_ild = 160, 4, front.channels, front.max_ild
         self.phases, self.gated, self.attention = phases, gated, attention
-        cfs = front.cfs / 1000  # cycles per ms
-        self.cycles = np.minimum(cfs, HIGHEST_CYCLES).astype(np.float32)[:, None]
+        self.cycles = np.minimum(front.cfs / 1000, HIGHEST_CYCLES).astype(np.float32)[:, None]  # per ms
         self.gate = nnx.Param(jnp.full((self.channels, 1), GATE_IC))
         self.mixed = linear(self.channels * (FEATURES if phases else CUES), width, rngs)
         self.mixed_norm = BatchNorm(width)

@@ -24,22 +24,7 @@ NETWORKS = {
 
 
 def build_model(name: str, seed: int, front: FrontEnd) -> nnx.Module:
-    """A freshly initialised network, in training mode.
-
-    Parameters
-    ----------
-    name : str
-        One of NETWORKS.
-    seed : int
-        Of the initial weights and of dropout.
-    front : FrontEnd
-        Settings of the cue maps that it is for.
-
-    Raises
-    ------
-    ValueError
-        For another name.
-    """
+    """A new network, in training mode; `seed` draws weights and dropout. ValueError for an unknown name."""
     if name not in NETWORKS:
         raise ValueError(f"no network is called {name!r}; there are: {', '.join(NETWORKS)}")
     return NETWORKS[name](nnx.Rngs(seed), front)

@@ -1,12 +1,14 @@
 """The residual networks of the published notebook; what goes in and out stands in three_branch.py."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from ssl_jax.config import AZIMUTHS, FrontEnd
 from ssl_jax.networks.layers import CUES, BatchNorm, attention_pooling, check, conv, linear
-from ssl_jax.networks.three_branch import SelfAttention, ThreeBranch
+from ssl_jax.networks.three_branch import ThreeBranch
 
 
 class ResidualStage(nnx.Module):
@@ -26,15 +28,19 @@ class ResidualStage(nnx.Module):
 
 
 class DeepBranch(nnx.Module):
-    """One cue map to one vector of 256: three residual stages, halved in time in between."""
+    """One cue map to one vector: three residual stages, halved in time in between.
 
-    def __init__(self, channels: int, rngs: nnx.Rngs):
-        sizes = ((channels, 64, 5), (64, 128, 3), (128, 256, 3))  # inputs, outputs, frames of the kernel
+    Layer sizes as published; where exactly its shortcuts run is not recorded, here around every two layers.
+    """
+
+    def __init__(self, channels: int, embed: int, kernel: int, rngs: nnx.Rngs):
+        half, quarter = embed // 2, embed // 4
+        sizes = ((channels, quarter, kernel), (quarter, half, 3), (half, embed, 3))  # inputs, outputs, kernel
         self.stages = nnx.List([ResidualStage(*size, rngs) for size in sizes])
-        self.score = linear(256, 1, rngs)
+        self.score = linear(embed, 1, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """(batch, frames, 32) to (batch, 256)."""
+        """(batch, frames, channels) to (batch, embed)."""
         for i, stage in enumerate(self.stages):
             if i:
                 x = nnx.max_pool(x, (2,), (2,), padding=((0, x.shape[1] % 2),))
@@ -42,19 +48,8 @@ class DeepBranch(nnx.Module):
         return attention_pooling(self.score, x)
 
 
-class DeepThreeBranch(ThreeBranch):
-    """The notebook's deeper three-branch residual network, 1,656,331 parameters.
-
-    Its layer sizes are the published ones (64, 64, 128, 128, 256, 256; kernels 5 5 3 3 3 3; halved
-    twice); where exactly the published shortcuts run is not recorded, here around every two layers.
-    """
-
-    def __init__(self, rngs: nnx.Rngs, front: FrontEnd):
-        self.channels = front.channels
-        self.branches = nnx.List([DeepBranch(front.channels, rngs) for _ in range(CUES)])
-        self.attention = SelfAttention(256, 4, rngs)
-        self.norm = nnx.LayerNorm(256, epsilon=1e-5, rngs=rngs)
-        self.classify = linear(CUES * 256, AZIMUTHS, rngs)
+# the notebook's deeper three-branch residual network, 1,656,331 parameters
+DeepThreeBranch = partial(ThreeBranch, embed=256, branch=DeepBranch)
 
 
 class ResidualBlock(nnx.Module):
@@ -80,8 +75,7 @@ class ResidualBlock(nnx.Module):
 class ResNet(nnx.Module):
     """The notebook's 2-D residual CNN: the three cues are the colours of a channels x time image.
 
-    Its dropout draws from a stream kept in the model's state (nnx.RngState), beside Param and
-    BatchStat. 594,376 parameters.
+    594,376 parameters. Its dropout draws from a stream kept in the model's state (nnx.RngState).
     """
 
     def __init__(self, rngs: nnx.Rngs, front: FrontEnd):

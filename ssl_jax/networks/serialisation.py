@@ -9,7 +9,7 @@ from flax import serialization
 
 from ssl_jax.common.errors import InputError, error_reason
 
-MAX_BYTES = 2**25  # of a file, which is unpacked in memory; the largest network's checkpoints have 20 million
+MAX_BYTES = 2**25  # of a file, unpacked in memory; the largest network's checkpoints have 20 million
 
 
 def _is_key(leaf) -> bool:
@@ -17,7 +17,7 @@ def _is_key(leaf) -> bool:
 
 
 def _names(prefix: str, tree) -> list[str]:
-    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    paths = jax.tree.leaves_with_path(tree)
     return [f"{prefix}.{jax.tree_util.keystr(path, simple=True, separator='.')}" for path, _ in paths]
 
 
@@ -31,7 +31,7 @@ def from_named(prefix: str, like, arrays: dict):
     """The opposite of `named_arrays`: a tree like `like`; raises InputError for what does not fit."""
     leaves = []
     for name, old in zip(_names(prefix, like), jax.tree.leaves(like), strict=True):
-        form = jax.random.key_data(old) if _is_key(old) else old
+        form = jax.eval_shape(jax.random.key_data, old) if _is_key(old) else old
         new = arrays.get(name)
         if not isinstance(new, np.ndarray) or new.shape != form.shape or new.dtype != form.dtype:
             raise InputError(f"{name} is missing or of another shape")

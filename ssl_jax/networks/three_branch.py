@@ -1,14 +1,9 @@
 """The network of both published tables: cue maps in, one logit per azimuth class out (Flax NNX).
 
-It, and the networks of residual.py, stand in github.com/Kenzot007/SoundSourceLocalization
-(run_model.ipynb). All networks take float maps (batch, 3 cues, channels, frames), cues in the order
-ITD (ms), ILD (dB), IC (0..1), any number of frames, and give logits (batch, 72), class = azimuth / 5
-degrees. Initial weights and normalisation follow PyTorch's defaults, under which the tables were
-made. `model.train()` and `model.eval()` switch batch normalisation and dropout; a new model trains.
-
-The convolutions are XLA's own, channels last: on a CPU they beat matrix products over concatenated
-shifts by a fifth. That holds outside loops only: inside `lax.scan` XLA falls back to a convolution
-thirty times slower, so a training loop must dispatch step by step.
+Source: run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization, also for residual.py. Networks
+take maps (batch, 3 cues, channels, frames) of ITD (ms), ILD (dB) and IC (0..1), any number of frames, and
+start and normalise as PyTorch does. Inside `lax.scan` a CPU's convolutions are thirty times slower, so a
+training loop must dispatch step by step.
 """
 
 import jax
@@ -39,8 +34,8 @@ class CueBranch(nnx.Module):
 class SelfAttention(nnx.Module):
     """Multi-head self-attention as `torch.nn.MultiheadAttention` (Vaswani et al. 2017).
 
-    One fused projection gives queries, keys and values, so that Xavier's bound comes from the
-    fused (embed, 3 embed) matrix as in PyTorch; biases start at 0.
+    One projection gives queries, keys and values, so that Xavier's bound comes from the fused (embed,
+    3 embed) matrix as in PyTorch; biases start at 0.
     """
 
     def __init__(self, embed: int, heads: int, rngs: nnx.Rngs):
@@ -63,9 +58,9 @@ class ThreeBranch(nnx.Module):
     124,171 parameters. No residual around the attention, no dropout, as published.
     """
 
-    def __init__(self, rngs: nnx.Rngs, front: FrontEnd, kernel: int = 5):
-        embed, self.channels = 64, front.channels
-        self.branches = nnx.List([CueBranch(front.channels, embed, kernel, rngs) for _ in range(CUES)])
+    def __init__(self, rngs: nnx.Rngs, front: FrontEnd, kernel=5, embed=64, branch=CueBranch):
+        self.channels = front.channels
+        self.branches = nnx.List([branch(front.channels, embed, kernel, rngs) for _ in range(CUES)])
         self.attention = SelfAttention(embed, 4, rngs)
         self.norm = nnx.LayerNorm(embed, epsilon=1e-5, rngs=rngs)
         self.classify = linear(CUES * embed, AZIMUTHS, rngs)

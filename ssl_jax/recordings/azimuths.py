@@ -30,17 +30,8 @@ class Azimuths(NamedTuple):
 
 
 def peak_azimuth(posterior) -> tuple[np.ndarray, np.ndarray]:
-    """Azimuth and confidence of posteriors over the classes.
-
-    Parameters
-    ----------
-    posterior : (..., 72), adding up to 1
-
-    Returns
-    -------
-    azimuth : (...) degrees, circular mean of the classes within 10 degrees of the highest
-    confidence : (...), what they hold of the posterior
-    """
+    """Azimuth (degrees) and confidence (...) of posteriors (..., 72): the circular mean of the classes within
+    10 degrees of the highest, and what they hold of the posterior."""
     posterior = np.asarray(posterior, float)
     classes = PEAK_REACH // AZIMUTH_STEP
     reach = np.arange(-classes, classes + 1)
@@ -52,11 +43,8 @@ def peak_azimuth(posterior) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_azimuth(found: Azimuths) -> float:
-    """One azimuth for a whole recording, degrees: circular mean of its windows, weighed by confidence.
-
-    Only windows without flags count if there are any. NaN where the windows do not agree (the mean of
-    their unit vectors is shorter than 0.7): the source moves, or there are several.
-    """
+    """One azimuth for a whole recording, degrees: circular mean of its windows, weighed by confidence, of
+    those without flags if there are any. NaN where they do not agree: it moves, or there are several."""
     heard = np.isfinite(found.azimuth)
     clean = heard & np.array([not flags for flags in found.flags])
     use = clean if clean.any() else heard

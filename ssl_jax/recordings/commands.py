@@ -1,13 +1,13 @@
 """The stages `localise` and `render` of the command line: their tables, JSON and CSV."""
 
 import csv
-import io
 import json
 import math
 import sys
+from collections.abc import Iterator
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import write_text
+from ssl_jax.common.files import atomic_write, write_text
 from ssl_jax.recordings.azimuths import mean_azimuth
 
 ROWS = 40  # of a printed table at most; the files have all
@@ -26,51 +26,46 @@ def table(name: str, found) -> str:
         lines.append(f"{found.times[i]:9.2f}  {azimuth:>7}  {found.confidence[i]:10.2f}  {flags}".rstrip())
     if thin > 1:
         lines.append(f"({len(found.times)} windows, one in {thin} shown; --csv and --json have all)")
-    overall = mean_azimuth(found)
-    flagged = sum(map(bool, found.flags))
-    summary = "no one azimuth" if math.isnan(overall) else f"overall {overall:.1f}°"
+    overall, flagged = mean_azimuth(found), sum(map(bool, found.flags))
+    lines.append("no one azimuth" if math.isnan(overall) else f"overall {overall:.1f}°")
     if flagged:
-        summary += f", {flagged} of {len(found.flags)} windows flagged"
-    lines.append(summary)
+        lines[-1] += f", {flagged} of {len(found.flags)} windows flagged"
     return "\n".join(lines)
 
 
-def _number(x: float, digits: int):
-    return None if math.isnan(x) else round(float(x), digits)
+def _degrees(azimuth: float) -> float | None:
+    return None if math.isnan(azimuth) else round(float(azimuth), 2)
 
 
 def as_json(name: str, found) -> dict:
     """Everything about a recording, ready for JSON; an azimuth that is not known is null."""
     windows = []
-    for i in range(len(found.times)):
-        window = {"time_s": _number(found.times[i], 3), "azimuth_deg": _number(found.azimuth[i], 2)}
-        window |= {"confidence": _number(found.confidence[i], 4), "flags": list(found.flags[i])}
-        windows.append(window | {"posterior": [_number(p, 6) for p in found.posterior[i]]})
+    for i, time in enumerate(found.times):
+        window = {"time_s": round(float(time), 3), "azimuth_deg": _degrees(found.azimuth[i])}
+        window |= {"confidence": round(float(found.confidence[i]), 4), "flags": list(found.flags[i])}
+        windows.append(window | {"posterior": [round(float(p), 6) for p in found.posterior[i]]})
     about = {"file": name, "seconds": found.seconds, "fs_hz": found.fs, "model": found.model}
     about |= {"window_s": found.window, "step_s": found.step, "notes": list(found.notes)}
-    return about | {"azimuth_deg": _number(mean_azimuth(found), 2), "windows": windows}
+    return about | {"azimuth_deg": _degrees(mean_azimuth(found)), "windows": windows}
 
 
-def as_rows(name: str, found) -> list[list]:
+def as_rows(name: str, found) -> Iterator[list]:
     """A row for every window: file, time, azimuth (blank where not known), confidence, flags."""
-    rows = []
-    for i in range(len(found.times)):
-        azimuth = "" if math.isnan(found.azimuth[i]) else f"{found.azimuth[i]:.2f}"
-        certain = f"{found.confidence[i]:.4f}"
-        rows.append([name, f"{found.times[i]:.3f}", azimuth, certain, " / ".join(found.flags[i])])
-    return rows
+    for time, azimuth, confidence, flags in zip(found.times, found.azimuth, found.confidence, found.flags):
+        known = "" if math.isnan(azimuth) else f"{azimuth:.2f}"
+        yield [name, f"{time:.3f}", known, f"{confidence:.4f}", " / ".join(flags)]
 
 
 def run_localise(args) -> None:
-    """The stage `localise`; matplotlib is imported for a picture alone."""
+    """The stage `localise`."""
     from ssl_jax.recordings.localisation import localise_file
 
-    if args.plot and len(args.files) > 1:
-        raise InputError(f"--plot {args.plot}: draws one recording, not {len(args.files)}: give one FILE")
-    if args.plot:
+    if args.plot:  # the only one to need matplotlib
         from ssl_jax.recordings.pictures import draw_azimuths
         from ssl_jax.report.style import picture_kind
 
+        if len(args.files) > 1:
+            raise InputError(f"--plot {args.plot}: draws one recording, not {len(args.files)}: give one FILE")
         picture_kind(args.plot)  # now, not after the work
     contents, rows = [], [["file", "time_s", "azimuth_deg", "confidence", "flags"]]
     for path in args.files:
@@ -83,9 +78,8 @@ def run_localise(args) -> None:
     if args.json:  # on one line: a posterior has 72 numbers
         write_text(args.json, json.dumps({"files": contents}) + "\n")
     if args.csv:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        write_text(args.csv, text.getvalue())
+        with atomic_write(args.csv, "w") as stream:
+            csv.writer(stream, lineterminator="\n").writerows(rows)
 
 
 def run_render(args) -> None:
@@ -96,7 +90,7 @@ def run_render(args) -> None:
         from ssl_jax.recordings.pictures import draw_spectrogram
         from ssl_jax.report.style import picture_kind
 
-        picture_kind(args.plot)  # now, not after the work
+        picture_kind(args.plot)
     azimuths = [args.azimuth] if args.trajectory is None else parse_trajectory(args.trajectory)
     noises = (args.noise, args.noise_azimuth or [], args.snr)
     scene = render_file(args.speech, azimuths, *noises, args.hrtf, args.seconds, args.start)
@@ -105,5 +99,5 @@ def run_render(args) -> None:
     write_scene(scene, args.output, args.bits)
     if args.plot:
         draw_spectrogram(scene.ears, scene.fs, args.plot, args.output.name, scene.azimuths)
-    made = f"{len(scene.ears) / scene.fs:.2f} s at {scene.fs} Hz, {args.bits} bits"
-    print(f"{args.output}: {made}, left ear first")
+    seconds = len(scene.ears) / scene.fs
+    print(f"{args.output}: {seconds:.2f} s at {scene.fs} Hz, {args.bits} bits, left ear first")

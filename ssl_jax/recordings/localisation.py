@@ -1,12 +1,10 @@
-"""Where a sound comes from, over time: a recording of any rate and length in, azimuths out.
-
-The sound goes block by block through resampling, filterbank and cues (frontend/streaming.py), each
-frame of cues once; windows of frames go through the network in batches of one size.
-"""
+"""Where a sound comes from, over time: a recording of any rate and length in, azimuths out, all in blocks."""
 
 import math
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import jax
@@ -21,11 +19,10 @@ from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.frontend.streaming import ENDLESS, cue_block, start_cues
 from ssl_jax.networks.packed import default_weights, load_weights
 from ssl_jax.recordings.azimuths import Azimuths, peak_azimuth
-from ssl_jax.recordings.quality import Quality, overview, watched
+from ssl_jax.recordings.quality import Quality, overview
 from ssl_jax.sounds.reading import check_rate, open_sound, sound_blocks
 
-SHORTEST = 0.05  # s, of a window: the networks' convolutions span 50 ms
-LONGEST = 60.0  # s, of a window
+SHORTEST, LONGEST = 0.05, 60.0  # s, of a window: the networks' convolutions span 50 ms
 TRAINED = 1.0  # s, the windows that the networks were trained on
 BLOCK_FRAMES = 200  # frames of cues computed at a time
 BATCH_FRAMES = 6400  # frames in a batch of windows: 64 windows of one second
@@ -39,26 +36,9 @@ def _posterior(graph, state, cues):
     return jax.nn.softmax(nnx.merge(graph, state)(cues))
 
 
-def _rebuffer(blocks: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """The same sound in blocks of exactly `size`, ending in at least half a block of zeros."""
-    waiting = np.zeros((0, 2), np.float32)
-    for block in blocks:
-        waiting = np.concatenate([waiting, block])
-        while len(waiting) >= size:
-            yield waiting[:size]
-            waiting = waiting[size:]
-    zeros = size // 2 + -(len(waiting) + size // 2) % size
-    waiting = np.concatenate([waiting, np.zeros((zeros, 2), np.float32)])
-    yield from (waiting[at : at + size] for at in range(0, len(waiting), size))
-
-
 def resampled(blocks: Iterable[np.ndarray], fs: int, wanted: int) -> Iterator[np.ndarray]:
-    """The sound at another rate, block by block: what `scipy.signal.resample_poly` makes of the whole.
-
-    A sample of the result needs a few samples on either side; blocks overlap by as many.
-    """
-    common = math.gcd(fs, wanted)
-    up, down = wanted // common, fs // common
+    """The sound at another rate, block by block: what `scipy.signal.resample_poly` makes of the whole."""
+    up, down = Fraction(wanted, fs).as_integer_ratio()
     if up == down:
         yield from blocks
         return
@@ -67,104 +47,74 @@ def resampled(blocks: Iterable[np.ndarray], fs: int, wanted: int) -> Iterator[np
     reach = math.ceil(10 * longest / up) + 1  # samples on either side that a result may need
     # `held` starts where both rates meet; results of its first `known` samples were given already
     held, known = np.zeros((0, 2), np.float32), 0
-    for block in _ended(blocks):
-        held = held if block is None else np.concatenate([held, block])
-        # the next results end where both rates meet too, and need nothing after what is here
-        stop = len(held) if block is None else (len(held) - reach) // down * down
-        if stop <= known:
-            continue
-        result = sps.resample_poly(
-            held[: len(held) if block is None else stop + reach], up, down, axis=0, window=taps
-        )
-        yield result[known // down * up : math.ceil(stop * up / down)].astype(np.float32)
-        drop = max(stop - math.ceil(reach / down) * down, 0)
-        held, known = held[drop:], stop - drop
-
-
-def _ended(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray | None]:
-    """The blocks, and None after the last."""
-    yield from blocks
-    yield None
+    for block in chain(blocks, [None]):
+        stop = end = len(held)  # of the sound, unless another block has come
+        if block is not None:
+            held = np.concatenate([held, block])
+            # the next results end where both rates meet too, and need nothing after what is here
+            stop = (len(held) - reach) // down * down
+            end = stop + reach
+        if stop > known:
+            result = sps.resample_poly(held[:end], up, down, axis=0, window=taps)
+            yield result[known // down * up : math.ceil(stop * up / down)].astype(np.float32)
+            drop = max(stop - math.ceil(reach / down) * down, 0)
+            held, known = held[drop:], stop - drop
 
 
 def _cue_frames(blocks: Iterable[np.ndarray], front: FrontEnd, frames: int) -> Iterator[Cues]:
     """Cues of a sound at the front-end's rate, the first `frames` of them in runs (channels, some)."""
-    stream = start_cues(**front.arguments())
-    # blocks of one length are one compiled program, so the end is silence and not a block of its own
-    for block in _rebuffer(blocks, BLOCK_FRAMES * stream.settings.step):
-        stream, cues = cue_block(stream, block)
-        cues = Cues(*(np.asarray(c)[:, :frames] for c in cues))
-        frames -= cues.itd.shape[1]
-        yield cues
+    stream, waiting = start_cues(**front.arguments()), np.zeros((0, 2), np.float32)
+    size = BLOCK_FRAMES * stream.settings.step  # blocks of one length are one compiled program
+    for block in chain(blocks, [None]):
+        if block is None:  # the end: half a block of silence or more, up to a whole one
+            block = np.zeros((size // 2 + -(len(waiting) + size // 2) % size, 2), np.float32)
+        waiting = np.concatenate([waiting, block])
+        while len(waiting) >= size:
+            stream, cues = cue_block(stream, waiting[:size])
+            waiting = waiting[size:]
+            cues = Cues(*(np.asarray(c)[:, :frames] for c in cues))
+            frames -= cues.itd.shape[1]
+            yield cues
 
 
 def _windows(cues: Iterable[Cues], span: int, step: int) -> Iterator[np.ndarray]:
     """Windows of `span` frames every `step` frames, (windows, 3, channels, span) float16."""
-    held = None
-    skip = 0  # frames still to skip before the next window starts
+    held, skip = None, 0  # frames still to skip before the next window starts
     for part in cues:
-        # the precision that the networks were trained on
-        part = np.stack([part.itd, part.ild, part.ic]).astype(np.float16)
+        part = np.stack([part.itd, part.ild, part.ic]).astype(np.float16)  # as the networks were trained
         part, skip = part[..., skip:], max(skip - part.shape[-1], 0)
         held = part if held is None else np.concatenate([held, part], axis=-1)
-        count = max((held.shape[-1] - span) // step + 1, 0)
-        if count:
-            views = np.lib.stride_tricks.sliding_window_view(held, span, axis=-1)[:, :, : count * step : step]
+        if held.shape[-1] >= span:
+            views = np.lib.stride_tricks.sliding_window_view(held, span, axis=-1)[:, :, ::step]
             yield np.moveaxis(views, 2, 0)
-            skip += max(count * step - held.shape[-1], 0)
-            held = held[..., count * step :]
+            used = views.shape[2] * step
+            skip += max(used - held.shape[-1], 0)
+            held = held[..., used:]
 
 
 def _classify(windows: Iterable[np.ndarray], network: nnx.Module, span: int) -> np.ndarray:
     """Posteriors (n, 72) of all windows, in batches filled up to one size."""
     graph, state = nnx.split(network)
     batch = max(1, BATCH_FRAMES // span)
-    found, waiting = [], None
+    found, waiting, count = [], None, 0
     for some in windows:
         waiting = some if waiting is None else np.concatenate([waiting, some])
+        count += len(some)
         while len(waiting) >= batch:
             found.append(np.asarray(_posterior(graph, state, waiting[:batch])))
             waiting = waiting[batch:]
-    if waiting is not None and len(waiting):
-        full = np.zeros((batch, *waiting.shape[1:]), np.float16)
-        full[: len(waiting)] = waiting
-        found.append(np.asarray(_posterior(graph, state, full))[: len(waiting)])
-    return np.concatenate(found)
+    if len(waiting):  # filled up with zeros
+        full = np.concatenate([waiting, np.zeros((batch - len(waiting), *waiting.shape[1:]), np.float16)])
+        found.append(np.asarray(_posterior(graph, state, full)))
+    return np.concatenate(found)[:count]
 
 
-def localise_blocks(
-    blocks: Iterable[np.ndarray],
-    samples: int,
-    fs: int,
-    name: str,
-    window: float = TRAINED,
-    step: float = 0.1,
-    model: str | None = None,
-    cues: bool = False,
-) -> Azimuths:
-    """Where the sound in consecutive blocks comes from; what `localise` and `localise_file` call.
-
-    Parameters
-    ----------
-    blocks : iterable of (any number of samples, 2) arrays, left ear first
-    samples : int
-        In all blocks together.
-    fs : int, Hz
-    name : str
-        Of the sound, for messages.
-    window, step, model, cues
-        See `localise`.
-
-    Raises
-    ------
-    InputError
-        See `localise`.
-    """
+def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
+    """`localise` for a sound in consecutive blocks (any, 2), `samples` in all; `name` is for messages."""
     check_rate(name, fs)
-    if not SHORTEST <= window <= LONGEST:
-        raise InputError(f"window {window:g}: out of range: use {SHORTEST} to {LONGEST:g} seconds")
-    if not 0.01 <= step <= LONGEST:
-        raise InputError(f"step {step:g}: out of range: use 0.01 to {LONGEST:g} seconds")
+    for what, value, least in (("window", window, SHORTEST), ("step", step, 0.01)):
+        if not least <= value <= LONGEST:
+            raise InputError(f"{what} {value:g}: out of range: use {least} to {LONGEST:g} seconds")
     fs, seconds = int(fs), samples / fs
     if seconds < SHORTEST:
         raise InputError(f"{name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms")
@@ -173,11 +123,10 @@ def localise_blocks(
     length = math.ceil(samples * front.fs / fs)
     if length > ENDLESS - front.fs * LONGEST:
         raise InputError(f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours")
-
     rate, frames = front.fs / front.hop, length // front.hop  # frames a second, and in all
     span, hop = min(max(round(window * rate), 1), frames), max(round(step * rate), 1)
     quality, maps = Quality(samples, fs, name, rate), []
-    runs = _cue_frames(resampled(watched(blocks, quality), fs, front.fs), front, frames)
+    runs = _cue_frames(resampled(quality.watch(blocks), fs, front.fs), front, frames)
     runs = track(runs, f"localise {Path(name).name}", total=length // (BLOCK_FRAMES * front.hop) + 1)
     posterior = _classify(_windows(overview(runs, maps, frames) if cues else runs, span, hop), network, span)
 
@@ -185,22 +134,18 @@ def localise_blocks(
     first = np.arange(len(posterior)) * hop
     silent, flags = quality.flags(first, span, front.cfs)
     azimuth[silent], confidence[silent], posterior[silent] = np.nan, 0, 1 / AZIMUTHS
-    notes, short = quality.notes(front.cfs), span < round(window * rate)
-    if short:
-        only = f"shorter than the window of {window:g} s: one window of all of it"
-        notes += (f"{seconds:.2f} s of sound, {only}",)
-    flags = tuple(
-        found + ("short",) * short + ("unsure",) * bool(c < SURE and not s)
-        for found, c, s in zip(flags, confidence, silent, strict=True)
-    )
+    notes = quality.notes(front.cfs)
+    if span < round(window * rate):
+        notes += (f"{seconds:.2f} s of sound, shorter than the window of {window:g} s, is one window",)
+        flags = [found + ("short",) for found in flags]
+    unsure = (confidence < SURE) & ~silent
+    flags = tuple(found + ("unsure",) * int(u) for found, u in zip(flags, unsure, strict=True))
     times, maps = (first + span / 2) / rate, Cues(*np.concatenate(maps, axis=-1)) if cues else None
     sizes = (span / rate, hop / rate, seconds, fs)
     return Azimuths(times, azimuth, confidence, posterior, flags, notes, model, *sizes, maps, front.cfs)
 
 
-def localise(
-    signal, fs: int, window: float = TRAINED, step: float = 0.1, model: str | None = None, cues: bool = False
-) -> Azimuths:
+def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
     """Where a sound comes from, over time.
 
     Parameters
@@ -210,14 +155,13 @@ def localise(
     fs : int, Hz
         Any; the sound is resampled to the network's rate.
     window : float, s
-        Of sound that each estimate rests on. The networks were trained on 1 s, for which the
-        accuracies in results/ hold; they average over time, so that others work too.
+        Of sound that each estimate rests on; the networks were trained on 1 s.
     step : float, s
         From one estimate to the next; both are rounded to whole frames of 10 ms.
     model : str, optional
         One of `networks.packed.available()`.
     cues : bool
-        Keep the cue maps too, averaged to some 4000 columns at most: for pictures.
+        Keep the cue maps too, averaged to 4000 columns at most: for pictures.
 
     Returns
     -------
@@ -226,8 +170,7 @@ def localise(
     Raises
     ------
     InputError
-        The signal is not two ears of finite numbers, too short or silent, the rate is out of range,
-        or a setting makes no sense.
+        The signal is not two ears of finite numbers, too short or silent, or a setting out of range.
 
     Notes
     -----
@@ -238,9 +181,7 @@ def localise(
     """
     signal = np.asarray(signal)
     if signal.ndim != 2 or signal.shape[1] != 2:
-        raise InputError(
-            f"signal: its shape is {signal.shape}: two ears are needed, (samples, 2), left ear first"
-        )
+        raise InputError(f"signal: has shape {signal.shape}: two ears are needed, (samples, 2), left first")
     if signal.dtype.kind == "i":  # integers have a full scale of their own
         signal = signal / np.float32(-float(np.iinfo(signal.dtype).min))
     if signal.dtype.kind != "f":
@@ -249,15 +190,10 @@ def localise(
     return localise_blocks(blocks, len(signal), fs, "signal", window, step, model, cues)
 
 
-def localise_file(
-    path: Path, window: float = TRAINED, step: float = 0.1, model: str | None = None, cues: bool = False
-) -> Azimuths:
-    """`localise` for a sound file of any format, rate and length that libsndfile reads, in bounded memory."""
+def localise_file(path: Path, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
+    """`localise` for a sound file of any format, rate and length, in bounded memory."""
     with open_sound(path) as sound:
         fs, samples, ears = sound.samplerate, sound.frames, sound.channels
     if ears != 2:
-        raise InputError(
-            f"{path}: has {ears} channel{'s' * (ears > 1)}: two ears are needed: "
-            "use a binaural recording, channel 1 the left ear"
-        )
+        raise InputError(f"{path}: has {ears} channel{'s' * (ears > 1)}: two ears are needed, left first")
     return localise_blocks(sound_blocks(path, fs), samples, fs, str(path), window, step, model, cues)

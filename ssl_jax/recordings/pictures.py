@@ -13,10 +13,12 @@ from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth
 from ssl_jax.report.style import LOOK, cue_map, plt, save_figure
 
 STYLE = LOOK | {"figure.dpi": 150, "savefig.dpi": 150, "font.size": 10, "axes.titlesize": 11}
-STYLE |= {"axes.titlelocation": "left"}
+STYLE |= {"axes.titlelocation": "left", "figure.titlesize": 13, "figure.titleweight": "bold"}
 ESTIMATE, SURE_OF_IT, SKIN, HAIR = "#d9730d", "Blues", "#f3e3d3", "#5b4a3f"
 SIDES = ((-180, "back 180°"), (-90, "right 270°"), (0, "front 0°"), (90, "left 90°"), (180, "back 180°"))
 INNER, OUTER = 0.62, 1.0  # radii of the ring around the head
+IMAGE = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+MIDDLE = {"ha": "center", "va": "center"}
 MAPS = (  # title, field, limits, colours
     ("ITD (ms), red = left leads", "itd", (-0.8, 0.8), "RdBu_r"),
     ("ILD (dB), red = left louder", "ild", (-7, 7), "RdBu_r"),
@@ -25,12 +27,10 @@ MAPS = (  # title, field, limits, colours
 
 
 def _signed(azimuth):
-    """Degrees from -180 to 180, front in the middle."""
-    return (np.asarray(azimuth) + 180) % 360 - 180
+    return (np.asarray(azimuth) + 180) % 360 - 180  # front in the middle
 
 
 def _bar(image, axes, label: str = "", **look) -> None:
-    """A colour bar without a frame."""
     bar = image.axes.figure.colorbar(image, ax=axes, **look)
     bar.set_label(label)
     bar.outline.set_visible(False)
@@ -43,24 +43,21 @@ def _over_time(axes, found: Azimuths) -> None:
     image = np.concatenate([image, image[:, :1]], axis=1).T  # back once more, at the top
     edge, half = AZIMUTH_STEP / 2, found.step / 2
     extent = (found.times[0] - half, found.times[-1] + half, -180 - edge, 180 + edge)
-    look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": SURE_OF_IT}
-    shown = axes.imshow(image, extent=extent, norm=PowerNorm(0.4, 0, 1), **look)  # a tenth can be seen
-    bare = np.array([not flags for flags in found.flags])
-    azimuth, size = _signed(found.azimuth), 5 + 17 * found.confidence
-    alpha = np.clip(0.25 + 0.75 * found.confidence, 0, 1)
-    look = {"linewidths": 0.6, "zorder": 3, "clip_on": False}
+    norm = PowerNorm(0.4, 0, 1)  # a tenth can be seen
+    shown = axes.imshow(image, extent=extent, norm=norm, cmap=SURE_OF_IT, **IMAGE)
+    bare, azimuth = np.array([not flags for flags in found.flags]), _signed(found.azimuth)
+    size, alpha = 5 + 17 * found.confidence, np.clip(0.25 + 0.75 * found.confidence, 0, 1)
     dots = ((bare, ESTIMATE, "white", "estimate"), (~bare, "white", ESTIMATE, "flagged"))
     for use, colour, edge_colour, label in dots:
         use = use & np.isfinite(azimuth)
         if use.any():
-            look |= {"s": size[use], "c": colour, "alpha": alpha[use], "edgecolors": edge_colour}
-            axes.scatter(found.times[use], azimuth[use], label=label, **look)
-    axes.set_yticks([at for at, _ in SIDES], [label for _, label in SIDES])
+            look = {"c": colour, "edgecolors": edge_colour, "linewidths": 0.6, "zorder": 3, "clip_on": False}
+            axes.scatter(found.times[use], azimuth[use], size[use], alpha=alpha[use], label=label, **look)
+    axes.set_yticks(*zip(*SIDES))
     axes.set_yticks(range(-180, 181, 30), minor=True)
     axes.grid(axis="y", alpha=0.3, lw=0.6)
-    axes.set(ylim=(-183, 183), xlim=(0, found.seconds), title="Azimuth over time")
+    axes.set(ylim=(-183, 183), xlim=(0, found.seconds), title="Azimuth over time", xlabel="time (s)")
     axes.legend(loc="upper right", ncols=2, bbox_to_anchor=(1, 1.1), borderaxespad=0, handletextpad=0.2)
-    axes.set_xlabel("time (s)")
     ticks = (0, 0.01, 0.1, 0.3, 0.6, 1)
     _bar(shown, axes, "posterior of a class of 5°", pad=0.01, aspect=35, ticks=ticks, format="%g")
 
@@ -71,65 +68,43 @@ def _point(azimuth, radius):
     return -radius * np.sin(angle), radius * np.cos(angle)
 
 
-def _head(axes) -> None:
-    """A head from above, nose up."""
-    outline = {"fc": SKIN, "ec": HAIR, "lw": 1.2}
-    for side in (-1, 1):
-        axes.add_patch(Ellipse((side * 0.315, -0.01), 0.09, 0.17, **outline))
-    axes.add_patch(Polygon([(-0.065, 0.29), (0, 0.41), (0.065, 0.29)], closed=True, **outline))
-    axes.add_patch(Circle((0, 0), 0.31, fc=HAIR, ec=HAIR, lw=1.2))
-    axes.add_patch(Wedge((0, 0.02), 0.27, 25, 155, width=0.06, fc="#75624f", lw=0))
-    for side, name in ((-1, "L"), (1, "R")):
-        axes.text(side * 0.19, -0.02, name, color="white", ha="center", va="center", weight="bold")
-
-
-def _ring(axes, mean: np.ndarray) -> None:
-    """The mean posterior (72,) as wedges in a ring around the head, with degrees beside it."""
+def _from_above(axes, found: Azimuths) -> None:
+    """The mean posterior in a ring around a head seen from above, and the estimates over time as dots."""
     axes.add_patch(Wedge((0, 0), OUTER, 0, 360, width=OUTER - INNER, fc="0.965", lw=0))
     axes.add_patch(Circle((0, 0), OUTER, fc="none", ec="0.75", lw=0.8))
     for azimuth in range(0, 360, 30):
         spoke = np.transpose([_point(azimuth, INNER), _point(azimuth, OUTER + 0.03)])
         axes.plot(*spoke, color="0.8", lw=0.7, zorder=0.5)
         look = {"color": "0.15", "weight": "bold"} if azimuth % 90 == 0 else {"color": "0.5"}
-        axes.text(*_point(azimuth, OUTER + 0.17), f"{azimuth}°", ha="center", va="center", **look)
-    for azimuth, share in zip(np.arange(AZIMUTHS) * AZIMUTH_STEP, mean / mean.max(), strict=True):
-        width, half = (OUTER - INNER) * share, AZIMUTH_STEP / 2
-        look = {"fc": plt.get_cmap(SURE_OF_IT)(0.15 + 0.75 * share), "ec": "white", "lw": 0.3}
-        ends = (azimuth + 90 - half, azimuth + 90 + half)  # counted from the right, counter-clockwise
-        axes.add_patch(Wedge((0, 0), INNER + width, *ends, width=width, **look))
-
-
-def _from_above(axes, found: Azimuths) -> None:
-    """The mean posterior around a head seen from above, and the estimates over time as dots."""
+        axes.text(*_point(azimuth, OUTER + 0.17), f"{azimuth}°", **look, **MIDDLE)
     heard = np.isfinite(found.azimuth)
-    _ring(axes, found.posterior[heard].mean(axis=0))
-    _head(axes)
-    azimuth = found.azimuth[heard]
+    mean, half = found.posterior[heard].mean(axis=0), AZIMUTH_STEP / 2
+    for azimuth, share in zip(np.arange(AZIMUTHS) * AZIMUTH_STEP, mean / mean.max(), strict=True):
+        ends = (azimuth + 90 - half, azimuth + 90 + half)  # counted from the right, counter-clockwise
+        width, colour = (OUTER - INNER) * share, plt.get_cmap(SURE_OF_IT)(0.15 + 0.75 * share)
+        axes.add_patch(Wedge((0, 0), INNER + width, *ends, width=width, fc=colour, ec="white", lw=0.3))
+    outline = {"fc": SKIN, "ec": HAIR, "lw": 1.2}
+    for side, name in ((-1, "L"), (1, "R")):
+        axes.add_patch(Ellipse((side * 0.315, -0.01), 0.09, 0.17, **outline))
+        axes.text(side * 0.19, -0.02, name, color="white", weight="bold", **MIDDLE)
+    axes.add_patch(Polygon([(-0.065, 0.29), (0, 0.41), (0.065, 0.29)], closed=True, **outline))
+    axes.add_patch(Circle((0, 0), 0.31, fc=HAIR, ec=HAIR, lw=1.2))
+    axes.add_patch(Wedge((0, 0.02), 0.27, 25, 155, width=0.06, fc="#75624f", lw=0))
     look = {"cmap": "viridis", "s": 16, "alpha": 0.85, "linewidths": 0, "zorder": 4}
-    dots = axes.scatter(*_point(azimuth, 0.53), c=found.times[heard], **look)
-    at = mean_azimuth(found)
+    dots = axes.scatter(*_point(found.azimuth[heard], 0.53), c=found.times[heard], **look)
+    at, where = mean_azimuth(found), "moving"
     if np.isfinite(at):
+        where = f"{at:.0f}°"
         arrow = {"arrowstyle": "-|>", "color": ESTIMATE, "lw": 3, "mutation_scale": 18}
         axes.annotate("", _point(at, 0.33), _point(at, INNER), arrowprops=arrow, zorder=5)
-    axes.set_title(f"Seen from above: {f'{at:.0f}°' if np.isfinite(at) else 'moving'}")
-    if len(azimuth) > 1:
+    if heard.sum() > 1:
         _bar(dots, axes, "time (s)", location="bottom", shrink=0.6, aspect=35, pad=0.02)
-    axes.set(xlim=(-1.3, 1.3), ylim=(-1.25, 1.25), aspect="equal")
+    axes.set(xlim=(-1.3, 1.3), ylim=(-1.25, 1.25), aspect="equal", title=f"Seen from above: {where}")
     axes.axis("off")
 
 
-def draw_azimuths(found: Azimuths, path: Path, title: str = "") -> None:
-    """Draw azimuth over time, the head from above, and the cue maps.
-
-    Parameters
-    ----------
-    found : Azimuths
-        With cues: `localise(..., cues=True)`.
-    path : Path
-        PNG, or PDF or SVG by its suffix.
-    title : str
-        Over everything; what and how long it is, unless given.
-    """
+def draw_azimuths(found: Azimuths, path: Path, title: str = "Localised") -> None:
+    """Draw what `localise(..., cues=True)` found: azimuth over time, the head from above, the cue maps."""
     if found.cues is None:
         raise ValueError("the picture shows the cues: use localise(..., cues=True)")
     with plt.rc_context(STYLE):
@@ -143,34 +118,20 @@ def draw_azimuths(found: Azimuths, path: Path, title: str = "") -> None:
         columns = lower.subplots(1, 3)
         for axes, (name, field, limits, colours) in zip(columns, MAPS, strict=True):
             values = np.where(heard, getattr(found.cues, field), np.nan)
-            axes.set_facecolor("0.9")
+            axes.set(facecolor="0.9", title=name, xlabel="time (s)")
             _bar(cue_map(axes, values, found.cfs, found.seconds, limits, colours), axes, pad=0.015, aspect=25)
-            axes.set(title=name, xlabel="time (s)")
         columns[0].set_ylabel("centre frequency (Hz)")
         settings = f"{found.seconds:.1f} s, network “{found.model}”, windows of {found.window:g} s"
-        title = f"{title or 'Localised'}: {settings}"
-        figure.suptitle(title, x=0.01, ha="left", fontsize=13, weight="bold")
+        figure.suptitle(f"{title}: {settings}", x=0.01, ha="left")
         save_figure(figure, path)
 
 
-def draw_spectrogram(ears, fs: int, path: Path, title: str = "", azimuths=None) -> None:
-    """Draw the spectrogram of both ears.
-
-    Parameters
-    ----------
-    ears : (samples, 2), left ear first
-    fs : int, Hz
-    path : Path
-    title : str
-    azimuths : (samples,) degrees, optional
-        Of the source, drawn above.
-    """
-    ears = np.asarray(ears)
+def draw_spectrogram(ears: np.ndarray, fs: int, path: Path, title: str, azimuths: np.ndarray) -> None:
+    """Draw the spectrogram of both ears (samples, 2) at `fs` Hz and, above, azimuths (samples,) that move."""
     with plt.rc_context(STYLE):
-        moving = azimuths is not None and bool(np.ptp(azimuths) > 0)
-        ratios = [1, 3, 3] if moving else [3, 3]
-        size = (11, 6 + 1.3 * moving)
-        figure, axes = plt.subplots(len(ratios), 1, figsize=size, sharex=True, height_ratios=ratios)
+        moving = bool(np.ptp(azimuths) > 0)
+        look = {"figsize": (11, 6 + 1.3 * moving), "sharex": True, "height_ratios": [1] * moving + [3, 3]}
+        figure, axes = plt.subplots(2 + moving, 1, **look)
         if moving:
             some = slice(None, None, max(1, fs // 100))
             axes[0].plot((np.arange(len(azimuths)) / fs)[some], azimuths[some], color=ESTIMATE, lw=2)
@@ -181,13 +142,11 @@ def draw_spectrogram(ears, fs: int, path: Path, title: str = "", azimuths=None) 
         powers = [sps.spectrogram(ear, fs, "hann", size, size - hop, mode="psd")[2] for ear in ears.T]
         levels = [10 * np.log10(power + 1e-20) for power in powers]
         top = max(level.max() for level in levels)
-        look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": "magma"}
-        look |= {"vmin": top - 80, "vmax": top, "extent": (0, len(ears) / fs, 0, fs / 2000)}
+        extent = (0, len(ears) / fs, 0, fs / 2000)  # s, kHz
         for axis, level, name in zip(axes[-2:], levels, ("Left ear", "Right ear"), strict=True):
-            image = axis.imshow(level, **look)
+            image = axis.imshow(level, cmap="magma", vmin=top - 80, vmax=top, extent=extent, **IMAGE)
             axis.set(title=name, ylabel="frequency (kHz)")
         axes[-1].set_xlabel("time (s)")
         _bar(image, axes[-2:], "power density (dB)", pad=0.01, aspect=40)
-        if title:
-            figure.suptitle(title, x=0.01, ha="left", fontsize=13, weight="bold")
+        figure.suptitle(title, x=0.01, ha="left")
         save_figure(figure, path)

@@ -17,13 +17,10 @@ from ssl_jax.sounds.reading import check_rate, read_sound, write_wav
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
 STEP = 1.0  # degrees between the responses of a trajectory: crossfading them shifts no notch into hearing
-MAX_SECONDS = 600  # of a scene: all of it is in memory
-MAX_TURN = 100 * 360  # degrees, of a trajectory
+MAX_SECONDS, MAX_TURN = 600, 100 * 360  # of a scene, which is all in memory; degrees of a trajectory
 
 
 class Scene(NamedTuple):
-    """What two ears hear."""
-
     ears: np.ndarray  # (samples, 2) float32, left ear first, peak 1
     fs: int  # Hz
     azimuths: np.ndarray  # (samples,) degrees, of the source; may run past 360
@@ -31,26 +28,20 @@ class Scene(NamedTuple):
 
 
 def directions(head: Sofa, azimuths) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Responses (n, 2, taps) for azimuths (n,) in degrees, and a note where they could not be had.
-
-    On the horizontal plane, interpolated between measured neighbours; from the direction of nearest
-    azimuth, whatever its elevation, for a head that was not measured there.
-    """
+    """Responses (n, 2, taps) for azimuths (n,) in degrees: horizontal, or nearest, and notes."""
     try:
         return select_directions(head, "horizontal", azimuths)[0].astype(np.float32), ()
     except InputError as error:
         hrirs, elevations = select_directions(head, "nearest_azimuth", azimuths)
-        lacks, low, high = str(error).rsplit(":", 1)[0], elevations.min(), elevations.max()
-        used = f"those of nearest azimuth are used, at elevations {low:.0f} to {high:.0f} degrees"
-        return hrirs.astype(np.float32), (f"{lacks}: {used}",)
+        used = f"nearest azimuth used, at elevations {elevations.min():.0f} to {elevations.max():.0f} degrees"
+        return hrirs.astype(np.float32), (f"{str(error).rsplit(':', 1)[0]}: {used}",)
 
 
 def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 0.0) -> np.ndarray:
     """A sound file as one channel (samples,) at rate `fs`: `seconds` of it from `start` on; ears averaged."""
     _, rate = read_sound(path, 0, 0)
     check_rate(path, rate)
-    # a file that is too long is found out here, one sample past the limit
-    frames = round(min(seconds or np.inf, MAX_SECONDS + 1) * rate)
+    frames = round(min(seconds or np.inf, MAX_SECONDS + 1) * rate)  # one second shows that it is too long
     sound = read_sound(path, round(start * rate), frames)[0].mean(axis=1)
     if len(sound) > MAX_SECONDS * rate:
         raise InputError(f"{path}: longer than {MAX_SECONDS} s: use --seconds for a part of it")
@@ -60,58 +51,26 @@ def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 
     return sps.resample_poly(sound, fs // divisor, rate // divisor).astype(np.float32)
 
 
-def render_scene(
-    source, fs: int, azimuths, noises=(), noise_azimuths=(), snr: float = 20.0, head: Sofa | None = None
-) -> Scene:
-    """A source, still or moving, and noises, as two ears hear them.
-
-    Parameters
-    ----------
-    source : (samples,)
-    fs : int, Hz
-    azimuths : sequence of float, degrees, counter-clockwise, 90 = left
-        One: the source stands there. More: it passes them at equal times, straight from one to the
-        next; 0, 360 is once around.
-    noises : sequence of (samples,) arrays
-        Repeated as needed to the source's length.
-    noise_azimuths : sequence of float, degrees
-        One for each noise.
-    snr : float, dB
-        Of each noise by itself; see `sounds.mixing.mix`.
-    head : Sofa, optional
-        The embedded KEMAR at rate `fs` unless given.
-
-    Returns
-    -------
-    Scene
-
-    Raises
-    ------
-    InputError
-        Numbers of noises and azimuths differ, or an azimuth or the SNR makes no sense.
-    """
-    corners = np.asarray(azimuths, float).ravel()
-    source = np.asarray(source, np.float32)
+def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20.0, head=None) -> Scene:
+    """What two ears hear of a source (samples,) at one azimuth (degrees, 90 = left), or passing several at
+    equal times, straight from one to the next, and of noises, repeated to its length, each at its azimuth
+    and, by itself, at `snr` (dB). `head` is a Sofa, by default the embedded KEMAR."""
+    source, corners = np.asarray(source, np.float32), np.asarray(azimuths, float).ravel()
     if len(noises) != len(noise_azimuths):
-        raise InputError(
-            f"{len(noises)} noises and {len(noise_azimuths)} azimuths for them: give one for each"
-        )
+        raise InputError(f"{len(noises)} noises and {len(noise_azimuths)} azimuths: give one for each")
     if not (len(corners) and np.isfinite(corners).all() and np.abs(np.diff(corners)).sum() <= MAX_TURN):
         raise InputError(f"azimuths {azimuths}: use numbers of degrees, at most {MAX_TURN} in all")
     if not -100 <= snr <= 100:
         raise InputError(f"SNR {snr:g}: out of range: use -100 to 100 dB")
     head = read_sofa(KEMAR, fs) if head is None else head
-    time = np.linspace(0, len(corners) - 1, len(source))
-    path = np.interp(time, np.arange(len(corners)), corners)
-    if len(corners) == 1 or len(source) < 2:
+    last, numbers = len(corners) - 1, np.arange(len(corners))
+    path = np.interp(np.linspace(0, last, len(source)), numbers, corners)
+    if last == 0 or len(source) < 2:
         responses, notes = directions(head, corners[:1] % 360)
         ears = spatialise(source, responses[0])
-    else:
-        # equal times between positions, at most STEP degrees apart
+    else:  # equal times between positions, at most STEP degrees apart
         each = max(1, int(np.ceil(np.abs(np.diff(corners)).max() / STEP)))
-        positions = np.interp(
-            np.arange((len(corners) - 1) * each + 1) / each, np.arange(len(corners)), corners
-        )
+        positions = np.interp(np.arange(last * each + 1) / each, numbers, corners)
         responses, notes = directions(head, positions % 360)
         ears = carry_around(source, responses)
     beside = jnp.zeros((1, 2, len(source)))  # without noises a silent one leaves the source as it is
@@ -123,32 +82,16 @@ def render_scene(
     return Scene(np.asarray(mixture).T, fs, path, notes)
 
 
-def render_file(
-    speech: Path,
-    azimuths,
-    noises=(),
-    noise_azimuths=(),
-    snr: float = 20.0,
-    hrtf: Path | None = None,
-    seconds: float | None = None,
-    start: float = 0.0,
-    fs: int = FrontEnd.fs,
-) -> Scene:
-    """`render_scene` of sound files, of any rate, and a SOFA file; channels are averaged into one.
-
-    `seconds` of the speech from second `start` on are used, all of it unless given; a noise file is
-    used from its beginning.
-    """
+def render_file(speech, azimuths, noises=(), noise_azimuths=(), snr=20.0, hrtf=None, seconds=None, start=0.0):
+    """`render_scene` of sound files and a SOFA file; of the speech, `seconds` from second `start` on."""
     if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
         raise InputError(f"{seconds:g} seconds: out of range: use 0.01 to {MAX_SECONDS}")
     if not 0 <= start < np.inf:
-        raise InputError(
-            f"start {start:g}: out of range: use seconds from the beginning of the sound, 0 or more"
-        )
+        raise InputError(f"start {start:g}: out of range: use 0 seconds or more")
+    fs = FrontEnd.fs
     source = read_mono(speech, fs, seconds, start)
     beside = [read_mono(path, fs, len(source) / fs) for path in track(noises, "noises", total=len(noises))]
-    head = None if hrtf is None else read_sofa(hrtf, fs)
-    return render_scene(source, fs, azimuths, beside, noise_azimuths, snr, head)
+    return render_scene(source, fs, azimuths, beside, noise_azimuths, snr, read_sofa(hrtf or KEMAR, fs))
 
 
 def write_scene(scene: Scene, path: Path, bits: int = 16) -> None:
@@ -161,7 +104,7 @@ def write_scene(scene: Scene, path: Path, bits: int = 16) -> None:
 
 
 def parse_trajectory(text: str) -> list[float]:
-    """ "0:360" or "0:90:45" as azimuths; raises InputError for anything else."""
+    """Azimuths with colons between, such as 0:360 or 0:90:45; raises InputError for anything else."""
     try:
         azimuths = [float(part) for part in text.split(":")]
     except ValueError:

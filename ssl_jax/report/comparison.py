@@ -1,50 +1,36 @@
 """Ours beside the reported tables, epoch by epoch: comparison.csv, comparison.md and the README's table."""
 
-import csv
-import io
 import statistics
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import read_json, write_text
+from ssl_jax.common.files import read_json, require_file, write_text
 from ssl_jax.config import AZIMUTHS, MAIN_RUNS
 from ssl_jax.report.tables import markdown_table, put_section
 from ssl_jax.training.log import read_log
 
-MEASURES = {  # column of the logs -> heading; loss in nats, the others in percent
-    "train_loss": "train loss",
-    "train_top1": "train Top-1",
-    "train_top5": "train Top-5*",
-    "eval_loss": "eval loss",
-    "eval_top1": "eval Top-1",
-    "eval_top5": "eval Top-5*",
-}
+HEADINGS = {"loss": "loss", "top1": "Top-1", "top5": "Top-5*"}  # loss in nats, the others in percent
+# column of the logs -> heading
+MEASURES = {f"{part}_{k}": f"{part} {title}" for part in ("train", "eval") for k, title in HEADINGS.items()}
 EXTRA = {"eval_top5_standard": "eval Top-5, standard", "eval_mean_angular_error": "eval mean error"}
 COLUMNS = MEASURES | EXTRA
-TITLES = {
-    "model1": "Model 1",
-    "model2": "Model 2",
-    "model2_continued": "Model 2, learning rate reduced",
+TITLES = {"model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2, learning rate reduced"}
+TITLES |= {
     "model2_to40": "Model 2, continued to 40",
     "model2_to60": "Model 2, continued to 60 from rate 1e-4",
-    "resnet": "Residual CNN, 100 clips",
-    "deep": "Deeper three-branch network",
-    "ours": "ours",
-    "ours_mirrored": "ours, heads mirrored",
 }
+TITLES |= {"resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network"}
+TITLES |= {"ours": "ours", "ours_mirrored": "ours, heads mirrored"}
 REPORTED_RUNS = (*MAIN_RUNS, "model2_to40", "model2_to60")  # tables in results/reported
 CORPORA = {"embedded": "the embedded corpus", "librispeech-esc10-cipic": "LibriSpeech, ESC-10 and CIPIC"}
 README_RUNS = ("embedded", "librispeech-esc10-cipic", "librispeech-esc10-cipic-clean")
-TOP5 = (
-    "Top-5* as the published code counts it: any of the five highest classes within 10 degrees of the true "
-)
-TOP5 += "one."
-FOOTNOTE = (
-    f"Each cell: ours (reported, difference). Shares in percent, loss in nats. {TOP5} The last two "
-    "columns were not reported, nor any figure without a bracket."
-)
+TOP5 = "Top-5* as the published code counts it: any of the five highest classes within 10 degrees of the true"
+TOP5 += " one."
+FOOTNOTE = f"Each cell: ours (reported, difference). Shares in percent, loss in nats. {TOP5} The last two "
+FOOTNOTE += "columns were not reported, nor any figure without a bracket."
 
 
 def read_reported(results: Path, run: str) -> dict[float, dict]:
@@ -55,67 +41,59 @@ def read_reported(results: Path, run: str) -> dict[float, dict]:
 
 
 def compare(results: Path, name: str) -> dict[str, list[dict]]:
-    """For each training run, a row per epoch: ours, reported (None where there is none)."""
+    """For each training run, a row per epoch: ours, reported ({} where nothing is)."""
     tables = {}
     for run in TITLES:
         path = results / name / f"{run}.csv"
         if path.exists():
             reported, log = read_reported(results, run), read_log(path, tuple(COLUMNS))
-            tables[run] = [{"ours": row, "reported": reported.get(row["epoch"])} for row in log]
+            tables[run] = [{"ours": row, "reported": reported.get(row["epoch"], {})} for row in log]
     if not tables:
-        raise InputError(
-            f"{results / name}: no training logs: run ./reproduce.sh with the same options first"
-        )
+        raise InputError(f"{results / name}: no training logs: run ./reproduce.sh with the same options")
     return tables
+
+
+def _figures(row: dict, measure: str, loss_digits: int) -> list[str]:
+    """A measure of an epoch: ours and, where it was reported, that and the difference."""
+    digits = loss_digits if "loss" in measure else 2
+    ours, reported = row["ours"][measure], row["reported"].get(measure)
+    given = [] if reported is None else [f"{reported:.{digits}f}", f"{ours - reported:+.{digits}f}"]
+    return [f"{ours:.{digits}f}", *given]
 
 
 def comparison_csv(tables: dict[str, list[dict]]) -> str:
     """One row per epoch and measure."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["run", "epoch", "measure", "ours", "reported", "difference"])
+    lines = ["run,epoch,measure,ours,reported,difference"]
     for run, rows in tables.items():
-        for row in rows:
-            for measure in COLUMNS:
-                ours, reported = row["ours"][measure], (row["reported"] or {}).get(measure)
-                digits = 4 if "loss" in measure else 2
-                given = ["", ""]
-                if reported is not None:
-                    given = [f"{reported:.{digits}f}", f"{ours - reported:+.{digits}f}"]
-                writer.writerow([run, int(row["ours"]["epoch"]), measure, f"{ours:.{digits}f}", *given])
-    return out.getvalue()
+        for row, measure in product(rows, COLUMNS):
+            figures = (_figures(row, measure, 4) + ["", ""])[:3]
+            lines.append(",".join([run, str(int(row["ours"]["epoch"])), measure, *figures]))
+    return "\n".join(lines) + "\n"
 
 
-def _cells(row: dict) -> list[str]:
-    """Every measure of an epoch: ours and, where it was reported, that and the difference."""
-    cells = []
-    for measure in COLUMNS:
-        digits = 3 if "loss" in measure else 2
-        ours, reported = row["ours"][measure], (row["reported"] or {}).get(measure)
-        cell = f"{ours:.{digits}f}{'°' if 'error' in measure else ''}"
-        if reported is not None:
-            cell += f" ({reported:.{digits}f}, {ours - reported:+.{digits}f})"
-        cells.append(cell)
-    return cells
+def _cell(row: dict, measure: str) -> str:
+    ours, *given = _figures(row, measure, 3)
+    return ours + "°" * ("error" in measure) + (f" ({', '.join(given)})" if given else "")
 
 
 def epochs_table(rows: list[dict]) -> str:
     """Every epoch of one run as a Markdown table."""
-    lines = [[str(int(row["ours"]["epoch"])), *_cells(row)] for row in rows]
+    lines = [[str(int(row["ours"]["epoch"])), *(_cell(row, measure) for measure in COLUMNS)] for row in rows]
     return markdown_table(["epoch", *COLUMNS.values()], lines)
 
 
 def last_epochs_table(tables: dict[str, list[dict]]) -> str:
     """The last epoch of each run as a Markdown table."""
-    lasts = {run: rows[-1] for run, rows in tables.items()}
-    lines = [
-        [f"{TITLES[run]}, epoch {int(row['ours']['epoch'])}", *_cells(row)] for run, row in lasts.items()
-    ]
+    lines = []
+    for run, (*_, last) in tables.items():
+        title = f"{TITLES[run]}, epoch {int(last['ours']['epoch'])}"
+        lines.append([title, *(_cell(last, measure) for measure in COLUMNS)])
     return markdown_table(["run", *COLUMNS.values()], lines)
 
 
 def read_confusion(path: Path) -> np.ndarray:
-    """Counts (72, 72) by true and estimated class; raises InputError where the file holds something else."""
+    """Counts (72, 72) by true and estimated class; raises InputError for a file of something else."""
+    require_file(path)
     try:
         counts = np.loadtxt(path, delimiter=",", dtype=int, ndmin=2)
     except ValueError as error:
@@ -125,25 +103,18 @@ def read_confusion(path: Path) -> np.ndarray:
     return counts
 
 
-def last_epochs_of_seeds(results: Path, name: str) -> dict[str, list[dict]]:
-    """For each run trained with several seeds, the last row of every seed's log."""
-    found = {}
-    for run in TITLES:
-        others = sorted((results / name).glob(f"{run}_seed*.csv"))
-        logs = [path for path in others if path.stem.removeprefix(f"{run}_seed").isdigit()]
-        if logs:
-            logs = [results / name / f"{run}.csv", *logs]
-            found[run] = [read_log(path, tuple(COLUMNS))[-1] for path in logs]
-    return found
-
-
 def seeds_table(results: Path, name: str) -> str:
     """Mean and standard deviation over seeds beside the reported figure; "" where there is one seed only.
 
     The seed of a row draws initial weights, split and order; the mixtures are the same.
     """
     rows = []
-    for run, lasts in last_epochs_of_seeds(results, name).items():
+    for run in TITLES:
+        others = sorted((results / name).glob(f"{run}_seed*.csv"))
+        others = [path for path in others if path.stem.removeprefix(f"{run}_seed").isdigit()]
+        if not others:
+            continue
+        lasts = [read_log(path, tuple(COLUMNS))[-1] for path in (results / name / f"{run}.csv", *others)]
         beside = read_reported(results, run).get(lasts[0]["epoch"], {})
         cells = []
         for measure in COLUMNS:
@@ -153,31 +124,29 @@ def seeds_table(results: Path, name: str) -> str:
             mean, spread = statistics.fmean(values), statistics.stdev(values)
             cells.append(f"{mean:.{digits}f} ± {spread:.{digits}f}{unit}{given}")
         rows.append([f"{TITLES[run]}, epoch {int(lasts[0]['epoch'])}", str(len(lasts)), *cells])
-    if not rows:
-        return ""
     table = markdown_table(["run", "seeds", *COLUMNS.values()], rows)
-    return f"Mean ± standard deviation over seeds (reported):\n\n{table}"
+    return f"Mean ± standard deviation over seeds (reported):\n\n{table}" if rows else ""
 
 
 def header(results: Path, name: str) -> str:
     """What the numbers were made from and on, in one paragraph."""
     try:
-        settings = read_json(results / name / "settings.json")
-        timing = read_json(results / name / "timing.json")
+        settings, timing = (read_json(results / name / f"{file}.json") for file in ("settings", "timing"))
         database, front, stages = settings["database"], settings["front"], timing["stages"].values()
-        embedded = database["corpus"] == "embedded"
+        corpus, mixtures = database["corpus"], database["clips"] * AZIMUTHS
+        heads = "20 virtual heads (KEMAR, frequency-scaled)" if corpus == "embedded" else "20 CIPIC heads"
+        minutes = sum(s["seconds"] for s in stages) / 60
+        memory = max(s["peak_memory_mb"] for s in stages) / 1024
         facts = {
-            "Corpus": f"{CORPORA.get(database['corpus'], database['corpus'])}, "
-            f"{database['clips'] * AZIMUTHS:,} mixtures",
-            "heads": "20 virtual heads (KEMAR, frequency-scaled)" if embedded else "20 CIPIC heads",
+            "Corpus": f"{CORPORA.get(corpus, corpus)}, {mixtures:,} mixtures",
+            "heads": heads,
             "directions": database["direction_rule"],
             "hair cell": front["hair_cell"],
             "kept apart in training and evaluation": ", ".join(database.get("disjoint") or ["mixture"]),
             "hop": f"{front['hop']} samples",
             "seed": database["seed"],
             "device": timing["machine"],
-            "wall time": f"{sum(s['seconds'] for s in stages) / 60:.1f} minutes, "
-            f"peak memory {max(s['peak_memory_mb'] for s in stages) / 1024:.1f} GiB",
+            "wall time": f"{minutes:.1f} minutes, peak memory {memory:.1f} GiB",
             "commit": timing["commit"],
         }
         return "; ".join(f"{what}: {value}" for what, value in facts.items()) + "."
@@ -189,7 +158,6 @@ def header(results: Path, name: str) -> str:
 
 def write_report(results: Path, name: str) -> str:
     """Write comparison.csv and comparison.md under results/name, and return the latter's text."""
-    results = Path(results)
     tables = compare(results, name)
     parts = [f"# Ours beside the reported tables: {name}\n", header(results, name) + "\n", FOOTNOTE + "\n"]
     parts += ["## The last epoch of each run\n", last_epochs_table(tables)]
@@ -214,9 +182,9 @@ def readme_section(results: Path, names: list[str]) -> str:
         ours = [cell(table[run][-1]["ours"]) if run in table else "" for table in tables.values()]
         rows.append([f"{TITLES[run]}, epoch {int(epoch)}", cell(reported), *ours])
     head = ["", "reported", *(f"[{name}](results/{name}/comparison.md)" for name in names)]
-    text = f"Train Top-1 / evaluation Top-1 / evaluation Top-5*, in percent. {TOP5}\n\n"
-    notes = "\n".join(f"- `{name}`: {header(results, name)}" for name in names)
-    return f"{text}{markdown_table(head, rows)}\n{notes}"
+    text = f"Train Top-1 / evaluation Top-1 / evaluation Top-5*, in percent. {TOP5}\n"
+    notes = [f"- `{name}`: {header(results, name)}" for name in names]
+    return "\n".join([text, markdown_table(head, rows), *notes])
 
 
 def update_readme(readme: Path, results: Path) -> None:

@@ -1,5 +1,6 @@
 """Every figure of the README, from the front-end and from the logs under results/."""
 
+from itertools import product
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -25,37 +26,32 @@ COMPARED = ("model2", "model2_continued", "ours", "ours_mirrored")  # runs in th
 def surround(front: FrontEnd, path: Path) -> None:
     """A voice carried once around the head: ITD and ILD over time."""
     corpus, heads = load_corpus(None, 45, front.fs), load_heads(None, "horizontal", front.fs)
-    seconds = 9
+    cfs, seconds, middle = front.cfs, 9, len(heads.names) // 2
     voice = corpus.speech[::5][:seconds].reshape(-1)  # one voice, second after second
-    middle = len(heads.names) // 2
     hrirs = np.concatenate([heads.hrirs[middle], heads.hrirs[middle, :1]])  # 0 to 360 degrees
-    ears = carry_around(voice, hrirs)
-    cfs = front.cfs
-    cues = Cues(*map(np.asarray, front.cues(ears.T)))
-    frames = cues.itd.shape[1]
-    azimuth = 360 * (np.arange(frames) + 1) * front.hop / len(voice)
+    cues = Cues(*map(np.asarray, front.cues(carry_around(voice, hrirs).T)))
+    azimuth = 360 * (np.arange(cues.itd.shape[1]) + 1) * front.hop / len(voice)
     heard = cues.power > 1e-3 * cues.power.max(axis=1, keepdims=True)  # pauses hold no direction
+    parts = ((cfs < 1500, OURS, "below 1.5 kHz"), (cfs >= 1500, REPORTED, "above"))
 
     figure, axes = plt.subplots(2, 2, figsize=(11, 6), sharex=True)
-    for row, (title, field, limits, colours) in zip(axes, CUE_MAPS[:2], strict=True):
+    for (left, right), (title, field, limits, colours) in zip(axes, CUE_MAPS[:2], strict=True):
         values = getattr(cues, field)
-        image = cue_map(row[0], np.where(heard, values, np.nan), cfs, 360, limits, colours)
-        row[0].set(title=f"{title} in {len(cfs)} channels", ylabel="centre frequency (Hz)")
-        figure.colorbar(image, ax=row[0], pad=0.01)
-        for part, colour, label in ((cfs < 1500, OURS, "below 1.5 kHz"), (cfs >= 1500, REPORTED, "above")):
+        image = cue_map(left, np.where(heard, values, np.nan), cfs, 360, limits, colours)
+        left.set(title=f"{title} in {len(cfs)} channels", ylabel="centre frequency (Hz)")
+        figure.colorbar(image, ax=left, pad=0.01)
+        for part, colour, label in parts:
             chosen = np.where(heard & part[:, None], values, np.nan)
             enough = np.isfinite(chosen).sum(0) >= part.sum() / 3
-            middle_value = np.nanmedian(np.where(enough, chosen, 0), axis=0)
-            row[1].plot(azimuth, np.where(enough, middle_value, np.nan), ".", ms=3, color=colour, label=label)
-        row[1].set(title=f"{title}, median over channels", ylim=np.multiply(limits, 1.1))
-        row[1].axhline(0, color="0.5", lw=0.8)
-    # Kuhn (1977): 3 a / c sin(azimuth) at low frequencies, a = 8.75 cm
+            median = np.nanmedian(np.where(enough, chosen, 0), axis=0)
+            right.plot(azimuth, np.where(enough, median, np.nan), ".", ms=3, color=colour, label=label)
+        right.set(title=f"{title}, median over channels", ylim=np.multiply(limits, 1.1))
+        right.axhline(0, color="0.5", lw=0.8)
     angle = np.linspace(0, 360, 361)
-    kuhn = 3e3 * 0.0875 / 343 * np.sin(np.radians(angle))
+    kuhn = 3e3 * 0.0875 / 343 * np.sin(np.radians(angle))  # ms: 3 a / c sin(azimuth), a = 8.75 cm
     axes[0, 1].plot(angle, kuhn, color="0.3", lw=1, label="Kuhn (1977), low frequencies")
     axes[0, 1].legend(loc="upper right", markerscale=2)
-    for bottom in axes[1]:
-        bottom.set(xlabel="azimuth (degrees, 90 = left)", xlim=(0, 360), xticks=range(0, 361, 45))
+    plt.setp(axes[1], xlabel="azimuth (degrees, 90 = left)", xlim=(0, 360), xticks=range(0, 361, 45))
     whose = f"{heads.names[middle]}, hair cell {front.hair_cell}"
     figure.suptitle(f"A voice carried around the head in {seconds} s ({whose})")
     save_figure(figure, path)
@@ -68,18 +64,15 @@ def scene(front: FrontEnd, path: Path, azimuth: int = 60, noise_azimuths=(200, 3
     at = [a // AZIMUTH_STEP for a in (azimuth, *noise_azimuths)]
     sources = np.stack([corpus.speech[0], corpus.noise[0, 0], corpus.noise[0, 1]])
     ears = spatialise(jnp.asarray(sources), jnp.asarray(head[at]))  # 3, 2, samples
-    cfs = front.cfs
     figure, axes = plt.subplots(2, 3, figsize=(11, 5.6), sharex=True, sharey=True)
     for row, snr in zip(axes, (0, 15), strict=True):
-        mixture = mix(ears[0], ears[1:], jnp.full(2, float(snr)))
-        cues = front.cues(mixture.T)
+        cues = front.cues(mix(ears[0], ears[1:], jnp.full(2, float(snr))).T)
         for cell, (title, field, limits, colours) in zip(row, CUE_MAPS, strict=True):
-            image = cue_map(cell, np.asarray(getattr(cues, field)), cfs, 1.0, limits, colours)
+            image = cue_map(cell, np.asarray(getattr(cues, field)), front.cfs, 1.0, limits, colours)
             cell.set_title(f"{title}, SNR {snr} dB")
             figure.colorbar(image, ax=cell, pad=0.01)
-        row[0].set_ylabel("centre frequency (Hz)")
-    for cell in axes[1]:
-        cell.set_xlabel("time (s)")
+    plt.setp(axes[:, 0], ylabel="centre frequency (Hz)")
+    plt.setp(axes[1], xlabel="time (s)")
     noises = f"{corpus.noise_classes[0]} at {noise_azimuths[0]}° and {noise_azimuths[1]}°"
     figure.suptitle(f"Speech at {azimuth}°, {noises} (hair cell {front.hair_cell})")
     save_figure(figure, path)
@@ -91,19 +84,15 @@ def training_curves(results: Path, name: str, runs: list[str], path: Path) -> No
     measures = (("loss", "loss (nats)"), ("top1", "Top-1 (%)"), ("top5", "Top-5 as published (%)"))
     for source, colour in (("reported", REPORTED), (name, OURS)):
         logs = [read_log(results / source / f"{run}.csv") for run in runs]
-        label = "reported" if source == "reported" else "ours"
+        whose = "reported" if source == "reported" else "ours"
         for axis, (key, title) in zip(axes, measures, strict=True):
-            for log in logs:
-                for part, style in (("train", "--"), ("eval", "-")):
-                    # of later epochs not everything was reported
-                    points = [(r["epoch"], r[m]) for r in log if (m := f"{part}_{key}") in r]
-                    look = {
-                        "color": colour,
-                        "lw": 1.6,
-                        "label": f"{label}, {part}" if log is logs[0] else None,
-                    }
-                    look["marker"] = "." if part == "eval" or len(points) < 3 else None
-                    axis.plot(*np.reshape(points, (-1, 2)).T, style, **look)
+            for log, (part, style) in product(logs, (("train", "--"), ("eval", "-"))):
+                # of later epochs not everything was reported
+                points = [(r["epoch"], r[m]) for r in log if (m := f"{part}_{key}") in r]
+                label = f"{whose}, {part}" if log is logs[0] else None
+                marker = "." if part == "eval" or len(points) < 3 else None
+                look = {"color": colour, "lw": 1.6, "label": label, "marker": marker}
+                axis.plot(*np.reshape(points, (-1, 2)).T, style, **look)
             axis.set(title=title, xlabel="epoch")
             if len(logs) > 1 and source == name:
                 look = {"color": "0.4", "lw": 0.8, "ls": ":", "zorder": 0, "label": "rate reduced"}
@@ -121,12 +110,9 @@ def confusion(results: Path, name: str, run: str, path: Path) -> None:
     edge = (-AZIMUTH_STEP / 2, 360 - AZIMUTH_STEP / 2)
     look = {"origin": "lower", "cmap": "viridis", "interpolation": "nearest", "extent": (*edge, *edge)}
     image = axis.imshow(np.where(share > 0, share, np.nan), norm=colors.LogNorm(0.3, 100), **look)
-    ticks, mixtures = range(0, 360, 45), f"{int(counts.sum()):,} mixtures"
-    axis.set(
-        xlabel="estimated azimuth (degrees)", ylabel="true azimuth (degrees)", xticks=ticks, yticks=ticks
-    )
-    axis.set_title(f"{TITLES[run]}\n{name}, {mixtures}")
-    axis.set_facecolor("0.97")
+    axis.set(xlabel="estimated azimuth (degrees)", ylabel="true azimuth (degrees)", facecolor="0.97")
+    axis.set(xticks=range(0, 360, 45), yticks=range(0, 360, 45))
+    axis.set_title(f"{TITLES[run]}\n{name}, {int(counts.sum()):,} mixtures")
     figure.colorbar(image, ax=axis, label="share of the true azimuth (%)", format="%g")
     save_figure(figure, path)
 
@@ -134,21 +120,21 @@ def confusion(results: Path, name: str, run: str, path: Path) -> None:
 def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
     """Mean error over azimuth, the head seen from above, and over SNR."""
     figure = plt.figure(figsize=(9.6, 4.4))
-    # front up, left on the left
-    around = figure.add_subplot(1, 2, 1, projection="polar", theta_offset=np.pi / 2)
+    around = figure.add_subplot(1, 2, 1, projection="polar", theta_offset=np.pi / 2)  # front up
     along = figure.add_subplot(1, 2, 2)
+    angle = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))
+    columns = ("snr_from_db", "snr_to_db", "mean_angular_error")
     for run in runs:
         error = error_by_azimuth(read_confusion(results / name / f"{run}_confusion.csv"))
-        angle = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))
         around.plot(angle, np.append(error, error[0]), label=TITLES[run])
-        columns = ("snr_from_db", "snr_to_db", "mean_angular_error")
         rows = read_csv(results / name / f"{run}_by_snr.csv", columns)
         rows = [[float(row[column]) for column in columns] for row in rows]
-        along.plot([(low + high) / 2 for low, high, _ in rows], [error for *_, error in rows], "o-")
+        low, high, error = np.reshape(rows, (-1, 3)).T
+        along.plot((low + high) / 2, error, "o-")
     around.set_thetagrids(range(0, 360, 30))
     around.set_title("mean error (degrees) over azimuth")
-    along.set(xlabel="lower SNR of the two noises (dB)", ylabel="mean error (degrees)", ylim=(0, None))
-    along.set_title("over SNR")
+    along.set(title="over SNR", xlabel="lower SNR of the two noises (dB)")
+    along.set(ylabel="mean error (degrees)", ylim=(0, None))
     figure.legend(loc="outside lower center", ncols=len(runs), frameon=False)
     figure.suptitle(name)
     save_figure(figure, path)

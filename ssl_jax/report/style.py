@@ -35,23 +35,19 @@ def picture_kind(path: Path) -> str:
 def save_figure(figure, path: Path) -> None:
     """Write a figure whole or not at all, in the format its name asks for, and close it."""
     kind = picture_kind(path)
-    with atomic_write(path) as stream:
-        # no version or date in the file: the same figure gives the same bytes
-        metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[kind]
-        figure.savefig(stream, format=kind, metadata=metadata)
+    changing = {"png": "Software", "pdf": "CreationDate", "svg": "Date"}[kind]
+    with atomic_write(path) as stream:  # no version or date: the same figure gives the same bytes
+        figure.savefig(stream, format=kind, metadata={changing: None})
     plt.close(figure)
 
 
 def cue_map(axes, values, cfs, width: float, limits, colours: str):
     """Draw a cue map (channels, frames): frequency upwards on the ERB scale, 0 to `width` to the right."""
-    channels, look = (
-        len(cfs),
-        {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": colours},
-    )
-    image = axes.imshow(values[::-1], extent=(0, width, -0.5, channels - 0.5), **look)
+    look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": colours}
+    image = axes.imshow(values[::-1], extent=(0, width, -0.5, len(cfs) - 0.5), **look)
     image.set_clim(*limits)
-    at = np.interp(TICKS, cfs[::-1], np.arange(channels))
-    shown = [(a, f) for a, f in zip(at, TICKS, strict=True) if f <= cfs[0]]
-    axes.set_yticks([a for a, _ in shown], [f"{f}" if f < 1000 else f"{f // 1000}k" for _, f in shown])
+    shown = [f for f in TICKS if f <= cfs[0]]
+    names = [f"{f}" if f < 1000 else f"{f // 1000}k" for f in shown]
+    axes.set_yticks(np.interp(shown, cfs[::-1], np.arange(len(cfs))), names)
     axes.grid(False)
     return image

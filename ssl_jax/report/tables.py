@@ -5,17 +5,9 @@ from pathlib import Path
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import write_text
 
-SCORES = {
-    "train_top1": "train Top-1",
-    "top1": "Top-1",
-    "top5_published": "Top-5*",
-    "top5": "Top-5, standard",
-    "mean_angular_error": "mean error",
-    "median_angular_error": "median error",
-    "within_5": "within 5°",
-    "within_10": "within 10°",
-    "front_back": "front-back",
-}
+SCORES = {"train_top1": "train Top-1", "top1": "Top-1", "top5_published": "Top-5*", "top5": "Top-5, standard"}
+SCORES |= {"mean_angular_error": "mean error", "median_angular_error": "median error"}
+SCORES |= {"within_5": "within 5°", "within_10": "within 10°", "front_back": "front-back"}
 EVALUATED = list(SCORES)[1:]  # what `evaluate` gives
 DEGREES = ("mean_angular_error", "median_angular_error")
 
@@ -26,7 +18,7 @@ def score_cells(metrics: dict) -> list[str]:
 
 
 def markdown_table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table with a line break at its end."""
+    """A Markdown table, which ends in a line break."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 

@@ -23,31 +23,23 @@ NAME_ERRORS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def extract(archive: Path, folder: Path, max_bytes: int) -> None:
-    """Unpack a .tar.gz or .zip into a new folder.
-
-    Only plain files and folders, by relative names, no name twice, at most MAX_MEMBERS and
-    `max_bytes` in all by what the archive declares and delivers; raises InputError otherwise.
-    """
-    size = archive.stat().st_size
-    steps = _unpack(archive, folder, max_bytes)
+    """Unpack a .tar.gz or .zip into a new folder; raises InputError unless it is sound, at most `max_bytes`
+    unpacked, and holds at most MAX_MEMBERS plain files and folders by relative names, none of them twice."""
+    size, steps = archive.stat().st_size, _unpack(archive, folder, max_bytes)
     if size >= SHOW_FROM:
-        label = f"unpacking {archive.name.removesuffix('.part')} (MiB)"
-        steps = track(steps, label, math.ceil(size / PIECE))
+        steps = track(steps, f"unpacking {archive.name.removesuffix('.part')} (MiB)", math.ceil(size / PIECE))
     try:
         folder.mkdir(parents=True)
         for _ in steps:
             pass
-    except InputError:
-        raise
     except Exception as error:  # a damaged archive can raise almost any exception in zipfile and tarfile
-        reason = getattr(error, "errno", None)
-        if reason in NAME_ERRORS:
-            raise InputError(
-                "it names one file twice, a file as a folder, or one at too great a length"
-            ) from None
-        if reason not in (None, errno.EINVAL):  # a full disk, not the archive
-            raise
-        raise InputError(f"not a sound archive: {error_reason(error)[:120]}") from None
+        number = getattr(error, "errno", None)
+        if isinstance(error, InputError) or number not in (None, errno.EINVAL, *NAME_ERRORS):
+            raise  # also for a full disk, which is not the archive's fault
+        reason = f"not a sound archive: {error_reason(error)[:120]}"
+        if number in NAME_ERRORS:
+            reason = "it names a file twice, a file as a folder, or one at too great length"
+        raise InputError(reason) from None
 
 
 def _unpack(archive: Path, folder: Path, max_bytes: int) -> Iterator[None]:
@@ -58,9 +50,8 @@ def _unpack(archive: Path, folder: Path, max_bytes: int) -> Iterator[None]:
             total += size
             if number >= MAX_MEMBERS or total > max_bytes or size < 0:
                 raise InputError(f"it unpacks to over {MAX_MEMBERS} files or {max_bytes} bytes")
-            # no "..", no "/" first, nothing that is a path on another system
             parts = PurePosixPath(name).parts
-            strange = not name.isprintable() or "\\" in name or ":" in name
+            strange = not name.isprintable() or "\\" in name or ":" in name  # a path on another system
             if not parts or name.startswith("/") or ".." in parts or strange:
                 raise InputError(f"it holds the unsafe name {name[:60]!r}")
             target = folder.joinpath(*parts)
@@ -70,9 +61,8 @@ def _unpack(archive: Path, folder: Path, max_bytes: int) -> Iterator[None]:
             target.parent.mkdir(parents=True, exist_ok=True)
             with open_member() as content, open(target, "xb") as stream:
                 shutil.copyfileobj(content, stream, MAX_HEADER)  # raises if it is not of its size
-            while steps < done // PIECE:
-                steps += 1
-                yield
+            yield from [None] * (done // PIECE - steps)
+            steps = done // PIECE
 
 
 class _Inflated(gzip.GzipFile):

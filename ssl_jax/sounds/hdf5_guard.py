@@ -20,12 +20,10 @@ HEAP = b"GCOL\1\0\0\0"  # what HDF5's stores of texts begin with
 def plain_dataset(path: Path, file: h5py.File, name: str, dims: tuple) -> h5py.Dataset:
     """A numeric dataset of one of `dims` dimensions, stored inside the file itself."""
     # links and external storage would read other files of this machine
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        raise InputError(f"{path}: no field {name}: it is incomplete, fetch it again")
-    field = file[name]
+    field = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
     plain = isinstance(field, h5py.Dataset) and field.dtype.kind in "fiu" and field.shape is not None
     if not plain or field.is_virtual or field.external or field.ndim not in dims:
-        raise InputError(f"{path}: {name} is not a plain array of {dims[-1]} dimensions: fetch it again")
+        raise InputError(f"{path}: {name} is no plain array of {dims[-1]} dimensions: fetch it again")
     return field
 
 
@@ -79,9 +77,8 @@ def chunks_fit(dataset: h5py.Dataset) -> bool:
         if chunk.size > size + size // 1000 + 1000:  # what does not compress grows a little
             return False
         _, content = dataset.id.read_direct_chunk(chunk.chunk_offset)
-        for k, code in reversed(list(enumerate(filters))):
-            if chunk.filter_mask >> k & 1:  # left out for this chunk
-                continue
+        used = [code for k, code in enumerate(filters) if not chunk.filter_mask >> k & 1]
+        for code in reversed(used):
             if code == h5py.h5z.FILTER_FLETCHER32:
                 content = content[:-4]
             elif code == h5py.h5z.FILTER_DEFLATE:

@@ -8,17 +8,7 @@ POSITIONS = 32  # of a moving source, rendered at a time
 
 
 def spatialise(source, hrir):
-    """Render sources through head-related impulse responses.
-
-    Parameters
-    ----------
-    source : (..., samples)
-    hrir : (..., 2, taps)
-
-    Returns
-    -------
-    ears : (..., 2, samples), the convolution's first `samples` samples
-    """
+    """Sources (..., samples) through responses (..., 2, taps): ears (..., 2, samples), the first samples."""
     samples = source.shape[-1]
     size = next_fast_len(samples + hrir.shape[-1] - 1, real=True)
     spectrum = jnp.fft.rfft(source, size)[..., None, :] * jnp.fft.rfft(hrir, size)
@@ -26,31 +16,16 @@ def spatialise(source, hrir):
 
 
 def mean_power(ears):
-    """Mean square over both ears and all samples: (..., 2, samples) to (...).
-
-    Added up in 128 partial sums, so that however XLA splits them among threads a store has the same
-    bytes.
-    """
+    """Mean square over both ears and all samples: (..., 2, samples) to (...)."""
     samples = ears.shape[-1]
+    # 128 partial sums: however XLA splits them among threads, a store has the same bytes
     square = jnp.pad(ears**2, [(0, 0)] * (ears.ndim - 1) + [(0, -samples % 128)])
     return square.reshape(*ears.shape[:-1], -1, 128).sum((-3, -2)).sum(-1) / (2 * samples)
 
 
 def mix(target, noises, snr):
-    """Add noises to a target at given signal-to-noise ratios, and normalise the peak.
-
-    Parameters
-    ----------
-    target : (..., 2, samples)
-    noises : (..., k, 2, samples)
-    snr : (..., k), dB
-        Ratio of mean powers over both ears, for each noise by itself; the scaled noises are then
-        divided by sqrt(k) (published, k = 2).
-
-    Returns
-    -------
-    mixture : (..., 2, samples), peak 1, or silence
-    """
+    """Add noises (..., k, 2, samples) to a target (..., 2, samples) at snr (..., k) in dB of mean powers,
+    each by itself, then divided by sqrt(k) (published, k = 2); the peak becomes 1."""
     power, noise_power = mean_power(target)[..., None], mean_power(noises)
     silent = noise_power == 0
     gain = jnp.sqrt(power / jnp.where(silent, 1, noise_power) * 10 ** (-snr / 10) / snr.shape[-1])
@@ -61,23 +36,8 @@ def mix(target, noises, snr):
 
 
 def carry_around(source, hrirs):
-    """A source that passes the directions of `hrirs` at equal times, linearly crossfaded.
-
-    Parameters
-    ----------
-    source : (samples,)
-    hrirs : (positions, 2, taps)
-        At least two; the first is reached at the first sample, the last at the last.
-
-    Returns
-    -------
-    ears : (2, samples)
-
-    Notes
-    -----
-    Every response renders the source under a triangle that reaches to its neighbours; the triangles
-    add up to 1, so that nothing jumps.
-    """
+    """A source (samples,) carried past two or more `hrirs` (positions, 2, taps) at equal times, to ears
+    (2, samples). Each renders it under a triangle that reaches to its neighbours; they add up to 1."""
     source, hrirs = np.asarray(source), np.asarray(hrirs)
     samples, (positions, _, taps) = len(source), hrirs.shape
     apart = (samples - 1) / (positions - 1)  # samples between positions
@@ -89,10 +49,9 @@ def carry_around(source, hrirs):
         rows = np.arange(at, min(at + POSITIONS, positions))
         number = first[rows][:, None] + np.arange(length)
         weight = np.maximum(0, 1 - np.abs(number / apart - rows[:, None])).astype(source.dtype)
-        stretches = np.zeros((POSITIONS, length + taps - 1), source.dtype)  # one shape: one compiled program
-        stretches[: len(rows), :length] = weight * padded[number + early]
-        responses = np.zeros((POSITIONS, 2, taps), hrirs.dtype)
-        responses[: len(rows)] = hrirs[rows]
+        spare = (0, POSITIONS - len(rows))  # one shape is one compiled program
+        stretches = np.pad(weight * padded[number + early], (spare, (0, taps - 1)))
+        responses = np.pad(hrirs[rows], (spare, (0, 0), (0, 0)))
         parts = np.asarray(spatialise(stretches, responses))[: len(rows)]
         for start, part in zip(first[rows] + early, parts, strict=True):
             ears[:, start : start + part.shape[1]] += part

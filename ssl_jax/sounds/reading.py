@@ -12,8 +12,7 @@ import soundfile
 from ssl_jax.common.errors import InputError, error_reason
 from ssl_jax.common.files import atomic_write, require_file
 
-# What is read into memory at once may be no larger: a file of a few kilobytes may declare any length.
-MAX_SOUND_SECONDS = 4 * 3600
+MAX_SOUND_SECONDS = 4 * 3600  # read at once: a file of a few kilobytes may declare any length
 MAX_SAMPLES = 2**27  # of all channels together; 512 MiB
 RATES = (4_000, 384_000)  # Hz, that recordings and responses may have
 CUT_SHORT = "ends before its stated length: it is truncated, fetch it again"
@@ -21,19 +20,9 @@ CUT_SHORT = "ends before its stated length: it is truncated, fetch it again"
 
 def check_rate(name: str | Path, fs: float) -> None:
     """Raise InputError unless a sampling rate is a whole number within RATES."""
-    if not (RATES[0] <= fs <= RATES[1] and fs == int(fs)):
-        needed = f"not a whole number in {RATES[0]}..{RATES[1]}"
-        raise InputError(f"{name}: its rate is {fs} Hz, {needed}: export it again")
-
-
-def _cut_short(log: str) -> bool:
-    """Does libsndfile's log of opening a WAV, AIFF or Ogg say that the end is missing?
-
-    It reads such a file as a shorter sound, and does not notice an Ogg cut within its last page.
-    Programs that write to a pipe leave the length at its highest value, which means nothing.
-    """
-    sizes = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
-    return "lacks an end-of-stream" in log or bool(sizes and int(sizes[2]) < int(sizes[1]) < 0x7FFF0000)
+    low, high = RATES
+    if not (low <= fs <= high and fs == int(fs)):
+        raise InputError(f"{name}: its rate is {fs} Hz, not a whole number in {low}..{high}: export it again")
 
 
 @contextlib.contextmanager
@@ -45,7 +34,11 @@ def open_sound(path: Path):
         with soundfile.SoundFile(path) as sound:
             if sound.samplerate < 1 or sound.frames < 1:
                 raise InputError(f"{path}: holds no sound: fetch it again")
-            if _cut_short(sound.extra_info):
+            # libsndfile says in its log alone that the end of a WAV, AIFF or Ogg is missing; a length at its
+            # highest value means nothing: programs that write to a pipe leave it so
+            sizes = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
+            cut = sizes and int(sizes[2]) < int(sizes[1]) < 0x7FFF0000
+            if cut or "lacks an end-of-stream" in sound.extra_info:
                 raise InputError(f"{path}: {CUT_SHORT}")
             yield sound
     except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError) as error:
@@ -55,32 +48,13 @@ def open_sound(path: Path):
 
 
 def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray, int]:
-    """Read a sound file of any format libsndfile knows.
-
-    Parameters
-    ----------
-    path : Path
-    start, frames : int
-        First frame, and how many (-1: all that follow).
-
-    Returns
-    -------
-    signal : (frames, ears) float32, full scale is 1
-    fs : int, Hz
-
-    Raises
-    ------
-    InputError
-        The file is missing, empty, truncated, no sound, too long, or holds NaN or infinity.
-    """
-    path = Path(path)
+    """`frames` of a sound file, or all, from `start` on: (frames, ears) float32, and fs in Hz; raises
+    InputError where they are missing, too many at once, NaN or infinite, or the file no sound."""
     with open_sound(path) as sound:
-        fs = sound.samplerate
-        start = min(start, sound.frames)
+        fs, start = sound.samplerate, min(start, sound.frames)
         promised = sound.frames - start if frames < 0 else min(frames, sound.frames - start)
         if promised > MAX_SOUND_SECONDS * fs or promised * sound.channels > MAX_SAMPLES:
-            limits = f"{MAX_SOUND_SECONDS} s or {MAX_SAMPLES} samples"
-            raise InputError(f"{path}: longer than {limits}: cut it into pieces")
+            raise InputError(f"{path}: longer than {MAX_SOUND_SECONDS} s or {MAX_SAMPLES} samples: cut it")
         sound.seek(start)
         signal = sound.read(promised, dtype="float32", always_2d=True)
         if len(signal) < promised:
@@ -91,26 +65,21 @@ def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray
 
 
 def sound_blocks(path: Path, size: int) -> Iterator[np.ndarray]:
-    """A sound file of any length in consecutive blocks (size, ears) float32; the last may be shorter.
-
-    Raises InputError as `read_sound` does, but does not look at the samples.
-    """
+    """A sound file of any length in blocks (size, ears) float32, the last one shorter; NaN is let through."""
     with open_sound(path) as sound:
         left = sound.frames
         while left:
-            block = sound.read(min(size, left), dtype="float32", always_2d=True)
-            if len(block) < min(size, left):
+            size = min(size, left)
+            block = sound.read(size, dtype="float32", always_2d=True)
+            if len(block) < size:
                 raise InputError(f"{path}: {CUT_SHORT}")
-            left -= len(block)
+            left -= size
             yield block
 
 
 def write_wav(path: Path, samples: np.ndarray, fs: int, bits: int = 16) -> None:
-    """Write whole numbers (samples, ears) as WAV, whole or not at all.
-
-    soundfile cannot report a full disk; `atomic_write` does.
-    """
-    wav = io.BytesIO()
+    """Write integers (samples, ears) as WAV, whole or not at all."""
+    wav = io.BytesIO()  # soundfile itself cannot report a full disk
     soundfile.write(wav, samples, fs, f"PCM_{bits}", format="WAV")
     with atomic_write(path) as stream:
         stream.write(wav.getvalue())

@@ -68,6 +68,15 @@ QUESTIONS = {
     "protocols": ("The published protocol, against the clean one", [
         Variant("clean: horizontal plane, Roman's hair cell, nothing in both", "clean")]),
 }
+DATABASES = {  # what a cue store changes of the published one
+    "horizontal": {"direction_rule": "horizontal"}, "noise": {"disjoint": ("noise",)},
+    "head": {"disjoint": ("head",)}, "disjoint": {"disjoint": ("speaker", "noise", "head")},
+    "float": {"bits": 0}, "low_snr": {"snr_low": 0.0, "snr_high": 15.0},
+}
+FRONT_ENDS = {
+    "halfwave": {"hair_cell": "halfwave"}, "roman": {"hair_cell": "roman"},
+    "bernstein": {"hair_cell": "bernstein"}, "hop210": {"hop": 210}, "hop105": {"hop": 105},
+}
 PARTS = {  # our network, each of its parts left out, and the published network trained the same way
     "ours": "ours", "ours_raw_cues": "without phases: ITD, ILD and IC as they are",
     "ours_ungated": "without the gate by IC", "ours_single_frames": "without convolutions over time",
@@ -90,18 +99,12 @@ def stores(data: bool, clips: int, seed: int) -> dict[str, tuple[Database, Front
     """Settings of every cue store in use."""
     published, clean = (experiment(data, protocol=name, seed=seed) for name in ("published", "clean"))
     base, front = replace(published.database, clips=clips), published.front
-    return {
-        "published": (base, front),
-        "clean": (replace(clean.database, clips=clips), clean.front),
-        "horizontal": (replace(base, direction_rule="horizontal"), front),
-        "noise": (replace(base, disjoint=("noise",)), front),
-        "head": (replace(base, disjoint=("head",)), front),
-        "disjoint": (replace(base, disjoint=("speaker", "noise", "head")), front),
-        **{cell: (base, replace(front, hair_cell=cell)) for cell in ("halfwave", "roman", "bernstein")},
-        **{f"hop{hop}": (base, replace(front, hop=hop)) for hop in (210, 105)},
-        "float": (replace(base, bits=0), front),
-        "low_snr": (replace(base, snr_low=0.0, snr_high=15.0), front),
-    }
+    found = {"published": (base, front), "clean": (replace(clean.database, clips=clips), clean.front)}
+    for name, changes in DATABASES.items():
+        found[name] = (replace(base, **changes), front)
+    for name, changes in FRONT_ENDS.items():
+        found[name] = (base, replace(front, **changes))
+    return found
 
 
 def training_of(variant: Variant, clips: int, seed: int) -> Training:
@@ -111,24 +114,16 @@ def training_of(variant: Variant, clips: int, seed: int) -> Training:
 
 
 class Audit:
-    """Trains and keeps what was measured in results/audit.json, one entry a row and seed.
+    """Trains rows of so many clips with seeds from `seed` on, and keeps all in results/audit.json.
 
-    Parameters
-    ----------
-    data : Path or None
-        Publishers' corpora; None for the embedded one.
-    clips, seeds, seed : int
-        Of a trained row: how many, trainings of it, and the first one's.
-    work, results : Path
-    described : dict
-        Machine and commit, kept with every entry.
+    `described` (machine and commit) is kept with every entry; without `data` the corpus is the embedded.
     """
 
     def __init__(self, data, clips: int, seeds: int, seed: int, work: Path, results: Path, described: dict):
         self.data, self.clips, self.seeds, self.seed = data, clips, range(seed, seed + seeds), seed
         self.name = "audit" if data is not None else "audit-embedded"  # of its files
         self.work, self.path, self.described = work / self.name, results / f"{self.name}.json", described
-        self.results = results
+        self.results, self.command = results, f"`ssl_jax audit{' --data DIR' if data else ''}"
         self.stores = stores(data is not None, clips, seed)
         self.measured = read_json(self.path) if self.path.exists() else {}
 
@@ -193,27 +188,22 @@ class Audit:
         last = np.arange(store.count) >= LAST_CLIPS * AZIMUTHS
         model2, continued = ex.runs["model2"], ex.runs["model2_continued"]
 
-        def scores(run, epoch, numbers):
-            trainer = Trainer(model2, 1, ex.front)
-            trainer.restore(
-                load_checkpoint(checkpoint_path(work, run, epoch))["arrays"], with_optimiser=False
-            )
+        def scores(numbers):
+            trainer, start = Trainer(model2, 1, ex.front), checkpoint_path(work, "model2", 16)
+            trainer.restore(load_checkpoint(start)["arrays"], with_optimiser=False)
             return evaluate(*predict_all(trainer, mixtures, numbers))["top1"]
 
         def measured():
             switched = replace(mixtures, manifest=mixtures.manifest._replace(held_out=last))
             train("model2_switched", continued, switched, work, self.work / "switched")
-            runs, logs = ("model2", "model2_continued", "model2_switched"), {}
-            for run in runs:
-                rows = rows_of_checkpoint(load_checkpoint(checkpoint_path(work, run, 20)))
-                logs[run] = {row["epoch"]: row for row in rows}
-            found = {"epoch 16, same set": scores("model2", 16, mixtures.split(model2)[1])}
-            found["epoch 16, clips 561-700"] = scores("model2", 16, np.flatnonzero(last))
-            found["epoch 16, train"] = logs["model2"][16]["train_top1"]
-            for run, rows in logs.items():
-                for epoch in range(17, 21):
-                    for part in ("eval", "train"):
-                        found[f"{run} {epoch} {part}"] = rows[epoch][f"{part}_top1"]
+            found = {"epoch 16, same set": scores(mixtures.split(model2)[1])}
+            found["epoch 16, clips 561-700"] = scores(np.flatnonzero(last))
+            for run in ("model2", "model2_continued", "model2_switched"):
+                for row in rows_of_checkpoint(load_checkpoint(checkpoint_path(work, run, 20))):
+                    for part in ("eval", "train") if row["epoch"] > 16 else ():
+                        found[f"{run} {row['epoch']} {part}"] = row[f"{part}_top1"]
+                    if row["epoch"] == 16:
+                        found["epoch 16, train"] = row["train_top1"]
             return found
 
         return self.measure(key, measured)

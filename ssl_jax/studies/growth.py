@@ -9,6 +9,8 @@ from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from ssl_jax.common.devices import data_mesh, keep_memory, start
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import lock_folder, read_json, write_json, write_text
@@ -112,35 +114,19 @@ def _alike(rows: list[dict], field: str) -> dict:
 
 
 def table(rows: list[dict]) -> str:
-    """The measurements as Markdown, with what they say about growth and about the devices."""
-    head, lines, notes = ["mixtures", "devices"], [], []
+    """The measurements as Markdown; the same store has the same checksum."""
+    head, lines = ["mixtures", "devices"], []
     for name in STAGES.values():
         head += [f"{name}, s", "ms a mixture", "peak memory, MB"]
     for row in rows:
-        line = [f"{row['database']['mixtures']:,}", str(row["database"]["devices"])]
-        for cell in (row[stage] for stage in STAGES):
+        made, trained = (row[stage] for stage in STAGES)
+        line = [f"{made['mixtures']:,}", str(made["devices"])]
+        for cell in (made, trained):
             each = 1e3 * cell["seconds"] / cell["mixtures"]
             line += [f"{cell['seconds']:,.1f}", f"{each:.2f}", f"{cell['peak_memory_mb']:,}"]
-        lines.append(line)
-    for devices, some in _alike(rows, "devices").items():
-        few, most = some[0], some[-1]  # fewest mixtures first
-        times = most["database"]["mixtures"] / few["database"]["mixtures"]
-        said = []
-        for stage, name in STAGES.items():
-            seconds, memory = (most[stage][k] / few[stage][k] for k in ("seconds", "peak_memory_mb"))
-            said.append(f"{name} {seconds:.2f} times the time and {memory:.3f} times the memory")
-        notes.append(
-            f"- devices: {devices}: {times:.3g} times the mixtures take for the {', for '.join(said)}."
-        )
-    for mixtures, some in _alike(rows, "mixtures").items():
-        if len(some) > 1:
-            same = "the same" if len({row["database"]["sha256"] for row in some}) == 1 else "DIFFERENT"
-            which = " and ".join(str(row["database"]["devices"]) for row in some)
-            losses = [[row["train"][k] for row in some] for k in ("train_loss", "eval_loss")]
-            apart = " and ".join(f"{max(values) - min(values):.4f}" for values in losses)
-            what = f"{same} bytes in the store; training and evaluation losses after an epoch {apart} apart"
-            notes.append(f"- {mixtures:,} mixtures on {which} devices: {what}.")
-    return markdown_table(head, lines) + "\n" + "\n".join(notes) + "\n"
+        losses = f"{trained['train_loss']:.4f} / {trained['eval_loss']:.4f}"
+        lines.append([*line, made["sha256"][:8], losses])
+    return markdown_table([*head, "store", "loss after an epoch, training / evaluation"], lines)
 
 
 def draw(rows: list[dict], path: Path) -> None:
@@ -187,14 +173,6 @@ def run_growth(args) -> None:
     print(text)
 
 
-def amount(value: float, unit: str) -> str:
-    """With three digits and a prefix: 69.1 TB."""
-    for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}"
-    return f"{value:.3g} {unit}"
-
-
 def costs(made: dict, trained: dict) -> str:
     """Markdown of what HOURS of mixtures take, from the fastest cell of either stage."""
     mixtures, front = HOURS * 3600, FrontEnd()
@@ -203,9 +181,9 @@ def costs(made: dict, trained: dict) -> str:
     making_hours, epoch_hours = mixtures * making / 3600, mixtures * training / 3600
     every_sample = 3 * front.channels * front.fs * 2
     lines = [
-        f"cue store, hop 441, float16|{amount(mixtures * cue_bytes, 'B')}|{cue_bytes:,.0f} bytes a mixture",
-        f"cue store, hop 1|{amount(mixtures * every_sample, 'B')}|{every_sample:,} bytes a mixture",
-        f"16-bit stereo sound instead|{amount(mixtures * front.fs * 4, 'B')}|2 x {front.fs:,} of 2 bytes",
+        f"cue store, hop 441|{decimal(round(mixtures * cue_bytes))}|{cue_bytes:,.0f} bytes a mixture",
+        f"cue store, hop 1|{decimal(mixtures * every_sample)}|{every_sample:,} bytes a mixture",
+        f"16-bit stereo sound instead|{decimal(mixtures * front.fs * 4)}|2 x {front.fs:,} of 2 bytes",
         f"making it|{making_hours:,.0f} machine-hours|{1e3 * making:.2f} ms a mixture measured",
         f"an epoch of Model 2|{epoch_hours:,.0f} machine-hours|{1e3 * training:.2f} ms a mixture measured",
         f"both, {EPOCHS} epochs|{making_hours + EPOCHS * epoch_hours:,.0f} machine-hours|",

@@ -1,4 +1,4 @@
-"""docs/model-card.md: what the packed networks were trained on, how well they do, what they cannot do."""
+"""Trained runs into the package, and their scores into docs/model-card.md."""
 
 from pathlib import Path
 
@@ -11,34 +11,11 @@ from ssl_jax.metrics import confusion_matrix, error_by_azimuth, evaluate, scores
 from ssl_jax.networks.packed import available, describe, load_weights, pack
 from ssl_jax.pipeline import experiment_of
 from ssl_jax.report.comparison import CORPORA
-from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, score_cells
+from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, put_section, score_cells
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.log import snr_csv
 from ssl_jax.training.trainer import Trainer, predict_all
-
-INTRODUCTION = """# Model card
-
-Networks in `ssl_jax/data/weights`, for `ssl_jax localise --model NAME`. Input: ITD, ILD and IC of 32
-gammatone channels at 44.1 kHz, one value per 10 ms, from recordings at the two ears; output: 72 azimuths, 5°
-apart. `clean` shares no speaker, noise file or head between training and evaluation; `model2` is the
-published network under the published protocol, which shares all three; `embedded` is the same network on the
-embedded corpus, all of whose heads are one KEMAR scaled in frequency. Figures are of the weights as packed,
-printed by `ssl_jax pack`; those of `embedded` are of its training run.
-"""
-CANNOT = """## What they cannot do
-
-- **Elevation**: every training direction of `clean` lies on the horizontal plane; sources above or below are
-  given some azimuth all the same.
-- **Rooms**: trained on anechoic responses; reflections were never heard.
-- **Several talkers**: one estimate for each window, that of the strongest voice at best.
-- **Other ears**: the heads of training were 16 (`clean`) or 20 (`model2`) of CIPIC's. How far off an unknown
-  head is stands above for `clean`, whose evaluation heads were never trained on, and in
-  [results/unseen_heads.md](../results/unseen_heads.md). For `model2` every head, voice and noise of the
-  evaluation was in the training too: its figures say nothing of yours.
-- **Noise**: two noises of one class at 15 to 40 dB each; below 15 dB nothing was trained.
-- Sounds without speech were never the target.
-"""
 
 
 def pack_run(
@@ -74,36 +51,41 @@ def pack_run(
     return info
 
 
-def write_card(path: Path, folder: Path | None = None) -> str:
-    """Write the card of all packed networks and return its text."""
-    everything = {name: describe(name, folder) for name in available(folder)}
-    infos = {name: info for name, info in everything.items() if "by_snr" in info}
-    rows, by_snr, by_azimuth = [], [], []
-    for name, info in everything.items():
+def scores_of_packed(folder: Path | None = None) -> str:
+    """All packed networks as Markdown: what they are, and their scores in all, by SNR and by azimuth."""
+    infos = {name: describe(name, folder) for name in available(folder)}
+    rows, by_snr, errors = [], [], {}
+    for name, info in infos.items():
         about = [f"`{name}`", info["model"], CORPORA.get(info["corpus"], info["corpus"]), info["protocol"]]
         rows.append([*about, f"{info['mixtures_evaluated']:,}", *score_cells(info["metrics"])])
-    for name, info in infos.items():
-        for low, high, count, best, error, confused in (line.split(",") for line in info["by_snr"][1:]):
+        for low, high, count, best, error, confused in (
+            line.split(",") for line in info.get("by_snr", [])[1:]
+        ):
             by_snr.append([f"`{name}`", f"{low}-{high}", count, best, f"{error}°", confused])
-    for c in range(AZIMUTHS):
-        errors = [f"{info['error_by_azimuth'][c]:.2f}" for info in infos.values()]
-        by_azimuth.append([f"{AZIMUTH_STEP * c}°", *errors])
-    head = ["name", "network", "corpus", "protocol", "evaluated on", *(SCORES[s] for s in EVALUATED)]
-    trained = [f"`{name}`: commit {info['commit']}, seed {info['seed']}" for name, info in everything.items()]
-    parts = [
-        INTRODUCTION,
-        markdown_table(head, rows),
-        "## By SNR: the lower of two noises'\n",
-        markdown_table(["name", "dB", "mixtures", "Top-1", "mean error", "front-back"], by_snr),
-        "## By azimuth: mean error in degrees\n",
-        markdown_table(["azimuth", *(f"`{name}`" for name in infos)], by_azimuth),
-        CANNOT,
-        f"Trained at {'; '.join(trained)}. Weights of LibriSpeech (CC BY 4.0), ESC-10 (CC BY 3.0) and CIPIC "
-        "(© 2001 The Regents of the University of California) recordings, none of which is in them.\n",
+        if "error_by_azimuth" in info:
+            errors[f"`{name}`"] = info["error_by_azimuth"]
+    by_azimuth = [
+        [f"{AZIMUTH_STEP * c}°", *(f"{e[c]:.2f}" for e in errors.values())] for c in range(AZIMUTHS)
     ]
-    text = "\n".join(parts)
-    write_text(path, text)
-    return text
+    head = ["name", "network", "corpus", "protocol", "evaluated on", *(SCORES[s] for s in EVALUATED)]
+    trained = [f"`{name}`: commit {info['commit']}, seed {info['seed']}" for name, info in infos.items()]
+    parts = [
+        markdown_table(head, rows),
+        f"Trained at {'; '.join(trained)}. Figures of the weights as packed, by `ssl_jax pack`.\n",
+        "By SNR, the lower of two noises':\n",
+        markdown_table(["name", "dB", "mixtures", "Top-1", "mean error", "front-back"], by_snr),
+        "By azimuth, mean error in degrees:\n",
+        markdown_table(["azimuth", *errors], by_azimuth),
+    ]
+    return "\n".join(parts)
+
+
+def write_card(card: Path, folder: Path | None = None) -> None:
+    """Put the scores of all packed networks between the card's markers; without a card, make one of them."""
+    if card.exists():
+        put_section(card, "scores", scores_of_packed(folder))
+    else:
+        write_text(card, scores_of_packed(folder))
 
 
 def run_pack(args) -> None:

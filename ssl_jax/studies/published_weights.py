@@ -47,7 +47,7 @@ def published_variables(model: ThreeBranch) -> Iterator[tuple[str, nnx.Variable]
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file; raises InputError if it is not one, or declares more than MAX_WEIGHTS_BYTES."""
+    """The arrays of an .npz file; raises InputError if it is not one, or declares too much."""
     require_file(path)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     arrays, total = {}, 0
@@ -77,17 +77,9 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 def load_published(weights: str | Path | Mapping[str, np.ndarray]) -> ThreeBranch:
     """The three-branch network with given weights, in evaluation mode.
 
-    Parameters
-    ----------
-    weights : path of an .npz file, or a mapping of arrays
-        PyTorch's names and layouts (see `published_variables`); other entries, such as
-        num_batches_tracked, are passed over.
-
-    Raises
-    ------
-    InputError
-        When an array is missing, has another shape or is not of finite numbers (the message
-        names it), or when the file is no .npz file.
+    `weights` is a mapping of arrays, or the path of an .npz file of them, in PyTorch's names and
+    layouts (see `published_variables`); other entries are passed over. Raises InputError, which names
+    the array, where one is missing, of another shape or not finite.
     """
     where = "weights"
     if not isinstance(weights, Mapping):

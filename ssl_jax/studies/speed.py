@@ -59,15 +59,16 @@ def machine_rates(mesh) -> dict[str, float]:
 def needs() -> dict[str, tuple[float, float]]:
     """(operations, bytes) that a second of sound needs, by the equations alone.
 
-    A biquad with one zero takes 4 multiply-adds; a lag of the correlation one; at every sample each
-    lag's two sums (6 operations) and its comparison (4). Bytes are what must go to or come from
-    memory: sound in, outputs or cues out.
+    A biquad with one zero takes 4 multiply-adds, a lag of the correlation one; at every sample each
+    lag's two sums take 6 operations and its comparison 4. Bytes are what goes to or comes from memory.
     """
     samples, channels = FRONT.fs, FRONT.channels
-    sound, cues = 2 * samples * 4, 3 * channels * 100 * 2
-    lags = samples * channels * (2 * round(FRONT.fs * FRONT.max_itd) + 1)
-    filters, n = 2 * samples * channels * 4 * 4 * 2, 45_056  # n: FFT size near one second
-    rendering, sources = 2.5 * n * np.log2(n) * (3 + 6 + 6), 3 * samples * 4
+    sound, sources, cues = 2 * samples * 4, 3 * samples * 4, 3 * channels * 100 * 2
+    filters, lags = (
+        2 * samples * channels * 32,
+        samples * channels * (2 * round(FRONT.fs * FRONT.max_itd) + 1),
+    )
+    rendering = 15 * 2.5 * 45_056 * np.log2(45_056)  # FFTs of a size near one second
     network = 3 * 2 * (100 * 5 * (32 * 64 + 64 * 64) * 3)  # one mixture, forwards and backwards
     return {
         "filterbank": (filters, sound + 2 * samples * channels * 4),

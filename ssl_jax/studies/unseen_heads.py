@@ -19,8 +19,6 @@ from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, score_cells
 from ssl_jax.sounds.corpora import load_corpus
 from ssl_jax.sounds.hrtf import load_heads_from
 
-MAX_CLIPS = 70
-
 
 def score_heads(
     paths: list[Path], names: list[str] | None = None, clips: int = 10
@@ -65,8 +63,8 @@ def write_scores(found: dict[tuple[str, str], dict], path: Path, where: str, cli
 
 def run_check(args) -> None:
     """The stage `check`: write results/unseen_heads.md and print it."""
-    if not 1 <= args.clips <= MAX_CLIPS:
-        raise InputError(f"--clips {args.clips}: out of range: use 1 to {MAX_CLIPS}")
+    if not 1 <= args.clips <= 70:
+        raise InputError(f"--clips {args.clips}: out of range: use 1 to 70")
     found = score_heads(args.files, args.model, args.clips)
     where = f"{machine()}; commit {commit()}"
     print(write_scores(found, args.results / "unseen_heads.md", where, args.clips))

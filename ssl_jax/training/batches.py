@@ -38,15 +38,13 @@ class Mixtures:
         return fingerprint(database=self.database, front=self.front)
 
     def split(self, config: Training) -> tuple[np.ndarray, np.ndarray]:
-        """Mixture numbers to train on and to evaluate on.
-
-        Where the database keeps mixtures for evaluation, all of them evaluate, however few clips train;
-        else a random share of the run's mixtures is held out (published).
-        """
+        """Mixture numbers to train on and to evaluate on."""
         count = config.clips * AZIMUTHS
-        if self.manifest is not None and self.manifest.held_out is not None:
-            held_out = self.manifest.held_out
+        held_out = None if self.manifest is None else self.manifest.held_out
+        if held_out is not None:
+            # all of them evaluate, however few clips train
             return np.flatnonzero(~held_out[:count]), np.flatnonzero(held_out)
+        # a random share of the run's mixtures (published)
         return two_parts(count, config.evaluation_share, (config.seed, SPLIT))
 
     def batch(self, numbers: np.ndarray, mirrored: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -74,16 +72,13 @@ def prefetch(items: Iterable) -> Iterator:
                 future.cancel()
 
 
-def batches_of(
-    mixtures: Mixtures, numbers: np.ndarray, size: int, mesh: Mesh, mirrored: np.ndarray | None = None
-) -> Iterator:
+def batches_of(mixtures: Mixtures, numbers, size: int, mesh: Mesh, mirrored=None) -> Iterator:
     """Cue maps and classes of the given mixtures on the devices, `size` at a time, read ahead.
 
-    A process reads what its own devices get; a batch that does not divide among them all is whole on
-    each. `mirrored`, by mixture number, says which to mirror.
+    A process reads what its own devices get. `mirrored`, by mixture number, says which to mirror.
     """
 
-    def batch(part):
+    def batch(part):  # one that does not divide among all devices is whole on each
         even = len(part) % mesh.size == 0
         ours = part[local_rows(mesh, len(part))] if even else part
         rows = mixtures.batch(ours, None if mirrored is None else mirrored[ours])

@@ -14,10 +14,7 @@ def checkpoint_path(work: Path, name: str, epoch: int) -> Path:
 
 
 def save_checkpoint(path: Path, content: dict) -> None:
-    """Write a checkpoint and, after it, its checksum: only with both does it count.
-
-    Raises InputError for one over MAX_BYTES, which would not be read again.
-    """
+    """Write a checkpoint, then its checksum; raises InputError for more than would be read again."""
     packed = serialization.msgpack_serialize(content)
     if len(packed) > MAX_BYTES:
         over = f"{len(packed) >> 20} MiB, over the {MAX_BYTES >> 20} that are read again"

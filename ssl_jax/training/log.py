@@ -8,18 +8,13 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_csv
 from ssl_jax.config import Training
 
-LOG_COLUMNS = (
-    "epoch",
-    "epochs",
-    "train_loss",
-    "train_top1",
-    "train_top5",
-    "eval_loss",
-    "eval_top1",
-    "eval_top5",
-)
-LOG_COLUMNS += ("eval_top5_standard", "eval_mean_angular_error", "learning_rate")
+LOG_COLUMNS = "epoch epochs train_loss train_top1 train_top5 eval_loss eval_top1 eval_top5"
+LOG_COLUMNS = (*LOG_COLUMNS.split(), "eval_top5_standard", "eval_mean_angular_error", "learning_rate")
 LOG_FORMATS = {"epoch": "d", "epochs": "d", "train_loss": ".4f", "eval_loss": ".4f", "learning_rate": ".6g"}
+LOG_LINE = (  # the published log's own format
+    "Epoch {epoch}/{epochs}: Train Loss={train_loss:.4f}, Top-1={train_top1:.2f}%, Top-5={train_top5:.2f}%"
+    " | Evaluation Loss={eval_loss:.4f}, Top-1={eval_top1:.2f}%, Top-5={eval_top5:.2f}%"
+)
 SNR_FORMATS = {"snr_from_db": "g", "snr_to_db": "g", "mixtures": "d"}
 
 
@@ -42,19 +37,10 @@ def snr_csv(rows: list[dict]) -> str:
     return _csv(rows, SNR_FORMATS)
 
 
-def log_line(row: dict) -> str:
-    """One epoch in the published log's own format."""
-    train, evaluation = (
-        f"Loss={row[f'{part}_loss']:.4f}, Top-1={row[f'{part}_top1']:.2f}%, Top-5={row[f'{part}_top5']:.2f}%"
-        for part in ("train", "eval")
-    )
-    return f"Epoch {row['epoch']}/{row['epochs']}: Train {train} | Evaluation {evaluation}"
-
-
 def log_text(config: Training, rows: list[dict]) -> str:
     """All epochs in the published log's own format."""
     first = [f"Reduced Learning rate from epoch {config.start_epoch}."] if config.start_from else []
-    return "\n".join(first + [log_line(row) for row in rows]) + "\n"
+    return "\n".join(first + [LOG_LINE.format(**row) for row in rows]) + "\n"
 
 
 def rows_of_checkpoint(content: dict) -> list[dict]:

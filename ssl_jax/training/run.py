@@ -1,7 +1,7 @@
 """Training runs: start, resume, epoch after epoch, and what they leave behind.
 
 Split and order come from generators seeded by (run seed, purpose, epoch), and a checkpoint holds all
-that an epoch leaves behind, the log included: a run that was cut off goes on to the same bytes.
+that an epoch leaves behind: a run that was cut off goes on to the same bytes.
 """
 
 import json
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from flax import serialization
-from jax.sharding import Mesh
 
 from ssl_jax.common.devices import barrier, broadcast_from_first, by_main_process, is_main_process
 from ssl_jax.common.errors import InputError
@@ -21,7 +20,7 @@ from ssl_jax.config import AZIMUTHS, Training, fingerprint
 from ssl_jax.metrics import confusion_matrix, evaluate, scores_by_snr
 from ssl_jax.training.batches import Mixtures, batches_of
 from ssl_jax.training.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
-from ssl_jax.training.log import LOG_COLUMNS, log_csv, log_line, log_text, rows_of_checkpoint, snr_csv
+from ssl_jax.training.log import LOG_COLUMNS, LOG_LINE, log_csv, log_text, rows_of_checkpoint, snr_csv
 from ssl_jax.training.trainer import Trainer, predict_all
 
 ORDER, MIRROR = 2, 3  # what a generator is for, part of its seed
@@ -38,23 +37,15 @@ def newest_checkpoint(work: Path, name: str, config: Training) -> int:
     return config.start_epoch
 
 
-def restore(
-    trainer: Trainer, work: Path, name: str, epoch: int, with_optimiser: bool = True
-) -> list[dict] | None:
-    """Take over a run's checkpoint and return its log; None where it is missing or damaged.
+def restore(trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = True) -> list[dict] | None:
+    """Take over a checkpoint and return its log; None where it is missing or damaged.
 
-    Raises
-    ------
-    InputError
-        It is whole, but of another epoch, of a run with other settings than its folder's, or of
-        another network.
+    Raises InputError if it is of another epoch, other settings than its folder's, or another network.
     """
-    path = checkpoint_path(work, name, epoch)
     content = load_checkpoint(path)
     if content is None:
         return None
-    settings = read_json(path.with_name("settings.json"))
-    remedy = "delete it and run again"
+    settings, remedy = read_json(path.with_name("settings.json")), "delete it and run again"
     try:
         rows = rows_of_checkpoint(content)
         # checkpoints of an older version do not hold their settings
@@ -74,32 +65,28 @@ def restore(
 def start_state(trainer: Trainer, work: Path, name: str, config: Training, mixtures: Mixtures) -> list[dict]:
     """Bring the trainer to where the run goes on, and return the log up to there.
 
-    Raises
-    ------
-    InputError
-        The weights to start from are missing, or were trained on other mixtures.
+    Raises InputError where the weights to start from are missing, or were trained on other mixtures.
     """
     with barrier():
         epoch = newest_checkpoint(work, name, config) if is_main_process() else 0
     epoch = int(broadcast_from_first(np.array(epoch)))
     if epoch > config.start_epoch:
-        rows = restore(trainer, work, name, epoch)
+        path = checkpoint_path(work, name, epoch)
+        rows = restore(trainer, path, epoch)
         if rows is None:
-            missing = f"{checkpoint_path(work, name, epoch)}: the first process has it, this one does not"
+            missing = f"{path}: the first process has it, this one does not"
             raise InputError(f"{missing}: wait for the folder they share, and run all again")
         return rows
     if config.start_from:
-        if restore(trainer, work, config.start_from, config.start_epoch, config.keep_optimiser) is None:
-            source = checkpoint_path(work, config.start_from, config.start_epoch)
+        path = checkpoint_path(work, config.start_from, config.start_epoch)
+        if restore(trainer, path, config.start_epoch, config.keep_optimiser) is None:
             remedy = f"delete that folder and train {config.start_from!r} again"
-            raise InputError(f"{source}: missing or damaged: {remedy}")
-        check_settings(work / config.start_from / "settings.json", mixtures.settings)
+            raise InputError(f"{path}: missing or damaged: {remedy}")
+        check_settings(path.with_name("settings.json"), mixtures.settings)
     return []
 
 
-def run_epoch(
-    name: str, config: Training, trainer: Trainer, mixtures: Mixtures, epoch: int
-) -> tuple[dict, tuple]:
+def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures, epoch: int):
     """Train one epoch and evaluate it: a row of the log, and logits and classes of the evaluation."""
     training, evaluation = mixtures.split(config)
     began = time.monotonic()
@@ -107,10 +94,9 @@ def run_epoch(
         trainer.fresh_optimiser()
     rate = float(trainer.rates(trainer.moments[0].count))
     order = training[np.random.default_rng((config.seed, ORDER, epoch)).permutation(len(training))]
-    mirrored = None
-    if config.mirrored:  # a draw for every mixture, whichever are in the run
-        draws = np.random.default_rng((config.seed, MIRROR, epoch))
-        mirrored = draws.random(config.clips * AZIMUTHS) < 0.5
+    # a draw for every mixture, whichever are in the run
+    half = np.random.default_rng((config.seed, MIRROR, epoch)).random(config.clips * AZIMUTHS) < 0.5
+    mirrored = half if config.mirrored else None
     batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored)
     steps, label = math.ceil(len(training) / config.batch), f"{name} epoch {epoch}/{config.epochs}"
     loss, hit1, hit5 = trainer.train_epoch(track(batches, label, total=steps))
@@ -122,33 +108,15 @@ def run_epoch(
     row = dict(zip(LOG_COLUMNS, values, strict=True))
     seconds, testing = time.monotonic() - began, time.monotonic() - trained
     waited = f"{100 * trainer.waited / (trained - began):.1f} % of training waited for data"
-    say(f"{log_line(row)}  [{seconds:.0f} s, {testing:.0f} s of it evaluation; {waited}]")
+    say(f"{LOG_LINE.format(**row)}  [{seconds:.0f} s, {testing:.0f} s of it evaluation; {waited}]")
     return row, outcome
 
 
-def train(
-    name: str, config: Training, mixtures: Mixtures, work: Path, results: Path, mesh: Mesh | None = None
-) -> dict:
-    """Train one run, or what is left of it.
+def train(name: str, config: Training, mixtures: Mixtures, work: Path, results: Path, mesh=None) -> dict:
+    """Train one run, or what is left of it, and return its final metrics (see `metrics.evaluate`).
 
-    Parameters
-    ----------
-    name : str
-        Of the run; checkpoints go to work/name/, logs and the last weights to results/.
-    config : Training
-    mixtures : Mixtures
-    work, results : Path
-    mesh : Mesh, optional
-        The devices to train on (see `Trainer`). The main process writes, all of them read.
-
-    Returns
-    -------
-    dict of final metrics (see `metrics.evaluate`)
-
-    Raises
-    ------
-    InputError
-        Checkpoints of other settings are there, or the weights to start from are not.
+    The main process writes checkpoints to work/name/, logs and the last weights to results/. Raises
+    InputError where checkpoints of other settings are there, or the weights to start from are not.
     """
     work, results = Path(work), Path(results)
     settings = {**mixtures.settings, **fingerprint(training=config)}
@@ -165,29 +133,20 @@ def train(
         log = np.array([[float(row[k]) for k in LOG_COLUMNS] for row in rows])
         content = {"arrays": trainer.state_arrays(), "log": log, "settings": json.dumps(settings)}
         by_main_process(save_checkpoint, checkpoint_path(work, name, epoch), content)
-    logits, labels = outcome or predict_all(trainer, mixtures, evaluation)
+    outcome = outcome or predict_all(trainer, mixtures, evaluation)
     snr = None if mixtures.manifest is None else mixtures.manifest.snr[evaluation]
-    by_main_process(write_results, results, name, config, trainer, rows, logits, labels, snr)
-    return evaluate(logits, labels)
+    by_main_process(write_results, results, name, config, trainer, rows, outcome, snr)
+    return evaluate(*outcome)
 
 
-def write_results(
-    results: Path,
-    name: str,
-    config: Training,
-    trainer: Trainer,
-    rows: list[dict],
-    logits: np.ndarray,
-    labels: np.ndarray,
-    snr: np.ndarray | None,
-) -> None:
-    """Write the log, the last weights and what the evaluation found; `snr` (n,) of its mixtures, dB."""
+def write_results(results: Path, name: str, config: Training, trainer: Trainer, rows, outcome, snr) -> None:
+    """Write the log, the last weights and the outcome of the evaluation; `snr` (n,) of its mixtures, dB."""
     weights = {k: v for k, v in trainer.state_arrays().items() if not k.startswith("moments")}
     with atomic_write(results / f"{name}_epoch{config.epochs}.msgpack") as stream:
         stream.write(serialization.msgpack_serialize(weights))
     write_text(results / f"{name}.csv", log_csv(rows))
     write_text(results / f"{name}.log", log_text(config, rows))
     if snr is not None:
-        write_text(results / f"{name}_by_snr.csv", snr_csv(scores_by_snr(logits, labels, snr)))
+        write_text(results / f"{name}_by_snr.csv", snr_csv(scores_by_snr(*outcome, snr)))
     with atomic_write(results / f"{name}_confusion.csv", "w") as stream:
-        np.savetxt(stream, confusion_matrix(logits, labels), fmt="%d", delimiter=",")
+        np.savetxt(stream, confusion_matrix(*outcome), fmt="%d", delimiter=",")

@@ -1,4 +1,4 @@
-"""A network with its optimiser, and the two compiled programs that use them."""
+"""A network in training."""
 
 import math
 import time
@@ -40,11 +40,7 @@ def target_table(spread: float) -> np.ndarray:
 
 
 class Trainer:
-    """A network, its optimiser and the two compiled programs that use them.
-
-    Weights are on every device of the mesh, a batch is shared out among them. The programs are those
-    of one device; XLA adds what crosses the devices (means over the batch).
-    """
+    """A network, its optimiser and the two compiled programs that use them."""
 
     def __init__(self, config: Training, steps_per_epoch: int, front: FrontEnd, mesh: Mesh | None = None):
         model = build_model(config.model, config.seed, front)
@@ -55,13 +51,13 @@ class Trainer:
         self.moments = self.optimiser.init(self.weights)
         # on a CPU one device per process is fastest: each operation uses all cores by itself
         self.mesh = mesh or data_mesh(1 if jax.default_backend() == "cpu" else None)
-        self.everywhere = on_all(self.mesh)
+        self.everywhere = on_all(self.mesh)  # weights; a batch is shared out
         # XLA's reductions among CPU devices lock up when a program begins before the last one has ended
         self.one_by_one = jax.default_backend() == "cpu" and self.mesh.size > 1
-        self._step = jax.jit(self._step_of, donate_argnums=(0, 1, 2), out_shardings=self.everywhere)
-        self._predict = jax.jit(self._predict_of, out_shardings=self.everywhere)
+        self.step = jax.jit(self._step, donate_argnums=(0, 1, 2), out_shardings=self.everywhere)
+        self.predict = jax.jit(self._predict, out_shardings=self.everywhere)
 
-    def _step_of(self, weights, rest, moments, totals, cues, labels):
+    def _step(self, weights, rest, moments, totals, cues, labels):
         def loss_of(weights):
             model = nnx.merge(self.graph, weights, rest, copy=True)
             model.train()
@@ -77,45 +73,31 @@ class Trainer:
         totals = jax.tree.map(jnp.add, totals, batch_counts(logits, labels))
         return optax.apply_updates(weights, updates), rest, moments, totals
 
-    def _predict_of(self, weights, rest, cues):
+    def _predict(self, weights, rest, cues):
         model = nnx.merge(self.graph, weights, rest, copy=True)
         model.eval()
         return model(cues)
 
-    def fresh_optimiser(self):
+    def fresh_optimiser(self) -> None:
         self.moments = self.optimiser.init(self.weights)
 
     def train_epoch(self, batches: Iterator) -> tuple[float, float, float]:
-        """Mean loss, and Top-1 and published Top-5 in percent, as the weights moved.
-
-        `waited` then holds the seconds spent waiting for batches.
-        """
+        """Mean loss, and Top-1 and published Top-5 in percent, as the weights moved."""
         state = self.weights, self.rest, self.moments, (jnp.float32(0), jnp.int32(0), jnp.int32(0))
-        self.weights, self.rest, self.moments, totals = to_devices(state, self.everywhere)
-        count, self.waited, asked = 0, 0.0, time.monotonic()
+        state = to_devices(state, self.everywhere)
+        count, self.waited, asked = 0, 0.0, time.monotonic()  # waited for batches, s
         for cues, labels in batches:
             self.waited += time.monotonic() - asked
-            self.weights, self.rest, self.moments, totals = self._step(
-                self.weights, self.rest, self.moments, totals, cues, labels
-            )
+            state = self.step(*state, cues, labels)
             if self.one_by_one:
-                jax.block_until_ready(totals)
+                jax.block_until_ready(state)
             count += len(labels)
             asked = time.monotonic()
+        self.weights, self.rest, self.moments, totals = state
         loss, hits1, hits5 = (float(t) for t in totals)
         if not math.isfinite(loss):
             raise InputError("training diverged (the loss is not a number): lower the learning rate")
         return loss / count, 100 * hits1 / count, 100 * hits5 / count
-
-    def predict(self, batches: Iterator) -> np.ndarray:
-        """Logits (n, 72) of all batches."""
-        weights, rest = to_devices((self.weights, self.rest), self.everywhere)
-        logits = []
-        for cues, _ in batches:
-            logits.append(self._predict(weights, rest, cues))
-            if self.one_by_one:
-                jax.block_until_ready(logits[-1])
-        return np.concatenate([np.asarray(l) for l in logits])
 
     def set_model(self, model: nnx.Module) -> None:
         """Take over the weights and statistics of a network of the same kind."""
@@ -136,5 +118,10 @@ class Trainer:
 
 def predict_all(trainer: Trainer, mixtures: Mixtures, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Logits (n, 72) and classes (n,) of the given mixtures."""
-    batches = batches_of(mixtures, numbers, EVALUATION_BATCH, trainer.mesh)
-    return trainer.predict(batches), numbers % AZIMUTHS
+    weights, rest = to_devices((trainer.weights, trainer.rest), trainer.everywhere)
+    logits = []
+    for cues, _ in batches_of(mixtures, numbers, EVALUATION_BATCH, trainer.mesh):
+        logits.append(trainer.predict(weights, rest, cues))
+        if trainer.one_by_one:
+            jax.block_until_ready(logits[-1])
+    return np.concatenate([np.asarray(l) for l in logits]), numbers % AZIMUTHS

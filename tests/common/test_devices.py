@@ -1,7 +1,6 @@
-"""The same manifest, cue store and, within rounding, training log on one device, on several and in two processes."""
+"""The same store and, within rounding, the same log on one device, on several and in two processes."""
 
 import csv
-import io
 import os
 import signal
 import socket
@@ -12,47 +11,41 @@ import jax
 import numpy as np
 import pytest
 
-from ssl_jax.common.devices import data_mesh, on_all, our_rows, place, rows_here, shared_out, start, together
+from ssl_jax.common import devices
+from ssl_jax.common.devices import barrier, data_mesh, local_rows, on_all, shared_out, start, to_devices
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import RUNS
+from ssl_jax.config import RUNS, Database, FrontEnd
 from ssl_jax.database.cue_store import Shard
 from ssl_jax.metrics import cross_entropy
-from ssl_jax.training.trainer import Mixtures, Trainer, batches_of, predict_all
+from ssl_jax.training.batches import Mixtures, batches_of
+from ssl_jax.training.trainer import Trainer, predict_all
 from support.runs import NAME, ROOT, command, outputs
 
-STAGES = ("database", "train --runs model2")
 LIMIT = 200  # s, after which a process counts as hung
 
-# Devices add up gradients in another order, which changes their last digits, some 1e-7 of them; Adam's first steps
-# divide each gradient by its own size, so that those near 0 may take a step of another sign. After the 8 steps here
-# losses differ by up to 1.2e-3; with an eighth of every batch on each of 8 devices they would differ by 0.1.
+# Devices add up gradients in another order, which changes their last digits; Adam's first steps divide each
+# gradient by its own size, so that those near 0 may take a step of another sign. After the 8 steps
+# here losses differ by up to 1.2e-3; with an eighth of every batch on each device they would by 0.1.
 LOSS_TOLERANCE = 5e-3
+
+
+def free_address():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 @pytest.fixture(scope="module")
 def run(compile_once):
-    """Run stages of the tiny experiment (see faulty.py) as so many processes: their exit statuses, what they say.
-
-    `fault` is the last one's.
-    """
+    """Run the tiny experiment (see faulty.py) as so many processes, the last under `fault`."""
 
     def run(folder, stages, *options, processes=1, fault=None):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
-        started = []
+        address, started = free_address(), []
         for k in range(processes):
-            several = ("--coordinator", address, "--processes", str(processes), "--process", str(k)) * (
-                processes > 1
-            )
-            words, env = command(
-                compile_once,
-                folder,
-                [(fault if k == processes - 1 else None, stages)],
-                "--hop=882",
-                *options,
-                *several,
-            )
+            runs = [(fault if k == processes - 1 else None, stages)]
+            several = ("--coordinator", address, "--processes", str(processes), "--process", str(k))
+            more = (*options, *(several if processes > 1 else ()))
+            words, env = command(compile_once, folder, runs, "--hop=882", *more)
             started.append(subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True))
         try:
             errors = [process.communicate(timeout=LIMIT)[1] for process in started]
@@ -64,21 +57,23 @@ def run(compile_once):
     return run
 
 
+def check_store(folder, unbroken):
+    """Six shards with their checksums, settings and manifest: the same bytes."""
+    stored = {name: content for name, content in outputs(folder).items() if name.startswith("work/")}
+    stored = {name: content for name, content in stored.items() if "model" not in name}
+    assert len(stored) == 2 * 6 + 2 and [name for name in stored if stored[name] != unbroken[name]] == []
+
+
 @pytest.mark.parametrize("devices, processes", [(8, 1), (1, 2)])
 def test_as_many_devices_as_there_are_make_what_one_makes(run, unbroken, tmp_path, devices, processes):
-    statuses, errors = run(tmp_path, STAGES, f"--devices={devices}", processes=processes)
+    stages = ("database", "train --runs model2")
+    statuses, errors = run(tmp_path, stages, f"--devices={devices}", processes=processes)
     assert statuses == [0] * processes, errors
     there = outputs(tmp_path)
-    assert set(there) == {
-        name for name in unbroken if "model1" not in name and "model2_continued" not in name
-    }
-    stored = [name for name in there if name.startswith((f"work/{NAME}/cues", f"work/{NAME}/manifest"))]
-    assert len(stored) == 2 * 6 + 2 and [name for name in stored if there[name] != unbroken[name]] == []
-    logs = [
-        list(csv.DictReader(io.StringIO(files[f"results/{NAME}/model2.csv"].decode())))
-        for files in (there, unbroken)
-    ]
-    for ours, one in zip(*logs, strict=True):
+    assert set(there) == {n for n in unbroken if "model1" not in n and "model2_continued" not in n}
+    check_store(tmp_path, unbroken)
+    texts = [files[f"results/{NAME}/model2.csv"].decode().splitlines() for files in (there, unbroken)]
+    for ours, one in zip(*map(csv.DictReader, texts), strict=True):
         for loss in ("train_loss", "eval_loss"):
             assert float(ours[loss]) == pytest.approx(float(one[loss]), abs=LOSS_TOLERANCE)
         for kept in ("epoch", "epochs", "learning_rate"):
@@ -87,11 +82,11 @@ def test_as_many_devices_as_there_are_make_what_one_makes(run, unbroken, tmp_pat
 
 def test_a_rounding_of_the_weights_moves_the_losses_alike(unbroken, compile_once):
     """What the tolerance is for: on one device, 8 steps from weights that differ in their last bit."""
-    shards = sorted(compile_once.with_name("unbroken").rglob("cues-*.npy"))
-    mixtures = Mixtures([Shard(path, (24, 3, 32, 50)) for path in shards])
+    shards, front = sorted(compile_once.with_name("unbroken").rglob("cues-*.npy")), FrontEnd(hop=882)
+    mixtures = Mixtures([Shard(path, (24, 3, 32, 50)) for path in shards], Database(clips=2), front)
     losses = []
     for nudge in (0, 2**-23):
-        trainer = Trainer(RUNS["model2"], 4)
+        trainer = Trainer(RUNS["model2"], 4, front)
         trainer.weights = jax.tree.map(lambda w, nudge=nudge: w * (1 + nudge), trainer.weights)
         for _ in range(2):
             trainer.train_epoch(batches_of(mixtures, np.arange(128), 32, trainer.mesh))
@@ -101,91 +96,72 @@ def test_a_rounding_of_the_weights_moves_the_losses_alike(unbroken, compile_once
 
 @pytest.mark.slow
 def test_one_process_killed_stops_the_other_and_run_again_they_make_the_same_bytes(run, unbroken, tmp_path):
-    """While a database is made processes do not wait for one another: JAX notices a death after 100 seconds."""
+    """While a database is made processes do not wait for one another: JAX notices a death after 100 s."""
     fault = {"do": "kill", "at": ["cues", 4], "when": "before"}
     statuses, _ = run(tmp_path, ("database",), "--devices=1", processes=2, fault=fault)
     assert statuses[0] in (2, -signal.SIGABRT) and statuses[1] == -signal.SIGKILL
-    assert run(tmp_path, ("database",), "--devices=1", processes=2)[0] == [0, 0]
-    stored = {name: content for name, content in outputs(tmp_path).items() if name.startswith("work/")}
-    assert len(stored) == 2 * 6 + 2 and [name for name in stored if stored[name] != unbroken[name]] == []
-    # less to do than there are processes
-    (tmp_path / f"work/{NAME}/cues/cues-00003.npy").unlink()
-    assert run(tmp_path, ("database",), "--devices=1", processes=2)[0] == [0, 0]
-    assert [name for name in stored if (tmp_path / name).read_bytes() != unbroken[name]] == []
+    for _ in range(2):  # the second time there is less to do than there are processes
+        (tmp_path / f"work/{NAME}/cues/cues-00003.npy").unlink(missing_ok=True)
+        assert run(tmp_path, ("database",), "--devices=1", processes=2)[0] == [0, 0]
+        check_store(tmp_path, unbroken)
     # runs that start from another one, and a network with dropout, whose random numbers have keys
-    statuses, errors = run(
-        tmp_path, ("train --runs model2 model2_continued ours",), "--devices=1", processes=2
-    )
+    runs = "train --runs model2 model2_continued ours"
+    statuses, errors = run(tmp_path, (runs,), "--devices=1", processes=2)
     assert statuses == [0, 0], errors
 
 
 def test_what_stops_one_process_stops_all_with_a_line_each(run, tmp_path):
     """Both miss the store; the first alone finds the results of other settings."""
     statuses, errors = run(tmp_path, ("train",), processes=2)
-    assert statuses == [2, 2]
-    for error in errors:
-        assert "cues-00000.npy: missing or damaged: run the database stage again" in error
+    assert statuses == [2, 2] and all("run the database stage again\n" in error for error in errors), errors
     taken = tmp_path / f"results/{NAME}/settings.json"
     taken.parent.mkdir(parents=True)
     taken.write_text('{"database": {"seed": 7}}')
     statuses, errors = run(tmp_path, ("database",), processes=2)
-    assert statuses == [2, 2]
+    assert statuses == [2, 2] and "Traceback" not in "".join(errors)
     assert "settings.json: was made with database.seed = 7, now 0" in errors[0]
     assert "process 0 stopped: see what it says" in errors[1]
-    assert "Traceback" not in "".join(errors)
 
 
-@pytest.mark.parametrize(
-    "words, says",
-    [
-        ({"devices": 0}, "--devices 0: out of range"),
-        ({"devices": 5000}, "--devices 5000: out of range"),
-        ({"processes": 2}, "need --coordinator"),
-        ({"process": 0}, "need --coordinator"),
-        ({"coordinator": "a", "processes": 2, "process": 0}, "not HOST:PORT"),
-        ({"coordinator": "a:1"}, "needs --processes N"),
-        ({"coordinator": "a:1", "processes": 2}, "needs --processes N"),
-        ({"coordinator": "a:1", "processes": 2, "process": 2}, "--process 0 to N - 1"),
-    ],
-)
-def test_numbers_that_make_no_sense_are_refused(words, says):
-    with pytest.raises(InputError, match=says):
-        start(**words)
+def test_numbers_that_make_no_sense_are_refused():
+    for says, *calls in (
+        ("out of range: use 1 to 1024", (0,), (5000,)),
+        ("need --coordinator", (None, None, 2), (None, None, None, 0)),
+        ("not HOST:PORT", (None, "a", 2, 0)),
+        ("needs --processes N, and", (None, "a:1"), (None, "a:1", 2), (None, "a:1", 2, 2)),
+    ):
+        for numbers in calls:
+            with pytest.raises(InputError, match=says):
+                start(*numbers)
+    # processes that do not find one another
+    address = free_address()
+    code = "from ssl_jax.common import devices; devices.JOIN_SECONDS = 1; devices.start(1, {!r}, 2, 1)"
+    words, env = [sys.executable, "-c", code.format(address)], os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, env=env, text=True, stderr=subprocess.PIPE, timeout=LIMIT)
+    says = f"ssl_jax: --coordinator {address}: the processes did not find one another in 1 s: "
+    says += "start all of them, with the address of process 0\n"
+    assert (done.returncode, done.stderr) == (2, says)
 
 
-def test_processes_that_do_not_find_one_another_say_so():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    code = f"from ssl_jax import devices; devices.JOIN_SECONDS = 1; devices.start(1, {address!r}, 2, 1)"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        text=True,
-        stderr=subprocess.PIPE,
-        timeout=LIMIT,
-    )
-    assert done.returncode == 2
-    assert done.stderr == (
-        f"ssl_jax: --coordinator {address}: the processes did not find one another in 1 s: "
-        "start all of them, with the address of process 0\n"
-    )
-
-
-def test_rows_are_shared_out_and_come_back(tmp_path):
-    mesh = data_mesh()
-    rows = np.arange(4 * mesh.size * 3.0).reshape(-1, 3)
-    assert rows_here(mesh, len(rows)) == slice(0, len(rows))
-    np.testing.assert_array_equal(our_rows(place(rows, shared_out(mesh))), rows)
-    whole = place({"a": rows}, on_all(mesh))["a"]
-    assert whole.is_fully_replicated and whole.shape == rows.shape
-
-
-def test_the_first_devices_of_every_process_make_a_mesh():
-    assert data_mesh().size == jax.device_count()
+def test_rows_are_shared_out_among_the_first_devices_of_a_process():
+    mesh, rows = data_mesh(), np.arange(4 * jax.device_count() * 3.0).reshape(-1, 3)
+    assert mesh.size == jax.device_count() and local_rows(mesh, len(rows)) == slice(0, len(rows))
     assert list(data_mesh(1).devices) == jax.devices()[:1] and data_mesh(1).axis_names == ("data",)
-
-
-def test_alone_an_error_passes_through():
-    with pytest.raises(ValueError, match="mine"), together():
+    shared, whole = to_devices({"a": rows}, shared_out(mesh))["a"], to_devices([rows], on_all(mesh))[0]
+    assert len(shared.addressable_shards) == mesh.size and whole.is_fully_replicated
+    assert (shared == rows).all() and (whole == rows).all()
+    with pytest.raises(ValueError, match="mine"), barrier():  # alone, an error passes through
         raise ValueError("mine")
+
+
+@pytest.mark.parametrize("home, chosen, kept", [("a", "", True), ("taken", "", False), ("b", "c", False)])
+def test_compiled_programs_are_kept_where_that_can_be(tmp_path, monkeypatch, home, chosen, kept):
+    """In the user's cache folder; nowhere if a file stands there; where JAX is told to, if it is."""
+    (tmp_path / "taken").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / home))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", chosen)
+    asked = {}
+    monkeypatch.setattr(devices.jax.config, "update", asked.__setitem__)
+    devices.keep_compiled()
+    assert asked.get("jax_compilation_cache_dir") == (str(tmp_path / home / "ssl_jax") if kept else None)
+    assert bool(asked) == kept == (tmp_path / home / "ssl_jax").exists()

@@ -1,16 +1,20 @@
-"""Full disks, read-only folders, vanishing files: one clear line, exit 2, and a later run goes on to equal bytes."""
+"""Kills, full disks, read-only folders, lost files: one line, exit 2; a later run goes on to equal bytes."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from support.runs import NAME, ROOT, STAGES, moments, outputs, refused, same
+from support.runs import FULL, NAME, ROOT, STAGES, moments, outputs, refused, same
 
 EVERYTHING, HOP = ("database", "train"), "--hop=882"
 WORK = f"work/{NAME}"
-FULL = ": the disk is full: free some space and run the same command again"
+# a stage's writes: 2 of its settings, then 4 of every shard or epoch that is still to be made
+LAST = {"cues": 14, "model1": 9, "model2": 9, "model2_continued": 9, "results": 8}
+
+
+def slow(*values):
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def restore(folder, files, *lost):
@@ -21,205 +25,113 @@ def restore(folder, files, *lost):
             (folder / name).write_bytes(content)
 
 
-def fill_up(disk, start, rng, last, first=None):
-    """Fill the disk in every stage of `last`, at one of its writes up to that number, and run on to the end."""
-    moments_ = [
-        (stage, nth | 1 if stage == "results" else nth)  # an opening: a renaming frees what it replaces
-        for stage, nth in moments(rng, last, last)
-    ]
-    where = [
-        f"{WORK}/lock",
-        *(f"results/{NAME}/" if stage == "results" else f"{WORK}/{stage}/" for stage in last),
-    ]
-    runs = [
-        (
-            {
-                "do": "fill",
-                "at": at,
-                "disk": str(disk.folder),
-                "left": 0 if at is None else int(rng.integers(20)),
-            },
-            EVERYTHING,
-        )
-        for at in (None, *moments_)
-    ]
-    *broken, whole = start(disk.folder, [*runs, (None, EVERYTHING)], HOP, inside=disk.inside)
-    for ended, file in zip(broken, where, strict=True):
-        refused(ended, f"ssl_jax: {disk.folder}/{file}", FULL)
-    assert whole.status == 0
+def break_then_run(start, folder, faults, inside=()):
+    """Under each of (fault, stages, what they say) on the folder call its stages, then all without a fault.
+
+    Stages that are to say nothing succeed.
+    """
+    runs = [(fault, stages) for fault, stages, _ in faults]
+    *broken, whole = start(folder, [*runs, (None, EVERYTHING)], HOP, inside=inside)
+    for ended, (*_, says) in zip(broken, faults, strict=True):
+        assert not ended.status or says, ended
+        if says:
+            refused(ended, f"ssl_jax: {folder}/{says}")
+    assert whole.status == 0, whole
 
 
-def test_a_disk_that_fills_while_cues_checkpoints_and_results_are_written(small_disk, start, unbroken):
-    disk = small_disk(16)
-    restore(disk.outside, unbroken, "cues-00003", "cues-00005", "model2/epoch-002", "model2_continued/")
-    fill_up(disk, start, np.random.default_rng(3), {"cues": 4, "model2": 1, "results": 8})
+@pytest.mark.parametrize("seed", [1, *slow(*range(2, 8))])
+def test_killed_in_every_stage_and_run_again_gives_the_same_bytes(tmp_path, start, unbroken, seed):
+    rng = np.random.default_rng(seed)
+    whens = ("within", "before", rng.uniform(0, 0.03))  # seconds
+    for k, at in enumerate(moments(rng, STAGES, LAST | {"cues": 8, "results": 6})):
+        kill = {"do": "kill", "at": at, "when": whens[(k + seed - 1) % 3]}
+        start(tmp_path, [(kill, EVERYTHING)], HOP)
+    start(tmp_path, [(None, EVERYTHING)], HOP)
+    same(tmp_path, unbroken)
+
+
+@pytest.mark.parametrize("seed", [3, *slow(*range(4, 8))])
+def test_a_disk_that_fills_while_cues_checkpoints_and_results_are_written(small_disk, start, unbroken, seed):
+    """At the start, and at one of the writes of each stage; slow variants start from nothing."""
+    disk, rng, last = small_disk(16), np.random.default_rng(seed), LAST | {"model1": 7, "model2": 7}
+    first, last["model2_continued"] = f"results/{NAME}/settings.json", 5
+    if seed == 3:
+        restore(disk.outside, unbroken, "cues-00003", "cues-00005", "model2/epoch-002", "model2_continued/")
+        first, last = f"{WORK}/cues/cues-00003.npy", {"cues": 4, "model2": 1, "results": 8}
+    about = {"do": "fill", "disk": str(disk.folder)}
+    faults = [(about | {"at": None}, EVERYTHING, f"{first}{FULL}")]
+    for stage, nth in moments(rng, last, last):
+        nth |= stage == "results"  # an opening: a renaming frees what it replaces
+        fault = about | {"at": (stage, nth), "left": int(rng.integers(20))}
+        faults.append((fault, EVERYTHING, f"results/{NAME}/" if stage == "results" else f"{WORK}/{stage}/"))
+    break_then_run(start, disk.folder, faults, disk.inside)
     same(disk.outside, unbroken)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("round", range(4))
-def test_a_disk_that_fills_twenty_times_in_any_stage(small_disk, start, unbroken, round):
-    disk = small_disk(16)
-    last = {"cues": 14, "model1": 7, "model2": 7, "model2_continued": 5, "results": 8}
-    fill_up(disk, start, np.random.default_rng((3, round)), last)
-    same(disk.outside, unbroken)
-
-
-@pytest.mark.slow
-def test_the_real_pipeline_on_a_disk_that_fills_and_becomes_readonly_in_every_stage(
-    small_disk, start, tmp_path
-):
+def test_the_real_pipeline_on_a_disk_that_fills_and_killed_in_every_stage(small_disk, start, tmp_path):
     disk, rng, whole = small_disk(600), np.random.default_rng(5), tmp_path / "whole"
+    real = {"tiny": False, "inside": disk.inside}
     for folder in (whole, disk.outside):
         shutil.copytree(ROOT / "results/reported", folder / "results/reported")
     start(whole, [(None, ["all"])], "--quick", tiny=False)
-    last = {
-        "cues": 6,
-        "model1": 6,
-        "model2": 6,
-        "model2_continued": 6,
-        "results": 8,
-        "figures": 8,
-        "report": 3,
-    }
-    runs = [
-        ({"do": "fill", "at": at, "disk": str(disk.folder), "left": 0}, ["all"])
-        for at in moments(rng, last, {stage: (nth + 1) // 2 for stage, nth in last.items()})
-    ]
-    for what in ("work", "results", "figures"):
-        runs.append(({"do": "readonly", "at": None, "what": str(disk.folder / what)}, ["all"]))
-    *broken, ended = start(disk.folder, [*runs, (None, ["all"])], "--quick", tiny=False, inside=disk.inside)
-    for one in broken[:-3]:
-        refused(one, f"ssl_jax: {disk.folder}/", FULL)
-    for one in broken[-3:]:
-        refused(one, f"ssl_jax: {disk.folder}/", ": the file system is read-only")
-    assert ended.status == 0
+    last = dict.fromkeys(STAGES[:4], 3) | {"results": 4, "figures": 4, "report": 2}
+    for k, at in enumerate(moments(rng, last, last)):
+        fill = {"do": "fill", "at": at, "disk": str(disk.folder)}
+        kill = {"do": "kill", "at": (at[0], 1), "when": ("within", "before", 0.2)[k % 3]}
+        (full,) = start(disk.folder, [(fill, ["all"]), (kill, ["all"])], "--quick", **real)
+        refused(full, f"ssl_jax: {disk.folder}/", FULL)
+    assert start(disk.folder, [(None, ["all"])], "--quick", **real)[0].status == 0
     same(disk.outside, outputs(whole))
+
+
+READONLY = [  # folder, moment, stage, the file in that folder that is named
+    ("results", None, "database", ""),
+    ("work", None, "database", "/lock"),
+    ("figures", None, "figures", ""),
+    ("work", ["cues", 2], "database", "/cues/cues-00001.npy"),  # the first renaming is not let through
+    ("results", ["cues", 3], "database", "/timing.json"),
+    ("results", None, "train", ""),
+    ("work", ["model2_continued", 1], "train", "/model2_continued/epoch-003.msgpack"),
+    ("results", ["model2_continued", 2], "train", "/model2_continued_epoch3.msgpack"),
+]
 
 
 def test_folders_that_are_or_become_readonly(small_disk, start, unbroken):
     """At the start every stage refuses before its work; midway it ends with its next write."""
-    disk = small_disk(16)
+    disk, faults = small_disk(16), []
     restore(disk.outside, unbroken, "cues-00001", "cues-00004", "epoch-003")
     (disk.outside / "figures").mkdir()
-    faults = (
-        ("results", None, ["database"], ""),
-        ("work", None, ["database"], "/lock"),
-        ("figures", None, ["figures"], ""),
-        (
-            "work",
-            ["cues", 2],
-            ["database"],
-            "/cues/cues-00001.npy",
-        ),  # the first renaming is no longer let through
-        ("results", ["cues", 3], ["database"], "/timing.json"),
-        ("results", None, ["train"], ""),
-        ("work", ["model2_continued", 1], ["train"], "/model2_continued/epoch-003.msgpack"),
-        ("results", ["model2_continued", 2], ["train"], "/model2_continued_epoch3.msgpack"),
-    )
-    runs = [
-        ({"do": "readonly", "at": at, "what": str(disk.folder / what)}, stages)
-        for what, at, stages, _ in faults
-    ]
-    *broken, whole = start(disk.folder, [*runs, (None, EVERYTHING)], HOP, inside=disk.inside)
-    for ended, (what, _, _, named) in zip(broken, faults, strict=True):
-        refused(
-            ended,
-            f"ssl_jax: {disk.folder}/{what}/{NAME}{named}: the file system is read-only: choose another",
-        )
-    assert whole.status == 0
+    for what, at, stage, named in READONLY:
+        fault = {"do": "readonly", "at": at, "what": str(disk.folder / what)}
+        faults.append((fault, [stage], f"{what}/{NAME}{named}: the file system is read-only: choose another"))
+    break_then_run(start, disk.folder, faults, disk.inside)
     same(disk.outside, unbroken)
 
 
-def follow(tmp_path, start, steps):
-    """What is gone, when, the stages then called, and what they say, or "" where they succeed."""
-    runs = []
-    for what, at, stages, _ in steps:
+LOST = "missing or damaged: "
+UNKNOWN = "is missing, so nobody knows how the files beside it were made: use another --name, or delete that"
+VANISHING = [  # what is gone, when, the stages then called, and what they say
+    ("cut cues/cues-00002.npy", None, ["train"], f"cues/cues-00002.npy: {LOST}run"),
+    ("manifest.csv", None, ["train"], "manifest.csv: is missing: run the database stage again"),
+    ("cues/store.json", None, ["database"], f"cues/store.json: {UNKNOWN}"),
+    ("cues", None, [], ""),
+    ("", ["cues", 8], ["database"], "cues/cues-00001"),
+    ("../../results", ["model2_continued", 3], EVERYTHING, ""),
+]
+NO_START = f"model2/epoch-001.msgpack: {LOST}delete that folder and train 'model2' again"
+FIRST = [("model2/epoch-001.msgpack", None, ["train"], NO_START), ("model2", None, [], "")]
+# at the first checkpoint of Model 1: its second epoch reads the shard again
+CUT = [("cut cues/cues-00004.npy", ["model1", 3], ["train"], "cues/cues-00004.npy: ")]
+
+
+@pytest.mark.parametrize("there, steps", [("model2_continued/", FIRST + VANISHING), ("model1/", CUT)])
+def test_files_that_vanish_or_are_cut_at_any_time(tmp_path, start, unbroken, there, steps):
+    restore(tmp_path, unbroken, there)
+    faults = []
+    for what, at, stages, says in steps:
         do, _, name = what.rpartition(" ")
-        runs.append(({"do": do or "vanish", "at": at, "what": str(tmp_path / name)}, stages))
-    *broken, whole = start(tmp_path, [*runs, (None, EVERYTHING)], HOP)
-    for ended, (*_, says) in zip(broken, steps, strict=True):
-        refused(ended, f"ssl_jax: {tmp_path}/{says}") if says else (
-            ended.status == 0 or pytest.fail(str(ended))
-        )
-    assert whole.status == 0, whole
-
-
-UNKNOWN = (
-    "is missing, so nobody knows how the files beside it were made: use another --name, or delete that folder"
-)
-
-
-def test_files_that_vanish_between_and_during_stages(tmp_path, start, unbroken):
-    restore(tmp_path, unbroken, "model2_continued/")
-    follow(
-        tmp_path,
-        start,
-        [
-            (
-                f"{WORK}/model2/epoch-001.msgpack",
-                None,
-                ["train"],
-                f"{WORK}/model2/epoch-001.msgpack: missing or damaged: delete that folder and train 'model2' again",
-            ),
-            (f"{WORK}/model2", None, [], ""),
-            (
-                f"{WORK}/manifest.csv",
-                None,
-                ["train"],
-                f"{WORK}/manifest.csv: is missing: run the database stage again",
-            ),
-            (
-                f"cut {WORK}/cues/cues-00002.npy",
-                None,
-                ["train"],
-                f"{WORK}/cues/cues-00002.npy: missing or damaged: run",
-            ),
-            (f"{WORK}/cues/store.json", None, ["database"], f"{WORK}/cues/store.json: {UNKNOWN}"),
-            (f"{WORK}/cues", None, [], ""),
-            ("work", ["cues", 8], ["database"], f"{WORK}/cues/cues-00001"),
-            ("results", ["model2_continued", 3], EVERYTHING, ""),
-        ],
-    )
-    same(tmp_path, unbroken)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_a_file_or_folder_that_vanishes_in_every_stage(tmp_path, start, unbroken, seed):
-    """Whatever the run then says, it is one line, and what it asks for brings the same bytes."""
-    rng = np.random.default_rng((6, seed))
-    last = {"cues": 14, "model1": 9, "model2": 9, "model2_continued": 8, "results": 8}
-    files = sorted(name for name in unbroken if not name.endswith("store.json"))
-    for stage, nth in moments(rng, STAGES, last):
-        for folder in ("work", "results"):
-            shutil.rmtree(tmp_path / folder, ignore_errors=True)
-        restore(tmp_path, unbroken, *[f"/{later}/" for later in STAGES[STAGES.index(stage) :]])
-        there = [name for name in files if (tmp_path / name).exists()] or ["results"]
-        what = ["work", "results", there[rng.integers(len(there))]][rng.integers(3)]
-        fault = {"do": "vanish", "at": [stage, nth], "what": str(tmp_path / what)}
-        (ended,) = start(tmp_path, [(fault, EVERYTHING)], HOP)
-        for _ in range(4):  # one thing put right may show the next
-            if ended.status:
-                refused(ended, f"ssl_jax: {tmp_path}/")
-                if "delete that folder" in ended.lines[-1]:
-                    shutil.rmtree(Path(ended.lines[-1].split(": ")[1]).parent)
-            (ended,) = start(tmp_path, [(None, EVERYTHING)], HOP)
-            if ended.status == 0:
-                break
-        missing = {what} & set(unbroken) - set(outputs(tmp_path))
-        assert (
-            not missing or "/epoch-001." in what or "/epoch-002." in what
-        )  # nothing needs a run's older checkpoint
-        same(tmp_path, {name: content for name, content in unbroken.items() if name not in missing})
-
-
-def test_a_shard_that_is_cut_while_a_network_trains(tmp_path, start, unbroken):
-    """At the first checkpoint of Model 1: its second epoch reads the shard again."""
-    restore(tmp_path, unbroken, "model1/")
-    follow(
-        tmp_path,
-        start,
-        [(f"cut {WORK}/cues/cues-00004.npy", ["model1", 3], ["train"], f"{WORK}/cues/cues-00004.npy: ")],
-    )
+        fault = {"do": do or "vanish", "at": at, "what": str((tmp_path / WORK / name).resolve())}
+        faults.append((fault, stages, says and f"{WORK}/{says}"))
+    break_then_run(start, tmp_path, faults)
     same(tmp_path, unbroken)

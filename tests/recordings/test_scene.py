@@ -4,22 +4,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from ssl_jax import __main__ as cli
 from ssl_jax.common.errors import InputError
-from ssl_jax.frontend.binaural_feature import get_cues_clean
-from ssl_jax.recordings.scene import (
-    KEMAR,
-    carry_around,
-    directions,
-    parse_trajectory,
-    render_file,
-    render_scene,
-    write_scene,
-)
-from ssl_jax.sounds.hrtf import select_directions
+from ssl_jax.recordings.scene import directions, parse_trajectory, render_file, render_scene, write_scene
+from ssl_jax.sounds.hrtf import KEMAR, select_directions
+from ssl_jax.sounds.mixing import carry_around
 from ssl_jax.sounds.sofa import read_sofa
 
 FS = 44_100
+ROUNDING = 1e-5  # of float32 sums and FFTs, full scale 1
 
 
 @pytest.fixture(scope="module")
@@ -32,54 +24,35 @@ def tone():
     return np.sin(2 * np.pi * 440 * np.arange(FS) / FS).astype(np.float32)
 
 
-def test_carried_source_passes_every_position():
+def test_carried_source_passes_every_position(kemar, tone):
     """With HRIRs that are plain gains, a constant source gives their linear interpolation."""
     gains = np.array([0.0, 1.0, 4.0])
     hrirs = np.stack([gains, gains[::-1]], 1)[..., None].astype(np.float32)
     for samples in (1001, 1000, 3):
         ears = carry_around(np.ones(samples, np.float32), hrirs)
-        position = np.linspace(0, 2, samples)
-        np.testing.assert_allclose(ears[0], np.interp(position, [0, 1, 2], gains), atol=1e-5)
-        np.testing.assert_allclose(ears[1], ears[0][::-1], atol=1e-5)
-
-
-def test_a_source_that_stays_is_a_still_one(kemar, tone):
-    still = render_scene(tone, FS, [60], head=kemar).ears
-    staying = render_scene(tone, FS, [60, 60, 60], head=kemar).ears
-    np.testing.assert_allclose(staying, still, atol=1e-5)
+        wanted = np.interp(np.linspace(0, 2, samples), [0, 1, 2], gains)
+        np.testing.assert_allclose(ears, [wanted, wanted[::-1]], atol=ROUNDING)
+    still, staying = (render_scene(tone, FS, at, head=kemar).ears for at in ([60], [60, 60, 60]))
+    np.testing.assert_allclose(staying, still, atol=ROUNDING)
 
 
 def test_a_moving_tone_does_not_click(kemar, tone):
-    """Once around in a second: what is not the tone stays 75 dB below it, and no step exceeds a still one's."""
+    """Once around in a second: all but the tone stays 75 dB below it, no step exceeds a still one's."""
     moving = carry_around(tone, directions(kemar, np.arange(361.0) % 360)[0])[:, 1000:]
     spectrum = np.abs(np.fft.rfft(moving * np.hanning(moving.shape[1])))
     frequency = np.fft.rfftfreq(moving.shape[1], 1 / FS)
     assert spectrum[:, np.abs(frequency - 440) > 100].max() < 10 ** (-75 / 20) * spectrum.max()
-    still = [directions(kemar, [float(a)])[0][0] for a in range(0, 360, 30)]
-    loudest = max(
-        np.abs(np.diff(np.convolve(tone[:4000], ear)[1000:4000])).max() for pair in still for ear in pair
-    )
+    still = directions(kemar, np.arange(0.0, 360, 30))[0].reshape(24, -1)
+    loudest = max(np.abs(np.diff(np.convolve(tone[:4000], ear)[1000:4000])).max() for ear in still)
     assert np.abs(np.diff(moving)).max() < 1.05 * loudest
-
-
-def test_trajectory_passes_the_azimuths_between(kemar):
-    """ITD of a noise that goes from the front to the left and on to the back: up, then down."""
-    noise = np.random.default_rng(2).standard_normal(FS).astype(np.float32)
-    scene = render_scene(noise, FS, [0, 90, 180], head=kemar)
-    assert scene.azimuths[[0, FS // 2, -1]] == pytest.approx([0, 90, 180], abs=0.01) and scene.notes == ()
-    itd = np.median(np.asarray(get_cues_clean(scene.ears, FS, [600.0, 500.0, 400.0]).itd), axis=0)
-    assert abs(itd[3]) < 0.15 and abs(itd[-1]) < 0.15 and itd[45:55].mean() > 0.6
-    assert np.diff(itd[5:45:8]).min() > -0.05 and np.diff(itd[55:95:8]).max() < 0.05
 
 
 def test_a_head_without_a_horizontal_plane_says_so(kemar, tone):
     tilted = kemar._replace(elevation=kemar.elevation + 5)
     scene = render_scene(tone, FS, [10], head=tilted)
     assert len(scene.notes) == 1 and "nothing measured at elevation 0" in scene.notes[0]
-    np.testing.assert_array_equal(
-        directions(tilted, [10.0])[0],
-        select_directions(tilted, "nearest_azimuth", [10.0])[0].astype(np.float32),
-    )
+    nearest = select_directions(tilted, "nearest_azimuth", [10.0])[0].astype(np.float32)
+    np.testing.assert_array_equal(directions(tilted, [10.0])[0], nearest)
 
 
 def test_noise_level_and_repetition(kemar, tone):
@@ -109,64 +82,40 @@ def test_any_rate_and_channels_in(tmp_path):
     soundfile.write(tmp_path / "one.wav", ears.mean(1), 48_000, "FLOAT")
     two, one = (render_file(tmp_path / name, [90]).ears for name in ("two.flac", "one.wav"))
     assert two.shape == (11_025, 2)
-    np.testing.assert_allclose(two, one, atol=1e-3)
+    np.testing.assert_allclose(two, one, atol=1e-3)  # a bit of 16 or so
 
 
-@pytest.mark.parametrize(
-    "words, says",
-    [
-        (["missing.wav", "--azimuth", "60"], "missing.wav: no such file"),
-        (["silent.wav", "--azimuth", "60"], "silent.wav: nothing sounds"),
-        (["tone.wav", "--trajectory", "0-360"], "0-360"),
-        (["tone.wav", "--trajectory", "0:nan"], "0:nan"),
-        (["tone.wav", "--azimuth", "inf"], "use numbers of degrees"),
-        (["tone.wav", "--trajectory", "0:1e9"], "at most 36000"),
-        (["tone.wav", "--azimuth", "0", "--seconds", "0"], "out of range"),
-        (["tone.wav", "--azimuth", "0", "--start", "9"], "nothing sounds at 9 s"),
-        (["tone.wav", "--azimuth", "0", "--start", "-1"], "start -1"),
-        (
-            ["tone.wav", "--azimuth", "0", "--snr", "nan", "--noise", "tone.wav", "--noise-azimuth", "1"],
-            "SNR nan",
-        ),
-        (["tone.wav", "--azimuth", "0", "--noise", "tone.wav"], "1 noises and 0 azimuths"),
-        (["tone.wav", "--azimuth", "0", "--hrtf", "tone.wav"], "not a readable SOFA"),
-    ],
-)
-def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, words, says):
-    monkeypatch.chdir(tmp_path)
+BAD = {
+    "missing.wav: no such file": "missing.wav --azimuth 60",
+    "silent.wav: nothing sounds": "silent.wav --azimuth 60",
+    "0-360": "tone.wav --trajectory 0-360",
+    "0:nan": "tone.wav --trajectory 0:nan",
+    "use numbers of degrees": "tone.wav --azimuth inf",
+    "at most 36000": "tone.wav --trajectory 0:1e9",
+    "out of range": "tone.wav --azimuth 0 --seconds 0",
+    "nothing sounds at 9 s": "tone.wav --azimuth 0 --start 9",
+    "start -1": "tone.wav --azimuth 0 --start -1",
+    "SNR nan": "tone.wav --azimuth 0 --snr nan --noise tone.wav --noise-azimuth 1",
+    "1 noises and 0 azimuths": "tone.wav --azimuth 0 --noise tone.wav",
+    "not a readable SOFA": "tone.wav --azimuth 0 --hrtf tone.wav",
+}
+
+
+@pytest.mark.parametrize("says", BAD)
+def test_bad_input_is_one_line(tmp_path, call, says):
     soundfile.write("tone.wav", 0.1 * np.sin(np.arange(4410)), FS)
     soundfile.write("silent.wav", np.zeros(4410), FS)
-    assert cli.main(["render", *words, "-o", "out.wav"]) == 2
-    err = capsys.readouterr().err.splitlines()
-    assert len(err) == 1 and err[0].startswith("ssl_jax: ") and says in err[0]
-    assert not (tmp_path / "out.wav").exists()
+    ended = call("render", *BAD[says].split(), "-o", "out.wav")
+    assert ended.status == 2 and len(ended.lines) == 1 and not (tmp_path / "out.wav").exists()
+    assert ended.lines[0].startswith("ssl_jax: ") and says in ended.lines[0]
 
 
-def test_trajectories_are_parsed():
+def test_the_command_line_writes_a_sound_and_a_spectrogram(tmp_path, call):
     assert parse_trajectory("0:90.5:-45") == [0, 90.5, -45]
     with pytest.raises(InputError, match="0:360"):
         parse_trajectory("60")
-
-
-def test_spectrogram_of_a_scene(tmp_path, capsys):
-    """And the command line's own: a WAV and a picture, and nothing else."""
-    soundfile.write(tmp_path / "noise.wav", np.random.default_rng(1).uniform(-1, 1, 8000), 16_000)
-    assert (
-        cli.main(
-            [
-                "render",
-                str(tmp_path / "noise.wav"),
-                "--trajectory=-90:90",
-                "-o",
-                str(tmp_path / "out.wav"),
-                "--plot",
-                str(tmp_path / "out.png"),
-                "--bits",
-                "24",
-            ]
-        )
-        == 0
-    )
-    assert capsys.readouterr().out.startswith(f"{tmp_path / 'out.wav'}: 0.50 s at 44100 Hz, 24 bits")
+    soundfile.write("noise.wav", np.random.default_rng(1).uniform(-1, 1, 8000), 16_000)
+    ended = call(*"render noise.wav --trajectory=-90:90 -o out.wav --plot out.png --bits 24".split())
+    assert ended.status == 0 and ended.out.startswith("out.wav: 0.50 s at 44100 Hz, 24 bits")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["noise.wav", "out.png", "out.wav"]
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")

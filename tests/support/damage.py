@@ -1,24 +1,54 @@
-"""Files damaged in drawn ways, and checksums made right again so that readers get to the damage."""
+"""Small sound files to damage, drawn damage, and checksums made right again so that readers get to it."""
 
 import gzip
+import io
+import json
+import tempfile
 import zlib
+from pathlib import Path
 
+import numpy as np
+import soundfile
 from hypothesis import strategies as st
+
+from ssl_jax.config import fingerprint
+from support.guarded import STORE
+from support.made_sofa import write_sofa
 
 DAMAGE = st.sampled_from(["cut", "flip", "number", "number", "garbage", "join"])
 NUMBERS = [0, 1, -1, -512, 2**15, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1, 0x7FFF0000]
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+RESPONSES, AROUND = np.random.default_rng(1).normal(size=(4, 2, 4)), [[90.0 * k, 0, 1] for k in range(4)]
+FEW = {"Data__IR": RESPONSES, "SourcePosition": np.array(AROUND)}
+KINDS = "WAV PCM_16", "WAV FLOAT", "WAVEX PCM_24", "FLAC PCM_16", "OGG VORBIS", "AIFF PCM_16"
+NOISE = np.random.default_rng(2).uniform(-0.5, 0.5, (300, 2))
+
+
+def saved(save, *args, **arrays):
+    stream = io.BytesIO()
+    save(stream, *args, **arrays)
+    return stream.getvalue()
+
+
+def sofa(**changes):
+    with tempfile.TemporaryDirectory() as folder:
+        return write_sofa(Path(folder) / "a.sofa", **FEW | changes).read_bytes()
+
+
+PACKED = dict(data=RESPONSES, chunks=(2, 1, 4), compression="gzip", shuffle=True)
+NAMED = {"SOFAConventions": np.bytes_("SimpleFreeFieldHRIR"), "DataType": np.bytes_("FIR")}
+SOFA = [sofa(), sofa(Data__IR=PACKED, **NAMED)]
+SOUNDS = [saved(soundfile.write, NOISE, 8_000, kind.split()[1], format=kind.split()[0]) for kind in KINDS]
+STORE_NOTES = json.dumps(fingerprint(**STORE)).encode()
 
 
 @st.composite
 def damaged(draw, *starts):
-    """One of the files cut, with bits flipped, a number replaced, something put in, or joined to another one."""
+    """One of the files cut, with bits flipped, a number replaced, something put in, or joined to another."""
     content = bytearray(draw(st.sampled_from(starts)))
     for damage in draw(st.lists(DAMAGE, min_size=1, max_size=3)):
         last = max(len(content) - 1, 0)
-        at = draw(
-            st.integers(0, last) | st.integers(0, min(last, 300))
-        )  # a file says most about itself at its start
+        at = draw(st.integers(0, last) | st.integers(0, min(last, 300)))  # the start says most about a file
         if damage == "cut":
             del content[at:]
         elif damage == "flip" and content:
@@ -36,24 +66,20 @@ def damaged(draw, *starts):
 
 
 def resealed_ogg(content):
-    """Checksums of the pages made right, so that what is in them is looked at.
-
-    RFC 3533: CRC-32 from 0, which is zlib's with the bits of all bytes and of the sum the other way round.
-    """
+    """Checksums of the pages made right: CRC-32 from 0 (RFC 3533), zlib's with mirrored bits."""
     content, at = bytearray(content), 0
     while (at := content.find(b"OggS", at)) >= 0 and at + 27 <= len(content):
         end = at + 27 + content[at + 26]
         end += sum(content[at + 27 : end])
         content[at + 22 : at + 26] = bytes(4)
-        mirrored = content[at:end].translate(MIRRORED)
-        crc = zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF
+        crc = zlib.crc32(content[at:end].translate(MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
         content[at + 22 : at + 26] = int(f"{crc:032b}"[::-1], 2).to_bytes(4, "little")
         at += 4
     return bytes(content)
 
 
 def resealed_tar(content):
-    """Checksums of the headers made right, so that what is in them is looked at."""
+    """Checksums of the headers made right."""
     content = bytearray(content)
     for at in range(0, len(content) - 511, 512):
         if content[at + 257 : at + 262] == b"ustar":

@@ -2,18 +2,16 @@
 
 usage: faulty.py {"tiny": ..., "runs": [[FAULT or null, [STAGE...]], ...]} OPTION...
 
-Every run is one call of the command line's stages, all of them in this process; what a fault took away is given back
-after its run, but for what it deleted. A line of stderr, END and the exit status, ends each.
+Every run is one call of the command line's stages, all of them in this process; what a fault took away is
+given back after its run, but for what it deleted. A line of stderr, END and the exit status, ends each.
 
-A fault is {"do": one of FAULTS, "at": [stage, nth], ...}. The moment is counted in what is written, not in time, so
-that it lies in the stage that is meant on any machine: at the nth opening or renaming of a file of that stage; without
-"at", before the run.
+A fault is {"do": one of FAULTS, "at": [stage, nth], ...}: it happens at the nth opening or renaming of a file
+of that stage, on any machine the same; without "at", before the run.
 """
 
 import ctypes
 import json
 import os
-import resource
 import shutil
 import signal
 import sys
@@ -31,8 +29,7 @@ MS_RDONLY, MS_REMOUNT, MS_BIND, MNT_DETACH = 1, 32, 4096, 2  # of mount(2)
 
 def stage_of(path: str) -> str:
     """The stage that writes a file, after its folder or its own name."""
-    folder = Path(path).parent.name
-    if folder in STAGES:
+    if (folder := Path(path).parent.name) in STAGES:
         return folder
     if path.endswith(".png.part") or ".png." in path:
         return "figures"
@@ -40,26 +37,18 @@ def stage_of(path: str) -> str:
 
 
 def kill(when: str | float) -> None:
-    """End this process "before" what it is about to write, so many seconds later, or "within" the next file, of which
-    ten bytes are written.
-
-    Before and later by SIGKILL, within by the limit on a file's size: no handler runs, nothing is flushed, closed or
-    undone.
-    """
-
-    def die():
-        os.kill(os.getpid(), signal.SIGKILL)
-
+    """End this process at once, nothing flushed or closed: "before" what it is about to write, so many
+    seconds later, or "within" the next file, at the tenth byte, by the limit on a file's size."""
     if when == "before":
-        die()
+        os.kill(os.getpid(), signal.SIGKILL)
     elif when == "within":
-        signal.signal(
-            signal.SIGXFSZ, signal.SIG_DFL
-        )  # Python ignores it, and a write fails with an error instead
+        import resource  # here, as other systems than Unix have none
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and a write would fail instead
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
     else:
-        threading.Timer(when, die).start()
+        threading.Timer(when, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
 
 def fill(disk: str, left: int = 0):
@@ -84,21 +73,13 @@ def readonly(what: str):
     return lambda: call(libc.umount2, name, MNT_DETACH)
 
 
-def vanish(what: str) -> None:
-    """Delete a file or a whole folder."""
-    shutil.rmtree(what) if Path(what).is_dir() else os.unlink(what)
-
-
-def cut(what: str) -> None:
-    """Cut a file in half."""
-    os.truncate(what, Path(what).stat().st_size // 2)
-
-
-FAULTS = {break_.__name__: break_ for break_ in (kill, fill, readonly, vanish, cut)}
+FAULTS = {"kill": kill, "fill": fill, "readonly": readonly}
+FAULTS["vanish"] = lambda what: shutil.rmtree(what) if Path(what).is_dir() else os.unlink(what)
+FAULTS["cut"] = lambda what: os.truncate(what, Path(what).stat().st_size // 2)  # in half
 
 
 class Watch:
-    """Counts what is written, and has a fault happen at its moment; an audit hook, which cannot be taken out again."""
+    """Counts what is written, and has a fault happen at its moment: an audit hook, which stays for good."""
 
     def __init__(self):
         self.fault = self.undo = None
@@ -115,8 +96,7 @@ class Watch:
 
     def happen(self):
         fault, self.fault = self.fault, None  # what it opens itself does not count
-        words = {k: v for k, v in fault.items() if k not in ("do", "at")}
-        self.undo = FAULTS[fault["do"]](**words)
+        self.undo = FAULTS[fault["do"]](**{k: v for k, v in fault.items() if k not in ("do", "at")})
 
     def run(self, fault: dict | None, stages: list[str], options: list[str]) -> int:
         """The exit status of the first stage that fails under a fault, or 0."""
@@ -139,17 +119,15 @@ class Watch:
 def tiny(*options):
     """What the command line makes an experiment of: 2 clips in shards of a batch, two epochs of each run.
 
-    128 mixtures to train on and 16 held out are whole batches, and Model 1 differs from Model 2 in its seed alone, so
-    that few programs are to be compiled.
+    128 mixtures to train on and 16 held out are whole batches, and Model 1 is Model 2 with another seed:
+    few programs are to be compiled.
     """
     ex = config.experiment(*options)
-    runs = {
-        k: replace(r, clips=2, epochs=2, epochs_planned=2, evaluation_share=1 / 9) for k, r in ex.runs.items()
-    }
+    few = {"clips": 2, "epochs": 2, "epochs_planned": 2, "evaluation_share": 1 / 9}
+    runs = {name: replace(run, **few) for name, run in ex.runs.items()}
     runs["model1"] = replace(runs["model2"], seed=runs["model2"].seed + 1)
-    runs["model2_continued"] = replace(
-        runs["model2_continued"], epochs=3, start_epoch=1, restart_epochs=(2, 3)
-    )
+    later = {"epochs": 3, "start_epoch": 1, "restart_epochs": (2, 3)}
+    runs["model2_continued"] = replace(runs["model2_continued"], **later)
     return replace(ex, database=replace(ex.database, clips=2, shard=24), runs=runs)
 
 

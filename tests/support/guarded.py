@@ -2,8 +2,8 @@
 
 usage: guarded.py, then lines of JSON [READER, PATH] on standard input; an answer each on standard output
 
-A C library can end or hold up the whole process, which no handler in it survives: so the test that asks watches the
-clock and the end of this one. From the first answer on the system gives it 1 GiB more address space and no more.
+A C library can end or hold up the whole process, which no handler in it survives: so the test that asks
+watches the clock and the end of this one. From the first answer on it may have 1 GiB more address space.
 """
 
 import contextlib
@@ -17,7 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_jax.common import files
+from ssl_jax.common.errors import InputError, os_error_message
 from ssl_jax.config import Database, FrontEnd
+from ssl_jax.database import cue_store, recipes
+from ssl_jax.networks import packed, registry, serialisation
+from ssl_jax.sounds import archives, reading
+from ssl_jax.sounds.sofa import read_sofa
+from ssl_jax.studies.published_weights import load_published
+from ssl_jax.training.checkpoints import load_checkpoint
 
 MORE_MEMORY = 2**30  # bytes of address space, which only what asks for memory in vain uses up
 MORE_USED = 3 * 2**27  # bytes; HDF5 says only that it failed when it did not get more
@@ -27,19 +35,12 @@ COLUMNS = ("mixture", "speaker")
 STORE = {"database": Database(clips=1, shard=72), "front": FrontEnd(channels=1, fs=100, hop=100)}
 
 
-class Failure(Exception):
-    """What a reader must not do."""
-
-
 class Guarded:
     """The other process, started when it is needed."""
 
     process = None
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def stop(self):
         if self.process:
             self.process.kill()
             self.process.communicate()
@@ -53,37 +54,30 @@ class Guarded:
         return self.process.stdout.readline().strip() or f"it ends the process: {self.process.wait()}"
 
     def read(self, reader: str, path: Path) -> str:
-        """ "read" or "refused"; Failure for all else."""
+        """ "read" or "refused"; AssertionError for all else."""
         if self.process is None:
-            here = Path(__file__)
-            env = os.environ | {
-                "PYTHONPATH": str(here.parents[2]),
-                "MALLOC_ARENA_MAX": "1",
-                "JAX_PLATFORMS": "cpu",
-            }
-            self.process = subprocess.Popen(
-                [sys.executable, str(here)], env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-            )
+            root = str(Path(__file__).parents[2])
+            env = os.environ | {"PYTHONPATH": root, "MALLOC_ARENA_MAX": "1", "JAX_PLATFORMS": "cpu"}
+            look = dict(env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            self.process = subprocess.Popen([sys.executable, __file__], **look)
             assert self._answer(["", ""], 300) == "ready"
         answer = self._answer([reader, str(path)], SECONDS)
-        if answer not in ("read", "refused"):
-            if not answer.startswith("fault: "):  # it cannot go on
-                self.__exit__()
-            raise Failure(f"{reader}: {answer}")
+        if answer not in ("read", "refused") and not answer.startswith("fault: "):  # it cannot go on
+            self.stop()
+        assert answer in ("read", "refused"), f"{reader}: {answer}"
         return answer
 
 
 def sofa(path):
     for fs in (None, 8_000):
         head = read_sofa(path, fs)
-        directions = len(head.hrirs)
-        assert head.hrirs.shape[1] == 2 and head.azimuth.shape == head.elevation.shape == (directions,)
+        assert head.hrirs.shape[1] == 2 and len(head.hrirs) == len(head.azimuth) == len(head.elevation)
         assert all(np.isfinite(x).all() for x in (head.hrirs, head.azimuth, head.elevation))
 
 
 def sound(path):
-    samples, fs = files.read_sound(path)
-    blocks = sum(len(block) for block in files.sound_blocks(path, 4096))
+    samples, fs = reading.read_sound(path)
+    blocks = sum(len(block) for block in reading.sound_blocks(path, 4096))
     assert samples.ndim == 2 and len(samples) == blocks and np.isfinite(samples).all() and fs > 0
 
 
@@ -92,64 +86,52 @@ def table(path):
 
 
 def manifest(path):
-    found = read_manifest(path, 4)
+    found = recipes.read_manifest(path, 4)
     assert found.snr.shape == (4,) and len(found.speaker) == 4 and np.isfinite(found.snr).all()
-
-
-def document(path):
-    files.read_json(path)
 
 
 def checkpoint(path):
     content = load_checkpoint(path)
-    with contextlib.suppress(files.InputError):  # names the array: who calls knows the file
-        from_named("x", {"a": np.zeros(3, np.float32)}, content["arrays"])
-
-
-def network(path):
-    model, front = load_weights(path.stem, path.parent)
-    assert front.fs > 0 and hasattr(model, "classify")
-
-
-def published(path):
-    load_published(path)
+    with contextlib.suppress(InputError):  # names the array: who calls knows the file
+        serialisation.from_named("x", {"a": np.zeros(3, np.float32)}, content["arrays"])
 
 
 def shard(path):
-    (cues,) = CueStore(path.parent, STORE["database"], STORE["front"]).read()
-    assert cues.shape == (72, 3, 1, 1) and cues.dtype == np.float16
+    (rows,) = cue_store.CueStore(path.parent, STORE["database"], STORE["front"]).read()
+    assert len(rows) == 72 and {(row.shape, row.dtype.name) for row in rows} == {((3, 1, 1), "float16")}
 
 
 def archive(path):
     goal, root = path.parent / "goal", path.parents[3]
     before = set(root.rglob("*"))
     try:
-        extract(path, goal, MAX_BYTES)
+        archives.extract(path, goal, MAX_BYTES)
     finally:
         made = set(root.rglob("*")) - before
-        assert all(
-            p.is_relative_to(goal) and (p.is_file() or p.is_dir()) and not p.is_symlink() for p in made
-        )
+        assert all(p.is_relative_to(goal) and not p.is_symlink() for p in made)
+        assert all(p.is_file() or p.is_dir() for p in made)
         assert sum(p.stat().st_size for p in made if p.is_file()) <= MAX_BYTES
 
 
-READERS = (sofa, sound, table, manifest, document, checkpoint, network, published, shard, archive)
+READERS = {f.__name__: f for f in (sofa, sound, table, manifest, checkpoint, shard, archive)}
+READERS |= {"document": files.read_json, "published": load_published}
+READERS["network"] = lambda path: packed.load_weights(path.stem, path.parent)[0].classify
 
 
-def judged(reader, path) -> str:
+def judged(name, path) -> str:
     """What became of one file."""
     try:
         try:
-            reader(path)
+            READERS[name](path)
             return "read"
         except OSError as error:  # the command line makes a line of it
-            raise files.InputError(files.os_error_message(error)) from error
-    except files.InputError as error:
+            raise InputError(os_error_message(error)) from error
+    except InputError as error:
         message, cause = str(error), error
         while cause := cause.__context__:
             if isinstance(cause, MemoryError):
                 return f"fault: asks for over 1 GiB more memory: {message}"
-        if "\n" in message or reader is not archive and str(path.parent) not in message:
+        if "\n" in message or name != "archive" and str(path.parent) not in message:
             return f"fault: not one line that names the file: {message!r}"
         return "refused"
     except BaseException as error:
@@ -157,27 +139,16 @@ def judged(reader, path) -> str:
 
 
 if __name__ == "__main__":
-    from ssl_jax import files
-    from ssl_jax.database.build import CueStore
-    from ssl_jax.database.recipes import read_manifest
-    from ssl_jax.networks.packed import load_weights
-    from ssl_jax.networks.three_branch import build_model
-    from ssl_jax.sounds.archives import extract
-    from ssl_jax.sounds.sofa import read_sofa
-    from ssl_jax.studies.published_weights import load_published
-    from ssl_jax.training.checkpoints import from_named, load_checkpoint
-
     answers, sys.stdout = sys.stdout, sys.stderr
-    build_model("three_branch", 0)  # the first one compiles
+    registry.build_model("three_branch", 0, FrontEnd())  # the first one compiles
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MORE_MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    readers = {reader.__name__: reader for reader in READERS} | {"": None}
     for line in sys.stdin:
         name, path = json.loads(line)
-        answer = judged(readers[name], Path(path)) if name else "ready"
+        answer = judged(name, Path(path)) if name else "ready"
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used > MORE_USED // 1024:
             answer = f"it takes over {MORE_USED >> 20} MiB more memory: {answer}"
         print(answer, file=answers, flush=True)

@@ -10,34 +10,29 @@ FS = 44_100
 
 def write_sofa(path, **changes):
     """A small sound SOFA file; `changes` replace its datasets and attributes, None leaves one out."""
-    rng = np.random.default_rng(7)
     content = {
-        "SOFAConventions": "SimpleFreeFieldHRIR",
-        "DataType": "FIR",
-        "kind": "spherical",
-        "Data.IR": rng.normal(size=(72, 2, 32)),
+        "Data.IR": np.random.default_rng(7).normal(size=(72, 2, 32)),
         "Data.SamplingRate": np.array([44_100.0]),
         "Data.Delay": np.zeros((1, 2)),
         "SourcePosition": np.stack([np.arange(72) * 5.0, np.zeros(72), np.ones(72)], axis=1),
         "ReceiverPosition": np.array([[0, 0.09, 0], [0, -0.09, 0]])[:, :, None],
         "ListenerView": np.array([[1.0, 0, 0]]),
-    } | {name.replace("__", "."): value for name, value in changes.items()}
+    }
+    content |= dict(SOFAConventions="SimpleFreeFieldHRIR", DataType="FIR", kind="spherical")
+    content |= {name.replace("__", "."): value for name, value in changes.items()}
+    kind = content.pop("kind")
     with h5py.File(path, "w") as file:
         for name, value in content.items():
-            if value is None or name == "kind":
-                continue
             if isinstance(value, (str, h5py.Empty, np.bytes_)):
                 file.attrs[name] = value
-            elif isinstance(value, (h5py.SoftLink, h5py.ExternalLink)):
-                file[name] = value
             elif isinstance(value, h5py.VirtualLayout):
                 file.create_virtual_dataset(name, value)
             elif isinstance(value, dict):
                 file.create_dataset(name, **value)
-            else:
-                file[name] = value
-        if content["kind"] and isinstance(file.get("SourcePosition"), h5py.Dataset):
-            file["SourcePosition"].attrs["Type"] = np.bytes_(content["kind"])
+            elif value is not None:
+                file[name] = value  # an array or a link
+        if kind and isinstance(file.get("SourcePosition"), h5py.Dataset):
+            file["SourcePosition"].attrs["Type"] = np.bytes_(kind)
     return path
 
 

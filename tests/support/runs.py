@@ -6,70 +6,45 @@ import re
 import signal
 import subprocess
 import sys
+from collections import namedtuple
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("cues", "model1", "model2", "model2_continued", "results")
 NAME = "embedded-hop882"  # of the tiny experiment's folders under results/ and work/
+FULL = ": the disk is full: free some space and run the same command again"
 
 
-class Ended(NamedTuple):
-    """How a call of the command line ended."""
-
-    status: int
-    out: str
-    lines: list[str]  # of stderr
-
-
-class Disk(NamedTuple):
-    """A small file system that one process and who is let in can see."""
-
-    folder: Path  # of it, inside
-    outside: Path  # the same, for other processes
-    inside: tuple  # a command that lets one in
+Ended = namedtuple("Ended", "status out lines")  # of a call of the command line; the lines are of stderr
+# a small file system: its folder, the same for other processes, a command that lets one in
+Disk = namedtuple("Disk", "folder outside inside")
 
 
 def command(compiled: Path, folder: Path, runs, *options, tiny=True) -> tuple[list, dict]:
     """Words and environment of a process that does what `start` says."""
-    env = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
-        "JAX_COMPILATION_CACHE_DIR": str(compiled),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
+    env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    cache = {"COMPILATION_CACHE_DIR": str(compiled), "PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    cache |= {"PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+    env |= {f"JAX_{name}": value for name, value in cache.items()}
     env.pop("SSL_JAX_DATA", None)
-    words = [
-        sys.executable,
-        ROOT / "tests/support/faulty.py",
-        json.dumps({"tiny": tiny, "runs": runs}),
-        *(f"--{k}={folder / k}" for k in ("results", "work", "figures")),
-        *options,
-    ]
-    return words, env
+    asked = json.dumps({"tiny": tiny, "runs": runs})
+    folders = [f"--{k}={folder / k}" for k in ("results", "work", "figures")]
+    return [sys.executable, ROOT / "tests/support/faulty.py", asked, *folders, *options], env
 
 
 def start(compiled: Path, folder: Path, runs, *options, tiny=True, inside=()) -> list[Ended]:
     """Call the command line, once for each of `runs`, on folders of its own under `folder`.
 
-    Parameters
-    ----------
-    compiled : Path
-        Compiled programs are kept there.
-    runs : list of (fault or None, stages)
-        See faulty.py; the process is to end with the last one's status, or to be killed by it.
-    inside : words
-        A command to start it with.
+    `compiled` keeps compiled programs; `runs` are pairs of a fault, or None, and stages (see faulty.py), the
+    last of which ends the process, with its status or by a kill; `inside` is a command to start it with.
     """
     words, env = command(compiled, folder, runs, *options, tiny=tiny)
     done = subprocess.run([*inside, *words], env=env, capture_output=True, text=True)
     *whole, rest = re.split("^==== run ended with status (.*)\n", done.stderr, flags=re.MULTILINE)
-    ended = [
-        Ended(int(status), done.stdout, text.splitlines())
-        for text, status in zip(whole[::2], whole[1::2], strict=True)
-    ]
+    pairs = zip(whole[::2], whole[1::2])
+    ended = [Ended(int(status), done.stdout, text.splitlines()) for text, status in pairs]
     fault = runs[-1][0]
     if fault and fault["do"] == "kill":
         assert done.returncode in (-signal.SIGKILL, -signal.SIGXFSZ), done.stderr
@@ -80,16 +55,11 @@ def start(compiled: Path, folder: Path, runs, *options, tiny=True, inside=()) ->
 
 
 def outputs(folder):
-    """Every file but wall times, which the report's heading repeats, and the number of the process with the lock."""
-    there = {
-        p.relative_to(folder).as_posix(): p.read_bytes()
-        for p in folder.rglob("*")
-        if p.is_file() and p.name not in ("timing.json", "lock")
-    }
-    return {
-        name: re.sub(rb"wall time: .* GiB", b"", content) if name.endswith("comparison.md") else content
-        for name, content in there.items()
-    }
+    """Every file but locks and wall times, which the report's heading repeats."""
+    files = (p for p in folder.rglob("*") if p.is_file() and p.name not in ("timing.json", "lock"))
+    there = {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+    reports = {name: text for name, text in there.items() if name.endswith("comparison.md")}
+    return there | {name: re.sub(rb"wall time: .* GiB", b"", text) for name, text in reports.items()}
 
 
 def same(folder, whole):
@@ -101,13 +71,10 @@ def same(folder, whole):
 
 def refused(ended, *says):
     """Status 2 and, after the progress, one line of the program's own that has all of `says`."""
-    assert ended.status == 2, ended
-    assert [line.startswith("ssl_jax: ") for line in ended.lines] == [False] * (len(ended.lines) - 1) + [
-        True
-    ], ended
-    assert not any("Traceback" in line for line in ended.lines), ended
-    for part in says:
-        assert str(part) in ended.lines[-1], ended
+    assert ended.status == 2 and not any("Traceback" in line for line in ended.lines), ended
+    ours = [line.startswith("ssl_jax: ") for line in ended.lines]
+    assert ours[-1] and sum(ours) == 1, ended
+    assert all(str(part) in ended.lines[-1] for part in says), ended
 
 
 def moments(rng: np.random.Generator, stages, last) -> list[tuple[str, int]]:

@@ -1,0 +1,79 @@
+"""Sound files: read exactly, and refused in one line where truncated, damaged or absurdly long."""
+
+import os
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+from ssl_jax.common.errors import InputError
+from ssl_jax.sounds.reading import read_sound, sound_blocks
+
+FS = 8_000
+CUTS = [("wav", 0.5), ("wav", 0.999), ("aiff", 0.5), ("flac", 0.5), ("ogg", 0.03), ("ogg", 0.5), ("ogg", 0.8)]
+
+
+def refused(path, says, *piece):
+    """The file is refused in one line that names it and says `says`."""
+    with pytest.raises(InputError) as error:
+        read_sound(path, *piece)
+    message = str(error.value)
+    assert message.startswith(f"{path}: ") and says in message and "\n" not in message
+
+
+def test_samples_are_kept_in_every_piece(tmp_path):
+    path = tmp_path / "a.wav"
+    sound = np.random.default_rng(5).uniform(-1, 1, (1000, 2)).astype(np.float32)
+    soundfile.write(path, sound, FS, "FLOAT")
+    for start, frames in [(0, -1), (0, 10), (990, -1), (990, 50), (1000, -1), (5000, 10)]:
+        found, fs = read_sound(path, start, frames)
+        np.testing.assert_array_equal(found, sound[start:][: frames if frames >= 0 else None])
+        assert fs == FS and found.dtype == np.float32 and found.shape[1] == 2
+    blocks = list(sound_blocks(path, 300))
+    assert [len(block) for block in blocks] == [300, 300, 300, 100]
+    np.testing.assert_array_equal(np.concatenate(blocks), sound)
+    soundfile.write(path, np.array([-(2**15), 0, 2**14], np.int16), FS)
+    assert read_sound(path)[0].tolist() == [[-1.0], [0.0], [0.5]]  # mono: one column; full scale is 1
+
+
+def test_what_is_no_sound_is_refused(tmp_path):
+    path = tmp_path / "a.wav"
+    refused(path, "no such file")
+    refused(path.parent, "no such file")  # a folder
+    soundfile.write(path, np.zeros((0, 2)), FS)
+    refused(path, "holds no sound")
+    for content in (b"", b"no sound at all", b"RIFF\x24\x00\x00\x00WAVEfmt ", b"OggS" + bytes(60)):
+        path.write_bytes(content)
+        refused(path, "not a readable sound file" if content else "is empty")
+    for value in (np.nan, np.inf, -np.inf):
+        soundfile.write(path, np.array([0, value, 0], np.float32), FS, "FLOAT")
+        refused(path, "NaN or infinite samples")
+
+
+@pytest.mark.parametrize("kind, keep", CUTS)
+def test_a_truncated_sound_is_refused(tmp_path, kind, keep):
+    path = tmp_path / f"a.{kind}"
+    soundfile.write(path, np.random.default_rng(6).uniform(-0.5, 0.5, 60_000), FS)
+    assert len(read_sound(path)[0]) == 60_000
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+    refused(path, "malformed" if keep == 0.03 else "truncated")
+    if kind == "wav":
+        refused(path, "truncated", 0, 10)  # even a piece that is there
+
+
+def test_a_length_left_open_is_no_truncation_but_an_absurd_one_is_refused(tmp_path):
+    def header(rate, frames):  # the 44 bytes before so many samples of one byte
+        sizes = min(36 + frames, 2**32 - 1), b"WAVEfmt ", 16, 1, 1, rate, rate, 1, 8, b"data", frames
+        return struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", *sizes)
+
+    path = tmp_path / "a.wav"
+    path.write_bytes(header(FS, 2**32 - 1) + bytes(1000))  # of a program that writes into a pipe
+    assert len(read_sound(path)[0]) == 1000
+    for rate in (FS, 1):
+        frames = 4 * 3600 * rate + 1
+        path.write_bytes(header(rate, frames))
+        os.truncate(path, 44 + frames)  # the header and the file agree, but nothing is stored on disk
+        refused(path, "longer than 14400 s")
+        assert len(read_sound(path, 5, 7)[0]) == 7  # a piece of it is no trouble

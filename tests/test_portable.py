@@ -1,0 +1,99 @@
+"""The front-end needs JAX, NumPy and SciPy alone; folders import only those below; nothing needs Linux."""
+
+import ast
+import os
+import subprocess
+import sys
+
+import pytest
+
+from support import runs
+from support.runs import ROOT
+
+FLOORS = (
+    "common",
+    "frontend",
+    "sounds",
+    "database",
+    "networks",
+    "training",
+    "report",
+    "recordings",
+    "studies",
+)
+PURE = """
+import sys
+others = {"soundfile", "h5py", "flax", "optax", "matplotlib", "rich", "filelock", "msgpack"}
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in others:
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+import numpy as np
+from ssl_jax.frontend import auditory_model, binaural_feature, streaming
+cues = binaural_feature.get_cues_clean(np.ones((1000, 2), np.float32), 8000)
+assert cues.itd.shape == (32, 12)
+ours = {name for name in sys.modules if name.startswith("ssl_jax.")}
+assert all(name.startswith("ssl_jax.frontend") for name in ours), ours
+"""
+ELSEWHERE = """
+import os, pathlib, runpy, sys
+for gone in ("preadv", "pread", "sched_getaffinity", "statvfs", "process_cpu_count", "posix_fallocate"):
+    if hasattr(os, gone):
+        delattr(os, gone)
+sys.modules["fcntl"] = sys.modules["resource"] = None  # an import then fails
+whole = pathlib.Path.read_text
+def read_text(path, *words, **more):
+    if str(path).startswith("/proc"):
+        raise FileNotFoundError(path)
+    return whole(path, *words, **more)
+pathlib.Path.read_text = read_text
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def python(code, *words):
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, "-c", code, *words], env=env, capture_output=True, text=True)
+
+
+def test_the_front_end_needs_no_other_package():
+    done = python(PURE)
+    assert done.returncode == 0, done.stderr
+
+
+def imported(path):
+    """Modules of the package that a file imports anywhere, without their `ssl_jax.`."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("ssl_jax"):
+            names = [node.module] if node.module != "ssl_jax" else [f"ssl_jax.{a.name}" for a in node.names]
+            if node.module.count(".") == 1 and node.module.split(".")[1] in FLOORS:
+                names = [f"{node.module}.{a.name}" for a in node.names]
+            yield from (name.removeprefix("ssl_jax.") for name in names)
+
+
+def test_a_folder_imports_only_those_below_it():
+    wrong = []
+    for path in (ROOT / "ssl_jax").rglob("*.py"):
+        home = path.relative_to(ROOT / "ssl_jax").parts
+        for name in imported(path):
+            floor = name.split(".")[0]
+            if home[0] in FLOORS and floor in FLOORS and FLOORS.index(floor) > FLOORS.index(home[0]):
+                wrong.append(f"{path.name} imports {name}")
+            if home[0] == "frontend" and floor != "frontend" or home[0] != "studies" and floor == "studies":
+                wrong.append(f"{path.name} imports {name}")
+    assert wrong == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes away what only Linux has")
+def test_the_pipeline_runs_without_what_only_linux_has(tmp_path, compile_once, unbroken):
+    """The tiny experiment (see support/faulty.py) gives the same cue store and logs."""
+    stages = ("database", "train --runs model2")
+    words, env = runs.command(compile_once, tmp_path, [(None, stages)], "--hop=882")
+    words[1:1] = ["-c", ELSEWHERE]
+    done = subprocess.run([*map(str, words)], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    there = runs.outputs(tmp_path)
+    kept = [name for name in there if "/cues/" in name or "model2" in name or "manifest" in name]
+    assert len(kept) > 15 and [name for name in kept if there[name] != unbroken[name]] == []
