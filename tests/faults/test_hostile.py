@@ -45,13 +45,14 @@ CONTENT = {"arrays": ARRAYS, "log": np.ones((2, 3)), "number": 1 + 2j, "text": "
 CHECKPOINT = serialization.msgpack_serialize(CONTENT)
 VARIABLES = published_variables(registry.build_model("three_branch", 0, FrontEnd()))
 NPZ = {name: np.zeros(variable[...].shape[::-1], np.float32) for name, variable in VARIABLES}
-OTHER_NPZ, OTHER_NPY = saved(np.savez, a=np.zeros(3)), saved(np.save, np.zeros(3))
+PUBLISHED = saved(np.savez_compressed, **NPZ)
+OTHER = [saved(np.savez, a=np.zeros(3)), saved(np.save, np.zeros(3))]
 SHARD = saved(np.save, np.zeros((72, 3, 1, 1), np.float16))
 
 HEAD = ",".join((*COLUMNS, "snr_1_db", "snr_2_db", "part")) + "\n"
 ROWS = "".join(f'{k},"a, {k}",1.5,{k},{{}}\n' for k in range(4))
-PARTS = [""] * 4, ["training"] * 3 + ["evaluation"]
-TABLES = [(HEAD + ROWS.format(*parts)).encode() for parts in PARTS]
+ALL_PARTS = [""] * 4, ["training"] * 3 + ["evaluation"]
+TABLES = [(HEAD + ROWS.format(*parts)).encode() for parts in ALL_PARTS]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -59,7 +60,6 @@ JSON = st.recursive(
 
 MEMBERS = [("top/a.txt", b"alpha" * 200), ("top/deep/b", b"beta"), ("n" * 120 + "/\u00e4", b"long")]
 TAR, ZIP = make_tar(MEMBERS, "w:"), make_zip(MEMBERS)
-
 
 # reader, cases, file name, what to damage, what makes its checksums right again, files beside it
 # fmt: off
@@ -71,8 +71,8 @@ DAMAGED = {
     "notes": ("document", 100, "a.json", [b'{"a": [1, 2.5e3, null, "\\u00e4"], "b": {"c": {}}}'], bytes, {}),
     "a checkpoint": ("checkpoint", 300, "a.msgpack", [CHECKPOINT], bytes, {}),
     "weights": ("network", 40, "a.msgpack", [WEIGHTS], bytes, {"a__json": json.dumps(NOTES).encode()}),
-    "published weights": ("published", 160, "a.npz", [saved(np.savez_compressed, **NPZ), OTHER_NPZ, OTHER_NPY], bytes, {}),
-    "a shard": ("shard", 150, "cues-00000.npy", [SHARD, OTHER_NPZ], bytes, {"store__json": STORE_NOTES}),
+    "published weights": ("published", 160, "a.npz", [PUBLISHED, *OTHER], bytes, {}),
+    "a shard": ("shard", 150, "cues-00000.npy", [SHARD, OTHER[0]], bytes, {"store__json": STORE_NOTES}),
     "a tar.gz": ("archive", 100, "a.tar.gz", [gzip.compress(TAR)], bytes, {}),
     "headers of a tar": ("archive", 200, "a.tar.gz", [TAR], resealed_tar, {}),
     "a zip": ("archive", 150, "a.zip", [ZIP], bytes, {}),
@@ -98,7 +98,7 @@ def test_what_is_damaged_is_read_or_refused(judge, what):
 @pytest.mark.parametrize("what", DAMAGED)
 def test_what_is_not_damaged_is_read(judge, what):
     reader, _, name, starts, seal, beside = DAMAGED[what]
-    for content in (content for content in starts if content not in (OTHER_NPZ, OTHER_NPY)):
+    for content in (content for content in starts if content not in OTHER):
         assert seal is resealed_tar or seal(content) == content  # its checksums are what we take them for
         assert judge(reader, seal(content), name, **beside) == "read"
 
