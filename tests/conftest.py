@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import tempfile
 from functools import partial
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from ssl_jax import __main__ as cli
+from ssl_jax.common import devices
 from ssl_jax.database.recipes import Sounds
 from ssl_jax.sounds.corpora import load_corpus
 from ssl_jax.sounds.hrtf import load_heads
@@ -34,33 +36,40 @@ def pytest_runtest_setup(item):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def compile_once(tmp_path_factory):
-    """Several tests train the same network: let XLA compile it once. The folder that keeps the programs."""
+def compile_once():
+    """Compiled programs are kept in the user's cache folder, as the command line keeps them; that folder."""
+    devices.keep_compiled()
+    kept = jax.config.jax_compilation_cache_dir
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = kept or ""  # for processes of their own
+    return Path(kept) if kept else None
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """A folder of this session, one for all workers."""
     base = tmp_path_factory.getbasetemp()
-    folder = (
-        base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    ) / "compiled"  # one for all workers
-    folder.mkdir(exist_ok=True)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)  # the command line then leaves it at that
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-    return folder
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(scope="session")
-def start(compile_once):
-    """Call the command line in a process of its own, under faults (see runs.py)."""
-    return partial(runs.start, compile_once)
-
-
-@pytest.fixture(scope="session")
-def unbroken(compile_once, start):
+def unbroken(compile_once, shared):
     """All files of the tiny experiment, of a run that nothing happened to: made once for all workers."""
-    folder = compile_once.with_name("unbroken")
-    with filelock.FileLock(compile_once.with_name("unbroken.lock")):
+    folder = shared / "unbroken"
+    with filelock.FileLock(shared / "unbroken.lock"):
         if not folder.exists():
-            start(folder, [(None, ("database", "train"))], "--hop=882")
+            runs.start(compile_once, folder, [(None, ("database", "train"))], "--hop=882")
+            if compile_once:
+                shutil.copytree(compile_once, shared / "compiled", dirs_exist_ok=True)
     return runs.outputs(folder)
+
+
+@pytest.fixture(scope="session")
+def start(unbroken, shared):
+    """Call the command line in a process of its own, under faults (see runs.py).
+
+    What is killed while it writes has a copy of the compiled programs, or the user's would be damaged.
+    """
+    return partial(runs.start, shared / "compiled")
 
 
 @pytest.fixture

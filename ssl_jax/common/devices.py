@@ -16,7 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from ssl_jax.common.errors import InputError, error_reason
 
 JOIN_SECONDS = 120  # that processes wait for one another at the start
-CACHE_BYTES = 2**29  # of compiled programs kept on disk; JAX drops the ones used least recently
+CACHE_BYTES = 2**29  # of compiled programs kept on disk
 
 
 def cpu_count() -> int:
@@ -42,9 +42,12 @@ def keep_compiled() -> None:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_jax"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
+        kept = [path for path in folder.iterdir() if path.is_file()]
+        if sum(path.stat().st_size for path in kept) > CACHE_BYTES:
+            for path in kept:  # start anew: JAX's own bound looks at every file for each that it adds
+                path.unlink(missing_ok=True)
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_compilation_cache_max_size", CACHE_BYTES)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def start(devices=None, coordinator=None, processes=None, process=None) -> None:

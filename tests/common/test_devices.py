@@ -80,9 +80,9 @@ def test_as_many_devices_as_there_are_make_what_one_makes(run, unbroken, tmp_pat
             assert ours[kept] == one[kept]
 
 
-def test_a_rounding_of_the_weights_moves_the_losses_alike(unbroken, compile_once):
+def test_a_rounding_of_the_weights_moves_the_losses_alike(unbroken, shared):
     """What the tolerance is for: on one device, 8 steps from weights that differ in their last bit."""
-    shards, front = sorted(compile_once.with_name("unbroken").rglob("cues-*.npy")), FrontEnd(hop=882)
+    shards, front = sorted((shared / "unbroken").rglob("cues-*.npy")), FrontEnd(hop=882)
     mixtures = Mixtures([Shard(path, (24, 3, 32, 50)) for path in shards], Database(clips=2), front)
     losses = []
     for nudge in (0, 2**-23):

@@ -25,9 +25,8 @@ Disk = namedtuple("Disk", "folder outside inside")
 def command(compiled: Path, folder: Path, runs, *options, tiny=True) -> tuple[list, dict]:
     """Words and environment of a process that does what `start` says."""
     env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    cache = {"COMPILATION_CACHE_DIR": str(compiled), "PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    cache |= {"PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
-    env |= {f"JAX_{name}": value for name, value in cache.items()}
+    env["JAX_COMPILATION_CACHE_DIR"] = str(compiled or "")
+    env["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     env.pop("SSL_JAX_DATA", None)
     asked = json.dumps({"tiny": tiny, "runs": runs})
     folders = [f"--{k}={folder / k}" for k in ("results", "work", "figures")]
