@@ -86,17 +86,17 @@ def start_state(trainer: Trainer, work: Path, name: str, config: Training, mixtu
     return []
 
 
-def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures, epoch: int):
-    """Train one epoch and evaluate it: a row of the log, and logits and classes of the evaluation."""
-    training, evaluation = mixtures.split(config)
-    began = time.monotonic()
+def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures, parts: tuple, epoch: int):
+    """Train and evaluate on `parts` for an epoch: a row of the log, and logits and classes evaluated."""
+    (training, evaluation), began = parts, time.monotonic()
     if epoch in config.restart_epochs:
         trainer.fresh_optimiser()
     rate = float(trainer.rates(trainer.moments[0].count))
     order = training[np.random.default_rng((config.seed, ORDER, epoch)).permutation(len(training))]
-    # a draw for every mixture, whichever are in the run
-    half = np.random.default_rng((config.seed, MIRROR, epoch)).random(config.clips * AZIMUTHS) < 0.5
-    mirrored = half if config.mirrored else None
+    mirrored = None
+    if config.mirrored:  # a draw for every mixture, whichever are in the run
+        draws = np.random.default_rng((config.seed, MIRROR, epoch))
+        mirrored = draws.random(config.clips * AZIMUTHS) < 0.5
     batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored)
     steps, label = math.ceil(len(training) / config.batch), f"{name} epoch {epoch}/{config.epochs}"
     loss, hit1, hit5 = trainer.train_epoch(track(batches, label, total=steps))
@@ -121,14 +121,14 @@ def train(name: str, config: Training, mixtures: Mixtures, work: Path, results: 
     work, results = Path(work), Path(results)
     settings = {**mixtures.settings, **fingerprint(training=config)}
     by_main_process(check_settings, work / name / "settings.json", settings)
-    training, evaluation = mixtures.split(config)
+    training, evaluation = parts = mixtures.split(config)
     trainer = Trainer(config, math.ceil(len(training) / config.batch), mixtures.front, mesh)
     if config.batch % trainer.mesh.size:
         uneven = f"a batch of {config.batch} does not divide among {trainer.mesh.size} devices"
         say(f"{name}: {uneven}: each does all of it; fewer devices are no slower")
     rows, outcome = start_state(trainer, work, name, config, mixtures), None
     for epoch in range(rows[-1]["epoch"] + 1 if rows else config.start_epoch + 1, config.epochs + 1):
-        row, outcome = run_epoch(name, config, trainer, mixtures, epoch)
+        row, outcome = run_epoch(name, config, trainer, mixtures, parts, epoch)
         rows.append(row)
         log = np.array([[float(row[k]) for k in LOG_COLUMNS] for row in rows])
         content = {"arrays": trainer.state_arrays(), "log": log, "settings": json.dumps(settings)}
