@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ssl_jax.common.errors import InputError, error_reason, os_error_message
-from ssl_jax.config import DIRECTION_RULES, MAIN_RUNS, RUNS
+from ssl_jax.config import DIRECTION_RULES, MAIN_RUNS, PROTOCOLS, RUNS
 from ssl_jax.frontend import HAIR_CELLS
 
 EPILOG = {
@@ -43,11 +43,14 @@ def number(kind: type, metavar: str, default, text: str, **more) -> dict:
 # fmt: off
 OPTIONS = {
     "--data": path("DIR", "publishers' corpora (see download), not the embedded one; also $SSL_JAX_DATA"),
-    "--protocol": {"choices": ("published", "clean"), "help": "published: nearest azimuth at any elevation, "
-                   "no hair cell, split by mixture (default with --data); clean: horizontal plane, Roman's "
-                   "hair cell, no speaker, noise file or head in both training and evaluation"},
+    "--protocol": {"choices": PROTOCOLS, "help": "published: nearest azimuth at any elevation, no hair cell, "
+                   "split by mixture, noise as the published weights tell (default with --data); "
+                   "published-code: the code's noise, 15 to 40 dB; embedded: the horizontal plane (default "
+                   "without --data); clean: that plane, Roman's hair cell, 15 to 40 dB, no speaker, noise "
+                   "file or head in both training and evaluation"},
+    "--snr-range": number(float, ("LOW", "HIGH"), None, "dB, of each noise", nargs=2),
     "--directions": {"choices": DIRECTION_RULES, "help": "which HRIR an azimuth gets"},
-    "--hair-cell": {"choices": HAIR_CELLS, "help": "both instead of the protocol's"},
+    "--hair-cell": {"choices": HAIR_CELLS, "help": "these three instead of the protocol's"},
     "--hop": number(int, "N", None, "samples between cue values (default 441, 10 ms)"),
     "--seed": number(int, "N", 0, "of the whole run, and the first of several"),
     "--quick": {"action": "store_true", "help": "100 clips x 72 directions and 3 epochs of each run"},
@@ -76,7 +79,7 @@ OPTIONS = {
                "storage, snr, protocols, ablation_published, ablation_clean, switch, weights (default: all)"},
     "--clips/audit": number(int, "N", 100, "of a trained row; as Model 1"),
     "--seeds/audit": number(int, "N", 2, "trainings of each row"),
-    "--weights": path("DIR", "published checkpoints to score on our database"),
+    "--weights": path("DIR", "published checkpoints, weights_*.npz"),
     "files/check": path("FILE.sofa", "heads", nargs="+"),
     "--model/check": {"nargs": "+", "metavar": "NAME", "help": "packed networks (default: all)"},
     "--clips/check": number(int, "N", 10, "seconds of speech, each from 72 azimuths"),
@@ -108,8 +111,8 @@ OPTIONS = {
     "--output": path("OUT.wav", "the scene", required=True),
 }
 PIPELINE = "pipeline:run_experiment"
-EXPERIMENT = ("--data --protocol --directions --hair-cell --hop --seed --quick --name --results --work "
-              "--figures --no-cache")
+EXPERIMENT = ("--data --protocol --directions --hair-cell --snr-range --hop --seed --quick --name --results "
+              "--work --figures --no-cache")
 DEVICES = "--devices --coordinator --processes --process"
 STAGES = {  # what it does, the function that does it, its options
     "all": ("database, train, figures and report: what ./reproduce.sh runs", PIPELINE,
@@ -131,6 +134,9 @@ STAGES = {  # what it does, the function that does it, its options
     "audit": ("study: what the reported tables do not say, one measured row for each question",
               "studies.audit_report:run_audit",
               "--data --rows --clips --seeds --seed --weights --results --work --no-cache"),
+    "fingerprint": ("study: the noise level that the published weights ask for",
+                    "studies.fingerprint_report:run_fingerprint",
+                    "--data --seed --weights --results --work --figures --no-cache"),
     "pack": ("study: put a trained run into the package, for localise, and write the model card",
              "studies.model_card:run_pack", f"{EXPERIMENT} --run --as --card"),
     "check": ("study: score the packed networks on the heads of any SOFA files",

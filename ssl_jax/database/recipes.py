@@ -34,7 +34,12 @@ class Sounds(NamedTuple):
 
 def load_sounds(data: Path | None, config: Database, fs: int) -> Sounds:
     """The corpus and the heads of a database at rate `fs`; see `load_corpus` and `load_heads`."""
-    return Sounds(load_corpus(data, config.clips, fs), load_heads(data, config.direction_rule, fs))
+    corpus = load_corpus(data, config.clips, fs)
+    if config.noise:
+        kept = [corpus.noise_classes.index(name) for name in config.noise]
+        files = [corpus.noise_files[k] for k in kept]
+        corpus = corpus._replace(noise=corpus.noise[kept], noise_classes=config.noise, noise_files=files)
+    return Sounds(corpus, load_heads(data, config.direction_rule, fs))
 
 
 class Recipes(NamedTuple):

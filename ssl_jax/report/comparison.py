@@ -134,7 +134,7 @@ def header(results: Path, name: str) -> str:
         settings, timing = (read_json(results / name / f"{file}.json") for file in ("settings", "timing"))
         database, front, stages = settings["database"], settings["front"], timing["stages"].values()
         corpus, mixtures = database["corpus"], database["clips"] * AZIMUTHS
-        heads = "20 virtual heads (KEMAR, frequency-scaled)" if corpus == "embedded" else "20 CIPIC heads"
+        heads = "5 heads, each scaled to 4" if corpus == "embedded" else "20 CIPIC heads"
         minutes = sum(s["seconds"] for s in stages) / 60
         memory = max(s["peak_memory_mb"] for s in stages) / 1024
         facts = {

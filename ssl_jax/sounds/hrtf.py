@@ -12,7 +12,8 @@ from ssl_jax.sounds.sofa import ON_GRID, Sofa, read_sofa
 
 # of the published experiment, in its order
 CIPIC_SUBJECTS = "003 008 009 010 011 012 015 017 018 019 020 021 027 028 033 040 044 048 050 051".split()
-KEMAR = package_data("hrtf/MIT_KEMAR_normal_pinna.sofa")
+EMBEDDED = ("MIT_KEMAR_normal_pinna", "kemar_large", "cipic_003", "ku100", "ari_nh898")  # see data/NOTICE.md
+KEMAR = package_data(f"hrtf/{EMBEDDED[0]}.sofa")
 MAX_NEIGHBOUR = 20.0  # degrees: an interpolated azimuth needs a measured one this near on both sides
 
 
@@ -101,33 +102,35 @@ def scale_head(sofa: Sofa, factor: float) -> Sofa:
     return sofa._replace(name=f"{sofa.name}-{factor:.3f}", hrirs=hrirs)
 
 
-def virtual_factors(n: int = 20) -> np.ndarray:
+def virtual_factors(n: int = 4) -> np.ndarray:
     """`n` frequency-scaling factors, log-spaced over the range that Middlebrooks (1999) finds in people."""
     return np.geomspace(0.87, 1.15, n)
 
 
 def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
-    """The 20 heads of a run at rate `fs` (Hz): data/cipic/subject_*.sofa, or the KEMAR scaled to 20."""
+    """The 20 heads of a run at rate `fs` (Hz): data/cipic/subject_*.sofa, or the five embedded
+    ones, each scaled in frequency to four."""
     if data is not None:
         paths = [Path(data) / "cipic" / f"subject_{subject}.sofa" for subject in CIPIC_SUBJECTS]
         for path in paths:
             if not path.is_file():
                 raise InputError(f"{path}: no such file: python -m ssl_jax download --to {data} fetches it")
         return load_heads_from(paths, direction_rule, fs)
-    sofa = read_sofa(KEMAR, fs)
-    hrirs, elevations = select_directions(sofa, direction_rule)
-    kemar = sofa._replace(name="virtual", hrirs=hrirs, elevation=elevations)
-    return _stack([scale_head(kemar, factor) for factor in virtual_factors()])
+    paths = [package_data(f"hrtf/{name}.sofa") for name in EMBEDDED]
+    heads = [_seventy_two(path, direction_rule, fs) for path in paths]
+    return _stack([scale_head(head, factor) for head in heads for factor in virtual_factors()])
 
 
 def load_heads_from(paths, direction_rule: str, fs: int) -> Heads:
     """Heads from any SimpleFreeFieldHRIR files, named after them."""
-    heads = []
-    for path in paths:
-        sofa = read_sofa(path, fs)
-        hrirs, elevations = select_directions(sofa, direction_rule)
-        heads.append(sofa._replace(hrirs=hrirs, elevation=elevations))
-    return _stack(heads)
+    return _stack([_seventy_two(path, direction_rule, fs) for path in paths])
+
+
+def _seventy_two(path: Path, direction_rule: str, fs: int) -> Sofa:
+    """A head in the directions of the 72 classes."""
+    sofa = read_sofa(path, fs)
+    hrirs, elevations = select_directions(sofa, direction_rule)
+    return sofa._replace(hrirs=hrirs, elevation=elevations)
 
 
 def _stack(heads: list[Sofa]) -> Heads:

@@ -47,6 +47,11 @@ class Mixtures:
         # a random share of the run's mixtures (published)
         return two_parts(count, config.evaluation_share, (config.seed, SPLIT))
 
+    def last(self, config: Training) -> np.ndarray:
+        """Mixture numbers of the run's last clips, trained on or not (`last_share`)."""
+        first = round((1 - config.last_share) * config.clips)
+        return np.arange(first * AZIMUTHS, config.clips * AZIMUTHS)
+
     def batch(self, numbers: np.ndarray, mirrored: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(n, 3, channels, frames) float16 and (n,) int32; ears and sides swapped where `mirrored` (n,)."""
         size = len(self.shards[0])

@@ -10,12 +10,26 @@ from ssl_jax.config import Training
 
 LOG_COLUMNS = "epoch epochs train_loss train_top1 train_top5 eval_loss eval_top1 eval_top5"
 LOG_COLUMNS = (*LOG_COLUMNS.split(), "eval_top5_standard", "eval_mean_angular_error", "learning_rate")
-LOG_FORMATS = {"epoch": "d", "epochs": "d", "train_loss": ".4f", "eval_loss": ".4f", "learning_rate": ".6g"}
+# the same on the run's last clips, trained on or not, where it evaluates on them too (Training.last_share)
+LAST_COLUMNS = ("last_loss", "last_top1", "last_top5")
+LOG_FORMATS = {"epoch": "d", "epochs": "d", "learning_rate": ".6g"}
+LOG_FORMATS |= {f"{part}_loss": ".4f" for part in ("train", "eval", "last")}
 LOG_LINE = (  # the published log's own format
     "Epoch {epoch}/{epochs}: Train Loss={train_loss:.4f}, Top-1={train_top1:.2f}%, Top-5={train_top5:.2f}%"
     " | Evaluation Loss={eval_loss:.4f}, Top-1={eval_top1:.2f}%, Top-5={eval_top5:.2f}%"
 )
+LAST_LINE = " | Last clips: Loss={last_loss:.4f}, Top-1={last_top1:.2f}%, Top-5={last_top5:.2f}%"
 SNR_FORMATS = {"snr_from_db": "g", "snr_to_db": "g", "mixtures": "d"}
+
+
+def columns_of(row: dict) -> tuple[str, ...]:
+    """The columns of a run's log."""
+    return (*LOG_COLUMNS, *LAST_COLUMNS) if LAST_COLUMNS[0] in row else LOG_COLUMNS
+
+
+def log_line(row: dict) -> str:
+    """An epoch in the published log's own format, and what was evaluated beyond it."""
+    return (LOG_LINE + LAST_LINE * (LAST_COLUMNS[0] in row)).format(**row)
 
 
 def _csv(rows: list[dict], formats: dict[str, str]) -> str:
@@ -29,7 +43,7 @@ def _csv(rows: list[dict], formats: dict[str, str]) -> str:
 
 def log_csv(rows: list[dict]) -> str:
     """The log as CSV: losses to four decimals, shares in percent to two."""
-    return _csv([{k: row[k] for k in LOG_COLUMNS} for row in rows], LOG_FORMATS)
+    return _csv([{k: row[k] for k in columns_of(row)} for row in rows], LOG_FORMATS)
 
 
 def snr_csv(rows: list[dict]) -> str:
@@ -40,12 +54,13 @@ def snr_csv(rows: list[dict]) -> str:
 def log_text(config: Training, rows: list[dict]) -> str:
     """All epochs in the published log's own format."""
     first = [f"Reduced Learning rate from epoch {config.start_epoch}."] if config.start_from else []
-    return "\n".join(first + [LOG_LINE.format(**row) for row in rows]) + "\n"
+    return "\n".join(first + [log_line(row) for row in rows]) + "\n"
 
 
 def rows_of_checkpoint(content: dict) -> list[dict]:
     """The rows of the log up to a checkpoint."""
-    rows = [dict(zip(LOG_COLUMNS, row, strict=True)) for row in content["log"].tolist()]
+    columns = LOG_COLUMNS if content["log"].shape[1] == len(LOG_COLUMNS) else (*LOG_COLUMNS, *LAST_COLUMNS)
+    rows = [dict(zip(columns, row, strict=True)) for row in content["log"].tolist()]
     return [{**row, "epoch": int(row["epoch"]), "epochs": int(row["epochs"])} for row in rows]
 
 

@@ -20,7 +20,16 @@ from ssl_jax.config import AZIMUTHS, Training, fingerprint
 from ssl_jax.metrics import confusion_matrix, evaluate, scores_by_snr
 from ssl_jax.training.batches import Mixtures, batches_of
 from ssl_jax.training.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
-from ssl_jax.training.log import LOG_COLUMNS, LOG_LINE, log_csv, log_text, rows_of_checkpoint, snr_csv
+from ssl_jax.training.log import (
+    LAST_COLUMNS,
+    LOG_COLUMNS,
+    columns_of,
+    log_csv,
+    log_line,
+    log_text,
+    rows_of_checkpoint,
+    snr_csv,
+)
 from ssl_jax.training.trainer import Trainer, predict_all
 
 ORDER, MIRROR = 2, 3  # what a generator is for, part of its seed
@@ -106,9 +115,12 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
     values = [epoch, config.epochs_planned, loss, hit1, hit5, scores["loss"], scores["top1"]]
     values += [scores["top5_published"], scores["top5"], scores["mean_angular_error"], rate]
     row = dict(zip(LOG_COLUMNS, values, strict=True))
+    if config.last_share:
+        last = evaluate(*predict_all(trainer, mixtures, mixtures.last(config)))
+        row |= dict(zip(LAST_COLUMNS, (last["loss"], last["top1"], last["top5_published"])))
     seconds, testing = time.monotonic() - began, time.monotonic() - trained
     waited = f"{100 * trainer.waited / (trained - began):.1f} % of training waited for data"
-    say(f"{LOG_LINE.format(**row)}  [{seconds:.0f} s, {testing:.0f} s of it evaluation; {waited}]")
+    say(f"{log_line(row)}  [{seconds:.0f} s, {testing:.0f} s of it evaluation; {waited}]")
     return row, outcome
 
 
@@ -130,12 +142,15 @@ def train(name: str, config: Training, mixtures: Mixtures, work: Path, results: 
     for epoch in range(rows[-1]["epoch"] + 1 if rows else config.start_epoch + 1, config.epochs + 1):
         row, outcome = run_epoch(name, config, trainer, mixtures, parts, epoch)
         rows.append(row)
-        log = np.array([[float(row[k]) for k in LOG_COLUMNS] for row in rows])
+        log = np.array([[float(row[k]) for k in columns_of(row)] for row in rows])
         content = {"arrays": trainer.state_arrays(), "log": log, "settings": json.dumps(settings)}
         by_main_process(save_checkpoint, checkpoint_path(work, name, epoch), content)
     outcome = outcome or predict_all(trainer, mixtures, evaluation)
     snr = None if mixtures.manifest is None else mixtures.manifest.snr[evaluation]
     by_main_process(write_results, results, name, config, trainer, rows, outcome, snr)
+    if config.last_share:
+        last = predict_all(trainer, mixtures, mixtures.last(config))
+        by_main_process(write_confusion, results / f"{name}_last_confusion.csv", last)
     return evaluate(*outcome)
 
 
@@ -148,5 +163,9 @@ def write_results(results: Path, name: str, config: Training, trainer: Trainer, 
     write_text(results / f"{name}.log", log_text(config, rows))
     if snr is not None:
         write_text(results / f"{name}_by_snr.csv", snr_csv(scores_by_snr(*outcome, snr)))
-    with atomic_write(results / f"{name}_confusion.csv", "w") as stream:
+    write_confusion(results / f"{name}_confusion.csv", outcome)
+
+
+def write_confusion(path: Path, outcome) -> None:
+    with atomic_write(path, "w") as stream:
         np.savetxt(stream, confusion_matrix(*outcome), fmt="%d", delimiter=",")

@@ -1,0 +1,173 @@
+"""The fingerprint: what published weights tell of the database they were trained on.
+
+BatchNorm's running statistics are those of the training set as a convolution sees it. A database can be
+held against them without a look at any accuracy; the noise level of the protocol `published` was found so.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssl_jax.common.devices import mesh_of
+from ssl_jax.common.files import atomic_write
+from ssl_jax.common.progress import track
+from ssl_jax.config import AZIMUTHS, Database, FrontEnd
+from ssl_jax.database.cue_store import CueStore
+from ssl_jax.database.program import cues_of
+from ssl_jax.database.recipes import Recipes, Sounds, recipes_of
+from ssl_jax.networks.three_branch import ThreeBranch
+
+EDGES = np.arange(-10, 41, 5)  # dB, of the bins that an SNR range is put together from
+BINS = [(i, j) for i in range(len(EDGES) - 1) for j in range(i, len(EDGES) - 1)]  # of the two noises' SNR
+CLIPS = {True: 28, False: 7}  # 72 mixtures each, of two SNR in the same bin or not: 2,000 a range and more
+# of ESC-10: what Piczak (2015) calls soundscapes and noise; the other five are events
+STATIONARY = ("chainsaw", "crackling_fire", "helicopter", "rain", "sea_waves")
+ORDER = 5  # what a generator is for, part of its seed
+
+
+class Layer(NamedTuple):
+    """A convolution of all three branches, summed over its kernel, and the BatchNorm after it.
+
+    Neighbouring samples, which are what a published kernel spans, hold the same cues.
+    """
+
+    kernel: np.ndarray  # (3, inputs, 64)
+    bias: np.ndarray  # (3, 64), like all that follow
+    mean: np.ndarray  # running
+    var: np.ndarray  # running
+    scale: np.ndarray
+    shift: np.ndarray
+
+
+class Statistics(NamedTuple):
+    """Sums over mixtures, by a label of each; divided by `count` they are means."""
+
+    count: np.ndarray  # (labels,)
+    cues: np.ndarray  # (labels, 3, channels): of ITD (ms), ILD (dB), IC
+    layers: np.ndarray  # (labels, checkpoints, 3, 2 layers, 2 moments, 64)
+
+    def mean(self, labels=slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """Means of cues and layers over all mixtures of some labels."""
+        count, *sums = (part[labels].sum(0) for part in self)
+        return tuple(part / count for part in sums)
+
+
+def layers_of(model: ThreeBranch) -> tuple[Layer, Layer]:
+    """Both convolutions of a three-branch network as `moments` uses them."""
+    pairs = [[(b.conv1, b.norm1) for b in model.branches], [(b.conv2, b.norm2) for b in model.branches]]
+
+    def arrays(conv, norm):
+        parts = (conv.kernel[...].sum(0), conv.bias, norm.mean, norm.var, norm.scale, norm.bias)
+        return [np.asarray(part[...]) for part in parts]
+
+    return tuple(Layer(*map(np.stack, zip(*(arrays(*pair) for pair in layer)))) for layer in pairs)
+
+
+def training_set_means(model: ThreeBranch) -> tuple[np.ndarray, np.ndarray]:
+    """Mean cues (3, channels) of the data a network was trained on, and residuals (3,).
+
+    ITD in ms, ILD in dB, IC. The first convolution is linear, so its running means, less its bias, are its
+    weights times the mean cues: 64 equations for 32 unknowns, solved by least squares. A residual, the rms
+    error as a share of the spread of the 64 means, tells how far to believe them: statistics that lag behind
+    weights in motion fit no data.
+    """
+    first, means, residuals = layers_of(model)[0], [], []
+    for kernel, bias, mean in zip(*first[:3]):
+        wanted = mean - bias
+        found = np.linalg.lstsq(kernel.T, wanted)[0]
+        means.append(found)
+        residuals.append(np.sqrt(np.mean((kernel.T @ found - wanted) ** 2)) / wanted.std())
+    return np.stack(means), np.array(residuals)
+
+
+def moments(layers: tuple[Layer, Layer], cues: jax.Array) -> jax.Array:
+    """Means over time of both convolutions' outputs and of their squares, (n, 3, 2 layers, 2, 64).
+
+    Cue maps are (n, 3, channels, frames); the second convolution gets the first's output as evaluation
+    normalises it, by the running statistics.
+    """
+    x, found = cues.astype(jnp.float32).swapaxes(2, 3), []  # n, 3, frames, inputs
+    for layer in layers:
+        y = jnp.einsum("nbti,bio->nbto", x, layer.kernel) + layer.bias[:, None]
+        found.append(jnp.stack([y.mean(2), (y * y).mean(2)], axis=2))
+        slope = layer.scale * jax.lax.rsqrt(layer.var + 1e-5)
+        x = jax.nn.relu((y - layer.mean[:, None]) * slope[:, None] + layer.shift[:, None])
+    return jnp.stack(found, axis=2)
+
+
+def distance(layers: tuple[Layer, Layer], found: np.ndarray) -> float:
+    """How far `moments` (3, 2, 2, 64), averaged over a database, lie from the running statistics.
+
+    Over the 64 outputs, the rms of (mean - running mean) / running standard deviation, and the rms of the
+    log ratio of variances; the mean of these over three branches and two layers.
+    """
+    terms = []
+    for layer, (mean, square) in zip(layers, found.transpose(1, 2, 0, 3)):
+        terms.append((mean - layer.mean) / np.sqrt(layer.var))
+        terms.append(np.log((square - mean**2) / layer.var))
+    return float(np.sqrt(np.mean(np.square(terms), axis=-1)).mean())
+
+
+def statistics(models, config: Database, front: FrontEnd, sounds: Sounds, recipes: Recipes, labels):
+    """`Statistics` of `config.clips` * 72 recipes by their labels (0, 1, ...), for each of `models`."""
+    store, shape = CueStore(Path(), config, front), (labels.max() + 1, 3)
+    layers = [layers_of(model) for model in models]
+    program = jax.jit(lambda cues: jnp.stack([moments(pair, cues) for pair in layers], axis=1))
+    width = layers[0][0].mean.shape[-1]
+    sums = np.zeros((*shape, front.channels)), np.zeros((shape[0], len(layers), 3, 2, 2, width))
+    rounds = cues_of(range(store.shards), store, recipes, sounds, mesh_of(jax.local_devices()))
+    for shard, cues in (item for whole in rounds for item in whole):
+        at = labels[shard * config.shard :][: len(cues)]
+        for total, found in zip(sums, (cues.mean(-1, dtype=np.float32), np.asarray(program(cues)))):
+            np.add.at(total, at, found)
+    return Statistics(np.bincount(labels), *sums)
+
+
+def grid(folder: Path, models, config: Database, front: FrontEnd, sounds: Sounds) -> list[Statistics]:
+    """Statistics of every pair of BINS, kept in `folder`; the label is 2 * noise class + half."""
+    recipes, _ = recipes_of(config, sounds)
+    order, done = np.random.default_rng((config.seed, ORDER)).permutation(len(recipes.clip)), 0
+    found = []
+    for bins in track(BINS, "SNR bins", total=len(BINS)):
+        some, path = replace(config, clips=CLIPS[bins[0] == bins[1]]), folder / "bins-{}-{}.npz".format(*bins)
+        count = some.clips * AZIMUTHS
+        mine, done = recipes.rows(np.sort(order[done : done + count])), done + count
+        if not path.exists():
+            draws = np.random.default_rng((config.seed, ORDER, *bins)).random((count, 2))
+            snr = np.round(EDGES[list(bins)] + np.diff(EDGES)[0] * draws, 4)
+            labels = 2 * mine.noise_class + np.arange(count) % 2
+            made = statistics(models, some, front, sounds, mine._replace(snr=snr), labels)
+            with atomic_write(path) as stream:
+                np.savez(stream, *made)
+        with np.load(path, allow_pickle=False) as arrays:
+            found.append(Statistics(*arrays.values()))
+    return found
+
+
+def of_range(cells: list[Statistics], low: int, high: int, labels=slice(None)):
+    """Mean cues and layers where each noise's SNR is uniform from `low` to `high` dB, both of EDGES."""
+    inside = range(*np.searchsorted(EDGES, (low, high)))
+    # two different bins make up twice as many mixtures as one bin twice
+    weights = [(1 + (i != j)) * (i in inside and j in inside) for i, j in BINS]
+    means = [cell.mean(labels) for cell, weight in zip(cells, weights) if weight]
+    return tuple(np.average(part, 0, [w for w in weights if w]) for part in zip(*means))
+
+
+def whole_speech(sounds: Sounds) -> Sounds:
+    """The same with all speech in memory, where it is drawn from at random."""
+    speech = sounds.corpus.speech
+    return sounds._replace(corpus=sounds.corpus._replace(speech=speech[np.arange(len(speech))]))
+
+
+def of_database(models, config: Database, front: FrontEnd, sounds: Sounds, edit=None):
+    """Mean cues and layers of some 2,000 random mixtures of a database, whose recipes `edit` may change."""
+    recipes, _ = recipes_of(config, sounds)
+    some = replace(config, clips=CLIPS[True])
+    order = np.random.default_rng((config.seed, ORDER)).permutation(len(recipes.clip))
+    mine = recipes.rows(np.sort(order[: some.clips * AZIMUTHS]))
+    mine = edit(mine) if edit else mine
+    return statistics(models, some, front, sounds, mine, np.zeros(len(mine.clip), int)).mean()

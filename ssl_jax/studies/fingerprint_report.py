@@ -1,0 +1,226 @@
+"""results/fingerprint.md and its figure: the noise level that the published weights ask for."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colors
+
+from ssl_jax.common.errors import InputError
+from ssl_jax.common.files import check_settings, lock_folder, read_csv, write_text
+from ssl_jax.common.progress import track
+from ssl_jax.common.provenance import commit, machine
+from ssl_jax.config import FrontEnd, experiment, fingerprint
+from ssl_jax.database.recipes import load_sounds
+from ssl_jax.report.comparison import CORPORA
+from ssl_jax.report.style import OURS, REPORTED, STYLE, TICKS, plt, save_figure
+from ssl_jax.report.tables import markdown_table
+from ssl_jax.studies.fingerprint import (
+    EDGES,
+    STATIONARY,
+    distance,
+    grid,
+    layers_of,
+    of_database,
+    of_range,
+    training_set_means,
+    whole_speech,
+)
+from ssl_jax.studies.published_weights import load_published
+
+HOW_TO_READ = """\
+Distance, to the checkpoint of the smallest residual: for both BatchNorm layers of the three branches, the
+rms of (our mean - running mean) / running standard deviation and the rms of the log ratio of variances,
+averaged; 0 is the training set itself. Halves: the same of every other mixture alone, which tells how far to
+believe a difference. ITD (ms), ILD (dB), IC: rms over the 32 channels of our mean less the training set's.
+No accuracy was looked at.
+"""
+CODE = (15, 40)  # dB, of the published code
+
+
+def read_means(path: Path) -> np.ndarray:
+    """The training set's mean cues (3, channels), from reported/training_set_means.csv."""
+    rows = read_csv(path, ("itd_ms", "ild_db", "ic"))
+    if len(rows) != FrontEnd.channels:
+        raise InputError(f"{path}: has {len(rows)} channels, not {FrontEnd.channels}: fetch it again")
+    return np.array([[float(row[name]) for row in rows] for name in ("itd_ms", "ild_db", "ic")])
+
+
+def load_checkpoints(folder: Path | None) -> dict:
+    """Published checkpoints of a folder by name; {} without a folder."""
+    if folder is None:
+        return {}
+    paths = sorted(Path(folder).glob("weights_*.npz"))
+    if not paths:
+        raise InputError(f"{folder}: holds no weights_*.npz: give the folder of the published checkpoints")
+    return {path.stem.removeprefix("weights_"): load_published(path) for path in paths}
+
+
+class Table:
+    """Checkpoints and the training set's mean cues (3, channels), and databases held against them."""
+
+    def __init__(self, models: dict, means: np.ndarray):
+        self.layers, self.means = [layers_of(model) for model in models.values()], means
+        residuals = [training_set_means(model)[1].mean() for model in models.values()]
+        self.best = int(np.argmin(residuals)) if models else None  # the statistics of weights at rest
+
+    def distances(self, found) -> list[float]:
+        """To every checkpoint, of mean cues and layers."""
+        return [distance(pair, moments) for pair, moments in zip(self.layers, found[1])]
+
+    def apart(self, found) -> np.ndarray:
+        """Rms differences (3,) of the mean cues."""
+        return np.sqrt(np.mean((found[0] - self.means) ** 2, axis=1))
+
+    def score(self, found) -> float:
+        """What is made smallest: the distance to the best checkpoint; without weights, that of mean IC."""
+        return float(self.apart(found)[2] if self.best is None else self.distances(found)[self.best])
+
+    def cells(self, found) -> list[str]:
+        near = [] if self.best is None else [f"{self.score(found):.3f}"]
+        return [*near, *(f"{rms:.3f}" for rms in self.apart(found))]
+
+    @property
+    def head(self) -> list[str]:
+        return [*([] if self.best is None else ["distance"]), "ITD", "ILD", "IC"]
+
+
+def ranges() -> list[tuple[int, int]]:
+    """Every range of the grid, dB."""
+    return [(low, high) for low in EDGES if low <= CODE[0] for high in EDGES if high > low]
+
+
+def grid_section(title: str, cells, table: Table, labels: list[int]) -> tuple[str, list[tuple]]:
+    """The nearest ranges, the neighbours of the nearest, and the published code's; all as (range, means)."""
+    found = [(at, of_range(cells, *at, labels)) for at in ranges()]
+    found.sort(key=lambda item: table.score(item[1]))
+    low, high = found[0][0]
+    beside = {(low + a, high + b) for a in (-5, 0, 5) for b in (-5, 0, 5)} | {CODE}
+    rows = []
+    for rank, (at, means) in enumerate(found, 1):
+        if rank <= 8 or at in beside:
+            halves = (of_range(cells, *at, [k for k in labels if k % 2 == half]) for half in (0, 1))
+            halves = ", ".join(f"{table.score(half):.3f}" for half in halves)
+            rows.append([str(rank), "{} to {} dB".format(*at), *table.cells(means), halves])
+    table_text = markdown_table(["rank", "SNR of each noise", *table.head, "halves"], rows)
+    return f"## {title}\n\nOf {len(found)} ranges:\n\n{table_text}", found
+
+
+def checkpoints_section(models: dict, table: Table, chosen, code) -> str:
+    """What every checkpoint says of its training set, and how near both ranges come to it."""
+    rows = []
+    for k, (name, model) in enumerate(models.items()):
+        means, residuals = training_set_means(model)
+        at = np.abs(FrontEnd().cfs - 2000).argmin()
+        shown = [f"{means[2, at]:.3f}", *(f"{100 * r:.2f} %" for r in residuals)]
+        rows.append([name, *shown, *(f"{table.distances(found)[k]:.3f}" for found in (chosen, code))])
+    head = ["checkpoint", "mean IC at 2 kHz", *(f"residual, {cue}" for cue in ("ITD", "ILD", "IC"))]
+    return markdown_table([*head, "distance, nearest range", "distance, 15 to 40 dB"], rows)
+
+
+def first(field: str, count: int):
+    """Recipes that draw from the first `count` clips or heads alone."""
+    return lambda recipes: recipes._replace(**{field: getattr(recipes, field) % count})
+
+
+# data?, changes of the database and of the front-end, and of the recipes
+# fmt: off
+VARIANTS = {
+    "as found": (True, {}, {}, None),
+    "noise: stationary classes alone": (True, {"noise": STATIONARY}, {}, None),
+    "hair cell: half-wave": (True, {}, {"hair_cell": "halfwave"}, None),
+    "hair cell: Roman": (True, {}, {"hair_cell": "roman"}, None),
+    "directions: horizontal plane": (True, {"direction_rule": "horizontal"}, {}, None),
+    "storage: not rounded to 16 bits": (True, {"bits": 0}, {}, None),
+    "heads: the first five": (True, {}, {}, first("head", 5)),
+    "heads: the first one": (True, {}, {}, first("head", 1)),
+    "speech: the first 50 clips, of few speakers": (True, {}, {}, first("clip", 50)),
+    "the embedded corpus": (False, {}, {}, None),
+    "the embedded corpus, hair cell: Roman": (False, {}, {"hair_cell": "roman"}, None),
+}
+# fmt: on
+
+
+def variants_section(args, models: dict, table: Table, snr_range: tuple[int, int]) -> str:
+    """Databases that differ in one thing, at the range found."""
+    rows = []
+    for label, (data, changes, front, edit) in track(VARIANTS.items(), "databases", total=len(VARIANTS)):
+        protocol, folder = ("published", args.data) if data else ("embedded", None)
+        ex = experiment(data, protocol=protocol, snr_range=snr_range, seed=args.seed)
+        config, front = replace(ex.database, **changes), replace(ex.front, **front)
+        sounds = whole_speech(load_sounds(folder, config, front.fs))
+        found = of_database(list(models.values()), config, front, sounds, edit)
+        rows.append([label, *table.cells(found)])
+    at = "{} to {} dB".format(*snr_range)
+    return f"## Other databases at {at}\n\n{markdown_table(['', *table.head], rows)}"
+
+
+def draw(path: Path, table: Table, found: list[tuple]) -> None:
+    """Mean IC over centre frequency, theirs and ours, and the distance over SNR ranges."""
+    cfs, ((low, high), chosen), by_range = FrontEnd().cfs, found[0], dict(found)
+    with plt.rc_context(STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+        lines = [(table.means[2], REPORTED, "o-", "training set, read off the published weights")]
+        lines += [(chosen[0][2], OURS, "-", f"ours, {low} to {high} dB, the nearest range")]
+        lines += [(by_range[CODE][0][2], OURS, ":", "ours, 15 to 40 dB, as the published code says")]
+        for values, colour, style, label in lines:
+            left.semilogx(cfs, values, style, color=colour, label=label, ms=3, lw=1.6)
+        left.set(xlabel="centre frequency (Hz)", ylabel="mean IC", title="Mean interaural coherence")
+        left.set_xticks(TICKS, [f"{f / 1000:g}k" if f >= 1000 else f"{f}" for f in TICKS])
+        left.minorticks_off()
+        left.legend()
+        lows, highs = sorted({at[0] for at in by_range}), sorted({at[1] for at in by_range})
+        shown = np.full((len(lows), len(highs)), np.nan)
+        for (a, b), means in by_range.items():
+            value = table.score(means)
+            shown[lows.index(a), highs.index(b)] = value
+            dark = value < np.sqrt(np.nanmin(shown) * 0.3)
+            text = {"ha": "center", "va": "center", "fontsize": 7, "color": "white" if dark else "black"}
+            right.text(highs.index(b), lows.index(a), f"{value:.3f}".lstrip("0"), **text)
+        right.imshow(
+            shown, cmap="viridis", norm=colors.LogNorm(np.nanmin(shown), np.nanmax(shown)), aspect="auto"
+        )
+        right.set_xticks(range(len(highs)), highs)
+        right.set_yticks(range(len(lows)), lows)
+        right.set(xlabel="highest SNR (dB)", ylabel="lowest SNR (dB)")
+        right.set(title="Distance to the published weights" if table.layers else "Difference of mean IC")
+        right.grid(False)
+        save_figure(figure, path)
+
+
+def kinds(classes: tuple[str, ...]) -> dict[str, list[int]]:
+    """Labels of the grid's statistics (2 * class + half) by kind of noise."""
+    both = range(2 * len(classes))
+    quiet = {classes.index(name) for name in STATIONARY if name in classes}
+    found = {"All noise classes": list(both)}
+    if quiet:
+        found["Stationary noises: " + ", ".join(STATIONARY)] = [k for k in both if k // 2 in quiet]
+        found["The other five, events"] = [k for k in both if k // 2 not in quiet]
+    return found
+
+
+def run_fingerprint(args) -> None:
+    """The stage `fingerprint`: hold databases of many noise levels against the published training set."""
+    models = load_checkpoints(args.weights)
+    table = Table(models, read_means(args.results / "reported/training_set_means.csv"))
+    ex = experiment(args.data is not None, protocol="published", seed=args.seed)
+    folder, settings = args.work / "fingerprint", fingerprint(database=ex.database, front=ex.front)
+    with lock_folder(folder):
+        settings["weights"] = dict.fromkeys(models, True)
+        check_settings(folder / "settings.json", settings, "*.npz")
+        sounds = whole_speech(load_sounds(args.data, ex.database, ex.front.fs))
+        cells = grid(folder, list(models.values()), ex.database, ex.front, sounds)
+        labels = kinds(sounds.corpus.noise_classes)
+        by_kind = [grid_section(title, cells, table, chosen) for title, chosen in labels.items()]
+        found = by_kind[0][1]
+        nearest, means = found[0]
+        parts = [checkpoints_section(models, table, means, dict(found)[CODE])] if models else []
+        parts += [text for text, _ in by_kind]
+        if args.data:
+            parts.append(variants_section(args, models, table, nearest))
+    made = f"seed: {args.seed}; device: {machine()}; commit: {commit()}"
+    about = f"Corpus: {CORPORA[ex.database.corpus]}; {made}. `ssl_jax fingerprint --data DIR --weights DIR`\n"
+    text = "\n".join(["# The fingerprint of the published training set\n", about, HOW_TO_READ, *parts])
+    write_text(args.results / "fingerprint.md", text)
+    draw(args.figures / "fingerprint.png", table, found)
+    print(text)
