@@ -7,8 +7,9 @@ import json
 import pytest
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import DIRECTION_RULES, MAIN_RUNS, PROTOCOLS, FrontEnd, experiment, fingerprint
+from ssl_jax.config import DIRECTION_RULES, FOUND, MAIN_RUNS, PROTOCOLS, FrontEnd, experiment, fingerprint
 from ssl_jax.frontend import HAIR_CELLS
+from ssl_jax.training.batches import Mixtures
 
 
 def test_different_options_never_share_a_folder():
@@ -22,18 +23,25 @@ def test_different_options_never_share_a_folder():
     # None and 441 stand for values that are listed too
     assert len(by_name) == 2 * len(PROTOCOLS) * len(DIRECTION_RULES) * len(HAIR_CELLS) * 3 * 3 * 2
     assert "reported" not in by_name and not any("/" in name or name.startswith(".") for name in by_name)
-    name = experiment(quick=True, hair_cell="none", hop=44, seed=3).name
-    assert name == "embedded-quick-haircell_none-hop44-seed3"
+    name = experiment(quick=True, hair_cell="roman", snr_range=(-5, 20.5), hop=44, seed=3).name
+    assert name == "embedded-quick-haircell_roman-snr-5to20.5-hop44-seed3"
     assert experiment(name="mine", seed=3).name == "mine"
     with pytest.raises(InputError, match="--name reported: "):
         experiment(name="reported")
 
 
 def test_defaults_of_both_corpora():
-    usual = ("embedded", "horizontal", "roman"), ("librispeech-esc10-cipic", "nearest_azimuth", "none")
+    usual = ("embedded", "horizontal", "none"), ("librispeech-esc10-cipic", "nearest_azimuth", "none")
     for ex, (corpus, rule, cell) in zip((experiment(), experiment(data=True)), usual):
         assert ex.name == ex.database.corpus == corpus and set(MAIN_RUNS) < set(ex.runs)
         assert (ex.database.direction_rule, ex.front.hair_cell, ex.database.disjoint) == (rule, cell, ())
+        assert (ex.database.snr_low, ex.database.snr_high) == FOUND  # the embedded one takes it over
+
+
+def test_an_snr_range_that_is_none_is_refused():
+    for low, high in ((10, 0), (5, 5), (0, float("inf")), (float("nan"), 3), (-1000, 0)):
+        with pytest.raises(InputError, match="^--snr-range .*: not a range: [^\n]*low first$"):
+            experiment(snr_range=(low, high))
 
 
 def test_hop_and_seed_have_a_range():
@@ -57,7 +65,7 @@ PUBLISHED = {
 
 
 def test_published_settings():
-    ex = experiment(data=True)
+    ex = experiment(data=True, protocol="published-code")
     assert (ex.database.clips * 72, ex.database.snr_low, ex.database.snr_high) == (50_400, 15, 40)
     # fs, channels, lowest Hz, filters, hair cell, tau, longest ITD, largest ILD; hop 10 ms (published: 1)
     assert dataclasses.astuple(ex.front) == (44_100, 32, 80, "gammatone", "none", 0.010, 0.001, 7, 441)
@@ -65,6 +73,8 @@ def test_published_settings():
         run = ex.runs[name]
         assert tuple(getattr(run, field) for field in [*FIELDS, "cosine_epochs", "restart_epochs"]) == values
         assert (run.evaluation_share, run.cosine_floor) == (0.2, 1e-6)
+    last = Mixtures([], ex.database, ex.front).last(ex.runs["model2_continued"])
+    assert (last[0], last[-1]) == (560 * 72, 700 * 72 - 1)  # clips 561 to 700
 
 
 def test_quick_is_small_and_consistent():

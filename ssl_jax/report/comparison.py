@@ -4,53 +4,30 @@ import statistics
 from itertools import product
 from pathlib import Path
 
-import numpy as np
-
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import read_json, require_file, write_text
-from ssl_jax.config import AZIMUTHS, MAIN_RUNS
+from ssl_jax.common.files import read_json, write_text
+from ssl_jax.config import AZIMUTHS, MAIN_RUNS, RUNS
+from ssl_jax.report.logs import (
+    CODE,
+    COLUMNS,
+    CORPORA,
+    PUBLISHED,
+    REPORTED_RUNS,
+    TITLES,
+    columns_of,
+    compare,
+    logs_of_seeds,
+    read_reported,
+)
 from ssl_jax.report.tables import markdown_table, put_section
-from ssl_jax.training.log import read_log
 
-HEADINGS = {"loss": "loss", "top1": "Top-1", "top5": "Top-5*"}  # loss in nats, the others in percent
-# column of the logs -> heading
-MEASURES = {f"{part}_{k}": f"{part} {title}" for part in ("train", "eval") for k, title in HEADINGS.items()}
-EXTRA = {"eval_top5_standard": "eval Top-5, standard", "eval_mean_angular_error": "eval mean error"}
-COLUMNS = MEASURES | EXTRA
-TITLES = {"model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2, learning rate reduced"}
-TITLES |= {
-    "model2_to40": "Model 2, continued to 40",
-    "model2_to60": "Model 2, continued to 60 from rate 1e-4",
-}
-TITLES |= {"resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network"}
-TITLES |= {"ours": "ours", "ours_mirrored": "ours, heads mirrored"}
-REPORTED_RUNS = (*MAIN_RUNS, "model2_to40", "model2_to60")  # tables in results/reported
-CORPORA = {"embedded": "the embedded corpus", "librispeech-esc10-cipic": "LibriSpeech, ESC-10 and CIPIC"}
-README_RUNS = ("embedded", "librispeech-esc10-cipic", "librispeech-esc10-cipic-clean")
+README_RUNS = (PUBLISHED, "embedded", CODE, "librispeech-esc10-cipic-clean")
 TOP5 = "Top-5* as the published code counts it: any of the five highest classes within 10 degrees of the true"
 TOP5 += " one."
-FOOTNOTE = f"Each cell: ours (reported, difference). Shares in percent, loss in nats. {TOP5} The last two "
-FOOTNOTE += "columns were not reported, nor any figure without a bracket."
-
-
-def read_reported(results: Path, run: str) -> dict[float, dict]:
-    """What was reported of a run, a row by epoch; nothing for a run that was not."""
-    if run not in REPORTED_RUNS:
-        return {}
-    return {row["epoch"]: row for row in read_log(results / "reported" / f"{run}.csv")}
-
-
-def compare(results: Path, name: str) -> dict[str, list[dict]]:
-    """For each training run, a row per epoch: ours, reported ({} where nothing is)."""
-    tables = {}
-    for run in TITLES:
-        path = results / name / f"{run}.csv"
-        if path.exists():
-            reported, log = read_reported(results, run), read_log(path, tuple(COLUMNS))
-            tables[run] = [{"ours": row, "reported": reported.get(row["epoch"], {})} for row in log]
-    if not tables:
-        raise InputError(f"{results / name}: no training logs: run ./reproduce.sh with the same options")
-    return tables
+SEEN = "Last clips: the last fifth, 561 to 700, four fifths of whose mixtures are trained on. The reported "
+SEEN += "continuation was evaluated on them, as far as can be told, so its figures stand beside those; the "
+SEEN += "held-out ones (eval) are the ones to quote."
+FOOTNOTE = f"Each cell: ours (reported, difference). Shares in percent, loss in nats. {TOP5} {SEEN}"
 
 
 def _figures(row: dict, measure: str, loss_digits: int) -> list[str]:
@@ -65,21 +42,24 @@ def comparison_csv(tables: dict[str, list[dict]]) -> str:
     """One row per epoch and measure."""
     lines = ["run,epoch,measure,ours,reported,difference"]
     for run, rows in tables.items():
-        for row, measure in product(rows, COLUMNS):
+        for row, measure in product(rows, columns_of(rows)):
             figures = (_figures(row, measure, 4) + ["", ""])[:3]
             lines.append(",".join([run, str(int(row["ours"]["epoch"])), measure, *figures]))
     return "\n".join(lines) + "\n"
 
 
 def _cell(row: dict, measure: str) -> str:
+    if measure not in row["ours"]:
+        return ""
     ours, *given = _figures(row, measure, 3)
     return ours + "°" * ("error" in measure) + (f" ({', '.join(given)})" if given else "")
 
 
 def epochs_table(rows: list[dict]) -> str:
     """Every epoch of one run as a Markdown table."""
-    lines = [[str(int(row["ours"]["epoch"])), *(_cell(row, measure) for measure in COLUMNS)] for row in rows]
-    return markdown_table(["epoch", *COLUMNS.values()], lines)
+    columns = columns_of(rows)
+    lines = [[str(int(row["ours"]["epoch"])), *(_cell(row, measure) for measure in columns)] for row in rows]
+    return markdown_table(["epoch", *map(COLUMNS.get, columns)], lines)
 
 
 def last_epochs_table(tables: dict[str, list[dict]]) -> str:
@@ -91,16 +71,28 @@ def last_epochs_table(tables: dict[str, list[dict]]) -> str:
     return markdown_table(["run", *COLUMNS.values()], lines)
 
 
-def read_confusion(path: Path) -> np.ndarray:
-    """Counts (72, 72) by true and estimated class; raises InputError for a file of something else."""
-    require_file(path)
-    try:
-        counts = np.loadtxt(path, delimiter=",", dtype=int, ndmin=2)
-    except ValueError as error:
-        raise InputError(f"{path}: not a table of numbers ({error}): delete it and train again") from None
-    if counts.shape != (AZIMUTHS, AZIMUTHS):
-        raise InputError(f"{path}: is not {AZIMUTHS} x {AZIMUTHS}: delete it and train again")
-    return counts
+def agreement_table(results: Path, name: str) -> str:
+    """Mean |difference| over epochs between each reported run and the mean over our seeds."""
+    rows = []
+    for run in REPORTED_RUNS:
+        logs = logs_of_seeds(results, name, run)
+        reported = read_reported(results, run) if logs else {}
+        part = "last" if RUNS[run].last_share else "eval"
+        cells, epochs = [], set()
+        for measure in (f"{part}_top1", f"{part}_top5", "train_top1"):
+            found = []
+            for ours in zip(*logs):
+                beside = reported.get(ours[0]["epoch"], {})
+                if measure in beside and all(measure in row for row in ours):
+                    found.append(abs(statistics.fmean(row[measure] for row in ours) - beside[measure]))
+                    epochs.add(int(ours[0]["epoch"]))
+            cells.append(f"{statistics.fmean(found):.2f}" if found else "")
+        if epochs:
+            evaluated = "last clips" if part == "last" else "held out"
+            which = f"{min(epochs)} to {max(epochs)}"
+            rows.append([TITLES[run], which, str(len(logs)), evaluated, *cells])
+    head = ["run", "epochs", "seeds", "evaluated on", "evaluation Top-1", "evaluation Top-5*", "train Top-1"]
+    return markdown_table(head, rows)
 
 
 def seeds_table(results: Path, name: str) -> str:
@@ -110,14 +102,15 @@ def seeds_table(results: Path, name: str) -> str:
     """
     rows = []
     for run in TITLES:
-        others = sorted((results / name).glob(f"{run}_seed*.csv"))
-        others = [path for path in others if path.stem.removeprefix(f"{run}_seed").isdigit()]
-        if not others:
+        logs = logs_of_seeds(results, name, run)
+        if len(logs) < 2:
             continue
-        lasts = [read_log(path, tuple(COLUMNS))[-1] for path in (results / name / f"{run}.csv", *others)]
+        lasts, cells = [log[-1] for log in logs], []
         beside = read_reported(results, run).get(lasts[0]["epoch"], {})
-        cells = []
         for measure in COLUMNS:
+            if measure not in lasts[0]:
+                cells.append("")
+                continue
             digits, values = 3 if "loss" in measure else 2, [last[measure] for last in lasts]
             given = f" ({beside[measure]:.{digits}f})" if measure in beside else ""
             unit = "°" if "error" in measure else ""
@@ -142,6 +135,7 @@ def header(results: Path, name: str) -> str:
             "heads": heads,
             "directions": database["direction_rule"],
             "hair cell": front["hair_cell"],
+            "SNR of each noise": f"{database['snr_low']:g} to {database['snr_high']:g} dB",
             "kept apart in training and evaluation": ", ".join(database.get("disjoint") or ["mixture"]),
             "hop": f"{front['hop']} samples",
             "seed": database["seed"],
@@ -160,8 +154,14 @@ def write_report(results: Path, name: str) -> str:
     """Write comparison.csv and comparison.md under results/name, and return the latter's text."""
     tables = compare(results, name)
     parts = [f"# Ours beside the reported tables: {name}\n", header(results, name) + "\n", FOOTNOTE + "\n"]
+    parts += ["## How far our curves lie from the reported ones\n"]
+    parts += ["Mean absolute difference over epochs in points, of the mean over our seeds.\n"]
+    parts += [agreement_table(results, name)]
     parts += ["## The last epoch of each run\n", last_epochs_table(tables)]
     parts += [table] if (table := seeds_table(results, name)) else []
+    if name == PUBLISHED and (results / CODE / "settings.json").exists():
+        parts += [f"At the noise level of the published code: {header(results, CODE)}\n"]
+        parts += [last_epochs_table(compare(results, CODE))]
     for run, rows in tables.items():
         parts += [f"## {TITLES[run]}\n", epochs_table(rows)]
     text = "\n".join(parts)
@@ -173,18 +173,26 @@ def write_report(results: Path, name: str) -> str:
 def readme_section(results: Path, names: list[str]) -> str:
     """The README's table: the last epoch of each reported run, as reported and in every folder of `names`."""
 
-    def cell(row):
-        return " / ".join(f"{row[measure]:.2f}" for measure in ("train_top1", "eval_top1", "eval_top5"))
+    def cell(rows, part):
+        columns = "train_top1", f"{part}_top1", f"{part}_top5"
+        if not all(column in row for row in rows for column in columns) or not rows:
+            return ""
+        return " / ".join(f"{statistics.fmean(row[column] for row in rows):.2f}" for column in columns)
 
-    tables, rows = {name: compare(results, name) for name in names}, []
+    lines = []
     for run in MAIN_RUNS:
         epoch, reported = max(read_reported(results, run).items())
-        ours = [cell(table[run][-1]["ours"]) if run in table else "" for table in tables.values()]
-        rows.append([f"{TITLES[run]}, epoch {int(epoch)}", cell(reported), *ours])
+        lasts = [[log[-1] for log in logs_of_seeds(results, name, run)] for name in names]
+        parts = {"eval": ""}
+        if RUNS[run].last_share:
+            parts = {"last": ", on the last clips", "eval": ", held out"}
+        for part, on in parts.items():
+            cells = [cell(rows, part) for rows in ([reported], *lasts)]
+            lines.append([f"{TITLES[run]}, epoch {int(epoch)}{on}", *cells])
     head = ["", "reported", *(f"[{name}](results/{name}/comparison.md)" for name in names)]
-    text = f"Train Top-1 / evaluation Top-1 / evaluation Top-5*, in percent. {TOP5}\n"
+    text = f"Train Top-1 / evaluation Top-1 / evaluation Top-5*, in percent, mean over seeds. {TOP5} {SEEN}\n"
     notes = [f"- `{name}`: {header(results, name)}" for name in names]
-    return "\n".join([text, markdown_table(head, rows), *notes])
+    return "\n".join([text, markdown_table(head, lines), *notes])
 
 
 def update_readme(readme: Path, results: Path) -> None:

@@ -13,12 +13,11 @@ from ssl_jax.common.progress import track
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS, Experiment, FrontEnd
 from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.metrics import error_by_azimuth
-from ssl_jax.report.comparison import TITLES, read_confusion
+from ssl_jax.report.logs import TITLES, logs_of_seeds, read_confusion, read_reported
 from ssl_jax.report.style import CUE_MAPS, OURS, REPORTED, STYLE, cue_map, plt, save_figure
 from ssl_jax.sounds.corpora import load_corpus
 from ssl_jax.sounds.hrtf import load_heads
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
-from ssl_jax.training.log import read_log
 
 COMPARED = ("model2", "model2_continued", "ours", "ours_mirrored")  # runs in the figure of errors
 
@@ -26,7 +25,7 @@ COMPARED = ("model2", "model2_continued", "ours", "ours_mirrored")  # runs in th
 def surround(front: FrontEnd, path: Path) -> None:
     """A voice carried once around the head: ITD and ILD over time."""
     corpus, heads = load_corpus(None, 45, front.fs), load_heads(None, "horizontal", front.fs)
-    cfs, seconds, middle = front.cfs, 9, len(heads.names) // 2
+    cfs, seconds, middle = front.cfs, 9, 1
     voice = corpus.speech[::5][:seconds].reshape(-1)  # one voice, second after second
     hrirs = np.concatenate([heads.hrirs[middle], heads.hrirs[middle, :1]])  # 0 to 360 degrees
     cues = Cues(*map(np.asarray, front.cues(carry_around(voice, hrirs).T)))
@@ -60,7 +59,7 @@ def surround(front: FrontEnd, path: Path) -> None:
 def scene(front: FrontEnd, path: Path, azimuth: int = 60, noise_azimuths=(200, 310)) -> None:
     """One scene at SNR 0 and at SNR 15 dB: ITD, ILD and IC maps."""
     corpus, heads = load_corpus(None, 1, front.fs), load_heads(None, "horizontal", front.fs)
-    head = heads.hrirs[len(heads.names) // 2]
+    head = heads.hrirs[1]
     at = [a // AZIMUTH_STEP for a in (azimuth, *noise_azimuths)]
     sources = np.stack([corpus.speech[0], corpus.noise[0, 0], corpus.noise[0, 1]])
     ears = spatialise(jnp.asarray(sources), jnp.asarray(head[at]))  # 3, 2, samples
@@ -78,27 +77,50 @@ def scene(front: FrontEnd, path: Path, azimuth: int = 60, noise_azimuths=(200, 3
     save_figure(figure, path)
 
 
+# part of the log -> how its curve and its reported points look
+PARTS = {"train": ("training", "--", "x"), "eval": ("held out", "-", "o"), "last": ("last clips", ":", "s")}
+
+
 def training_curves(results: Path, name: str, runs: list[str], path: Path) -> None:
-    """Loss, Top-1 and Top-5 by epoch: ours and, beside it, the reported curve."""
+    """Top-1, Top-5 and loss by epoch: ours as the mean and the range over seeds, reported as points."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6))
-    measures = (("loss", "loss (nats)"), ("top1", "Top-1 (%)"), ("top5", "Top-5 as published (%)"))
-    for source, colour in (("reported", REPORTED), (name, OURS)):
-        logs = [read_log(results / source / f"{run}.csv") for run in runs]
-        whose = "reported" if source == "reported" else "ours"
-        for axis, (key, title) in zip(axes, measures, strict=True):
-            for log, (part, style) in product(logs, (("train", "--"), ("eval", "-"))):
-                # of later epochs not everything was reported
-                points = [(r["epoch"], r[m]) for r in log if (m := f"{part}_{key}") in r]
-                label = f"{whose}, {part}" if log is logs[0] else None
-                marker = "." if part == "eval" or len(points) < 3 else None
-                look = {"color": colour, "lw": 1.6, "label": label, "marker": marker}
-                axis.plot(*np.reshape(points, (-1, 2)).T, style, **look)
-            axis.set(title=title, xlabel="epoch")
-            if len(logs) > 1 and source == name:
-                look = {"color": "0.4", "lw": 0.8, "ls": ":", "zorder": 0, "label": "rate reduced"}
-                axis.axvline(logs[1][0]["epoch"] - 0.5, **look)
-    axes[0].legend()
-    figure.suptitle(f"{TITLES[runs[0]]}: {name}")
+    measures = (("top1", "Top-1 (%)"), ("top5", "Top-5 as published (%)"), ("loss", "loss (nats)"))
+    curves = [(run, part) for run in runs for part in PARTS]
+    for (axis, (key, title)), (run, part) in product(zip(axes, measures, strict=True), curves):
+        whose, style, marker = PARTS[part]
+        logs, measure = logs_of_seeds(results, name, run), f"{part}_{key}"
+        if measure in logs[0][0]:
+            epochs = [row["epoch"] for row in logs[0]]
+            values = np.array([[row[measure] for row in log] for log in logs])
+            axis.plot(epochs, values.mean(0), style, color=OURS, lw=1.6, label=f"ours, {whose}")
+            axis.fill_between(epochs, values.min(0), values.max(0), color=OURS, alpha=0.2, lw=0)
+        points = [(at, row[measure]) for at, row in read_reported(results, run).items() if measure in row]
+        label = f"reported, {whose}" if points else None
+        axis.plot(*np.reshape(points, (-1, 2)).T, marker, color=REPORTED, ms=3.5, label=label)
+        axis.set(title=title, xlabel="epoch")
+        if run != runs[0]:
+            axis.axvline(logs[0][0]["epoch"] - 0.5, color="0.4", lw=0.8, ls=":", zorder=0)
+    handles = dict(zip(*axes[0].get_legend_handles_labels()[::-1]))  # a label once
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
+    seeds = len(logs_of_seeds(results, name, runs[0]))
+    figure.suptitle(f"{TITLES[runs[0]]}: {name}" + f", {seeds} seeds" * (seeds > 1))
+    save_figure(figure, path)
+
+
+def recall(results: Path, name: str, path: Path) -> None:
+    """Share of each azimuth's mixtures that are found, on the last clips: reported and ours."""
+    counts = read_confusion(results / name / "model2_to40_last_confusion.csv")
+    rows = read_csv(results / "reported/epoch39_by_class.csv", ("azimuth", "recall"))
+    figure, axis = plt.subplots(figsize=(6, 6), subplot_kw={"projection": "polar", "theta_offset": np.pi / 2})
+    angle = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))
+    ours = np.diag(counts) / np.maximum(counts.sum(1), 1)
+    reported = [float(row["recall"]) for row in rows]
+    curves = ((reported, REPORTED, "reported, epoch 39"), (ours, OURS, "ours, epoch 40"))
+    for values, colour, label in curves:
+        axis.plot(angle, 100 * np.append(values, values[0]), ".-", color=colour, lw=1.4, label=label)
+    axis.set_thetagrids(range(0, 360, 30))
+    axis.set(ylim=(0, 100), title="Recall (%) by azimuth on clips 561 to 700")
+    figure.legend(loc="outside lower center", ncols=2)
     save_figure(figure, path)
 
 
@@ -158,6 +180,8 @@ def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
         *((confusion, results, ex.name, run, own / f"confusion_{run}.png") for run in trained),
         (errors, results, ex.name, compared, own / "errors.png"),
     ]
+    if (results / ex.name / "model2_to40_last_confusion.csv").exists():
+        jobs.append((recall, results, ex.name, own / "recall_model2_to40.png"))
     with plt.rc_context(STYLE):
         for draw, *inputs in track(jobs, "figures", total=len(jobs)):
             draw(*inputs)

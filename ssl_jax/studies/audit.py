@@ -17,7 +17,8 @@ from ssl_jax.database.build import build
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import draw_held_out, load_sounds, read_manifest
 from ssl_jax.metrics import evaluate
-from ssl_jax.studies.published_weights import load_published
+from ssl_jax.studies.fingerprint import EVENTS, STATIONARY
+from ssl_jax.studies.published_weights import load_checkpoints
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path, load_checkpoint
 from ssl_jax.training.log import rows_of_checkpoint
@@ -25,7 +26,6 @@ from ssl_jax.training.run import train
 from ssl_jax.training.trainer import Trainer, predict_all
 
 LAST_CLIPS = 560  # the notebook later evaluates on clips 561 to 700
-PUBLISHED_EPOCHS = {"model1": 12, "model2": 20}  # checkpoints in the public repository
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,25 @@ QUESTIONS = {
         Variant("Bernstein (power 0.23, half-wave, 425 Hz)", "bernstein")]),
     "hops": ("Samples between cue values, and frames under a kernel", [
         Variant("hop 441, kernel 1", "published", network="three_branch_kernel1"),
-        Variant("hop 210, kernel 5", "hop210"), Variant("hop 105, kernel 5", "hop105")]),
+        Variant("hop 210, kernel 5", "hop210")]),
     "storage": ("Mixtures stored in 16 bits, against floats", [Variant("floats", "float")]),
-    "snr": ("SNR of each noise: 15-40 dB, against 0-15 dB", [Variant("0-15 dB", "low_snr")]),
-    "protocols": ("The published protocol, against the clean one", [
+    "snr": ("SNR of each noise", [
+        Variant("15 to 40 dB, as the published code says", "code"), Variant("0 to 10 dB", "noisier")]),
+    "noises": ("Kind of noise", [
+        Variant("stationary classes alone", "stationary"), Variant("events alone", "events")]),
+    "protocols": ("The published protocol, against the clean one at the same noise level", [
         Variant("clean: horizontal plane, Roman's hair cell, nothing in both", "clean")]),
 }
 DATABASES = {  # what a cue store changes of the published one
     "horizontal": {"direction_rule": "horizontal"}, "noise": {"disjoint": ("noise",)},
     "head": {"disjoint": ("head",)}, "disjoint": {"disjoint": ("speaker", "noise", "head")},
-    "float": {"bits": 0}, "low_snr": {"snr_low": 0.0, "snr_high": 15.0},
+    "float": {"bits": 0}, "code": {"snr_low": 15.0, "snr_high": 40.0},
+    "noisier": {"snr_low": 0.0, "snr_high": 10.0}, "stationary": {"noise": STATIONARY},
+    "events": {"noise": EVENTS},
 }
 FRONT_ENDS = {
     "halfwave": {"hair_cell": "halfwave"}, "roman": {"hair_cell": "roman"},
-    "bernstein": {"hair_cell": "bernstein"}, "hop210": {"hop": 210}, "hop105": {"hop": 105},
+    "bernstein": {"hair_cell": "bernstein"}, "hop210": {"hop": 210},
 }
 PARTS = {  # our network, each of its parts left out, and the published network trained the same way
     "ours": "ours", "ours_raw_cues": "without phases: ITD, ILD and IC as they are",
@@ -99,7 +104,8 @@ def stores(data: bool, clips: int, seed: int) -> dict[str, tuple[Database, Front
     """Settings of every cue store in use."""
     published, clean = (experiment(data, protocol=name, seed=seed) for name in ("published", "clean"))
     base, front = replace(published.database, clips=clips), published.front
-    found = {"published": (base, front), "clean": (replace(clean.database, clips=clips), clean.front)}
+    same = {"clips": clips, "snr_low": base.snr_low, "snr_high": base.snr_high}
+    found = {"published": (base, front), "clean": (replace(clean.database, **same), clean.front)}
     for name, changes in DATABASES.items():
         found[name] = (replace(base, **changes), front)
     for name, changes in FRONT_ENDS.items():
@@ -178,50 +184,39 @@ class Audit:
         there = checkpoint_path(work, "model2", 16).exists() and store.path(store.shards - 1).exists()
         return (ex, work, store) if there else None
 
-    def switched_set(self) -> dict | None:
-        """The continuation with and without a switch of the evaluation set, on the whole database."""
+    def switched_set(self) -> list[dict] | None:
+        """The log of a continuation that trains on with clips 1-560 alone, on the whole database."""
         key, there = f"switch/seed{self.seed}", self.whole()
         if key in self.measured or there is None:
-            return self.measured.get(key)
+            return self.measured[key]["log"] if key in self.measured else None
         ex, work, store = there
         mixtures = Mixtures.of(store, read_manifest(work / "manifest.csv", store.count))
         last = np.arange(store.count) >= LAST_CLIPS * AZIMUTHS
-        model2, continued = ex.runs["model2"], ex.runs["model2_continued"]
-
-        def scores(numbers):
-            trainer, start = Trainer(model2, 1, ex.front), checkpoint_path(work, "model2", 16)
-            trainer.restore(load_checkpoint(start)["arrays"], with_optimiser=False)
-            return evaluate(*predict_all(trainer, mixtures, numbers))["top1"]
 
         def measured():
             switched = replace(mixtures, manifest=mixtures.manifest._replace(held_out=last))
-            train("model2_switched", continued, switched, work, self.work / "switched")
-            found = {"epoch 16, same set": scores(mixtures.split(model2)[1])}
-            found["epoch 16, clips 561-700"] = scores(np.flatnonzero(last))
-            for run in ("model2", "model2_continued", "model2_switched"):
-                for row in rows_of_checkpoint(load_checkpoint(checkpoint_path(work, run, 20))):
-                    for part in ("eval", "train") if row["epoch"] > 16 else ():
-                        found[f"{run} {row['epoch']} {part}"] = row[f"{part}_top1"]
-                    if row["epoch"] == 16:
-                        found["epoch 16, train"] = row["train_top1"]
-            return found
+            run = replace(ex.runs["model2_continued"], last_share=0.0)
+            train("model2_switched", run, switched, work, self.work / "switched")
+            content = load_checkpoint(checkpoint_path(work, "model2_switched", run.epochs))
+            return {"log": rows_of_checkpoint(content)}
 
-        return self.measure(key, measured)
+        return self.measure(key, measured)["log"]
 
     def published_weights(self, folder: Path | None) -> dict:
-        """The published checkpoints in `folder`, scored on the mixtures that our Model 2 is evaluated on."""
-        there, found = self.whole(), {}
-        for run, epoch in PUBLISHED_EPOCHS.items():
-            key, path = f"published_weights/{run}", folder and folder / f"weights_{run}_epoch{epoch}.npz"
-            if path and path.exists() and there:
+        """Scores of published checkpoints on mixtures that they never heard, by (name, store)."""
+        found, models = {}, load_checkpoints(folder) if folder else {}
+        for store in ("published", "code") if models else ():
+            mixtures = self.mixtures(Variant("", store))
+            trainer, every = Trainer(RUNS["model2"], 1, mixtures.front), np.arange(self.clips * AZIMUTHS)
+            for name, model in models.items():
 
-                def measured(path=path):
-                    ex, _, store = there
-                    mixtures, trainer = Mixtures.of(store), Trainer(ex.runs["model2"], 1, ex.front)
-                    trainer.set_model(load_published(path))
-                    return evaluate(*predict_all(trainer, mixtures, mixtures.split(ex.runs["model2"])[1]))
+                def scored(model=model, trainer=trainer, mixtures=mixtures, every=every):
+                    trainer.set_model(model)
+                    return evaluate(*predict_all(trainer, mixtures, every))
 
-                self.measure(key, measured)
-            if key in self.measured:
-                found[f"{run}, epoch {epoch}"] = self.measured[key]
+                self.measure(f"published_weights/{name}/{store}/clips{self.clips}", scored)
+        for key in sorted(self.measured):
+            if key.startswith("published_weights/") and key.endswith(f"/clips{self.clips}"):
+                _, name, store, _ = key.split("/")
+                found[name, store] = self.measured[key]
         return found

@@ -8,9 +8,9 @@ import numpy as np
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import lock_folder, read_csv, read_json, write_text
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTH_STEP, MAIN_RUNS
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS
 from ssl_jax.metrics import error_by_azimuth
-from ssl_jax.report.comparison import CORPORA, TITLES, read_confusion
+from ssl_jax.report.logs import CORPORA, TITLES, logs_of_seeds, read_confusion, read_reported
 from ssl_jax.report.tables import DEGREES, EVALUATED, SCORES, markdown_table, score_cells
 from ssl_jax.studies.audit import Audit, Question, questions
 
@@ -18,39 +18,32 @@ from ssl_jax.studies.audit import Audit, Question, questions
 OFF_PLANE = [0, 50, 60, 70, 75, 85, 90, 95, 105, 110, 120, 130, 180]
 OFF_PLANE += [230, 240, 250, 255, 265, 270, 275, 285, 290, 300, 310]
 HOW_TO_READ = """\
-Shares in percent. Top-5* as the published code counts it. Trained rows are of 100 clips, as Model 1, with a
-cosine down to nothing over 12 epochs instead of its constant rate. "As published": nearest azimuth, split by
-mixture, no hair cell, a value every 441 samples, kernels of 5 frames, 16 bits, SNR 15-40 dB; every other row
-changes what it names. A share of 1,440 evaluation mixtures near 50 % has a standard error of 1.3 points:
-between two rows of one seed, less than about 4 points is no finding.
+Shares in percent, mean ± standard deviation over seeds. Top-5* as the published code counts it. Trained rows
+are of 100 clips, as Model 1, with a cosine down to nothing over 12 epochs instead of its constant rate. "As
+published": nearest azimuth, split by mixture, no hair cell, a value every 441 samples, kernels of 5 frames,
+16 bits, SNR {low:g} to {high:g} dB; every other row changes what it names. A seed draws weights, split and
+order, not the mixtures. A change smaller than twice its standard deviation is no finding.
 """
-SWITCHED = {
-    "model2": "rate not reduced, same fifth",
-    "model2_continued": "rate reduced, same fifth",
-    "model2_switched": "rate reduced, trained on clips 1-560, evaluated on 561-700",
-}
 SNR_COLUMNS = ("snr_from_db", "snr_to_db", "mixtures", "top1", "mean_angular_error", "front_back")
 
 
-def spread(values: list[float], unit: str = "") -> str:
+def spread(values: list[float], unit: str = "", digits: str = ".2f") -> str:
     """Mean, and standard deviation where there are several: "43.10 ± 0.52"."""
-    mean = f"{statistics.fmean(values):.2f}"
+    mean = f"{statistics.fmean(values):{digits}}"
     return (f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean) + unit
 
 
 def question_section(name: str, question: Question, audit: Audit) -> str:
-    """One table: a row a variant, with the change in Top-1 and mean error from the first."""
+    """One table: a row a variant, with the change in Top-1 and mean error from the first, and its spread."""
     rows, first = [], None
     for variant in question.variants:
         seeds = audit.found(variant)
         if seeds:
-            means = {score: statistics.fmean(s[score] for s in seeds) for score in SCORES}
-            first, change = first or means, ""
-            if first is not means:
-                error = means["mean_angular_error"] - first["mean_angular_error"]
-                change = f"{means['top1'] - first['top1']:+.2f}, {error:+.2f}°"
             cells = [spread([s[score] for s in seeds], "°" if score in DEGREES else "") for score in SCORES]
-            rows.append([variant.label, *cells, change])
+            first, changes = first or seeds, []
+            for score, unit in (("top1", ""), ("mean_angular_error", "°")) if first is not seeds else ():
+                changes.append(spread([a[score] - b[score] for a, b in zip(seeds, first)], unit, "+.2f"))
+            rows.append([variant.label, *cells, ", ".join(changes)])
     if not rows:
         return ""
     table = markdown_table(["", *SCORES.values(), "change: Top-1, mean error"], rows)
@@ -92,46 +85,51 @@ def runs_section(results: Path, name: str, runs: tuple[str, ...]) -> str:
     return "\n".join(parts)
 
 
-def switch_section(found: dict | None, audit: Audit) -> str:
-    """How much of the reported step at epoch 17 is the rate, how much the evaluation set."""
+def switch_section(switched: list[dict] | None, audit: Audit, name: str) -> str:
+    """Which evaluation the reported step at epoch 17 resembles; the mark is evaluation above training."""
     title = "## The evaluation set at the continuation\n\n"
     title += f"{audit.command} --rows switch`, after `./reproduce.sh` with the same data\n\n"
-    if not found:
+    if not switched:
         return title + "Not measured: Model 2 of the whole published database is not there.\n"
-    before, after = (
-        {row["epoch"]: row for row in read_csv(audit.results / f"reported/{run}.csv", ("eval_top1",))}
-        for run in MAIN_RUNS[1:]
-    )
-    start, step = float(before["16"]["eval_top1"]), float(after["17"]["eval_top1"])
-    same, last = found["epoch 16, same set"], found["epoch 16, clips 561-700"]
-    rows = [
-        ["reported, epoch 16", before["16"]["train_top1"], f"{start:.2f}", ""],
-        ["reported, continued, epoch 17", after["17"]["train_top1"], f"{step:.2f}", f"{step - start:+.2f}"],
-        ["ours, epoch 16, the same random fifth", f"{found['epoch 16, train']:.2f}", f"{same:.2f}", ""],
-        ["ours, epoch 16, clips 561-700 (the set alone)", "", f"{last:.2f}", f"{last - same:+.2f}"],
-    ]
-    for epochs, when in ((range(17, 18), "epoch 17"), (range(17, 21), "mean of epochs 17-20")):
-        for run, label in SWITCHED.items():
-            means = {}
-            for part in ("train", "eval"):
-                means[part] = statistics.fmean(found[f"{run} {epoch} {part}"] for epoch in epochs)
-            cells = [f"{means['train']:.2f}", f"{means['eval']:.2f}", f"{means['eval'] - same:+.2f}"]
-            rows.append([f"ours, {label}, {when}", *cells])
-    return title + markdown_table(["", "train Top-1", "evaluation Top-1", "from epoch 16"], rows)
+    rows = []
+
+    def add(whose: str, log: list[dict], part: str, epochs: tuple[int, ...]) -> None:
+        for row in log:
+            if row["epoch"] in epochs and f"{part}_top1" in row:
+                train, evaluated = row["train_top1"], row[f"{part}_top1"]
+                shares = f"{train:.2f}", f"{evaluated:.2f}", f"{evaluated - train:+.2f}"
+                rows.append([f"{whose}, epoch {row['epoch']:g}", *shares])
+
+    after = {"model2": (16,), "model2_continued": (17, 20), "model2_to40": (40,)}
+    for run, epochs in after.items():
+        part = "last" if run != "model2" else "eval"
+        add("reported", list(read_reported(audit.results, run).values()), part, epochs)
+    for part, label in (("last", "clips 561-700"), ("eval", "held out")):
+        for run, epochs in after.items():
+            for log in logs_of_seeds(audit.results, name, run)[:1]:
+                add(f"ours, same four fifths trained on, {label}", log, part, epochs)
+    add("ours, clips 1-560 trained on, clips 561-700", switched, "eval", (17, 20))
+    return title + markdown_table(["", "train Top-1", "evaluation Top-1", "above training"], rows)
 
 
-def weights_section(found: dict, audit: Audit, name: str) -> str:
-    """The published checkpoints on our database beside ours."""
+def weights_section(found: dict, audit: Audit) -> str:
+    """The published checkpoints on our database, at both noise levels, beside the reported evaluation."""
+    heard = f"{audit.clips * AZIMUTHS:,} mixtures, all new to them; Top-1 (Top-5*)"
     title = "## The published weights on our database\n\n"
-    title += f"{audit.command} --rows weights --weights DIR`, DIR with "
-    title += "weights_model1_epoch12.npz and weights_model2_epoch20.npz of the public repository\n\n"
+    title += f"{audit.command} --rows weights --weights DIR`: {heard}\n\n"
     if not found:
-        return title + "Not measured: no published weights given, or the whole database is not there.\n"
-    rows = [[f"published weights, {label}", *score_cells(scores)] for label, scores in found.items()]
-    path = audit.results / name / "metrics.json"
-    metrics = read_json(path) if path.exists() else {}
-    rows += [[f"ours, {TITLES[run]}", *score_cells(metrics[run])] for run in MAIN_RUNS if run in metrics]
-    return title + markdown_table(["", *(SCORES[s] for s in EVALUATED)], rows)
+        return title + "Not measured: no published weights given.\n"
+    rows = []
+    for name in sorted({name for name, _ in found}):
+        run, _, epoch = name.rpartition("_epoch")
+        reported = read_reported(audit.results, run).get(float(epoch), {})
+        beside = reported.get("eval_top1", reported.get("last_top1"))
+        scores = (found[name, store] for store in ("published", "code"))
+        cells = [f"{score['top1']:.2f} ({score['top5_published']:.2f})" for score in scores]
+        rows.append([name, "" if beside is None else f"{beside:.2f}", *cells])
+    configs = (audit.stores[store][0] for store in ("published", "code"))
+    names = (f"{config.snr_low:g} to {config.snr_high:g} dB" for config in configs)
+    return title + markdown_table(["checkpoint", "reported", *names], rows)
 
 
 def audit_header(audit: Audit) -> str:
@@ -143,19 +141,19 @@ def audit_header(audit: Audit) -> str:
     return f"Corpus: {corpus}; clips of a trained row: {audit.clips}; seeds: {', '.join(seeds)}; {made}."
 
 
-def write_audit(audit: Audit, asked: dict[str, Question], weights: dict, switch: dict | None) -> str:
+def write_audit(audit: Audit, asked: dict[str, Question], weights: dict, switch: list[dict] | None) -> str:
     """Write results/audit.md, or that of the embedded corpus, and return its text."""
     results, name = audit.results, "librispeech-esc10-cipic" if audit.data else "embedded-published"
-    runs = (*MAIN_RUNS, "ours", "ours_mirrored")
+    runs, published = (*MAIN_RUNS, "ours", "ours_mirrored"), audit.stores["published"][0]
     parts = [
         "# Audit: what the tables do not say\n",
         audit_header(audit) + "\n",
-        HOW_TO_READ,
+        HOW_TO_READ.format(low=published.snr_low, high=published.snr_high),
         runs_section(results, name, runs),
-        switch_section(switch, audit),
+        switch_section(switch, audit, name),
         *(question_section(key, question, audit) for key, question in asked.items()),
         "Hop 1, the published spacing, would be 17 MB a mixture: not measured.\n",
-        weights_section(weights, audit, name),
+        weights_section(weights, audit),
     ]
     text = "\n".join(part for part in parts if part)
     write_text(results / f"{audit.name}.md", text)
@@ -178,6 +176,6 @@ def run_audit(args) -> None:
                 for variant in question.variants:
                     audit.row(variant)
         asked_too = args.rows is None or "switch" in args.rows
-        switch = audit.switched_set() if asked_too else audit.measured.get(f"switch/seed{args.seed}")
+        switch = audit.switched_set() if asked_too else None
         weights = audit.published_weights(args.weights)
     print(write_audit(audit, asked, weights, switch))

@@ -21,11 +21,12 @@ from ssl_jax.database.program import cues_of
 from ssl_jax.database.recipes import Recipes, Sounds, recipes_of
 from ssl_jax.networks.three_branch import ThreeBranch
 
-EDGES = np.arange(-10, 41, 5)  # dB, of the bins that an SNR range is put together from
-BINS = [(i, j) for i in range(len(EDGES) - 1) for j in range(i, len(EDGES) - 1)]  # of the two noises' SNR
-CLIPS = {True: 28, False: 7}  # 72 mixtures each, of two SNR in the same bin or not: 2,000 a range and more
-# of ESC-10: what Piczak (2015) calls soundscapes and noise; the other five are events
+LOWS, HIGHS = (-10, -5, 0, 5, 10, 15), (-5, 0, 5, 10, 15, 20, 25, 30, 40)  # dB, ends of the ranges looked at
+RANGES = [(low, high) for low in LOWS for high in HIGHS if high > low]
+CLIPS = 14  # a thousand mixtures of each database
+# of ESC-10: what Piczak (2015) calls soundscapes and noise, and the sounds of events
 STATIONARY = ("chainsaw", "crackling_fire", "helicopter", "rain", "sea_waves")
+EVENTS = ("clock_tick", "crying_baby", "dog", "rooster", "sneezing")
 ORDER = 5  # what a generator is for, part of its seed
 
 
@@ -48,7 +49,7 @@ class Statistics(NamedTuple):
 
     count: np.ndarray  # (labels,)
     cues: np.ndarray  # (labels, 3, channels): of ITD (ms), ILD (dB), IC
-    layers: np.ndarray  # (labels, checkpoints, 3, 2 layers, 2 moments, 64)
+    layers: np.ndarray  # (labels, checkpoints, 3, 2 layers, 2 moments, 64), see `moments`
 
     def mean(self, labels=slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Means of cues and layers over all mixtures of some labels."""
@@ -116,45 +117,42 @@ def statistics(models, config: Database, front: FrontEnd, sounds: Sounds, recipe
     """`Statistics` of `config.clips` * 72 recipes by their labels (0, 1, ...), for each of `models`."""
     store, shape = CueStore(Path(), config, front), (labels.max() + 1, 3)
     layers = [layers_of(model) for model in models]
-    program = jax.jit(lambda cues: jnp.stack([moments(pair, cues) for pair in layers], axis=1))
-    width = layers[0][0].mean.shape[-1]
-    sums = np.zeros((*shape, front.channels)), np.zeros((shape[0], len(layers), 3, 2, 2, width))
+    program = jax.jit(lambda cues: [moments(pair, cues) for pair in layers])
+    sums = np.zeros((*shape, front.channels)), np.zeros((len(layers), *shape, 2, 2, 64))
     rounds = cues_of(range(store.shards), store, recipes, sounds, mesh_of(jax.local_devices()))
     for shard, cues in (item for whole in rounds for item in whole):
         at = labels[shard * config.shard :][: len(cues)]
-        for total, found in zip(sums, (cues.mean(-1, dtype=np.float32), np.asarray(program(cues)))):
-            np.add.at(total, at, found)
-    return Statistics(np.bincount(labels), *sums)
+        for total, found in zip((sums[0], *sums[1]), (cues.mean(-1, dtype=np.float32), *program(cues))):
+            np.add.at(total, at, np.asarray(found))
+    return Statistics(np.bincount(labels), sums[0], sums[1].swapaxes(0, 1))
 
 
-def grid(folder: Path, models, config: Database, front: FrontEnd, sounds: Sounds) -> list[Statistics]:
-    """Statistics of every pair of BINS, kept in `folder`; the label is 2 * noise class + half."""
+def some_recipes(config: Database, sounds: Sounds, draw: int = 0) -> tuple[Database, Recipes]:
+    """A thousand random mixtures of a database, others with every `draw`."""
     recipes, _ = recipes_of(config, sounds)
-    order, done = np.random.default_rng((config.seed, ORDER)).permutation(len(recipes.clip)), 0
-    found = []
-    for bins in track(BINS, "SNR bins", total=len(BINS)):
-        some, path = replace(config, clips=CLIPS[bins[0] == bins[1]]), folder / "bins-{}-{}.npz".format(*bins)
-        count = some.clips * AZIMUTHS
-        mine, done = recipes.rows(np.sort(order[done : done + count])), done + count
+    some = replace(config, clips=CLIPS)
+    order = np.random.default_rng((config.seed, ORDER)).permutation(len(recipes.clip))
+    return some, recipes.rows(np.sort(order[draw * CLIPS * AZIMUTHS :][: CLIPS * AZIMUTHS]))
+
+
+def of_ranges(folder: Path, ranges, models, config, front: FrontEnd, sounds: Sounds, draw: int = 0) -> dict:
+    """Statistics of ranges of SNR, (low, high) in dB, kept in `folder`; the label is the noise class.
+
+    The mixtures are the same but for their SNR, whose place in the range is the same too: what differs
+    between two ranges is not what was drawn.
+    """
+    found, (some, recipes) = {}, some_recipes(config, sounds, draw)
+    share = (recipes.snr - config.snr_low) / (config.snr_high - config.snr_low)
+    for low, high in track(ranges, f"SNR ranges, draw {draw}", total=len(ranges)):
+        path = folder / f"snr{low}to{high}-{draw}.npz"
         if not path.exists():
-            draws = np.random.default_rng((config.seed, ORDER, *bins)).random((count, 2))
-            snr = np.round(EDGES[list(bins)] + np.diff(EDGES)[0] * draws, 4)
-            labels = 2 * mine.noise_class + np.arange(count) % 2
-            made = statistics(models, some, front, sounds, mine._replace(snr=snr), labels)
+            mine = recipes._replace(snr=np.round(low + (high - low) * share, 4))
+            made = statistics(models, some, front, sounds, mine, recipes.noise_class)
             with atomic_write(path) as stream:
                 np.savez(stream, *made)
         with np.load(path, allow_pickle=False) as arrays:
-            found.append(Statistics(*arrays.values()))
+            found[low, high] = Statistics(*arrays.values())
     return found
-
-
-def of_range(cells: list[Statistics], low: int, high: int, labels=slice(None)):
-    """Mean cues and layers where each noise's SNR is uniform from `low` to `high` dB, both of EDGES."""
-    inside = range(*np.searchsorted(EDGES, (low, high)))
-    # two different bins make up twice as many mixtures as one bin twice
-    weights = [(1 + (i != j)) * (i in inside and j in inside) for i, j in BINS]
-    means = [cell.mean(labels) for cell, weight in zip(cells, weights) if weight]
-    return tuple(np.average(part, 0, [w for w in weights if w]) for part in zip(*means))
 
 
 def whole_speech(sounds: Sounds) -> Sounds:
@@ -164,10 +162,7 @@ def whole_speech(sounds: Sounds) -> Sounds:
 
 
 def of_database(models, config: Database, front: FrontEnd, sounds: Sounds, edit=None):
-    """Mean cues and layers of some 2,000 random mixtures of a database, whose recipes `edit` may change."""
-    recipes, _ = recipes_of(config, sounds)
-    some = replace(config, clips=CLIPS[True])
-    order = np.random.default_rng((config.seed, ORDER)).permutation(len(recipes.clip))
-    mine = recipes.rows(np.sort(order[: some.clips * AZIMUTHS]))
-    mine = edit(mine) if edit else mine
-    return statistics(models, some, front, sounds, mine, np.zeros(len(mine.clip), int)).mean()
+    """Mean cues and layers of a thousand mixtures of a database, whose recipes `edit` may change."""
+    some, recipes = some_recipes(config, sounds)
+    recipes = edit(recipes) if edit else recipes
+    return statistics(models, some, front, sounds, recipes, np.zeros(len(recipes.clip), int)).mean()

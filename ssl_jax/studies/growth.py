@@ -20,7 +20,7 @@ from ssl_jax.config import AZIMUTHS, FrontEnd, experiment
 from ssl_jax.database.build import build
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import load_sounds
-from ssl_jax.report.comparison import CORPORA
+from ssl_jax.report.logs import CORPORA
 from ssl_jax.report.style import OURS, REPORTED, STYLE, plt, save_figure
 from ssl_jax.report.tables import markdown_table, put_section
 from ssl_jax.training.batches import Mixtures

@@ -10,7 +10,7 @@ from ssl_jax.database.recipes import read_manifest
 from ssl_jax.metrics import confusion_matrix, error_by_azimuth, evaluate, scores_by_snr
 from ssl_jax.networks.packed import available, describe, load_weights, pack
 from ssl_jax.pipeline import experiment_of
-from ssl_jax.report.comparison import CORPORA
+from ssl_jax.report.logs import CORPORA
 from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, put_section, score_cells
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path

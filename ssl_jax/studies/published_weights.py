@@ -96,3 +96,11 @@ def load_published(weights: str | Path | Mapping[str, np.ndarray]) -> ThreeBranc
         variable[...] = jnp.asarray(array.T, jnp.float32)
     model.eval()
     return model
+
+
+def load_checkpoints(folder: Path) -> dict[str, ThreeBranch]:
+    """Every checkpoint of a folder, weights_NAME.npz, by name; raises InputError where there is none."""
+    paths = sorted(Path(folder).glob("weights_*.npz"))
+    if not paths:
+        raise InputError(f"{folder}: holds no weights_*.npz: give the folder of the published checkpoints")
+    return {path.stem.removeprefix("weights_"): load_published(path) for path in paths}

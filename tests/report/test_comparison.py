@@ -9,14 +9,17 @@ import pytest
 from ssl_jax.common.errors import InputError
 from ssl_jax.config import MAIN_RUNS, RUNS
 from ssl_jax.report import comparison
-from ssl_jax.report.comparison import COLUMNS, MEASURES, TITLES, compare, readme_section, write_report
+from ssl_jax.report.comparison import readme_section, write_report
+from ssl_jax.report.logs import EXTRA, LAST, MEASURES, REPORTED_RUNS, TITLES, compare
 from ssl_jax.training.log import read_log
 from support.runs import ROOT
 
 REPORTED = ROOT / "results/reported"
+COLUMNS = MEASURES | EXTRA  # of a run that evaluates on its held-out mixtures alone
 OURS = ("epoch", "epochs", *COLUMNS)
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 DATABASE = {"corpus": "embedded", "clips": 10, "direction_rule": "horizontal", "seed": 3}
+DATABASE |= {"snr_low": 0, "snr_high": 7.5}
 SETTINGS = {"database": DATABASE, "front": {"hair_cell": "roman", "hop": 441}}
 STAGES = {"a": {"seconds": 90, "peak_memory_mb": 512}, "b": {"seconds": 60.0, "peak_memory_mb": 2048}}
 TIMING = {"machine": "an abacus", "commit": "0123456789", "stages": STAGES}
@@ -99,8 +102,8 @@ def test_markdown_says_what_the_csv_says(results):
 def test_the_report_says_how_the_numbers_were_made(results):
     text = write_report(results, "mine")
     assert (results / "mine/comparison.md").read_text(encoding="utf-8") == text
-    facts = "the embedded corpus|720 mixtures|virtual heads|horizontal|roman|441 samples|seed: 3|an abacus|"
-    facts += "2.5 minutes|2.0 GiB|0123456789|## Model 1\n|## Model 2\n"
+    facts = "the embedded corpus|720 mixtures|5 heads, each scaled to 4|0 to 7.5 dB|horizontal|roman|"
+    facts += "441 samples|seed: 3|an abacus|2.5 minutes|2.0 GiB|0123456789|## Model 1\n|## Model 2\n"
     missing = [fact for fact in (*facts.split("|"), comparison.FOOTNOTE) if fact not in text]
     assert missing == [] and "reduced" not in text
 
@@ -147,10 +150,12 @@ def test_the_readme_table_has_a_row_per_reported_run_and_a_column_per_name(resul
     section = readme_section(results, names)
     head, *rows = cells(section)
     assert head == ["", "reported", *(f"[{name}](results/{name}/comparison.md)" for name in names)]
-    assert [row[0].rpartition(",")[0] for row in rows] == [TITLES[run] for run in MAIN_RUNS]
+    assert [row[0].rpartition(", epoch")[0] for row in rows] == [
+        TITLES[run] for run in (*MAIN_RUNS, MAIN_RUNS[2])
+    ]
     assert rows[0][1:] == ["12.00 / 22.00 / 82.00"] + ["13.25 / 23.25 / 83.25"] * 3
     assert rows[1][1:] == ["15.00 / 25.00 / 85.00"] + ["14.50 / 24.50 / 84.50"] * 2 + [""]
-    assert rows[2][2:] == [""] * 3
+    assert rows[2][1] == "30.00 / 40.00 / 100.00" and rows[2][2:] == rows[3][2:] == [""] * 3
     notes = [line for line in section.splitlines() if line.startswith("- ")]
     assert notes == [f"- `{name}`: {comparison.header(results, name)}" for name in names]
 
@@ -182,8 +187,8 @@ PUBLISHED = (  # the first and the last epoch
 
 
 def test_the_reported_tables_are_whole():
-    reported = {path.stem for path in REPORTED.glob("*.csv")}
-    assert set(comparison.REPORTED_RUNS) == reported < set(TITLES) == set(RUNS)
+    reported = {path.stem for path in REPORTED.glob("model*.csv")}
+    assert set(REPORTED_RUNS) == reported < set(TITLES) == set(RUNS)
     for first, last in zip(PUBLISHED[::2], PUBLISHED[1::2]):
         rows = read_log(REPORTED / f"{first[0]}.csv")
         assert [row["epoch"] for row in rows] == list(range(first[1], last[1] + 1))
@@ -192,6 +197,16 @@ def test_the_reported_tables_are_whole():
             assert tuple(row[measure] for measure in MEASURES) == published[2:]
     # what the public repository reports later
     later = [row for run in ("model2_to40", "model2_to60") for row in read_log(REPORTED / f"{run}.csv")]
-    both = {"epoch": 40, "train_top1": 60.10, "eval_top1": 63.74}
-    assert later[:2] == [both, {"epoch": 58, "eval_top1": 64.96}]
-    assert later[2:] == [{"epoch": 60, "train_top1": 61.42, "eval_top1": 64.49}]
+    assert [row["epoch"] for row in later] == [*range(21, 41), 58, 60]
+    assert (later[19]["train_top1"], later[19]["eval_top1"], later[20]["eval_top1"]) == (60.10, 63.74, 64.96)
+
+
+def test_the_continuation_is_compared_on_its_last_clips(results):
+    row, seen = numbers(20, 0.5, 61.5, 11.25), (1.25, 55.5, 97.0)
+    write_log(results / "mine/model2_continued.csv", (*OURS, *LAST), [*row, *seen])
+    rows = written(results)
+    assert rows["model2_continued", 20, "last_top1"] == ("55.50", "40.00", "+15.50")
+    assert rows["model2_continued", 20, "eval_top1"] == ("40.50", "", "")  # held out: not reported
+    table = {line[0]: line[1:] for line in cells(comparison.agreement_table(results, "mine"))[1:]}
+    assert table[TITLES["model1"]] == ["1 to 2", "1", "held out", "0.25", "0.25", "0.25"]
+    assert table[TITLES["model2_continued"]] == ["20 to 20", "1", "last clips", "15.50", "3.00", "0.50"]

@@ -1,15 +1,17 @@
 """Figures: drawn from logs and from the front-end, in colour, and always the same bytes."""
 
+import shutil
+
 import matplotlib.image
 import numpy as np
 import pytest
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.config import FrontEnd, experiment
-from ssl_jax.report.figures import confusion, draw_all, errors, scene, surround, training_curves
+from ssl_jax.report.figures import confusion, draw_all, errors, recall, scene, surround, training_curves
 
-LOG = "epoch,epochs,train_loss,train_top1,train_top5,eval_loss,eval_top1,eval_top5\n"
-LOG += "{0},20,3.0,10,50,2.9,12,55\n{1},20,2.5,20,60,2.4,22,65\n"
+LOG = "epoch,epochs,train_loss,train_top1,train_top5,eval_loss,eval_top1,eval_top5,eval_top5_standard,"
+LOG += "eval_mean_angular_error\n{0},20,3.0,10,50,2.9,12,55,40,30\n{1},20,2.5,20,60,2.4,22,65,50,20\n"
 
 
 @pytest.fixture
@@ -39,6 +41,10 @@ def test_every_figure_is_drawn_and_the_same_twice(results):
     for reported in (LOG.format(3, 4), in_part):
         (results / "reported/model2_continued.csv").write_text(reported)
         check(training_curves, results, "ours", ["model2", "model2_continued"], results / "curves.png")
+    shutil.copy(results / "ours/model1_confusion.csv", results / "ours/model2_to40_last_confusion.csv")
+    rows = "".join(f"{5 * k},0.{k:02}\n" for k in range(72))
+    (results / "reported/epoch39_by_class.csv").write_text("azimuth,recall\n" + rows)
+    check(recall, results, "ours", results / "recall.png")
     by_snr = "snr_from_db,snr_to_db,mean_angular_error\n15,20,7\n20,25,4.5\n"
     for run in ("model1", "model2"):
         (results / f"ours/{run}_by_snr.csv").write_text(by_snr)

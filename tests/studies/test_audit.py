@@ -11,10 +11,10 @@ from ssl_jax.common.provenance import commit
 from ssl_jax.config import fingerprint
 from ssl_jax.metrics import error_by_azimuth
 from ssl_jax.networks.registry import NETWORKS
-from ssl_jax.report.comparison import read_confusion
+from ssl_jax.report.logs import read_confusion
 from ssl_jax.studies import audit as audit_module
 from ssl_jax.studies.audit import PUBLISHED, Audit, Question, Variant, questions, stores, training_of
-from ssl_jax.studies.audit_report import SCORES, question_section, spread, switch_section
+from ssl_jax.studies.audit_report import SCORES, question_section, spread, switch_section, weights_section
 from support.runs import ROOT
 
 DESCRIBED = {"machine": "an abacus", "commit": "abc"}
@@ -23,10 +23,11 @@ CHANGES = {  # what a store changes of the published one
     "clean": {"direction_rule", "hair_cell", "disjoint"},
     "horizontal": {"direction_rule"},
     "float": {"bits"},
-    "low_snr": {"snr_low", "snr_high"},
+    **dict.fromkeys(("code", "noisier"), {"snr_low", "snr_high"}),
+    **dict.fromkeys(("stationary", "events"), {"noise"}),
     **dict.fromkeys(("noise", "head", "disjoint"), {"disjoint"}),
     **dict.fromkeys(("halfwave", "roman", "bernstein"), {"hair_cell"}),
-    **dict.fromkeys(("hop210", "hop105"), {"hop"}),
+    "hop210": {"hop"},
 }
 
 
@@ -57,7 +58,11 @@ def test_two_numbers_side_by_side(tmp_path):
     question = Question("T", (PUBLISHED, other, Variant("not run", "head")))
     lines = question_section("x", question, audit).splitlines()
     assert "--rows x" in lines[2] and len(lines) == 4 + 2 + 2
-    assert "41.00 ± 1.41" in lines[-2] and "51.50 ± 2.12" in lines[-1] and "+10.50, +10.50°" in lines[-1]
+    assert (
+        "41.00 ± 1.41" in lines[-2]
+        and "51.50 ± 2.12" in lines[-1]
+        and "+10.50 ± 0.71, +10.50 ± 0.71°" in lines[-1]
+    )
     assert "not run" not in "".join(lines) and spread([3.0], "°") == "3.00°"
 
 
@@ -79,12 +84,23 @@ def test_error_by_azimuth_goes_round_the_circle(tmp_path):
 
 def test_the_switch_of_the_evaluation_set_as_a_table(tmp_path):
     audit = audit_of(tmp_path, results=ROOT / "results")
-    found = {"epoch 16, same set": 70.0, "epoch 16, clips 561-700": 71.0, "epoch 16, train": 72.0}
-    for run in ("model2", "model2_continued", "model2_switched"):
-        found |= {f"{run} {k} {part}": 75.0 for k in range(17, 21) for part in ("eval", "train")}
-    text = switch_section(found, audit)
-    assert "+11.53" in text and "+1.00" in text and text.count("+5.00") == 6  # 53.53 - 42.00, as reported
-    assert "Not measured" in switch_section(None, audit)
+    switched = [{"epoch": epoch, "train_top1": 40.0, "eval_top1": 41.0 + epoch} for epoch in range(17, 21)]
+    text = switch_section(switched, audit, "no such run")
+    assert "| reported, epoch 17 | 47.50 | 53.53 | +6.03 |" in text  # the mark: above training
+    assert "clips 561-700, epoch 20 | 40.00 | 61.00 | +21.00 |" in text and "epoch 18" not in text
+    assert "Not measured" in switch_section(None, audit, "no such run")
+
+
+def test_published_weights_stand_beside_their_reported_evaluation(tmp_path):
+    audit = audit_of(tmp_path, results=ROOT / "results")
+    scores = {"top1": 38.4, "top5_published": 90.0}
+    names = ("model2_epoch16", "model2_continued_epoch17", "other_epoch3")
+    text = weights_section(
+        {(name, store): scores for name in names for store in ("published", "code")}, audit
+    )
+    for name, reported in zip(names, ("42.00", "53.53", "")):
+        assert f"| {name} | {reported} | 38.40 (90.00) | 38.40 (90.00) |" in text
+    assert "15 to 40 dB" in text and "Not measured" in weights_section({}, audit)
 
 
 def test_from_recordings_to_an_audit_table(call, tmp_path, monkeypatch):
