@@ -84,7 +84,6 @@ OPTIONS = {
     "--model/check": {"nargs": "+", "metavar": "NAME", "help": "packed networks (default: all)"},
     "--clips/check": number(int, "N", 10, "seconds of speech, each from 72 azimuths"),
     "--devices/growth": number(int, "N", [1, 2], "numbers of devices", nargs="+"),
-    "--scale": path("FILE", "also put what a million hours cost into FILE"),
     "--to": path("DIR", "data folder", required=True),
     "--speech": {"choices": ("train-clean-100", "dev-clean"), "default": "train-clean-100",
                  "help": "LibriSpeech subset; dev-clean is smaller (default %(default)s)"},
@@ -144,7 +143,7 @@ STAGES = {  # what it does, the function that does it, its options
     "benchmark": ("study: speed of every stage beside its peers and the machine's floor",
                   "studies.speed:run_benchmark", "--results"),
     "growth": ("study: time and memory over numbers of mixtures and devices; about an hour",
-               "studies.growth:run_growth", "--data --devices --work --results --scale"),
+               "studies.growth:run_growth", "--data --devices --work --results"),
 }
 # fmt: on
 

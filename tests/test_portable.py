@@ -7,20 +7,9 @@ import sys
 
 import pytest
 
-from support import runs
-from support.runs import ROOT
+from support.runs import ROOT, command, outputs
 
-FLOORS = (
-    "common",
-    "frontend",
-    "sounds",
-    "database",
-    "networks",
-    "training",
-    "report",
-    "recordings",
-    "studies",
-)
+FLOORS = "common frontend sounds database networks training report recordings studies".split()
 PURE = """
 import sys
 others = {"soundfile", "h5py", "flax", "optax", "matplotlib", "rich", "filelock", "msgpack"}
@@ -53,13 +42,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def python(code, *words):
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run([sys.executable, "-c", code, *words], env=env, capture_output=True, text=True)
-
-
 def test_the_front_end_needs_no_other_package():
-    done = python(PURE)
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", PURE], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -90,10 +75,10 @@ def test_a_folder_imports_only_those_below_it():
 def test_the_pipeline_runs_without_what_only_linux_has(tmp_path, compile_once, unbroken):
     """The tiny experiment (see support/faulty.py) gives the same cue store and logs."""
     stages = ("database", "train --runs model2")
-    words, env = runs.command(compile_once, tmp_path, [(None, stages)], "--hop=882")
+    words, env = command(compile_once, tmp_path, [(None, stages)], "--hop=882")
     words[1:1] = ["-c", ELSEWHERE]
     done = subprocess.run([*map(str, words)], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    there = runs.outputs(tmp_path)
+    there = outputs(tmp_path)
     kept = [name for name in there if "/cues/" in name or "model2" in name or "manifest" in name]
     assert len(kept) > 15 and [name for name in kept if there[name] != unbroken[name]] == []

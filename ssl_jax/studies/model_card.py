@@ -18,12 +18,10 @@ from ssl_jax.training.log import snr_csv
 from ssl_jax.training.trainer import Trainer, predict_all
 
 
-def pack_run(
-    ex: Experiment, run: str, name: str, work: Path, results: Path, folder: Path | None = None
-) -> dict:
-    """Put a trained run into the package, with what the packed weights score on its evaluation mixtures.
+def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> dict:
+    """Put a trained run into the package: what the packed weights score on its evaluation mixtures.
 
-    Returns what NAME.json holds; raises InputError where the run or its cue store is missing.
+    Raises InputError where the run or its cue store is missing.
     """
     if run not in ex.runs:
         raise InputError(f"--run {run}: unknown: use one of {', '.join(ex.runs)}")
@@ -38,37 +36,33 @@ def pack_run(
     info |= {"protocol": "clean" if ex.database.disjoint else "published", "run": run}
     info |= {"corpus": ex.database.corpus, "seed": config.seed}
     info |= {"commit": read_json(home / "timing.json")["commit"], "metrics": {}}
-    pack(source, name, info, folder)
+    pack(source, name, info)
     trainer = Trainer(config, 1, ex.front)
-    trainer.set_model(load_weights(name, folder)[0])  # as stored, rounding and all
+    trainer.set_model(load_weights(name)[0])  # as stored, rounding and all
     numbers = mixtures.split(config)[1]
     logits, labels = predict_all(trainer, mixtures, numbers)
     by_snr = scores_by_snr(logits, labels, mixtures.manifest.snr[numbers])
     errors = error_by_azimuth(confusion_matrix(logits, labels)).round(2).tolist()
     info |= {"metrics": evaluate(logits, labels), "mixtures_evaluated": len(labels)}
-    info |= {"by_snr": snr_csv(by_snr).splitlines(), "error_by_azimuth": errors}
-    pack(source, name, info, folder)
-    return info
+    pack(source, name, info | {"by_snr": snr_csv(by_snr).splitlines(), "error_by_azimuth": errors})
+    return info["metrics"]
 
 
-def scores_of_packed(folder: Path | None = None) -> str:
+def scores_of_packed() -> str:
     """All packed networks as Markdown: what they are, and their scores in all, by SNR and by azimuth."""
-    infos = {name: describe(name, folder) for name in available(folder)}
+    infos = {f"`{name}`": describe(name) for name in available()}
     rows, by_snr, errors = [], [], {}
     for name, info in infos.items():
-        about = [f"`{name}`", info["model"], CORPORA.get(info["corpus"], info["corpus"]), info["protocol"]]
+        about = [name, info["model"], CORPORA.get(info["corpus"], info["corpus"]), info["protocol"]]
         rows.append([*about, f"{info['mixtures_evaluated']:,}", *score_cells(info["metrics"])])
-        for low, high, count, best, error, confused in (
-            line.split(",") for line in info.get("by_snr", [])[1:]
-        ):
-            by_snr.append([f"`{name}`", f"{low}-{high}", count, best, f"{error}°", confused])
+        for line in info.get("by_snr", [])[1:]:
+            low, high, count, best, error, confused = line.split(",")
+            by_snr.append([name, f"{low}-{high}", count, best, f"{error}°", confused])
         if "error_by_azimuth" in info:
-            errors[f"`{name}`"] = info["error_by_azimuth"]
-    by_azimuth = [
-        [f"{AZIMUTH_STEP * c}°", *(f"{e[c]:.2f}" for e in errors.values())] for c in range(AZIMUTHS)
-    ]
+            errors[name] = [f"{error:.2f}" for error in info["error_by_azimuth"]]
+    by_azimuth = [[f"{AZIMUTH_STEP * c}°", *(e[c] for e in errors.values())] for c in range(AZIMUTHS)]
     head = ["name", "network", "corpus", "protocol", "evaluated on", *(SCORES[s] for s in EVALUATED)]
-    trained = [f"`{name}`: commit {info['commit']}, seed {info['seed']}" for name, info in infos.items()]
+    trained = [f"{name}: commit {info['commit']}, seed {info['seed']}" for name, info in infos.items()]
     parts = [
         markdown_table(head, rows),
         f"Trained at {'; '.join(trained)}. Figures of the weights as packed, by `ssl_jax pack`.\n",
@@ -80,19 +74,12 @@ def scores_of_packed(folder: Path | None = None) -> str:
     return "\n".join(parts)
 
 
-def write_card(card: Path, folder: Path | None = None) -> None:
-    """Put the scores of all packed networks between the card's markers; without a card, make one of them."""
-    if card.exists():
-        put_section(card, "scores", scores_of_packed(folder))
-    else:
-        write_text(card, scores_of_packed(folder))
-
-
 def run_pack(args) -> None:
-    """The stage `pack`."""
-    metrics = pack_run(experiment_of(args), args.run, args.packed, args.work, args.results)["metrics"]
-    write_card(args.card)
-    scores = (
-        f"Top-1 {metrics['top1']:.2f} %, mean error {metrics['mean_angular_error']:.2f} degrees as packed"
-    )
-    print(f"{args.packed}: {scores}; {args.card} says more")
+    """The stage `pack`; the scores go between the card's markers, or make a card where there is none."""
+    metrics = pack_run(experiment_of(args), args.run, args.packed, args.work, args.results)
+    if args.card.exists():
+        put_section(args.card, "scores", scores_of_packed())
+    else:
+        write_text(args.card, scores_of_packed())
+    scores = f"Top-1 {metrics['top1']:.2f} %, mean error {metrics['mean_angular_error']:.2f} degrees"
+    print(f"{args.packed}: {scores} as packed; {args.card} says more")

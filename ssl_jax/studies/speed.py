@@ -4,12 +4,12 @@ import contextlib
 import statistics
 import time
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
+from scipy import signal as sps
 
 from ssl_jax.common.devices import data_mesh, on_all, shared_out, to_devices
 from ssl_jax.common.files import write_json, write_text
@@ -20,11 +20,11 @@ from ssl_jax.database.program import block_size, render, render_and_extract, wav
 from ssl_jax.database.recipes import load_sounds, recipes_of
 from ssl_jax.frontend.auditory_model import GF_spectrogram
 from ssl_jax.frontend.binaural_feature import get_cues_clean
+from ssl_jax.frontend.filter_design import gammatone_sos
 from ssl_jax.report.tables import markdown_table
-from ssl_jax.studies.peers import sample_loop, sosfilt_cascade, torch_train_step, vectorised
 from ssl_jax.training.trainer import Trainer
 
-FRONT = FrontEnd()
+FRONT, EACH = FrontEnd(), PartitionSpec("data")
 
 
 def seconds_of(work, repeats: int = 15) -> float:
@@ -38,16 +38,14 @@ def seconds_of(work, repeats: int = 15) -> float:
     return statistics.median(times)
 
 
-def on_all_devices(function, mesh):
+def on_all_devices(function, mesh, specs=EACH):
     """`function` of a batch (clips, ...), the clips shared among all devices."""
-    each = PartitionSpec("data")
-    return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=each, out_specs=each, check_vma=False))
+    return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=EACH, check_vma=False))
 
 
 def machine_rates(mesh) -> dict[str, float]:
     """Measured float32 matrix products (FLOP/s) and memory traffic (bytes/s), all devices at work."""
-    share = shared_out(mesh)
-    n = 2048
+    n, share = 2048, shared_out(mesh)
     a = jax.device_put(np.random.default_rng(0).standard_normal((mesh.size, n, n), np.float32), share)
     product = on_all_devices(lambda x: jnp.matmul(x[0], x[0], precision="highest")[None], mesh)
     big = jax.device_put(np.ones((mesh.size, 2**26 // mesh.size), np.float32), share)
@@ -64,10 +62,8 @@ def needs() -> dict[str, tuple[float, float]]:
     """
     samples, channels = FRONT.fs, FRONT.channels
     sound, sources, cues = 2 * samples * 4, 3 * samples * 4, 3 * channels * 100 * 2
-    filters, lags = (
-        2 * samples * channels * 32,
-        samples * channels * (2 * round(FRONT.fs * FRONT.max_itd) + 1),
-    )
+    filters = 2 * samples * channels * 32
+    lags = samples * channels * (2 * round(FRONT.fs * FRONT.max_itd) + 1)
     rendering = 15 * 2.5 * 45_056 * np.log2(45_056)  # FFTs of a size near one second
     network = 3 * 2 * (100 * 5 * (32 * 64 + 64 * 64) * 3)  # one mixture, forwards and backwards
     return {
@@ -80,52 +76,96 @@ def needs() -> dict[str, tuple[float, float]]:
     }
 
 
+def sample_loop(left, right, fs: float, tau=0.010, max_itd=0.001) -> list:
+    """(lag, level ratio, coherence) of one channel, sample after sample, as the published method runs."""
+    lags = round(fs * max_itd)
+    a = 1 / (tau * fs)
+    padded = np.pad(right, lags)
+    cross, right_energy, left_energy = np.zeros(2 * lags + 1), np.zeros(2 * lags + 1), 0.0
+    cues = []
+    for n, l in enumerate(left):
+        r = padded[n : n + 2 * lags + 1]
+        cross = (1 - a) * cross + a * l * r
+        right_energy = (1 - a) * right_energy + a * r * r
+        left_energy = (1 - a) * left_energy + a * l * l
+        gamma = cross / np.sqrt(left_energy * right_energy + 1e-30)
+        best = int(np.argmax(gamma))
+        cues.append((best - lags, left_energy / (right_energy[best] + 1e-30), gamma[best]))
+    return cues
+
+
+def torch_train_step(batch: int):
+    """One training step of the three-branch network in PyTorch, as a function; None without torch."""
+    try:
+        import torch
+        from torch import nn
+    except ImportError:
+        return None
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def branch():
+        first, second = nn.Conv1d(32, 64, 5, padding=2), nn.Conv1d(64, 64, 5, padding=2)
+        layers = (first, nn.BatchNorm1d(64), nn.ReLU(), second, nn.BatchNorm1d(64), nn.ReLU())
+        return nn.Sequential(*layers).to(device)
+
+    branches, scores = [branch() for _ in range(3)], [nn.Linear(64, 1, device=device) for _ in range(3)]
+    attention = nn.MultiheadAttention(64, 4, batch_first=True, device=device)
+    norm, classify = nn.LayerNorm(64, device=device), nn.Linear(192, 72, device=device)
+    modules = nn.ModuleList([*branches, *scores, attention, norm, classify])
+    optimiser = torch.optim.AdamW(modules.parameters(), lr=1e-3, weight_decay=0.01)
+    cues = torch.randn(batch, 3, 32, 100, device=device)
+    labels = torch.arange(batch, device=device) % 72
+
+    def pooled(i):
+        x = branches[i](cues[:, i]).transpose(1, 2)  # (B, T, 64)
+        return (torch.softmax(scores[i](x), dim=1) * x).sum(1)
+
+    def step():
+        optimiser.zero_grad()
+        x = torch.stack([pooled(i) for i in range(3)], dim=1)
+        logits = classify(norm(attention(x, x, x)[0]).flatten(1))
+        nn.functional.cross_entropy(logits, labels).backward()
+        optimiser.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return step
+
+
 def jobs_of(mesh) -> list[tuple]:
     """(stage, who, work, seconds of sound that it does) of everything that is timed but training."""
     batch, sounds = block_size() * mesh.size, load_sounds(None, Database(clips=4), FRONT.fs)
     some = np.linspace(0, 4 * AZIMUTHS, batch, endpoint=False, dtype=int)
     recipes = recipes_of(Database(clips=4), sounds)[0].rows(some)
-    waveforms, speech = jax.device_put(waveforms_of(sounds), on_all(mesh)), sounds.corpus.speech[recipes.clip]
-    mixtures = np.asarray(jax.jit(render)(waveforms, speech, recipes))  # batch, 2, samples: real speech
+    drawn = jax.device_put(waveforms_of(sounds), on_all(mesh)), sounds.corpus.speech[recipes.clip], recipes
+    mixtures = np.asarray(jax.jit(render)(*drawn))  # batch, 2, samples: real speech
     shares = (batch, mesh.size, 4 * mesh.size)
     ears, pair, few = (jax.device_put(mixtures[:n], shared_out(mesh)) for n in shares)
     one, bands = mixtures[0].astype(np.float64), np.asarray(GF_spectrogram(mixtures[0], FRONT.fs))
-    each, all_of_it = PartitionSpec("data"), PartitionSpec()
-    specs = {"in_specs": (all_of_it, each, each), "out_specs": each, "check_vma": False}
-    rendering, whole = jax.jit(jax.shard_map(render, mesh=mesh, **specs)), render_and_extract(FRONT, mesh)
+    ear, part = bands[:, 9, : FRONT.fs // 50], 1 / 50 / FRONT.channels  # of a second; the loop is slow
+    rendering = on_all_devices(render, mesh, (PartitionSpec(), EACH, EACH))
+    whole, sections = render_and_extract(FRONT, mesh), gammatone_sos(FRONT.fs, FRONT.cfs)
     filterbank = on_all_devices(partial(GF_spectrogram, fs=FRONT.fs), mesh)
-
-    def cues(hop):
-        return on_all_devices(lambda x: get_cues_clean(x.swapaxes(1, 2), FRONT.fs, hop=hop), mesh)
-
-    hop441, hop1 = cues(441), cues(1)
-    ear = bands[:, 9, : FRONT.fs // 50]  # the sample loop does a fiftieth of a second of one channel
+    hop441, hop1 = (
+        on_all_devices(lambda x, hop=hop: get_cues_clean(x.swapaxes(1, 2), FRONT.fs, hop=hop), mesh)
+        for hop in (441, 1)
+    )
     jobs = [
         ("filterbank", "ours, a clip a device", lambda: filterbank(pair), len(pair)),
         ("filterbank", f"the same, {batch} clips at once", lambda: filterbank(ears), batch),
-        ("filterbank", "scipy.signal.sosfilt", lambda: sosfilt_cascade(one, FRONT.fs, FRONT.cfs), 1),
+        ("filterbank", "scipy.signal.sosfilt", lambda: [sps.sosfilt(sos, one) for sos in sections], 1),
         ("cues, hop 441", "ours, filterbank included", lambda: hop441(ears), batch),
-        ("cues, hop 441", "vectorised NumPy, cues alone", lambda: vectorised(*bands, FRONT.fs, 441), 1),
         ("cues, hop 1", "ours, filterbank included", lambda: hop1(few), len(few)),
-        ("cues, hop 1", "vectorised NumPy, cues alone", lambda: vectorised(*bands, FRONT.fs, 1), 1),
-        (
-            "cues, hop 1",
-            "sample loop, cues alone",
-            lambda: sample_loop(*ear, FRONT.fs),
-            1 / 50 / FRONT.channels,
-        ),
-        ("rendering", "ours", lambda: rendering(waveforms, speech, recipes), batch),
-        ("rendering and cues, hop 441", "ours", lambda: whole(waveforms, speech, recipes), batch),
+        ("cues, hop 1", "sample loop, cues alone", lambda: sample_loop(*ear, FRONT.fs), part),
+        ("rendering", "ours", lambda: rendering(*drawn), batch),
+        ("rendering and cues, hop 441", "ours", lambda: whole(*drawn), batch),
     ]
     with contextlib.suppress(ImportError):
-        from gammatone import filters as detly
+        from gammatone.filters import erb_filterbank, make_erb_filters
 
-        made = detly.make_erb_filters(FRONT.fs, FRONT.cfs)
-
-        def theirs():
-            return [detly.erb_filterbank(ear, made) for ear in one]
-
-        jobs.insert(2, ("filterbank", "gammatone (detly)", theirs, 1))
+        made = make_erb_filters(FRONT.fs, FRONT.cfs)
+        theirs = "filterbank", "gammatone (detly)", lambda: [erb_filterbank(x, made) for x in one], 1
+        jobs.insert(2, theirs)
     return jobs
 
 
@@ -147,20 +187,19 @@ def training_jobs() -> list[tuple]:
 
 def measure() -> dict:
     """Run everything; times in seconds per second of sound (training: per mixture)."""
-    mesh = data_mesh()
-    jobs, rates = [*jobs_of(mesh), *training_jobs()], machine_rates(mesh)
-    timed = track(jobs, "benchmark", total=len(jobs))
-    rows = [{"stage": s, "who": who, "seconds": seconds_of(work) / per} for s, who, work, per in timed]
-    for row in rows:
-        ours = next(r["seconds"] for r in rows if r["stage"] == row["stage"] and r["who"].startswith("ours"))
-        operations, traffic = needs()[row["stage"]]
+    mesh, rows, ours = data_mesh(), [], {}
+    jobs, rates, needed = [*jobs_of(mesh), *training_jobs()], machine_rates(mesh), needs()
+    for stage, who, work, per in track(jobs, "benchmark", total=len(jobs)):
+        seconds, (operations, traffic) = seconds_of(work) / per, needed[stage]
         floor = max(operations / rates["matrix_flops"], traffic / rates["memory_bytes"])
-        row |= {"ratio_to_ours": row["seconds"] / ours, "operations": operations, "bytes": traffic}
-        row |= {"floor_seconds": floor, "share_of_floor": floor / row["seconds"]}
+        row = {"stage": stage, "who": who, "seconds": seconds}
+        row |= {"ratio_to_ours": seconds / ours.setdefault(stage, seconds)}  # ours is its first
+        row |= {"operations": operations, "bytes": traffic}
+        rows.append(row | {"floor_seconds": floor, "share_of_floor": floor / seconds})
     return {"devices": mesh.size, **rates, "rows": rows}
 
 
-def table(results: dict, where: str) -> str:
+def table(results: dict) -> str:
     """The measurements as Markdown."""
     rows = []
     for row in results["rows"]:
@@ -171,14 +210,14 @@ def table(results: dict, where: str) -> str:
     head = ["stage", "who", "ms per second of sound", "times ours", "floor, ms", "share of the floor"]
     rates = f"{results['matrix_flops'] / 1e9:.0f} GFLOP/s in float32 matrix products"
     rates += f", {results['memory_bytes'] / 1e9:.0f} GB/s, both measured in this run"
-    return f"Machine: {where}; {rates}.\n\n{markdown_table(head, rows)}"
+    about = f"Machine: {results['machine']}; {rates}.\n\n{markdown_table(head, rows)}"
+    return f"{about}\nCommit {results['commit']}; `ssl_jax benchmark`.\n"
 
 
 def run_benchmark(args) -> None:
     """The stage `benchmark`: write cpu.json (or gpu.json) and the table beside it, and print the table."""
-    folder, kind, where = Path(args.results) / "benchmark", jax.default_backend(), machine()
-    results = {"machine": where, "commit": commit(), **measure()}
-    write_json(folder / f"{kind}.json", results)
-    text = table(results, where) + f"\nCommit {results['commit']}; `ssl_jax benchmark`.\n"
-    write_text(folder / f"{kind}.md", text)
-    print(text)
+    path = args.results / "benchmark" / jax.default_backend()
+    results = {"machine": machine(), "commit": commit(), **measure()}
+    write_json(path.with_suffix(".json"), results)
+    write_text(path.with_suffix(".md"), table(results))
+    print(table(results))

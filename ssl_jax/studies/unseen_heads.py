@@ -20,16 +20,14 @@ from ssl_jax.sounds.corpora import load_corpus
 from ssl_jax.sounds.hrtf import load_heads_from
 
 
-def score_heads(
-    paths: list[Path], names: list[str] | None = None, clips: int = 10
-) -> dict[tuple[str, str], dict]:
-    """Metrics of (network, head): `clips` voices from 72 azimuths of the horizontal plane, with noises.
+def score_heads(paths: list[Path], names: list[str], clips: int) -> list[list[str]]:
+    """Rows of network, head and scores: `clips` voices from 72 azimuths of the horizontal plane, with noises.
 
     Voices, noises and their recipes are those of the embedded corpus with seed 0, the same for every
     head. Raises InputError for a SOFA file that is unreadable, or without directions near the plane.
     """
-    found, mesh, block = {}, data_mesh(1), block_size()
-    for name in names or available():
+    rows, mesh, block = [], data_mesh(1), block_size()
+    for name in names:
         model, front = load_weights(name)
         corpus = load_corpus(None, clips * 9, front.fs)
         # every ninth clip: voices of all languages, which take turns
@@ -43,28 +41,22 @@ def score_heads(
             for at in track(blocks, f"{name} on {head}", total=len(blocks)):
                 some = recipes.rows(slice(at, at + block))
                 logits.append(np.asarray(network(program(waveforms, corpus.speech[some.clip], some))))
-            found[name, head] = evaluate(np.concatenate(logits), np.asarray(recipes.azimuth))
-    return found
-
-
-def write_scores(found: dict[tuple[str, str], dict], path: Path, where: str, clips: int) -> str:
-    """Write the table and return it; `where` names machine and commit."""
-    rows = [[f"`{name}`", head, *score_cells(metrics)] for (name, head), metrics in found.items()]
-    text = (
-        f"# Heads that no training heard\n\n{clips} seconds of the embedded corpus's voices from each of 72 "
-        "azimuths, two of its noises at 15 to 40 dB each, seed 0: other voices, noises and heads than in "
-        "training, but for `embedded`, whose training had these voices and noises. "
-        f"`ssl_jax check FILE.sofa ...`; {where}.\n\n"
-    )
-    text += markdown_table(["network", "head", *(SCORES[s] for s in EVALUATED)], rows)
-    write_text(path, text)
-    return text
+            found = evaluate(np.concatenate(logits), np.asarray(recipes.azimuth))
+            rows.append([f"`{name}`", head, *score_cells(found)])
+    return rows
 
 
 def run_check(args) -> None:
     """The stage `check`: write results/unseen_heads.md and print it."""
     if not 1 <= args.clips <= 70:
         raise InputError(f"--clips {args.clips}: out of range: use 1 to 70")
-    found = score_heads(args.files, args.model, args.clips)
-    where = f"{machine()}; commit {commit()}"
-    print(write_scores(found, args.results / "unseen_heads.md", where, args.clips))
+    rows = score_heads(args.files, args.model or available(), args.clips)
+    text = (
+        f"# Heads that no training heard\n\n{args.clips} seconds of the embedded corpus's voices from each "
+        "of 72 azimuths, two of its noises at 15 to 40 dB each, seed 0: other voices, noises and heads than "
+        "in training, but for `embedded`, whose training had these voices and noises. "
+        f"`ssl_jax check FILE.sofa ...`; {machine()}; commit {commit()}.\n\n"
+    )
+    text += markdown_table(["network", "head", *(SCORES[s] for s in EVALUATED)], rows)
+    write_text(args.results / "unseen_heads.md", text)
+    print(text)

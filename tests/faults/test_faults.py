@@ -1,20 +1,14 @@
 """Kills, full disks, read-only folders, lost files: one line, exit 2; a later run goes on to equal bytes."""
 
-import shutil
-
 import numpy as np
 import pytest
 
-from support.runs import FULL, NAME, ROOT, STAGES, moments, outputs, refused, same
+from support.runs import FULL, NAME, STAGES, moments, refused, same
 
 EVERYTHING, HOP = ("database", "train"), "--hop=882"
-WORK = f"work/{NAME}"
+WORK, SLOW = f"work/{NAME}", [pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 8)]
 # a stage's writes: 2 of its settings, then 4 of every shard or epoch that is still to be made
 LAST = {"cues": 14, "model1": 9, "model2": 9, "model2_continued": 9, "results": 8}
-
-
-def slow(*values):
-    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def restore(folder, files, *lost):
@@ -39,7 +33,7 @@ def break_then_run(start, folder, faults, inside=()):
     assert whole.status == 0, whole
 
 
-@pytest.mark.parametrize("seed", [1, *slow(*range(2, 8))])
+@pytest.mark.parametrize("seed", [1, *SLOW])
 def test_killed_in_every_stage_and_run_again_gives_the_same_bytes(tmp_path, start, unbroken, seed):
     rng = np.random.default_rng(seed)
     whens = ("within", "before", rng.uniform(0, 0.03))  # seconds
@@ -50,7 +44,7 @@ def test_killed_in_every_stage_and_run_again_gives_the_same_bytes(tmp_path, star
     same(tmp_path, unbroken)
 
 
-@pytest.mark.parametrize("seed", [3, *slow(*range(4, 8))])
+@pytest.mark.parametrize("seed", [3, *SLOW])
 def test_a_disk_that_fills_while_cues_checkpoints_and_results_are_written(small_disk, start, unbroken, seed):
     """At the start, and at one of the writes of each stage; slow variants start from nothing."""
     disk, rng, last = small_disk(16), np.random.default_rng(seed), LAST | {"model1": 7, "model2": 7}
@@ -66,23 +60,6 @@ def test_a_disk_that_fills_while_cues_checkpoints_and_results_are_written(small_
         faults.append((fault, EVERYTHING, f"results/{NAME}/" if stage == "results" else f"{WORK}/{stage}/"))
     break_then_run(start, disk.folder, faults, disk.inside)
     same(disk.outside, unbroken)
-
-
-@pytest.mark.slow
-def test_the_real_pipeline_on_a_disk_that_fills_and_killed_in_every_stage(small_disk, start, tmp_path):
-    disk, rng, whole = small_disk(600), np.random.default_rng(5), tmp_path / "whole"
-    real = {"tiny": False, "inside": disk.inside}
-    for folder in (whole, disk.outside):
-        shutil.copytree(ROOT / "results/reported", folder / "results/reported")
-    start(whole, [(None, ["all"])], "--quick", tiny=False)
-    last = dict.fromkeys(STAGES[:4], 3) | {"results": 4, "figures": 4, "report": 2}
-    for k, at in enumerate(moments(rng, last, last)):
-        fill = {"do": "fill", "at": at, "disk": str(disk.folder)}
-        kill = {"do": "kill", "at": (at[0], 1), "when": ("within", "before", 0.2)[k % 3]}
-        (full,) = start(disk.folder, [(fill, ["all"]), (kill, ["all"])], "--quick", **real)
-        refused(full, f"ssl_jax: {disk.folder}/", FULL)
-    assert start(disk.folder, [(None, ["all"])], "--quick", **real)[0].status == 0
-    same(disk.outside, outputs(whole))
 
 
 READONLY = [  # folder, moment, stage, the file in that folder that is named

@@ -80,13 +80,12 @@ DAMAGED = {
 # fmt: on
 
 
-def test_there_are_enough_cases():
-    assert sum(cases for _, cases, *_ in DAMAGED.values()) + 200 + 100 + 40 + 100 == 2640  # and those below
-
-
 @pytest.mark.parametrize("what", DAMAGED)
-def test_what_is_damaged_is_read_or_refused(judge, what):
+def test_what_is_whole_is_read_and_what_is_damaged_read_or_refused(judge, what):
     reader, cases, name, starts, seal, beside = DAMAGED[what]
+    for content in (content for content in starts if content not in OTHER):
+        assert seal is resealed_tar or seal(content) == content  # its checksums are what we take them for
+        assert judge(reader, seal(content), name, **beside) == "read"
 
     @hostile(cases, content=damaged(*starts))
     def judge_all(content):
@@ -95,20 +94,11 @@ def test_what_is_damaged_is_read_or_refused(judge, what):
     judge_all()
 
 
-@pytest.mark.parametrize("what", DAMAGED)
-def test_what_is_not_damaged_is_read(judge, what):
-    reader, _, name, starts, seal, beside = DAMAGED[what]
-    for content in (content for content in starts if content not in OTHER):
-        assert seal is resealed_tar or seal(content) == content  # its checksums are what we take them for
-        assert judge(reader, seal(content), name, **beside) == "read"
-
-
 # ---- fields, members and notes that say something else
 
 LENGTHS = st.sampled_from([1, 2, 3, 4, 2**12, 2**14, 20_000, 2**31, 2**40])
-FITTING = st.sampled_from(
-    [(4, 2, 4), (4, 2, 1), (4, 3), (4, 2), (4,), (1, 2), (1, 3), (2, 3), (2, 3, 1), (1,)]
-)
+FIT = [(4, 2, 4), (4, 2, 1), (4, 3), (4, 2), (4,), (1, 2), (1, 3), (2, 3), (2, 3, 1), (1,)]
+FITTING = st.sampled_from(FIT)
 SHAPES = FITTING | st.lists(LENGTHS, max_size=3).filter(lambda shape: np.prod(shape, dtype=float) < 2**60)
 VALUES = st.sampled_from([np.nan, np.inf, -1.0, 0.0, 1.0, 1e300, 44_100.0])
 ODD = [None, np.full(4, b"text"), "text", np.bytes_("x" * 5000), h5py.Empty("f8"), h5py.SoftLink("/Data.IR")]
@@ -235,8 +225,6 @@ WORST = {
                                  lambda: make_zip([("fc.bias.npy", LONG + 16 * ZEROS)])),
     "a shard that is not there": ("shard", "cues-00000.npy", lambda: npy((2**40,))),
     "a long header of a member": ("archive", "a.tar.gz", tar_of_a_long_header),
-    "members of many zeros": ("archive", "a.tar.gz",
-                              lambda: make_tar([("a", bytes(99_999)), ("b", bytes(999_999))])),
     "a member without a name": ("archive", "a.zip", lambda: make_zip([("a", b"")]).replace(b"a", b"\0")),
     "bzip2, which unpacks to any size": ("archive", "a.zip", lambda: packed_with(zipfile.ZIP_BZIP2)),
     "LZMA, which unpacks to any size": ("archive", "a.zip", lambda: packed_with(zipfile.ZIP_LZMA)),

@@ -52,9 +52,7 @@ def test_a_full_disk_under_every_output(call, full, render, monkeypatch):
     about = {"flags": ((),), "notes": (), "model": "any", "fs": 16_000, "cfs": np.geomspace(16_000, 80, 32)}
     one = {"times": np.array([0.25]), "azimuth": np.array([90.0]), "confidence": np.ones(1)}
     one |= {"posterior": np.eye(72)[18:19], "window": 0.5, "step": 0.5, "seconds": 0.5}
-    found = azimuths.Azimuths(
-        **about, **one, cues=Cues(*np.ones((4, 32, 40)))
-    )  # what is found does not matter here
+    found = azimuths.Azimuths(**about, **one, cues=Cues(*np.ones((4, 32, 40))))  # whatever is found
     monkeypatch.setattr(localisation, "localise_file", lambda *_, **__: found)
     for option, name in (("--json", "a.json"), ("--csv", "a.csv"), ("--plot", "a.png"), ("--plot", "a.pdf")):
         refuse(name, "localise", render[1], option, full / name)

@@ -95,15 +95,11 @@ def test_known_level_difference_and_one_silent_ear(left, right, ild):
     np.testing.assert_allclose(cues.ic, np.full((2, 25), float(left * right > 0)), atol=1e-6)
 
 
-def test_swapping_the_ears_negates_and_batch_axes_are_kept_apart(mixture):
-    x = mixture[:20_000]
-    both = get_cues_clean(np.stack([x, x[:, ::-1]])[None], FS, [700.0, 300.0])  # 1, 2, channels, frames
-    np.testing.assert_allclose(both.ild[0, 0], get_cues_clean(x, FS, [700.0, 300.0]).ild, atol=1e-4)
-    # where the sound changes within a lag, the two windows, each led by its own left ear, differ
-    coherent = both.ic[0].min(axis=0) > 0.995
-    assert coherent.mean() > 0.2
-    for (a, b), tolerance in ((both.itd[0], 0.1), (both.ild[0], 0.5)):  # ms, dB
-        np.testing.assert_allclose(a[coherent], -b[coherent], atol=tolerance)
+def test_batch_axes_are_kept_apart(mixture):
+    x = np.stack([mixture[:20_000], mixture[:20_000, ::-1]])
+    both = get_cues_clean(x[None], FS, [700.0, 300.0])  # 1, 2, channels, frames
+    for k in range(2):
+        np.testing.assert_allclose(both.ild[0, k], get_cues_clean(x[k], FS, [700.0, 300.0]).ild, atol=1e-4)
 
 
 @pytest.mark.parametrize("azimuth, sign", [(30, 1), (90, 1), (300, -1), (240, -1)])
@@ -122,12 +118,6 @@ def test_left_is_positive(corpus, heads, azimuth, sign):
 def test_silence_is_zero(hop, hair_cell):
     cues = get_cues_clean(np.zeros((2000, 2), np.float32), FS, [1000.0], model_type=hair_cell, hop=hop)
     np.testing.assert_array_equal(cues, np.zeros_like(cues))
-
-
-def test_independent_noise_is_not_incoherent():
-    """The window is short: with Faller & Merimaa's hair cell the coherence stays well above 0."""
-    ic = np.asarray(get_cues_clean(noise(3 * FS, 2), FS, [2000.0, 500.0], model_type="bernstein").ic)[:, 10:]
-    assert np.median(ic, axis=1) == pytest.approx([0.96, 0.83], abs=0.03)
 
 
 def test_float64(mixture):

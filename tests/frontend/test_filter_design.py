@@ -3,7 +3,7 @@ import pytest
 from scipy import signal as sps
 
 from ssl_jax.frontend import filter_design
-from ssl_jax.frontend.filter_design import FILTERS, block_filter, block_filters, centre_frequencies, erb
+from ssl_jax.frontend.filter_design import FILTERS, centre_frequencies, erb
 
 SECTIONS = {name: getattr(filter_design, f"{name}_sos") for name in FILTERS}
 
@@ -30,31 +30,6 @@ def test_butterworth_is_one_erb_wide():
     edges = 1000 + np.array([-0.5, 0.5]) * erb(1000.0)
     gains = abs(sps.sosfreqz(SECTIONS["butterworth"](16_000, [1000.0])[0], 2 * np.pi * edges / 16_000)[1])
     np.testing.assert_allclose(gains, np.sqrt(0.5), rtol=1e-6)
-
-
-@pytest.mark.parametrize("filter_type", FILTERS)
-@pytest.mark.parametrize("fs, low", [(8_000, 80.0), (44_100, 40.0), (96_000, 40.0)])
-def test_block_matrices_are_the_recursion(fs, low, filter_type):
-    """An impulse, and three blocks later: states and outputs agree with the sections to float64."""
-    cfs, size = centre_frequencies(fs, 6, low), 16
-    bank = block_filter(float(fs), tuple(cfs), size, filter_type)
-    impulse = np.eye(1, 4 * size, 5)[0]
-    reference = np.array([sps.sosfilt(sos, impulse) for sos in SECTIONS[filter_type](fs, cfs)])
-    state, out = np.zeros(bank.steady.shape), []
-    for block in impulse.reshape(4, size):
-        out.append(np.einsum("i,itc->tc", block, bank.D) + np.einsum("jc,jtc->tc", state, bank.C))
-        state = np.einsum("ijc,jc->ic", bank.A, state) + np.einsum("i,ijc->jc", block, bank.B)
-    np.testing.assert_allclose(np.concatenate(out).T, reference, atol=1e-9 * abs(reference).max())
-    # a constant input leaves the steady state as it is
-    after = np.einsum("ijc,jc->ic", bank.A, bank.steady) + bank.B.sum(0)
-    np.testing.assert_allclose(after, bank.steady, rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("samples", [1, 10, 64, 441, 443, 512, 1024])
-def test_blocks_make_up_the_frame(samples):
-    sizes = [bank.D.shape[0] for bank in block_filters(44_100, [1000.0, 100.0], samples)]
-    assert max(sizes) <= filter_design.BLOCK
-    assert samples % sizes[0] == (sizes[1] if len(sizes) > 1 else 0)
 
 
 def test_senseless_frequencies_are_refused():

@@ -1,4 +1,4 @@
-"""The networks against plain NumPy, their initial weights, their training, published weights."""
+"""The networks against plain NumPy, their initial weights, published weights."""
 
 import re
 from functools import partial
@@ -6,7 +6,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from flax import nnx
 from numpy.lib.stride_tricks import sliding_window_view
@@ -151,37 +150,13 @@ def test_initial_weights_are_pytorchs_and_the_seed_decides():
     assert not np.array_equal(model.branches[0].conv1.kernel[...], branch.conv1.kernel[...])
 
 
-@pytest.mark.parametrize("name", ["three_branch", "resnet"])
-def test_evaluation_treats_mixtures_one_by_one(name):
-    model, cues = build(name, 0), cue_maps()
-    first, second = apply(model, cues), apply(model, cues)
-    assert np.array_equal(first, second) == (name == "three_branch")  # only dropout differs
+def test_evaluation_treats_mixtures_one_by_one():
+    model, cues = build("resnet", 0), cue_maps()
+    training = apply(model, cues)
     model.eval()
     together = apply(model, cues)
-    np.testing.assert_allclose(apply(model, cues[:2]), together[:2], atol=BLOCK_TOLERANCE)
-    np.testing.assert_allclose(apply(model, cues[::-1]), together[::-1], atol=BLOCK_TOLERANCE)
-    assert np.abs(together - first).max() > 1e-3
-
-
-@pytest.mark.parametrize("name", ["three_branch", "resnet"])
-def test_training_steps_learn_and_move_the_statistics(name):
-    cues, labels, model = jnp.asarray(cue_maps(8, 12)), jnp.arange(8) * 9, build(name, 0)
-    optimiser = nnx.Optimizer(model, optax.adamw(2e-3), wrt=nnx.Param)
-    before = jax.tree.map(np.asarray, jax.tree.leaves(nnx.state(model, nnx.BatchStat)))
-
-    def loss(model):
-        return optax.softmax_cross_entropy_with_integer_labels(model(cues), labels).mean()
-
-    @nnx.jit
-    def step(model, optimiser):
-        value, grads = nnx.value_and_grad(loss)(model)
-        optimiser.update(model, grads)
-        return value
-
-    losses = [float(step(model, optimiser)) for _ in range(12)]
-    assert losses[0] > 3.5 and losses[-1] < 0.5 * losses[0]
-    after = jax.tree.leaves(nnx.state(model, nnx.BatchStat))
-    assert len(after) >= 12 and not any(np.allclose(a, b) for a, b in zip(before, after))
+    np.testing.assert_allclose(apply(model, cues[1::-1]), together[1::-1], atol=BLOCK_TOLERANCE)
+    assert np.abs(together - training).max() > 1e-3
 
 
 def test_load_published_keeps_every_array_and_unpickles_none(weights, tmp_path):

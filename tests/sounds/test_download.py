@@ -1,7 +1,7 @@
 """Downloads against a local server that can break off, ignore ranges, lie and redirect."""
 
 import hashlib
-import socket
+import re
 import threading
 import time
 from contextlib import nullcontext
@@ -9,9 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from ssl_jax.common import progress
 from ssl_jax.common.errors import InputError
 from ssl_jax.sounds import archives, download
 from support.made_archives import BAD, GOOD, KINDS, MAX_BYTES, make_zip, names
+from support.runs import free_address
 
 BODY = bytes(range(256)) * 20_000  # 5 MB: several pieces
 MD5 = "md5:" + hashlib.md5(BODY).hexdigest()
@@ -162,9 +164,7 @@ def test_a_redirect_from_https_to_http_needs_a_checksum():
 
 
 def test_addresses_where_nothing_is_are_refused_in_one_line(server, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        closed = f"http://127.0.0.1:{probe.getsockname()[1]}/a"
+    closed = f"http://{free_address()}/a"
     says = {closed: r"cannot be reached \(.*refused.*check the network", "http://[broken": "not a valid"}
     for url in ("file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense", *says):
         with pytest.raises(InputError, match=says.get(url, "neither http nor https")) as error:
@@ -176,16 +176,7 @@ def test_addresses_where_nothing_is_are_refused_in_one_line(server, tmp_path):
 
 
 @pytest.mark.parametrize("file, make", KINDS)
-def test_an_archive_becomes_its_folder_and_shows_progress(server, tmp_path, monkeypatch, file, make):
-    shown = []
-
-    def track(items, label, total, done=0):
-        items = list(items)
-        shown.append((label, total, done + len(items)))
-        yield from items
-
-    for module in (archives, download):
-        monkeypatch.setattr(module, "track", track)
+def test_an_archive_becomes_its_folder(server, tmp_path, monkeypatch, capsys, file, make):
     server.files["a.bin"] = make(GOOD)
     (tmp_path / f".{file}.unpacked").mkdir()
     (tmp_path / f".{file}.unpacked/left-over").write_text("of an interrupted run")
@@ -194,15 +185,15 @@ def test_an_archive_becomes_its_folder_and_shows_progress(server, tmp_path, monk
         inside = ["", "/a.txt", "/deep", "/deep/er", "/deep/er/b.txt"]
         assert names(tmp_path) == ["far", *(f"far/goal{name}" for name in inside)]
         assert (tmp_path / "far/goal/deep/er/b.txt").read_text() == "beta" and len(server.asked) == 1
-    assert not shown
+    assert "(MiB)" not in capsys.readouterr().err
     for module in (archives, download):
         monkeypatch.setattr(module, "SHOW_FROM", 0)
-    noise = [hashlib.shake_256(bytes([k])).digest(2**20) for k in range(4)]
-    server.files["a.bin"] = make([(f"top/{k}", content) for k, content in enumerate(noise)])
+    monkeypatch.setattr(progress, "LINE_SECONDS", -1)
+    noise = [(f"top/{k}", hashlib.shake_256(bytes([k])).digest(2**20)) for k in range(4)]
+    server.files["a.bin"] = make(noise)
     get(server, tmp_path, file, extract_to="large", inside="top")
-    assert [(tmp_path / f"large/{k}").read_bytes() for k in range(4)] == noise
-    assert [label for label, *_ in shown] == [f"{file} (MiB)", f"unpacking {file} (MiB)"]
-    assert all(total - 2 <= done <= total for _, total, done in shown)
+    shown = dict(re.findall(r"(?m)^(.*) \(MiB\): (\d)/5, ", capsys.readouterr().err))  # the last line of each
+    assert list(shown) == [file, f"unpacking {file}"] and all(int(done) > 2 for done in shown.values())
 
 
 def test_published_sources(server, tmp_path):

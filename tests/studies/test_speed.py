@@ -7,25 +7,19 @@ import pytest
 
 from ssl_jax.frontend.auditory_model import GF_spectrogram
 from ssl_jax.frontend.binaural_feature import calculate_itd_ild_ic
-from ssl_jax.frontend.filter_design import centre_frequencies
-from ssl_jax.studies.peers import sample_loop, sosfilt_cascade, torch_train_step, vectorised
-from ssl_jax.studies.speed import needs, seconds_of, table
+from ssl_jax.studies.speed import sample_loop, seconds_of, table, torch_train_step
 
 FS = 44_100
 
 
 def test_peers_do_the_same_sums(mixture):
     """A benchmark against something else would say nothing."""
-    bands = np.asarray(GF_spectrogram(mixture[4000:8000].T, FS, [3000.0, 800.0]), np.float64)
-    ours = calculate_itd_ild_ic(*bands.astype(np.float32), FS, hop=441)
-    lag, level, ic = vectorised(*bands, FS, 441)
+    bands = GF_spectrogram(mixture[4000:8000].T, FS, [3000.0])
+    ours = calculate_itd_ild_ic(*bands, FS, hop=441)
+    lag, level, ic = np.array(sample_loop(*np.asarray(bands, np.float64)[:, 0], FS))[440::441].T
     assert (abs(1000 * lag / FS - ours.itd) < 1e-3).all()
-    np.testing.assert_allclose(np.clip(10 * np.log10(level), -7, 7), ours.ild, atol=0.01)  # float32 sums
-    np.testing.assert_allclose(ic, ours.ic, atol=1e-3)
-    loop = np.array(sample_loop(bands[0, 1], bands[1, 1], FS))[440::441]
-    np.testing.assert_allclose(loop.T, np.stack([lag[1], level[1], ic[1]]), rtol=1e-6)  # both float64
-    x, cfs = mixture[:2000].T, centre_frequencies(FS)
-    np.testing.assert_allclose(sosfilt_cascade(x, FS, cfs), GF_spectrogram(x, FS), atol=1e-5)  # float32
+    np.testing.assert_allclose(np.clip(10 * np.log10(level), -7, 7), ours.ild[0], atol=0.01)  # float32 sums
+    np.testing.assert_allclose(ic, ours.ic[0], atol=1e-3)
     step = torch_train_step(4)  # torch is optional
     assert step is None or step() is None
 
@@ -35,17 +29,11 @@ def test_time_is_the_median_after_a_warm_up():
     assert seconds_of(lambda: time.sleep(next(waits))) < 0.1
 
 
-def test_needs_are_those_of_the_equations():
-    operations, traffic = needs()["cues, hop 441"]
-    # 32 channels, 44,100 samples: 89 multiply-adds, and two ears' filters of 16
-    assert operations == 32 * 44_100 * (89 + 2 * 16) * 2
-    assert traffic == 2 * 44_100 * 4 + 3 * 32 * 100 * 2
-
-
 @pytest.mark.parametrize("seconds, shown", [(0.0123, "12.3"), (2.5e-4, "0.250"), (97.0, "97,000.0")])
 def test_table(seconds, shown):
     row = {"stage": "filterbank", "who": "ours", "seconds": seconds, "ratio_to_ours": 1.0}
     row |= {"floor_seconds": seconds / 4, "share_of_floor": 0.25}
-    text = table({"matrix_flops": 4e11, "memory_bytes": 3e10, "rows": [row]}, "here")
+    about = {"machine": "an abacus", "commit": "abc", "matrix_flops": 4e11, "memory_bytes": 3e10}
+    text = table(about | {"rows": [row]})
     assert f"| filterbank | ours | {shown} | 1.0 |" in text and "| 25 % |" in text
-    assert text.count("400 GFLOP/s") == 1
+    assert text.startswith("Machine: an abacus; 400 GFLOP/s") and "\nCommit abc; " in text

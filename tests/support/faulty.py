@@ -1,8 +1,8 @@
-"""Run the command line in a process of its own, and have something break while it writes.
+"""Run the tiny experiment in a process of its own, and have something break while it writes.
 
-usage: faulty.py {"tiny": ..., "runs": [[FAULT or null, [STAGE...]], ...]} OPTION...
+usage: faulty.py [[FAULT or null, [STAGE...]], ...] OPTION...
 
-Every run is one call of the command line's stages, all of them in this process; what a fault took away is
+Every pair is one call of the command line's stages, all of them in this process; what a fault took away is
 given back after its run, but for what it deleted. A line of stderr, END and the exit status, ends each.
 
 A fault is {"do": one of FAULTS, "at": [stage, nth], ...}: it happens at the nth opening or renaming of a file
@@ -31,9 +31,7 @@ def stage_of(path: str) -> str:
     """The stage that writes a file, after its folder or its own name."""
     if (folder := Path(path).parent.name) in STAGES:
         return folder
-    if path.endswith(".png.part") or ".png." in path:
-        return "figures"
-    return "report" if "comparison" in path else "results" if "results" in Path(path).parts else ""
+    return "results" if "results" in Path(path).parts else ""
 
 
 def kill(when: str | float) -> None:
@@ -132,9 +130,8 @@ def tiny(*options):
 
 
 if __name__ == "__main__":
-    asked, watch, last = json.loads(sys.argv[1]), Watch(), 0
-    if asked["tiny"]:
-        pipeline.experiment = tiny
-    for fault, stages in asked["runs"]:
+    pipeline.experiment = tiny
+    watch, last = Watch(), 0
+    for fault, stages in json.loads(sys.argv[1]):
         last = watch.run(fault, stages, sys.argv[2:])
     sys.exit(last)

@@ -29,12 +29,7 @@ def cue_loop(left, right, fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=1):
         with np.errstate(divide="ignore", invalid="ignore"):
             ild = 10 * (np.log10(left_energy) - np.log10(at_best))
         ild = np.where((left_energy == 0) & (at_best == 0), 0, ild)
-        kept.append(
-            (
-                np.where(heard, 1000 * (best - lags) / fs, 0),
-                np.clip(ild, -max_ild, max_ild),
-                np.where(heard, np.maximum(gamma[np.arange(channels), best], 0), 0),
-                left_energy + at_best,
-            )
-        )
+        itd = np.where(heard, 1000 * (best - lags) / fs, 0)
+        ic = np.where(heard, np.maximum(gamma[np.arange(channels), best], 0), 0)
+        kept.append((itd, np.clip(ild, -max_ild, max_ild), ic, left_energy + at_best))
     return tuple(np.stack(values, axis=-1) for values in zip(*kept, strict=True))

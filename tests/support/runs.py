@@ -4,12 +4,16 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
+import pytest
+
+from ssl_jax.common.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("cues", "model1", "model2", "model2_continued", "results")
@@ -22,24 +26,23 @@ Ended = namedtuple("Ended", "status out lines")  # of a call of the command line
 Disk = namedtuple("Disk", "folder outside inside")
 
 
-def command(compiled: Path, folder: Path, runs, *options, tiny=True) -> tuple[list, dict]:
+def command(compiled: Path, folder: Path, runs, *options) -> tuple[list, dict]:
     """Words and environment of a process that does what `start` says."""
     env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     env["JAX_COMPILATION_CACHE_DIR"] = str(compiled or "")
     env["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     env.pop("SSL_JAX_DATA", None)
-    asked = json.dumps({"tiny": tiny, "runs": runs})
     folders = [f"--{k}={folder / k}" for k in ("results", "work", "figures")]
-    return [sys.executable, ROOT / "tests/support/faulty.py", asked, *folders, *options], env
+    return [sys.executable, ROOT / "tests/support/faulty.py", json.dumps(runs), *folders, *options], env
 
 
-def start(compiled: Path, folder: Path, runs, *options, tiny=True, inside=()) -> list[Ended]:
+def start(compiled: Path, folder: Path, runs, *options, inside=()) -> list[Ended]:
     """Call the command line, once for each of `runs`, on folders of its own under `folder`.
 
     `compiled` keeps compiled programs; `runs` are pairs of a fault, or None, and stages (see faulty.py), the
     last of which ends the process, with its status or by a kill; `inside` is a command to start it with.
     """
-    words, env = command(compiled, folder, runs, *options, tiny=tiny)
+    words, env = command(compiled, folder, runs, *options)
     done = subprocess.run([*inside, *words], env=env, capture_output=True, text=True)
     *whole, rest = re.split("^==== run ended with status (.*)\n", done.stderr, flags=re.MULTILINE)
     pairs = zip(whole[::2], whole[1::2])
@@ -54,11 +57,9 @@ def start(compiled: Path, folder: Path, runs, *options, tiny=True, inside=()) ->
 
 
 def outputs(folder):
-    """Every file but locks and wall times, which the report's heading repeats."""
+    """Every file but locks and wall times."""
     files = (p for p in folder.rglob("*") if p.is_file() and p.name not in ("timing.json", "lock"))
-    there = {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
-    reports = {name: text for name, text in there.items() if name.endswith("comparison.md")}
-    return there | {name: re.sub(rb"wall time: .* GiB", b"", text) for name, text in reports.items()}
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
 
 
 def same(folder, whole):
@@ -68,12 +69,27 @@ def same(folder, whole):
     assert [name for name in whole if there[name] != whole[name]] == []
 
 
+def free_address():
+    """HOST:PORT where nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
 def refused(ended, *says):
     """Status 2 and, after the progress, one line of the program's own that has all of `says`."""
     assert ended.status == 2 and not any("Traceback" in line for line in ended.lines), ended
     ours = [line.startswith("ssl_jax: ") for line in ended.lines]
     assert ours[-1] and sum(ours) == 1, ended
     assert all(str(part) in ended.lines[-1] for part in says), ended
+
+
+def refused_call(call, *args, says):
+    """The call raises InputError: one line that begins with its first argument, a path, and has `says`."""
+    with pytest.raises(InputError) as error:
+        call(*args)
+    message = str(error.value)
+    assert message.startswith(f"{args[0]}: ") and says in message and "\n" not in message
 
 
 def moments(rng: np.random.Generator, stages, last) -> list[tuple[str, int]]:
