@@ -21,9 +21,8 @@ CACHE_BYTES = 2**29  # of compiled programs kept on disk
 
 def cpu_count() -> int:
     """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS or Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    everywhere = hasattr(os, "sched_getaffinity")  # not on macOS or Windows
+    return len(os.sched_getaffinity(0)) if everywhere else os.cpu_count() or 1
 
 
 def keep_memory() -> None:
@@ -51,10 +50,8 @@ def keep_compiled() -> None:
 
 
 def start(devices=None, coordinator=None, processes=None, process=None) -> None:
-    """Make CPU devices (default: one a core) and join the other processes, before JAX is used.
-
-    Raises InputError for numbers that make no sense, or where the processes do not find one another.
-    """
+    """Make CPU devices (default: one a core) and join the other processes, before JAX is used. Raises
+    InputError for numbers that make no sense, or where the processes do not find one another."""
     if devices is not None and not 1 <= devices <= 1024:
         raise InputError(f"--devices {devices}: out of range: use 1 to 1024")
     with contextlib.suppress(RuntimeError):  # already initialised: leave the devices as they are
@@ -89,8 +86,7 @@ def start(devices=None, coordinator=None, processes=None, process=None) -> None:
         waiting.cancel()
     counts = np.bincount([d.process_index for d in jax.devices()], minlength=jax.process_count())
     if len(set(counts)) > 1:
-        found = f"processes have {', '.join(map(str, counts))} devices"
-        raise InputError(f"{found}: give each as many: --devices, CUDA_VISIBLE_DEVICES")
+        raise InputError(f"processes have {counts} devices: make them alike: --devices, CUDA_VISIBLE_DEVICES")
 
 
 def mesh_of(devices) -> Mesh:

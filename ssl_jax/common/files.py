@@ -172,10 +172,9 @@ def check_settings(path: Path, settings: dict, made: str = "*.sha256", older: bo
     """Write settings where there are none, nor files `made` with any; raises InputError if one differs."""
     settings = json.loads(json.dumps(settings))  # tuples are lists in the file
     remedy = "use another --name, or delete that folder"
+    if not path.exists() and any(path.parent.glob(made)):
+        raise InputError(f"{path}: is missing, so nobody knows how the files beside it were made: {remedy}")
     if not path.exists():
-        if any(path.parent.glob(made)):
-            unknown = "so nobody knows how the files beside it were made"
-            raise InputError(f"{path}: is missing, {unknown}: {remedy}")
         return write_json(path, settings)
     before = read_json(path)
     for part, fields in settings.items():

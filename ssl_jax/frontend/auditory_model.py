@@ -9,8 +9,7 @@ from jax import lax
 from scipy import signal as sps
 
 from ssl_jax.frontend import HAIR_CELLS
-from ssl_jax.frontend.block_filter import filter_sound, start_state
-from ssl_jax.frontend.filter_design import as_cfs, block_filters
+from ssl_jax.frontend.filter_design import as_cfs, block_filters, filter_sound, start_state
 
 ZERO_PHASE = ("butterworth",)  # filters that need the whole sound
 
@@ -34,6 +33,9 @@ def _zero_phase(x, fs, cfs, filter_type):
 def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
     """Filter a sound with an auditory filterbank, of unit gain at the centre frequencies.
 
+    Gives the audiogram (..., channels, samples) in the dtype of `signal` (float32 for integers). Raises
+    ValueError for an unknown filter type, or a centre frequency outside 0 to fs / 2.
+
     Parameters
     ----------
     signal : (..., samples)
@@ -44,15 +46,6 @@ def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
         gammatone: Slaney (1993), Apple TR 35, four cascaded biquads; the default.
         allpole: the same poles without zeros (Lyon 1996).
         butterworth: 6th order, one ERB wide, forwards and backwards (zero phase).
-
-    Returns
-    -------
-    audiogram : (..., channels, samples), same dtype as `signal` (float32 for integers)
-
-    Raises
-    ------
-    ValueError
-        Unknown filter type, or a centre frequency outside 0 to fs / 2.
     """
     x = as_sound(signal)
     rows = x.reshape(-1, x.shape[-1])
@@ -65,18 +58,15 @@ def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
     return y.reshape(*x.shape[:-1], *y.shape[1:])
 
 
-def as_sound(signal):
-    """The signal as a floating-point JAX array with at least one sample."""
+def as_sound(signal, ears: bool = False):
+    """The signal as a floating-point JAX array with at least one sample, (..., samples, 2) if of two ears."""
     x = jnp.asarray(signal)
+    if ears and (x.ndim < 2 or x.shape[-1] != 2):
+        raise ValueError(f"a sound of two ears must be (..., samples, 2), left ear first, not {x.shape}")
     x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"a sound needs at least one sample, its shape is {x.shape}")
     return x
-
-
-def halfwave(x):
-    """The positive part of x."""
-    return jnp.maximum(x, 0)
 
 
 def Roman(x):
@@ -86,7 +76,7 @@ def Roman(x):
 
 
 # Hair cells that look at one sample at a time; the cue scan applies them block by block.
-MEMORYLESS = {"none": lambda x: x, "halfwave": halfwave, "roman": Roman}
+MEMORYLESS = {"none": lambda x: x, "halfwave": jax.nn.relu, "roman": Roman}
 
 
 def _analytic_envelope(x):
@@ -108,14 +98,15 @@ def _lowpass(x, sos):
             sample = out
         return tuple(after), sample
 
-    zero = jnp.zeros(x.shape[:-1], x.dtype)
-    start = tuple((zero, zero) for _ in sos)
+    start = ((jnp.zeros(x.shape[:-1], x.dtype),) * 2,) * len(sos)
     return jnp.moveaxis(lax.scan(step, start, jnp.moveaxis(x, -1, 0))[1], 0, -1)
 
 
 @partial(jax.jit, static_argnames=("fs", "model_type"))
 def haircell_model(audiogram, fs: float, model_type: str | None = "roman"):
-    """Inner hair cell: from filter output to firing rate envelope.
+    """Inner hair cell: from filter output to firing rate envelope, of the same shape.
+
+    Raises ValueError for an unknown model_type, or an fs too low for its low-pass filter.
 
     Parameters
     ----------
@@ -130,62 +121,36 @@ def haircell_model(audiogram, fs: float, model_type: str | None = "roman"):
         (Breebaart, van de Par & Kohlrausch 2001).
         bernstein: envelope compressed to the power 0.23, positive part squared, 4th-order low-pass at 425 Hz
         (Bernstein, van de Par & Trahiotis 1999; Faller & Merimaa 2004).
-
-    Returns
-    -------
-    envelope : (..., samples)
-
-    Raises
-    ------
-    ValueError
-        Unknown model_type, or fs too low for its low-pass filter.
     """
     model_type = model_type or "none"
     if model_type in MEMORYLESS:
         return MEMORYLESS[model_type](audiogram)
     if model_type == "envelope":
-        return _analytic_envelope(halfwave(audiogram))
+        return _analytic_envelope(jax.nn.relu(audiogram))
     if model_type not in HAIR_CELLS:
         raise ValueError(f"hair cell {model_type!r} is not known: use one of {', '.join(HAIR_CELLS)}")
     cutoff = {"lindemann": 800.0, "breebaart": 770.0, "bernstein": 425.0}[model_type]
     if fs <= 2 * cutoff:
         raise ValueError(f"fs = {fs} Hz is too low for the {cutoff} Hz low-pass of {model_type!r}")
     if model_type == "lindemann":
-        return _lowpass(halfwave(audiogram), sps.butter(1, cutoff, fs=fs, output="sos"))
+        return _lowpass(jax.nn.relu(audiogram), sps.butter(1, cutoff, fs=fs, output="sos"))
     if model_type == "breebaart":
         single = cutoff / np.sqrt(2 ** (1 / 5) - 1)  # Hz; one stage is 3/5 dB down at 770 Hz
         stage = sps.butter(1, min(single, 0.49 * fs), fs=fs, output="sos")
-        return _lowpass(halfwave(audiogram), np.repeat(stage, 5, axis=0))
+        return _lowpass(jax.nn.relu(audiogram), np.repeat(stage, 5, axis=0))
     envelope = _analytic_envelope(audiogram)
     loud = envelope > 0
     compressed = jnp.where(loud, audiogram * jnp.where(loud, envelope, 1) ** (0.23 - 1), 0)
-    return _lowpass(halfwave(compressed) ** 2, sps.butter(4, cutoff, fs=fs, output="sos"))
+    return _lowpass(jax.nn.relu(compressed) ** 2, sps.butter(4, cutoff, fs=fs, output="sos"))
 
 
 def auditory_peripheral(signal, fs: float, cfs=None, filter_type="gammatone", model_type="roman"):
-    """Filterbank and hair cell of both ears.
+    """Filterbank and hair cell of both ears: audiogram and envelope, each (..., channels, samples, 2).
 
-    Parameters
-    ----------
-    signal : (samples, 2), left ear first
-    fs : float, Hz
-    cfs : (channels,), Hz, optional
-        32 on the ERB scale from 80 Hz, highest first, unless given.
-    filter_type, model_type : str
-        See `GF_spectrogram` and `haircell_model`.
-
-    Returns
-    -------
-    audiogram, envelope : (channels, samples, 2)
-
-    Raises
-    ------
-    ValueError
-        The signal does not have two ears.
+    `signal` is (..., samples, 2), left ear first; fs (Hz), cfs (Hz), filter_type and model_type are those of
+    `GF_spectrogram` and `haircell_model`. Raises ValueError as they do, and for other than two ears.
     """
-    x = as_sound(signal)
-    if x.ndim != 2 or x.shape[1] != 2:
-        raise ValueError(f"signal must be (samples, 2), left ear first, not {x.shape}")
-    audiogram = GF_spectrogram(x.T, fs, cfs, filter_type)  # 2, channels, samples
+    sound = jnp.moveaxis(as_sound(signal, ears=True), -1, 0)
+    audiogram = GF_spectrogram(sound, fs, cfs, filter_type)  # 2, ..., channels, samples
     envelope = haircell_model(audiogram, float(fs), model_type)
     return jnp.moveaxis(audiogram, 0, -1), jnp.moveaxis(envelope, 0, -1)

@@ -16,8 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, GF_spectrogram, as_sound, haircell_model
-from ssl_jax.frontend.block_filter import filter_samples, start_state
-from ssl_jax.frontend.filter_design import as_cfs, block_filters
+from ssl_jax.frontend.filter_design import as_cfs, block_filters, filter_samples, start_state
 from ssl_jax.frontend.running_correlation import scan_cues, settings
 
 
@@ -65,10 +64,11 @@ def _cues_of_sound(signal, fs, cfs, filter_type, hair_cell, w):
     return to_cues(cues, fs, shape)
 
 
-def calculate_itd_ild_ic(
-    left, right, fs: float, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None
-):
-    """Interaural cues of two sets of filter outputs or envelopes.
+def calculate_itd_ild_ic(left, right, fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None):
+    """Interaural cues of two sets of filter outputs or envelopes (Faller & Merimaa 2004, equations 3 to 9).
+
+    Gives Cues, each (..., channels, samples // hop); silence gives ITD 0, ILD 0 and IC 0. Raises ValueError
+    where shapes differ, the sound is shorter than one hop, or a setting makes no sense.
 
     Parameters
     ----------
@@ -86,40 +86,18 @@ def calculate_itd_ild_ic(
         The ITD is then the mean lag weighted by softmax(sharpness * gamma), which has a derivative, instead
         of the lag of the maximum. At 500 Hz 500 interpolates between lags, more is closer to the maximum;
         narrower peaks of gamma, at higher frequencies, need less.
-
-    Returns
-    -------
-    Cues, each (..., channels, samples // hop)
-
-    Raises
-    ------
-    ValueError
-        Shapes differ, the sound is shorter than one hop, or a setting makes no sense.
-
-    Notes
-    -----
-    Faller & Merimaa (2004), equations 3 to 9. Silence gives ITD 0, ILD 0 and IC 0.
     """
     left, right = as_sound(left), as_sound(right)
     if left.shape != right.shape or left.ndim < 2:
-        both = "left and right must both be (..., channels, samples)"
-        raise ValueError(f"{both}, not {left.shape} and {right.shape}")
+        raise ValueError(f"left, right must both be (..., channels, samples): {left.shape}, {right.shape}")
     return _cues_of_envelopes(left, right, float(fs), settings(fs, tau, max_itd, max_ild, hop, sharpness))
 
 
-def get_cues_clean(
-    signal,
-    fs: float,
-    cfs=None,
-    filter_type="gammatone",
-    model_type="roman",
-    tau=0.010,
-    max_itd=0.001,
-    max_ild=7.0,
-    hop=None,
-    sharpness=None,
-):
+def get_cues_clean(signal, fs: float, cfs=None, filter_type="gammatone", model_type="roman", **correlation):
     """Interaural cues of a two-ear sound: filterbank, hair cell, running correlation.
+
+    Gives Cues, each (..., channels, samples // hop). Raises ValueError where the last axis is not two ears,
+    the sound is too short, or a setting makes no sense.
 
     Parameters
     ----------
@@ -129,23 +107,11 @@ def get_cues_clean(
         32 on the ERB scale from 80 Hz, highest first, unless given.
     filter_type, model_type : str
         See `GF_spectrogram` and `haircell_model`.
-    tau, max_itd, max_ild, hop, sharpness
-        See `calculate_itd_ild_ic`.
-
-    Returns
-    -------
-    Cues, each (..., channels, samples // hop)
-
-    Raises
-    ------
-    ValueError
-        The last axis is not two ears, the sound is too short, or a setting makes no sense.
+    **correlation
+        tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None, of `calculate_itd_ild_ic`.
     """
-    signal = jnp.asarray(signal)
-    if signal.ndim < 2 or signal.shape[-1] != 2:
-        raise ValueError(f"signal must be (..., samples, 2), left ear first, not {signal.shape}")
-    signal, cfs, model_type = as_sound(signal), as_cfs(cfs, fs), model_type or "none"
-    w = settings(fs, tau, max_itd, max_ild, hop, sharpness)
+    signal, cfs, model_type = as_sound(signal, ears=True), as_cfs(cfs, fs), model_type or "none"
+    w = settings(fs, **correlation)
     if model_type in MEMORYLESS and filter_type not in ZERO_PHASE:
         return _cues_of_sound(signal, float(fs), cfs, filter_type, model_type, w)
     # these look at the whole sound, so the scan gets their envelopes

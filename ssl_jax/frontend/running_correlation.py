@@ -33,8 +33,8 @@ def settings(fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None
     """The constants for settings as `calculate_itd_ild_ic` takes them; raises ValueError for bad ones."""
     hop = max(1, round(fs * 0.010)) if hop is None else hop  # 10 ms, the window's own time constant
     if not (fs > 0 and tau * fs >= 1 and max_itd > 0 and max_ild > 0 and int(hop) == hop >= 1):
-        needs = "need fs > 0, tau >= 1 / fs, max_itd > 0, max_ild > 0 and a whole hop >= 1"
-        raise ValueError(f"{needs}, not {fs}, {tau}, {max_itd}, {max_ild}, {hop}")
+        given = fs, tau, max_itd, max_ild, hop
+        raise ValueError(f"fs, tau, max_itd, max_ild, hop: over 0, tau * fs >= 1, hop whole, not {given}")
     lags, gain, hop = max(1, round(fs * max_itd)), 1.0 / (tau * fs), int(hop)
     step = hop if hop > 2 * lags else hop * (math.ceil(96 / hop) + 2 * lags // hop)
     return CorrelationSettings(lags, 1.0 - gain, gain, hop, step, float(max_ild), sharpness)
@@ -107,11 +107,9 @@ def _best_lag(w: CorrelationSettings, cross, left, right):
 
 
 def _long_hop(w: CorrelationSettings, state, index, left, right):
-    """One hop, longer than all lags: RR is the running energy of r read at n + m.
-
-    RR[n, m] counts r from sample max(m, 0) on. The first D + 1 samples, where that differs between lags,
-    are kept apart (`head`); `energy` counts what comes after them, at D samples before now.
-    """
+    """One hop, longer than all lags: RR is the running energy of r read at n + m. RR[n, m] counts r from
+    sample max(m, 0) on: the first D + 1 samples, where that differs between lags, are kept apart (`head`);
+    `energy` counts what comes after them, at D samples before now."""
     cross, left_energy, energy, head = state
     # sample number of each row of `right`; the scan starts one hop before the sound
     number = (index - 1) * w.hop - w.lags + np.arange(right.shape[1])
@@ -173,11 +171,9 @@ def initial_state(w: CorrelationSettings, clips: int, channels: int, source, dty
 
 
 def scan_steps(w: CorrelationSettings, carry: Carry, pieces, ears, end):
-    """The next steps of a sound of `end` samples, `pieces` (steps, clips, 2, step, ...) of both ears.
-
-    `ears` turns (source, (clips, 2, step, ...)) into (source, (clips, 2, step, C)). Gives the next Carry
-    and a tuple of (steps * step / hop, clips, C): lag in samples, ILD, IC, power.
-    """
+    """The next steps of a sound of `end` samples, `pieces` (steps, clips, 2, step, ...) of both ears, which
+    `ears` turns from (source, (clips, 2, step, ...)) into (source, (clips, 2, step, C)): the next Carry, and
+    a tuple of (steps * step / hop, clips, C): lag in samples, ILD, IC, power."""
     long = w.hop == w.step
 
     def one(carry, piece):
@@ -197,19 +193,16 @@ def scan_steps(w: CorrelationSettings, carry: Carry, pieces, ears, end):
 
 
 def scan_cues(w: CorrelationSettings, samples: int, channels: int, rows, source, ears, dtype):
-    """The cues of a whole sound, or of envelopes, `rows` (clips, 2, samples, ...); see `scan_steps`.
-
-    Gives a tuple of (clips, C, hops) arrays: lag in samples, ILD, IC, power.
-    """
+    """Cues of whole sounds, or of envelopes, `rows` (clips, 2, samples, ...), by `scan_steps`: a tuple of
+    (clips, C, hops) arrays, lag in samples, ILD, IC, power."""
     clips, hops = len(rows), samples // w.hop
     if hops < 1:
         raise ValueError(f"the sound has {samples} samples, fewer than one hop of {w.hop}")
     # the scan looks D samples ahead: it starts a step early, with silence
     steps = math.ceil(hops * w.hop / w.step) + 1
-    rows = rows[:, :, : hops * w.hop + w.lags]
-    pad = [(0, 0)] * rows.ndim
-    pad[2] = (w.step - w.lags, max(steps * w.step - (w.step - w.lags) - rows.shape[2], 0))
-    rows = jnp.pad(rows, pad)[:, :, : steps * w.step]
+    pad, early = [(0, 0, 0)] * rows.ndim, w.step - w.lags
+    pad[2] = (early, steps * w.step - early - samples, 0)  # below 0 it cuts off what is not needed
+    rows = lax.pad(rows, jnp.zeros((), rows.dtype), pad)
     pieces = jnp.moveaxis(rows.reshape(clips, 2, steps, w.step, *rows.shape[3:]), 2, 0)
     _, cues = scan_steps(w, initial_state(w, clips, channels, source, dtype), pieces, ears, samples)
     skip = w.step // w.hop

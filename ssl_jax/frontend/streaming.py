@@ -1,4 +1,4 @@
-"""Sounds of any length in bounded memory: filterbank and cues over consecutive blocks.
+"""Cues of sounds of any length in bounded memory, from consecutive blocks.
 
 The state goes in and comes out; block after block gives what the whole sound would. Blocks of one length
 compile once.
@@ -13,37 +13,10 @@ import numpy as np
 
 from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, as_sound
 from ssl_jax.frontend.binaural_feature import Cues, filterbank_step, to_cues
-from ssl_jax.frontend.block_filter import filter_sound, start_state
-from ssl_jax.frontend.filter_design import as_cfs
+from ssl_jax.frontend.filter_design import as_cfs, start_state
 from ssl_jax.frontend.running_correlation import CorrelationSettings, initial_state, scan_steps, settings
 
 ENDLESS = 2**31 - 1  # samples, while the end of the sound is not known: 13 hours at 44.1 kHz
-
-
-class FilterStream(NamedTuple):
-    """A filterbank in the middle of a sound."""
-
-    fs: float  # Hz
-    cfs: tuple[float, ...]  # Hz
-    filter_type: str
-    state: jax.Array | None  # (rows, S, C); None before the first block
-
-
-def start_filter(fs: float, cfs=None, filter_type: str = "gammatone") -> FilterStream:
-    """Before the first block; as in `GF_spectrogram`, but ValueError for a zero-phase filter."""
-    if filter_type in ZERO_PHASE:
-        raise ValueError(f"{filter_type!r} runs backwards too and needs the whole sound: use GF_spectrogram")
-    return FilterStream(float(fs), as_cfs(cfs, fs), filter_type, None)
-
-
-def filter_block(stream: FilterStream, block) -> tuple[FilterStream, jax.Array]:
-    """Filter the next block (..., samples): the next stream, and the audiogram (..., channels, samples)."""
-    x = as_sound(block)
-    rows = x.reshape(-1, x.shape[-1])
-    *bank, state = stream
-    state = start_state(*bank, len(rows), x.dtype) if state is None else state
-    state, y = filter_sound(rows, *bank, state)
-    return stream._replace(state=state), y.reshape(*x.shape[:-1], *y.shape[1:])
 
 
 class CueStream(NamedTuple):
@@ -57,17 +30,15 @@ class CueStream(NamedTuple):
     carry: tuple | None  # a running_correlation.Carry; None before the first block
     waiting: np.ndarray  # (..., samples, 2), not yet a whole step of the scan
     samples: int  # so far
-    given: int  # hops of cues given back so far
 
 
 def start_cues(fs, cfs=None, filter_type="gammatone", model_type="roman", **correlation) -> CueStream:
     """Before the first block; as in `get_cues_clean`, but ValueError for what looks at the whole sound."""
     model_type = model_type or "none"
     if model_type not in MEMORYLESS or filter_type in ZERO_PHASE:
-        remedy = f"use the hair cells {', '.join(MEMORYLESS)} with a causal filter"
-        raise ValueError(f"{filter_type!r} with {model_type!r} needs the whole sound, not a stream: {remedy}")
+        raise ValueError(f"{filter_type!r} with {model_type!r} needs the whole sound: use get_cues_clean")
     w = settings(fs, **correlation)
-    return CueStream(float(fs), as_cfs(cfs, fs), filter_type, model_type, w, None, np.zeros((0, 2)), 0, 0)
+    return CueStream(float(fs), as_cfs(cfs, fs), filter_type, model_type, w, None, np.zeros((0, 2)), 0)
 
 
 @partial(jax.jit, static_argnames="static")
@@ -79,14 +50,10 @@ def _next_steps(carry, rows, end, static):
 
 
 def cue_block(stream: CueStream, block, last: bool = False) -> tuple[CueStream, Cues]:
-    """The next stream, and the cues (..., channels, hops) that the next block (..., samples, 2) makes known.
-
-    None are lost or repeated; they come up to one step of the scan and the longest lag late. With `last`
-    the sound ends with this block.
-    """
-    block = np.asarray(as_sound(block))
-    if block.ndim < 2 or block.shape[-1] != 2:
-        raise ValueError(f"block must be (..., samples, 2), left ear first, not {block.shape}")
+    """The next stream, and the cues (..., channels, hops) that the next block (..., samples, 2) makes known:
+    none are lost or repeated, they come up to one step of the scan and the longest lag late. With `last` the
+    sound ends with this block. Raises ValueError where the last axis is not two ears."""
+    block = np.asarray(as_sound(block, ears=True))
     w, shape, carry, waiting = stream.settings, block.shape[:-2], stream.carry, stream.waiting
     clips = int(np.prod(shape))
     if carry is None:
@@ -94,15 +61,13 @@ def cue_block(stream: CueStream, block, last: bool = False) -> tuple[CueStream, 
         carry = initial_state(w, clips, len(stream.cfs), state, block.dtype)
         waiting = np.zeros((*shape, w.step - w.lags, 2), block.dtype)
     samples = stream.samples + block.shape[-2]
-    waiting = np.concatenate([waiting, block], axis=-2)
-    if last:  # enough silence to bring out every hop
-        waiting = np.concatenate([waiting, np.zeros((*shape, 2 * w.step, 2), block.dtype)], axis=-2)
+    silence = np.zeros((*shape, 2 * w.step * last, 2), block.dtype)  # enough to bring out every hop
+    waiting = np.concatenate([waiting, block, silence], axis=-2)
     whole = waiting.shape[-2] // w.step * w.step
     rows = waiting[..., :whole, :].reshape(clips, whole, 2).swapaxes(1, 2)
-    before = (int(carry.index) - 1) * w.step // w.hop  # hops that the scan has given so far
+    before = (int(carry.index) - 1) * w.step // w.hop  # hops given so far; below 0: silence
     carry, cues = _next_steps(carry, rows, samples if last else ENDLESS, stream[:5])
-    first, stop = stream.given - before, samples // w.hop - before if last else cues[0].shape[0]
-    cues = tuple(jnp.moveaxis(c[max(first, 0) : max(stop, 0)], 0, -1) for c in cues)
-    given = stream.given + cues[0].shape[-1]
-    stream = stream._replace(carry=carry, waiting=waiting[..., whole:, :], samples=samples, given=given)
+    stop = samples // w.hop - before if last else cues[0].shape[0]
+    cues = tuple(jnp.moveaxis(c[max(-before, 0) : max(stop, 0)], 0, -1) for c in cues)
+    stream = stream._replace(carry=carry, waiting=waiting[..., whole:, :], samples=samples)
     return stream, to_cues(cues, stream.fs, shape)

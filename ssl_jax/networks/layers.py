@@ -11,11 +11,7 @@ CUES = 3  # ITD, ILD, IC
 
 def uniform(bound: float):
     """Initialiser U(-bound, bound)."""
-
-    def init(key, shape, dtype=jnp.float32):
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return init
+    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
 
 
 def linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
@@ -25,22 +21,17 @@ def linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
 
 
 def conv(inputs: int, outputs: int, kernel: tuple[int, ...], rngs: nnx.Rngs, stride: int = 1) -> nnx.Conv:
-    """Convolution as PyTorch starts it, zero-padded by kernel // 2 on either side.
-
-    The padding is spelled out because "SAME" pads a strided convolution on the far side only.
-    """
+    """Convolution as PyTorch starts it, zero-padded by kernel // 2 on either side: "SAME" would pad a strided
+    one on the far side only."""
     init, padding = uniform((inputs * np.prod(kernel)) ** -0.5), tuple((k // 2, k // 2) for k in kernel)
     options = {"strides": stride, "padding": padding, "kernel_init": init, "bias_init": init}
     return nnx.Conv(inputs, outputs, kernel, **options, rngs=rngs)
 
 
 class BatchNorm(nnx.Module):
-    """Batch normalisation over all axes but the last, with PyTorch's running variance.
-
-    PyTorch normalises by the biased variance of the batch (divided by n) but lets the running variance
-    follow the unbiased one (divided by n - 1); `nnx.BatchNorm` uses the biased one in both places.
-    Ioffe & Szegedy (2015); torch.nn.BatchNorm1d.
-    """
+    """Batch normalisation over all axes but the last (Ioffe & Szegedy 2015) as torch.nn.BatchNorm1d has it:
+    by the biased variance of the batch (divided by n), while the running variance follows the unbiased one
+    (divided by n - 1); `nnx.BatchNorm` uses the biased one in both places."""
 
     def __init__(self, features: int):
         self.scale = nnx.Param(jnp.ones(features))

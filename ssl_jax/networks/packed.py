@@ -1,7 +1,5 @@
-"""Trained networks that come with the package, in ssl_jax/data/weights.
-
-NAME.msgpack holds named arrays, NAME.json says what they are, NAME.sha256 that they are whole.
-"""
+"""Trained networks that come with the package, in ssl_jax/data/weights: named arrays in NAME.msgpack, what
+they are in NAME.json, and NAME.sha256, which tells that they are whole."""
 
 import dataclasses
 from pathlib import Path
@@ -86,10 +84,8 @@ def _converted(arrays: dict, prefix: str, old, new) -> dict:
 
 
 def pack(source: Path, name: str, info: dict, folder: Path | None = None) -> Path:
-    """Put trained weights, results/NAME/RUN_epochK.msgpack, and `info` into the package: the new path.
-
-    Raises InputError where one of FIELDS is missing, or the weights do not fit the network or are too large.
-    """
+    """Put trained weights, results/NAME/RUN_epochK.msgpack, and `info` into the package: the new path. Raises
+    InputError where one of FIELDS is missing, or the weights do not fit the network or are too large."""
     for field in FIELDS:
         if field not in info:
             raise InputError(f"weights {name}: {field!r} is not given: needed are {', '.join(FIELDS)}")

@@ -6,14 +6,14 @@ from flax import nnx
 
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks.phase_network import PhaseNetwork
-from ssl_jax.networks.residual import DeepThreeBranch, ResNet
+from ssl_jax.networks.residual import DeepBranch, ResNet
 from ssl_jax.networks.three_branch import ThreeBranch
 
 NETWORKS = {
     "three_branch": ThreeBranch,
     "three_branch_kernel1": partial(ThreeBranch, kernel=1),  # sees one frame at a time
     "resnet": ResNet,
-    "deep_three_branch": DeepThreeBranch,
+    "deep_three_branch": partial(ThreeBranch, embed=256, branch=DeepBranch),  # 1,656,331 parameters
     "ours": PhaseNetwork,
     "ours_raw_cues": partial(PhaseNetwork, phases=False),
     "ours_ungated": partial(PhaseNetwork, gated=False),

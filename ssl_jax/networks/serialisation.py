@@ -43,10 +43,9 @@ def unpack(path: Path, remedy: str) -> dict:
     """The entries of a msgpack file by name; raises InputError if it is not one."""
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"{path}: over {MAX_BYTES >> 20} MiB: not the file expected: {remedy}")
+    content = path.read_bytes()
     try:
-        content = serialization.msgpack_restore(path.read_bytes())
-    except OSError:
-        raise
+        content = serialization.msgpack_restore(content)
     except Exception as error:  # corrupt bytes can raise almost any exception in msgpack, Flax or NumPy
         raise InputError(f"{path}: not a readable msgpack file ({error_reason(error)}): {remedy}") from None
     if not isinstance(content, dict):

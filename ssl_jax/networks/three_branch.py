@@ -32,11 +32,8 @@ class CueBranch(nnx.Module):
 
 
 class SelfAttention(nnx.Module):
-    """Multi-head self-attention as `torch.nn.MultiheadAttention` (Vaswani et al. 2017).
-
-    One projection gives queries, keys and values, so that Xavier's bound comes from the fused (embed,
-    3 embed) matrix as in PyTorch; biases start at 0.
-    """
+    """Multi-head self-attention as `torch.nn.MultiheadAttention` (Vaswani et al. 2017): one projection gives
+    queries, keys and values, with Xavier's bound of the fused (embed, 3 embed) matrix; biases start at 0."""
 
     def __init__(self, embed: int, heads: int, rngs: nnx.Rngs):
         self.heads = heads
@@ -47,16 +44,12 @@ class SelfAttention(nnx.Module):
         """(batch, length, embed) to the same."""
         B, L, E = x.shape
         q, k, v = jnp.moveaxis(self.qkv(x).reshape(B, L, 3, self.heads, E // self.heads), 2, 0)
-        score = jnp.einsum("bqhd,bkhd->bhqk", q, k) * (E // self.heads) ** -0.5
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", jax.nn.softmax(score), v)  # (B, L, heads, E / heads)
-        return self.out(mixed.reshape(B, L, E))
+        return self.out(jax.nn.dot_product_attention(q, k, v).reshape(B, L, E))
 
 
 class ThreeBranch(nnx.Module):
-    """The network of both published tables: a branch per cue, attention across the three cues.
-
-    124,171 parameters. No residual around the attention, no dropout, as published.
-    """
+    """The network of both published tables: a branch per cue, attention across the three cues. 124,171
+    parameters. No residual around the attention, no dropout, as published."""
 
     def __init__(self, rngs: nnx.Rngs, front: FrontEnd, kernel=5, embed=64, branch=CueBranch):
         self.channels = front.channels

@@ -4,7 +4,6 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Iterator
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import atomic_write, write_text
@@ -49,13 +48,6 @@ def as_json(name: str, found) -> dict:
     return about | {"azimuth_deg": _degrees(mean_azimuth(found)), "windows": windows}
 
 
-def as_rows(name: str, found) -> Iterator[list]:
-    """A row for every window: file, time, azimuth (blank where not known), confidence, flags."""
-    for time, azimuth, confidence, flags in zip(found.times, found.azimuth, found.confidence, found.flags):
-        known = "" if math.isnan(azimuth) else f"{azimuth:.2f}"
-        yield [name, f"{time:.3f}", known, f"{confidence:.4f}", " / ".join(flags)]
-
-
 def run_localise(args) -> None:
     """The stage `localise`."""
     from ssl_jax.recordings.localisation import localise_file
@@ -72,7 +64,9 @@ def run_localise(args) -> None:
         found = localise_file(path, args.window, args.step, args.model, cues=bool(args.plot))
         print(table(str(path), found), flush=True)
         contents.append(as_json(str(path), found))
-        rows += as_rows(str(path), found)
+        for time, azimuth, sure, flags in zip(found.times, found.azimuth, found.confidence, found.flags):
+            known = "" if math.isnan(azimuth) else f"{azimuth:.2f}"
+            rows.append([path, f"{time:.3f}", known, f"{sure:.4f}", " / ".join(flags)])
         if args.plot:
             draw_azimuths(found, args.plot, path.name)
     if args.json:  # on one line: a posterior has 72 numbers

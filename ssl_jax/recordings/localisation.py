@@ -61,20 +61,28 @@ def resampled(blocks: Iterable[np.ndarray], fs: int, wanted: int) -> Iterator[np
             held, known = held[drop:], stop - drop
 
 
+def _filled(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """The same rows in parts of one size, and so in one compiled program; zeros fill up the last one."""
+    held = None
+    for part in parts:
+        held = part if held is None else np.concatenate([held, part])
+        while len(held) >= size:
+            yield held[:size]
+            held = held[size:]
+    if len(held):
+        yield np.concatenate([held, np.zeros((size - len(held), *held.shape[1:]), held.dtype)])
+
+
 def _cue_frames(blocks: Iterable[np.ndarray], front: FrontEnd, frames: int) -> Iterator[Cues]:
     """Cues of a sound at the front-end's rate, the first `frames` of them in runs (channels, some)."""
-    stream, waiting = start_cues(**front.arguments()), np.zeros((0, 2), np.float32)
-    size = BLOCK_FRAMES * stream.settings.step  # blocks of one length are one compiled program
-    for block in chain(blocks, [None]):
-        if block is None:  # the end: half a block of silence or more, up to a whole one
-            block = np.zeros((size // 2 + -(len(waiting) + size // 2) % size, 2), np.float32)
-        waiting = np.concatenate([waiting, block])
-        while len(waiting) >= size:
-            stream, cues = cue_block(stream, waiting[:size])
-            waiting = waiting[size:]
-            cues = Cues(*(np.asarray(c)[:, :frames] for c in cues))
-            frames -= cues.itd.shape[1]
-            yield cues
+    stream = start_cues(**front.arguments())
+    size = BLOCK_FRAMES * stream.settings.step
+    silence = np.zeros((size // 2, 2), np.float32)  # which brings out the last frames
+    for block in _filled(chain(blocks, [silence]), size):
+        stream, cues = cue_block(stream, block)
+        cues = Cues(*(np.asarray(c)[:, :frames] for c in cues))
+        frames -= cues.itd.shape[1]
+        yield cues
 
 
 def _windows(cues: Iterable[Cues], span: int, step: int) -> Iterator[np.ndarray]:
@@ -90,23 +98,6 @@ def _windows(cues: Iterable[Cues], span: int, step: int) -> Iterator[np.ndarray]
             used = views.shape[2] * step
             skip += max(used - held.shape[-1], 0)
             held = held[..., used:]
-
-
-def _classify(windows: Iterable[np.ndarray], network: nnx.Module, span: int) -> np.ndarray:
-    """Posteriors (n, 72) of all windows, in batches filled up to one size."""
-    graph, state = nnx.split(network)
-    batch = max(1, BATCH_FRAMES // span)
-    found, waiting, count = [], None, 0
-    for some in windows:
-        waiting = some if waiting is None else np.concatenate([waiting, some])
-        count += len(some)
-        while len(waiting) >= batch:
-            found.append(np.asarray(_posterior(graph, state, waiting[:batch])))
-            waiting = waiting[batch:]
-    if len(waiting):  # filled up with zeros
-        full = np.concatenate([waiting, np.zeros((batch - len(waiting), *waiting.shape[1:]), np.float16)])
-        found.append(np.asarray(_posterior(graph, state, full)))
-    return np.concatenate(found)[:count]
 
 
 def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
@@ -125,16 +116,19 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
         raise InputError(f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours")
     rate, frames = front.fs / front.hop, length // front.hop  # frames a second, and in all
     span, hop = min(max(round(window * rate), 1), frames), max(round(step * rate), 1)
-    quality, maps = Quality(samples, fs, name, rate), []
+    quality, maps = Quality(samples, fs, name, rate, front.cfs), []
     runs = _cue_frames(resampled(quality.watch(blocks), fs, front.fs), front, frames)
     runs = track(runs, f"localise {Path(name).name}", total=length // (BLOCK_FRAMES * front.hop) + 1)
-    posterior = _classify(_windows(overview(runs, maps, frames) if cues else runs, span, hop), network, span)
+    windows = _windows(overview(runs, maps, frames) if cues else runs, span, hop)
+    classify = partial(_posterior, *nnx.split(network))
+    posterior = [np.asarray(classify(some)) for some in _filled(windows, max(1, BATCH_FRAMES // span))]
+    posterior = np.concatenate(posterior)[: (frames - span) // hop + 1]
 
     azimuth, confidence = peak_azimuth(posterior)
     first = np.arange(len(posterior)) * hop
-    silent, flags = quality.flags(first, span, front.cfs)
+    silent, flags = quality.flags(first, span)
     azimuth[silent], confidence[silent], posterior[silent] = np.nan, 0, 1 / AZIMUTHS
-    notes = quality.notes(front.cfs)
+    notes = quality.notes()
     if span < round(window * rate):
         notes += (f"{seconds:.2f} s of sound, shorter than the window of {window:g} s, is one window",)
         flags = [found + ("short",) for found in flags]
@@ -147,6 +141,13 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
 
 def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
     """Where a sound comes from, over time.
+
+    A window is flagged, in `Azimuths.flags`, as "silent" (below -100 dB of full scale; it has no azimuth),
+    "quiet" (50 dB below the loudest window), "one ear" (50 dB less in the other), "clipped", "narrow
+    band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window asked
+    for) or "unsure" (confidence below 0.9). Swapped ears cannot be known: they mirror every azimuth. Raises
+    InputError for a signal that is not two ears of finite numbers, too short or silent, and for a setting
+    out of range.
 
     Parameters
     ----------
@@ -162,22 +163,6 @@ def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Az
         One of `networks.packed.available()`.
     cues : bool
         Keep the cue maps too, averaged to 4000 columns at most: for pictures.
-
-    Returns
-    -------
-    Azimuths
-
-    Raises
-    ------
-    InputError
-        The signal is not two ears of finite numbers, too short or silent, or a setting out of range.
-
-    Notes
-    -----
-    A window is flagged, in `Azimuths.flags`, as "silent" (below -100 dB of full scale; it has no azimuth),
-    "quiet" (50 dB below the loudest window), "one ear" (50 dB less in the other), "clipped", "narrow
-    band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window asked
-    for) or "unsure" (confidence below 0.9). Swapped ears cannot be known: they mirror every azimuth.
     """
     signal = np.asarray(signal)
     if signal.ndim != 2 or signal.shape[1] != 2:

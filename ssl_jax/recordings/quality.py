@@ -15,11 +15,13 @@ COLUMNS = 4000  # of an overview's cue maps at most
 
 
 class Quality:
-    """Notes what matters of a sound of `samples` at rate `fs`, in frames of 1 / `rate` seconds."""
+    """Notes what matters of a sound of `samples` at rate `fs`, in frames of 1 / `rate` seconds; channels at
+    `cfs` (Hz) are to be made of it."""
 
-    def __init__(self, samples: int, fs: int, name: str, rate: float):
+    def __init__(self, samples: int, fs: int, name: str, rate: float, cfs):
         self.fs, self.name, self.rate, self.samples = fs, name, rate, 0  # samples so far
-        frames = int(samples * rate / fs) + 1
+        empty, frames = int(np.sum(cfs >= fs / 2)), int(samples * rate / fs) + 1
+        self.narrow = f"{empty} of {len(cfs)} channels are empty" if empty > len(cfs) / 4 else ""
         self.energy = np.zeros((frames, 2))  # per frame and ear, sum of squares
         self.clipped = np.zeros(frames, bool)  # per frame
         self.same = True  # both ears so far
@@ -45,7 +47,7 @@ class Quality:
             self.samples += len(block)
             yield np.asarray(block, np.float32)
 
-    def flags(self, first: np.ndarray, span: int, cfs) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+    def flags(self, first: np.ndarray, span: int) -> tuple[np.ndarray, list[tuple[str, ...]]]:
         """Which windows of `span` frames from `first` (n,) on are silent (not all may be), and all flags."""
 
         def total(values):
@@ -62,18 +64,13 @@ class Quality:
             "quiet": ~silent & (loudest < QUIET * loudest.max()),
             "one ear": ~silent & (softest < QUIET * loudest),
             "clipped": total(self.clipped) > 0,
-            "narrow band": np.full(len(first), self._empty(cfs) > len(cfs) / 4),
+            "narrow band": np.full(len(first), bool(self.narrow)),
         }
         return silent, [tuple(name for name, there in cases.items() if there[i]) for i in range(len(first))]
 
-    def _empty(self, cfs) -> int:
-        return np.sum(np.asarray(cfs) >= self.fs / 2)  # channels
-
-    def notes(self, cfs) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
         """What is to be said of the whole recording, a line each."""
-        notes, empty = [], self._empty(cfs)
-        if empty > len(cfs) / 4:
-            notes.append(f"sampled at {self.fs} Hz: {empty} of {len(cfs)} channels are empty: expect less")
+        notes = [f"sampled at {self.fs} Hz: {self.narrow}: expect less"] if self.narrow else []
         if self.same:
             notes.append("both ears hold the same sound: this is mono stored as stereo, or straight ahead")
         elif self.energy.sum(axis=0).min() < QUIET**2 * self.energy.sum(axis=0).max():

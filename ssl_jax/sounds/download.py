@@ -123,13 +123,12 @@ def fetch(source: Source, to: Path, wait: float = 2.0) -> Path:
             print(f"{source.url}: {error}: trying again in {pause:g} s", file=sys.stderr, flush=True)
             time.sleep(pause)
     if source.checksum:
-        algorithm, wanted = source.checksum.split(":")
+        kind, wanted = source.checksum.split(":")
         with open(part, "rb") as stream:
-            digest = hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False))
+            digest = hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False))
         if (found := digest.hexdigest()) != wanted.lower():
             part.unlink()
-            wrong = f"{algorithm} is {found}, not {wanted}"
-            raise InputError(f"{source.url}: {wrong}: run the same command again")
+            raise InputError(f"{source.url}: {kind} is {found}, not {wanted}: run the same command again")
     return part
 
 
@@ -172,11 +171,7 @@ def _pieces(response) -> Iterator[bytes]:
         while piece := response.read(PIECE):
             yield piece
     except (OSError, http.client.HTTPException) as error:
-        raise ConnectionError(f"the connection was lost ({_reason(error)})") from None
-
-
-def _reason(error: Exception) -> str:
-    return error_reason(getattr(error, "reason", error))[:120]  # of a URLError: what lies behind it
+        raise ConnectionError(f"the connection was lost ({error_reason(error)[:120]})") from None
 
 
 def _open(source: Source, have: int):
@@ -199,9 +194,10 @@ def _open(source: Source, have: int):
             answer = "redirects in circles, or to something other than http and https"
         raise InputError(f"{source.url}: {answer}: get it by hand from its publisher") from None
     except (OSError, http.client.HTTPException) as error:
-        raise ConnectionError(f"cannot be reached ({_reason(error)})") from None
+        reason = error_reason(getattr(error, "reason", error))[:120]  # of a URLError: what lies behind it
+        raise ConnectionError(f"cannot be reached ({reason})") from None
     except ValueError as error:
-        raise InputError(f"{source.url}: not a valid address ({_reason(error)}): check it") from None
+        raise InputError(f"{source.url}: not a valid address ({error_reason(error)}): check it") from None
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -213,8 +209,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, request, fp, code, message, headers, newurl):
         old, new = (urllib.parse.urlsplit(url).scheme for url in (request.full_url, newurl))
         if new not in ("http", "https") or (old == "https" and new == "http" and not self.checksum):
-            unsafe = f"redirects from {old} to {newurl[:80]!r}, which is unsafe: get it by hand"
-            raise InputError(f"{request.full_url}: {unsafe}")
+            raise InputError(f"{request.full_url}: redirects to the unsafe {newurl[:80]!r}: get it by hand")
         return super().redirect_request(request, fp, code, message, headers, newurl)
 
 

@@ -69,11 +69,10 @@ def sound_blocks(path: Path, size: int) -> Iterator[np.ndarray]:
     with open_sound(path) as sound:
         left = sound.frames
         while left:
-            size = min(size, left)
             block = sound.read(size, dtype="float32", always_2d=True)
-            if len(block) < size:
+            if len(block) < min(size, left):
                 raise InputError(f"{path}: {CUT_SHORT}")
-            left -= size
+            left -= len(block)
             yield block
 
 

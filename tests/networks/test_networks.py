@@ -79,7 +79,7 @@ def test_three_branch_equals_plain_numpy(weights, frames):
 @pytest.mark.parametrize("height, width", [(8, 10), (7, 5)])
 def test_strided_residual_block_equals_plain_numpy(height, width):
     """Zero padding by one on BOTH sides: "SAME" would pad a stride of two on one side only."""
-    block = ResidualBlock(2, 3, 2, nnx.Rngs(0))
+    block = ResidualBlock(2, 3, (3, 3), nnx.Rngs(0), stride=2)
     block.eval()
 
     def conv(x, layer, stride):

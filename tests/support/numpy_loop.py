@@ -1,6 +1,17 @@
-"""The equations written out sample by sample in plain NumPy, float64: what the fast code is held to."""
+"""What the fast code is held to: the equations sample by sample in plain NumPy, and sections for SciPy."""
 
 import numpy as np
+from scipy import signal as sps
+
+from ssl_jax.frontend.filter_design import allpole_sos, erb, gammatone_sos
+
+
+def butterworth_sos(fs, cfs):
+    edges = [(f - erb(f) / 2, f + erb(f) / 2) for f in cfs]
+    return [sps.butter(3, edge, "bandpass", fs=fs, output="sos") for edge in edges]
+
+
+SECTIONS = {"gammatone": gammatone_sos, "allpole": allpole_sos, "butterworth": butterworth_sos}
 
 
 def cue_loop(left, right, fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=1):
