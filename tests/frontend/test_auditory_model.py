@@ -6,12 +6,8 @@ from scipy import signal as sps
 
 from ssl_jax.frontend import HAIR_CELLS
 from ssl_jax.frontend.auditory_model import GF_spectrogram, Roman, auditory_peripheral, haircell_model
-<<<<<<< HEAD
 from ssl_jax.frontend.filter_design import FILTERS, centre_frequencies
-=======
-from ssl_jax.frontend.filter_design import centre_frequencies
 from support.numpy_loop import SECTIONS
->>>>>>> house-cuts
 
 PEAK_TOLERANCE = 5e-5  # of the channel's peak: float32 block products against the float64 cascade
 FLOAT64_TOLERANCE = 1e-9  # the same in float64

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import signal as sps
 
-from ssl_jax.frontend.filter_design import FILTERS, centre_frequencies, erb
+from ssl_jax.frontend.filter_design import FILTERS, block_filters, centre_frequencies, erb
 from support.numpy_loop import SECTIONS
 
 
