@@ -20,6 +20,7 @@ from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.program import cues_of
 from ssl_jax.database.recipes import Recipes, Sounds, recipes_of
 from ssl_jax.networks.three_branch import ThreeBranch
+from ssl_jax.studies.published_weights import read_npz
 
 LOWS, HIGHS = (-10, -5, 0, 5, 10, 15), (-5, 0, 5, 10, 15, 20, 25, 30, 40)  # dB, ends of the ranges looked at
 RANGES = [(low, high) for low in LOWS for high in HIGHS if high > low]
@@ -150,8 +151,7 @@ def of_ranges(folder: Path, ranges, models, config, front: FrontEnd, sounds: Sou
             made = statistics(models, some, front, sounds, mine, recipes.noise_class)
             with atomic_write(path) as stream:
                 np.savez(stream, *made)
-        with np.load(path, allow_pickle=False) as arrays:
-            found[low, high] = Statistics(*arrays.values())
+        found[low, high] = Statistics(*read_npz(path).values())
     return found
 
 

@@ -46,7 +46,7 @@ def published_variables(model: ThreeBranch) -> Iterator[tuple[str, nnx.Variable]
     yield from weight_and_bias("fc", model.classify.kernel, model.classify.bias)
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
+def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz file; raises InputError if it is not one, or declares too much."""
     require_file(path)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -64,13 +64,10 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
                 if math.prod(shape) * dtype.itemsize > info.file_size:  # NumPy would make room for it
                     raise ValueError(f"{info.filename[:60]!r} is cut short")
                 with pack.open(info) as stream:
-                    arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(
-                        stream, allow_pickle=False
-                    )
+                    array = np.lib.format.read_array(stream, allow_pickle=False)
+                arrays[info.filename.removesuffix(".npy")] = array
     except Exception as error:  # corrupt bytes can raise almost any exception in zipfile or NumPy
-        raise InputError(
-            f"{path}: not an .npz file of weights ({error_reason(error)}): fetch it again"
-        ) from None
+        raise InputError(f"{path}: not a whole .npz file ({error_reason(error)}): fetch it again") from None
     return arrays
 
 
@@ -83,7 +80,7 @@ def load_published(weights: str | Path | Mapping[str, np.ndarray]) -> ThreeBranc
     """
     where = "weights"
     if not isinstance(weights, Mapping):
-        where, weights = weights, _read_npz(Path(weights))
+        where, weights = weights, read_npz(Path(weights))
     model = build_model("three_branch", 0, FrontEnd())
     for name, variable in published_variables(model):
         if name not in weights:
