@@ -103,6 +103,9 @@ OPTIONS = {
     "--noise-azimuth": number(float, "DEG", None, "one for each noise", nargs="+"),
     "--snr": number(float, "DB", 20.0, "of each noise by itself"),
     "--hrtf": path("FILE", "head, a SOFA file (default: KEMAR)"),
+    "--ears": {"choices": ("stated", "swap"), "default": "", "help": "take the file's ears as stated, or "
+               "swapped; else its responses tell which is the left one"},
+    "--azimuths": {"choices": ("stated", "clockwise"), "default": "", "help": "the same for its azimuths"},
     "--start": number(float, "S", 0.0, "skip so much of SPEECH"),
     "--seconds": number(float, "S", None, "length (default: all of SPEECH)"),
     "--bits": number(int, "N", 16, "of the WAV", choices=(16, 24)),
@@ -127,7 +130,7 @@ STAGES = {  # what it does, the function that does it, its options
                  "files --window --step --model --plot --json --csv --no-cache"),
     "render": ("a scene of one's own, static or moving: mono sounds in, a binaural WAV out",
                "recordings.commands:run_render", "speech --azimuth --trajectory --noise --noise-azimuth "
-               "--snr --hrtf --start --seconds --bits --plot --output --no-cache"),
+               "--snr --hrtf --ears --azimuths --start --seconds --bits --plot --output --no-cache"),
     "download": ("fetch LibriSpeech, ESC-50 and 20 CIPIC heads from their publishers",
                  "sounds.download:run_download", "--to --speech"),
     "audit": ("study: what the reported tables do not say, one measured row for each question",
@@ -139,7 +142,8 @@ STAGES = {  # what it does, the function that does it, its options
     "pack": ("study: put a trained run into the package, for localise, and write the model card",
              "studies.model_card:run_pack", f"{EXPERIMENT} --run --as --card"),
     "check": ("study: score the packed networks on the heads of any SOFA files",
-              "studies.unseen_heads:run_check", "files --model --clips --results --no-cache"),
+              "studies.unseen_heads:run_check",
+              "files --ears --azimuths --model --clips --results --no-cache"),
     "benchmark": ("study: speed of every stage beside its peers and the machine's floor",
                   "studies.speed:run_benchmark", "--results"),
     "growth": ("study: time and memory over numbers of mixtures and devices; about an hour",

@@ -87,7 +87,8 @@ def run_render(args) -> None:
         picture_kind(args.plot)
     azimuths = [args.azimuth] if args.trajectory is None else parse_trajectory(args.trajectory)
     noises = (args.noise, args.noise_azimuth or [], args.snr)
-    scene = render_file(args.speech, azimuths, *noises, args.hrtf, args.seconds, args.start)
+    sides, hrtf = {"ears": args.ears, "azimuths": args.azimuths}, args.hrtf
+    scene = render_file(args.speech, azimuths, *noises, hrtf, args.seconds, args.start, **sides)
     for note in scene.notes:
         print(f"ssl_jax: note: {note}", file=sys.stderr)
     write_scene(scene, args.output, args.bits)

@@ -82,8 +82,11 @@ def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20
     return Scene(np.asarray(mixture).T, fs, path, notes)
 
 
-def render_file(speech, azimuths, noises=(), noise_azimuths=(), snr=20.0, hrtf=None, seconds=None, start=0.0):
-    """`render_scene` of sound files and a SOFA file; of the speech, `seconds` from second `start` on."""
+def render_file(
+    speech, azimuths, noises=(), noise_azimuths=(), snr=20.0, hrtf=None, seconds=None, start=0.0, **sides
+):
+    """`render_scene` of sound files and a SOFA file, read with `sides` as `read_sofa` takes them; of the
+    speech, `seconds` from second `start` on."""
     if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
         raise InputError(f"{seconds:g} seconds: out of range: use 0.01 to {MAX_SECONDS}")
     if not 0 <= start < np.inf:
@@ -91,7 +94,8 @@ def render_file(speech, azimuths, noises=(), noise_azimuths=(), snr=20.0, hrtf=N
     fs = FrontEnd.fs
     source = read_mono(speech, fs, seconds, start)
     beside = [read_mono(path, fs, len(source) / fs) for path in track(noises, "noises", total=len(noises))]
-    return render_scene(source, fs, azimuths, beside, noise_azimuths, snr, read_sofa(hrtf or KEMAR, fs))
+    head = read_sofa(hrtf or KEMAR, fs, **sides)
+    return render_scene(source, fs, azimuths, beside, noise_azimuths, snr, head)
 
 
 def write_scene(scene: Scene, path: Path, bits: int = 16) -> None:

@@ -121,14 +121,14 @@ def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
     return _stack([scale_head(head, factor) for head in heads for factor in virtual_factors()])
 
 
-def load_heads_from(paths, direction_rule: str, fs: int) -> Heads:
-    """Heads from any SimpleFreeFieldHRIR files, named after them."""
-    return _stack([_seventy_two(path, direction_rule, fs) for path in paths])
+def load_heads_from(paths, direction_rule: str, fs: int, **sides) -> Heads:
+    """Heads from any SimpleFreeFieldHRIR files, named after them; `sides` as `read_sofa` takes them."""
+    return _stack([_seventy_two(path, direction_rule, fs, **sides) for path in paths])
 
 
-def _seventy_two(path: Path, direction_rule: str, fs: int) -> Sofa:
+def _seventy_two(path: Path, direction_rule: str, fs: int, **sides) -> Sofa:
     """A head in the directions of the 72 classes."""
-    sofa = read_sofa(path, fs)
+    sofa = read_sofa(path, fs, **sides)
     hrirs, elevations = select_directions(sofa, direction_rule)
     return sofa._replace(hrirs=hrirs, elevation=elevations)
 

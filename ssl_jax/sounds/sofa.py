@@ -15,9 +15,12 @@ from scipy import signal
 
 from ssl_jax.common.errors import InputError, error_reason
 from ssl_jax.common.files import require_file
+from ssl_jax.sounds.laterality import settle_sides
 from ssl_jax.sounds.reading import RATES
 
-MAX_DIRECTIONS, MAX_TAPS = 20_000, 16_384  # that a file may declare: it may come from anywhere
+MAX_DIRECTIONS, MAX_TAPS = 20_000, 2 * RATES[1]  # that a file may declare: it may come from anywhere
+MAX_SECONDS = 2  # of a response
+ROUNDED = 1e-3  # degrees past the pole that are taken for the pole
 MAX_BYTES = 2**27  # of all responses as float64; a step may take four times that
 ON_GRID = 0.5  # degrees: a direction this near counts as measured there
 MAX_CHUNK_BYTES, MAX_ATTRIBUTE_BYTES = 2**27, 1000  # as they are unpacked
@@ -34,17 +37,25 @@ class Sofa(NamedTuple):
     fs: int  # Hz
 
 
-def read_sofa(path: Path, fs: int | None = None) -> Sofa:
+def read_sofa(path: Path, fs: int | None = None, ears: str = "", azimuths: str = "") -> Sofa:
     """The head of a SimpleFreeFieldHRIR file (AES69-2022), delays applied, resampled to `fs` (Hz) if given
-    with the same frequency response. Raises InputError for all else, and over the limits above."""
+    with the same frequency response. Which ear and which side is left is read off the responses (see
+    `settle_sides`), unless `ears` is "stated" or "swap", or `azimuths` "stated" or "clockwise". Raises
+    InputError for all else, and over the limits above."""
     path = Path(path)
     require_file(path)
     broken = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError, zlib.error)
     try:
         with h5py.File(path, "r") as file:
-            sofa = _parse(path, file)
+            sofa, right_first = _parse(path, file)
     except broken as error:
         raise InputError(f"{path}: not a readable SOFA ({error_reason(error)}): fetch it again") from None
+    if ears == "swap":
+        sofa = sofa._replace(hrirs=sofa.hrirs[:, ::-1])
+    if azimuths == "clockwise":
+        sofa = sofa._replace(azimuth=-sofa.azimuth % 360)
+    if not ears and not azimuths:
+        sofa = Sofa(sofa.name, *settle_sides(path, *sofa[1:4], right_first), *sofa[3:])
     if fs is None or fs == sofa.fs:
         return sofa
     if sofa.hrirs.nbytes * fs > MAX_BYTES * sofa.fs:
@@ -54,8 +65,9 @@ def read_sofa(path: Path, fs: int | None = None) -> Sofa:
     return sofa._replace(hrirs=hrirs, fs=fs)
 
 
-def _parse(path: Path, file: h5py.File) -> Sofa:
-    """Everything of a file that is used; the responses are read last, when the rest is known to be right."""
+def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
+    """Everything of a file that is used, and whether its right ear is stated first; the responses are read
+    last, when the rest is known to be right."""
     for attribute, wanted in (("SOFAConventions", "SimpleFreeFieldHRIR"), ("DataType", "FIR")):
         found = _text_attribute(path, file, attribute)
         if found != wanted:
@@ -83,9 +95,11 @@ def _parse(path: Path, file: h5py.File) -> Sofa:
     delay = np.zeros((1, 2))  # samples
     if "Data.Delay" in file:
         delay = _read(path, file, "Data.Delay", (2,), (1, directions), 2)
-    longest = int(np.ceil(delay.max()))
-    if delay.min() < 0 or taps + longest > MAX_TAPS or 16 * directions * (taps + longest) > MAX_BYTES:
-        raise InputError(f"{path}: Data.Delay is outside 0..{MAX_TAPS - taps} samples: fetch the file again")
+    longest, most = int(np.ceil(delay.max())), int(MAX_SECONDS * rates[0])
+    if taps > most:
+        raise InputError(f"{path}: responses of {taps / rates[0]:.1f} s, over {MAX_SECONDS}: cut them")
+    if delay.min() < 0 or taps + longest > most or 16 * directions * (taps + longest) > MAX_BYTES:
+        raise InputError(f"{path}: Data.Delay is outside 0..{most - taps} samples: fetch the file again")
     hrirs = _read(path, file, "Data.IR", (3,), (directions,), 2)[:, order]
     if not np.abs(hrirs).max(axis=-1).all():
         raise InputError(f"{path}: Data.IR has silent responses: fetch the file again")
@@ -96,7 +110,7 @@ def _parse(path: Path, file: h5py.File) -> Sofa:
         for k in range(directions):  # one at a time: their spectra take eight times as much memory
             turn = np.exp(angles * delay[k % len(delay), order][:, None])
             hrirs[k] = np.fft.irfft(np.fft.rfft(hrirs[k], nfft) * turn, nfft)[:, : taps + longest]
-    return Sofa(path.stem, hrirs, azimuth, elevation, int(rates[0]))
+    return Sofa(path.stem, hrirs, azimuth, elevation, int(rates[0])), order == [1, 0]
 
 
 def _read(path: Path, file: h5py.File, name: str, dims: tuple, rows: tuple, columns: int = 0) -> np.ndarray:
@@ -123,10 +137,10 @@ def _angles(path, file, name: str, dims: tuple, rows: tuple, default: str = "car
         azimuth, elevation = np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
     elif kind != "spherical":
         raise InputError(f"{path}: {name} is {kind[:40]!r}, not cartesian or spherical: fetch it again")
-    if np.abs(azimuth).max() > 360 or np.abs(elevation).max() > 90:
+    if np.abs(azimuth).max() > 360 or np.abs(elevation).max() > 90 + ROUNDED:
         raise InputError(f"{path}: {name} has angles off the sphere: they must be degrees, fetch it again")
     azimuth = azimuth % 360
-    return np.where(azimuth == 360, 0.0, azimuth), elevation  # -1e-20 % 360 is 360
+    return np.where(azimuth == 360, 0.0, azimuth), np.clip(elevation, -90, 90)  # -1e-20 % 360 is 360
 
 
 def _plain_dataset(path: Path, file: h5py.File, name: str, dims: tuple) -> h5py.Dataset:

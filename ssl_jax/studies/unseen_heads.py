@@ -20,7 +20,7 @@ from ssl_jax.sounds.corpora import load_corpus
 from ssl_jax.sounds.hrtf import load_heads_from
 
 
-def score_heads(paths: list[Path], names: list[str], clips: int) -> list[list[str]]:
+def score_heads(paths: list[Path], names: list[str], clips: int, **sides) -> list[list[str]]:
     """Rows of network, head and scores: `clips` voices from 72 azimuths of the horizontal plane, with noises.
 
     Voices, noises and their recipes are those of the embedded corpus with seed 0, the same for every
@@ -34,7 +34,7 @@ def score_heads(paths: list[Path], names: list[str], clips: int) -> list[list[st
         corpus = corpus._replace(speech=corpus.speech[::9], speech_info=corpus.speech_info[::9])
         program, network = render_and_extract(front, mesh), jax.jit(lambda cues, model=model: model(cues))
         for path in paths:
-            sounds = Sounds(corpus, load_heads_from([path], "horizontal", front.fs))
+            sounds = Sounds(corpus, load_heads_from([path], "horizontal", front.fs, **sides))
             recipes, _ = recipes_of(Database(clips=clips), sounds)
             waveforms, head = jax.device_put(waveforms_of(sounds)), sounds.heads.names[0]
             logits, blocks = [], range(0, clips * AZIMUTHS, block)
@@ -50,7 +50,8 @@ def run_check(args) -> None:
     """The stage `check`: write results/unseen_heads.md and print it."""
     if not 1 <= args.clips <= 70:
         raise InputError(f"--clips {args.clips}: out of range: use 1 to 70")
-    rows = score_heads(args.files, args.model or available(), args.clips)
+    sides = {"ears": args.ears, "azimuths": args.azimuths}
+    rows = score_heads(args.files, args.model or available(), args.clips, **sides)
     text = (
         f"# Heads that no training heard\n\n{args.clips} seconds of the embedded corpus's voices from each "
         "of 72 azimuths, two of its noises at 15 to 40 dB each, seed 0: other voices, noises and heads than "

@@ -17,17 +17,20 @@ def test_positions_rates_delays_and_receivers_of_every_kind(tmp_path):
     np.testing.assert_allclose(sofa.elevation, 30)
     positions = np.stack([np.arange(-180, 180, 5.0), np.zeros(72), np.ones(72)], axis=1)
     rates = np.full(72, 48_000.0)
-    sofa = read_sofa(write_sofa(tmp_path / "n.sofa", SourcePosition=positions, Data__SamplingRate=rates))
+    path = write_sofa(tmp_path / "n.sofa", SourcePosition=positions, Data__SamplingRate=rates)
+    sofa = read_sofa(path, azimuths="stated")
     assert sofa.fs == 48_000 and sofa.azimuth.tolist() == [*range(180, 360, 5), *range(0, 180, 5)]
     plain = read_sofa(write_sofa(tmp_path / "a.sofa")).hrirs
+    stated = {"ears": "stated"}  # the same delay from everywhere is no head's
     for rows in (1, 72):
         delays = np.tile([2.0, 5.0], (rows, 1))
-        delayed = read_sofa(write_sofa(tmp_path / "b.sofa", Data__Delay=delays)).hrirs
+        delayed = read_sofa(write_sofa(tmp_path / "b.sofa", Data__Delay=delays), **stated).hrirs
         assert delayed.shape[-1] == 37
         np.testing.assert_allclose(delayed[:, 0, 2:34], plain[:, 0], atol=1e-12)
         np.testing.assert_allclose(delayed[:, 1, 5:37], plain[:, 1], atol=1e-12)
     ears = np.array([[0, -0.09, 0], [0, 0.09, 0]])
-    swapped = read_sofa(write_sofa(tmp_path / "c.sofa", Data__Delay=delays, ReceiverPosition=ears))
+    path = write_sofa(tmp_path / "c.sofa", Data__Delay=delays, ReceiverPosition=ears)
+    swapped = read_sofa(path, **stated)
     np.testing.assert_allclose(swapped.hrirs, delayed[:, ::-1], atol=1e-12)
 
 
