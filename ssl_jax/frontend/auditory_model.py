@@ -9,7 +9,8 @@ from jax import lax
 from scipy import signal as sps
 
 from ssl_jax.frontend import HAIR_CELLS
-from ssl_jax.frontend.filter_design import as_cfs, block_filters, filter_sound, start_state
+from ssl_jax.frontend.block_filter import filter_sound, start_state
+from ssl_jax.frontend.filter_design import as_cfs, block_filters
 
 ZERO_PHASE = ("butterworth",)  # filters that need the whole sound
 
@@ -33,9 +34,6 @@ def _zero_phase(x, fs, cfs, filter_type):
 def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
     """Filter a sound with an auditory filterbank, of unit gain at the centre frequencies.
 
-    Gives the audiogram (..., channels, samples) in the dtype of `signal` (float32 for integers). Raises
-    ValueError for an unknown filter type, or a centre frequency outside 0 to fs / 2.
-
     Parameters
     ----------
     signal : (..., samples)
@@ -46,6 +44,15 @@ def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
         gammatone: Slaney (1993), Apple TR 35, four cascaded biquads; the default.
         allpole: the same poles without zeros (Lyon 1996).
         butterworth: 6th order, one ERB wide, forwards and backwards (zero phase).
+
+    Returns
+    -------
+    audiogram : (..., channels, samples), same dtype as `signal` (float32 for integers)
+
+    Raises
+    ------
+    ValueError
+        Unknown filter type, or a centre frequency outside 0 to fs / 2.
     """
     x = as_sound(signal)
     rows = x.reshape(-1, x.shape[-1])
@@ -104,9 +111,7 @@ def _lowpass(x, sos):
 
 @partial(jax.jit, static_argnames=("fs", "model_type"))
 def haircell_model(audiogram, fs: float, model_type: str | None = "roman"):
-    """Inner hair cell: from filter output to firing rate envelope, of the same shape.
-
-    Raises ValueError for an unknown model_type, or an fs too low for its low-pass filter.
+    """Inner hair cell: from filter output to firing rate envelope.
 
     Parameters
     ----------
@@ -121,6 +126,15 @@ def haircell_model(audiogram, fs: float, model_type: str | None = "roman"):
         (Breebaart, van de Par & Kohlrausch 2001).
         bernstein: envelope compressed to the power 0.23, positive part squared, 4th-order low-pass at 425 Hz
         (Bernstein, van de Par & Trahiotis 1999; Faller & Merimaa 2004).
+
+    Returns
+    -------
+    envelope : (..., samples)
+
+    Raises
+    ------
+    ValueError
+        Unknown model_type, or fs too low for its low-pass filter.
     """
     model_type = model_type or "none"
     if model_type in MEMORYLESS:
@@ -145,10 +159,23 @@ def haircell_model(audiogram, fs: float, model_type: str | None = "roman"):
 
 
 def auditory_peripheral(signal, fs: float, cfs=None, filter_type="gammatone", model_type="roman"):
-    """Filterbank and hair cell of both ears: audiogram and envelope, each (..., channels, samples, 2).
+    """Filterbank and hair cell of both ears.
 
-    `signal` is (..., samples, 2), left ear first; fs (Hz), cfs (Hz), filter_type and model_type are those of
-    `GF_spectrogram` and `haircell_model`. Raises ValueError as they do, and for other than two ears.
+    Parameters
+    ----------
+    signal : (..., samples, 2), left ear first
+    fs : float, Hz
+    cfs, filter_type, model_type
+        See `GF_spectrogram` and `haircell_model`.
+
+    Returns
+    -------
+    audiogram, envelope : (..., channels, samples, 2)
+
+    Raises
+    ------
+    ValueError
+        The signal does not have two ears, or what `GF_spectrogram` and `haircell_model` raise it for.
     """
     sound = jnp.moveaxis(as_sound(signal, ears=True), -1, 0)
     audiogram = GF_spectrogram(sound, fs, cfs, filter_type)  # 2, ..., channels, samples

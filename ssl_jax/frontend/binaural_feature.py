@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, GF_spectrogram, as_sound, haircell_model
-from ssl_jax.frontend.filter_design import as_cfs, block_filters, filter_samples, start_state
+from ssl_jax.frontend.block_filter import filter_samples, start_state
+from ssl_jax.frontend.filter_design import as_cfs, block_filters
 from ssl_jax.frontend.running_correlation import scan_cues, settings
 
 
@@ -64,28 +65,37 @@ def _cues_of_sound(signal, fs, cfs, filter_type, hair_cell, w):
     return to_cues(cues, fs, shape)
 
 
-def calculate_itd_ild_ic(left, right, fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None):
-    """Interaural cues of two sets of filter outputs or envelopes (Faller & Merimaa 2004, equations 3 to 9).
-
-    Gives Cues, each (..., channels, samples // hop); silence gives ITD 0, ILD 0 and IC 0. Raises ValueError
-    where shapes differ, the sound is shorter than one hop, or a setting makes no sense.
+def calculate_itd_ild_ic(
+    left, right, fs: float, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None
+):
+    """Interaural cues of two sets of filter outputs or envelopes.
 
     Parameters
     ----------
     left, right : (..., channels, samples)
     fs : float, Hz
-    tau : float, s
-        Time constant of the exponential window.
-    max_itd : float, s
-        Lags of up to this much are searched.
-    max_ild : float, dB
-        The ILD is clipped to plus or minus this.
+    tau : float, s, time constant of the exponential window
+    max_itd : float, s, lags of up to this much are searched
+    max_ild : float, dB, the ILD is clipped to plus or minus this
     hop : int, samples
         1 gives every sample; 441 the value at samples 440, 881, ...; 10 ms unless given.
     sharpness : float, optional
         The ITD is then the mean lag weighted by softmax(sharpness * gamma), which has a derivative, instead
         of the lag of the maximum. At 500 Hz 500 interpolates between lags, more is closer to the maximum;
         narrower peaks of gamma, at higher frequencies, need less.
+
+    Returns
+    -------
+    Cues, each (..., channels, samples // hop)
+
+    Raises
+    ------
+    ValueError
+        Shapes differ, the sound is shorter than one hop, or a setting makes no sense.
+
+    Notes
+    -----
+    Faller & Merimaa (2004), equations 3 to 9. Silence gives ITD 0, ILD 0 and IC 0.
     """
     left, right = as_sound(left), as_sound(right)
     if left.shape != right.shape or left.ndim < 2:
@@ -95,9 +105,6 @@ def calculate_itd_ild_ic(left, right, fs, tau=0.010, max_itd=0.001, max_ild=7.0,
 
 def get_cues_clean(signal, fs: float, cfs=None, filter_type="gammatone", model_type="roman", **correlation):
     """Interaural cues of a two-ear sound: filterbank, hair cell, running correlation.
-
-    Gives Cues, each (..., channels, samples // hop). Raises ValueError where the last axis is not two ears,
-    the sound is too short, or a setting makes no sense.
 
     Parameters
     ----------
@@ -109,6 +116,15 @@ def get_cues_clean(signal, fs: float, cfs=None, filter_type="gammatone", model_t
         See `GF_spectrogram` and `haircell_model`.
     **correlation
         tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None, of `calculate_itd_ild_ic`.
+
+    Returns
+    -------
+    Cues, each (..., channels, samples // hop)
+
+    Raises
+    ------
+    ValueError
+        The last axis is not two ears, the sound is too short, or a setting makes no sense.
     """
     signal, cfs, model_type = as_sound(signal, ears=True), as_cfs(cfs, fs), model_type or "none"
     w = settings(fs, **correlation)

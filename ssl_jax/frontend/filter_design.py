@@ -1,4 +1,4 @@
-"""Filterbanks: designed on the host in float64, run over blocks of samples in JAX.
+"""Filterbanks designed on the host in float64: frequencies, sections, block matrices.
 
 Every filter here is a sum of complex modes: a pole p of order m (four for a gammatone) is m cascaded
 one-pole filters, q_m[n] = p q_m[n-1] + q_(m-1)[n] with q_0 = x, and the output a weighted sum of the
@@ -6,20 +6,16 @@ real parts. A block of samples is therefore filtered exactly by one matrix produ
 samples plus the free response of the modes' states, left by all samples before.
 """
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from scipy import signal as sps
 from scipy.special import comb
 
 EAR_Q, MIN_BANDWIDTH = 9.26449, 24.7  # Glasberg & Moore (1990); Hz
 FILTERS = ("gammatone", "allpole", "butterworth")
 BLOCK = 64  # samples per matrix product at most; 16 to 64 measured, larger is faster on CPU
-STRETCH = 8 * BLOCK  # samples filtered at a time: their outputs stay in the cache
 
 
 def erb(f):
@@ -28,9 +24,11 @@ def erb(f):
 
 
 def centre_frequencies(fs: float, channels: int = 32, low_freq: float = 80.0, high_freq=None):
-    """Centre frequencies (channels,) in Hz, evenly spaced on the ERB scale, highest first: the last is
-    `low_freq`; the scale ends one step above the first, at `high_freq` (fs / 2 unless given). Slaney (1993),
-    Apple TR 35, `ERBSpace`. Raises ValueError for limits that make no sense."""
+    """Centre frequencies (channels,) in Hz, evenly spaced on the ERB scale, highest first.
+
+    The last is `low_freq`; the scale ends one step above the first, at `high_freq` (fs / 2 unless given).
+    Slaney (1993), Apple TR 35, `ERBSpace`. Raises ValueError for limits that make no sense.
+    """
     high_freq = fs / 2 if high_freq is None else high_freq
     if not 0 < low_freq < high_freq <= fs / 2 or channels < 1:
         given = f"{low_freq}, {high_freq}, {fs / 2}, {channels}"
@@ -46,8 +44,7 @@ def as_cfs(cfs, fs: float) -> tuple[float, ...]:
 
 
 def gammatone_sos(fs: float, cfs) -> np.ndarray:
-    """Gammatone as second-order sections (channels, 4, 6), of unit gain at `cfs` (Hz): Slaney (1993), Apple
-    TR 35, equations 8 to 14. Raises ValueError for cfs outside 0 to fs / 2."""
+    """Slaney's gammatone (1993), equations 8 to 14: sections (channels, 4, 6), of unit gain at `cfs` (Hz)."""
     cfs = np.asarray(cfs, np.float64)
     if cfs.ndim != 1 or not ((cfs > 0) & (cfs < fs / 2)).all():
         raise ValueError(f"centre frequencies must be a list between 0 and fs / 2 = {fs / 2} Hz")
@@ -113,8 +110,7 @@ def _butterworth_modes(fs: float, cfs) -> tuple[np.ndarray, ...]:
 
 
 class BlockFilter(NamedTuple):
-    """A filterbank over blocks of samples, S states a channel: samples x and the states q before them give
-    the outputs x D + q C and the states x B + A q."""
+    """A filterbank over blocks: samples x and S states a channel, q, give x D + q C and states x B + A q."""
 
     D: np.ndarray  # (block, block, channels): input sample i -> output sample t
     B: np.ndarray  # (block, S, channels): input sample i -> states at the end
@@ -161,77 +157,9 @@ def block_filter(fs: float, cfs: tuple, block: int, filter_type: str = "gammaton
 
 
 def block_filters(fs: float, cfs, samples: int, filter_type: str = "gammatone") -> tuple[BlockFilter, ...]:
-    """One or two banks for `samples` samples: blocks of the first repeated, then one of the second. Raises
-    ValueError for an unknown filter type, or a centre frequency outside 0 to fs / 2."""
+    """One or two banks for `samples` samples: blocks of the first repeated, then one of the second."""
     if filter_type not in FILTERS:
         raise ValueError(f"filter_type {filter_type!r} is not known: use one of {', '.join(FILTERS)}")
     whole = [b for b in range(min(samples, BLOCK // 2), BLOCK + 1) if samples % b == 0]
     sizes = [whole[-1]] if whole else [BLOCK] * (samples >= BLOCK) + [samples % BLOCK]
     return tuple(block_filter(float(fs), as_cfs(cfs, fs), size, filter_type) for size in sizes)
-
-
-def start_state(fs: float, cfs, filter_type: str, rows: int, dtype):
-    """State of `rows` silent sounds, (rows, S, C)."""
-    return jnp.zeros((rows, *block_filters(fs, cfs, 1, filter_type)[0].steady.shape), dtype)
-
-
-def filter_samples(banks: tuple[BlockFilter, ...], state, x):
-    """Filter x (rows, n) by `block_filters` for n samples: the new state, and y (rows, n, C)."""
-    pieces = []
-    for bank in banks:
-        size = bank.D.shape[0]
-        use = x.shape[1] // size * size
-        state, y = _filter_blocks(bank, state, x[:, :use])
-        pieces.append(y)
-        x = x[:, use:]
-    return state, pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=1)
-
-
-def _filter_blocks(bank: BlockFilter, state, x, channels_first: bool = False):
-    """`filter_samples` where x is a whole number of the bank's blocks. With `channels_first` y is (rows,
-    blocks, C, B): a channel's output is put together of such runs three times as fast as of samples."""
-    block, size, channels = bank.B.shape
-    rows, count = x.shape[0], x.shape[1] // block
-    order = (0, 2, 1) if channels_first else (0, 1, 2)  # of time and channel in a block's output
-    direct, observe = bank.D.transpose(order).reshape(block, -1), bank.C.transpose(order)
-    matrices = (direct, observe, bank.B.reshape(block, -1), bank.A)
-    direct, observe, inject, advance = (jnp.asarray(m, x.dtype) for m in matrices)
-    # full float32: TF32 on a GPU would miss the 5e-5 tolerance against the float64 cascade
-    product = partial(lax.dot, precision=lax.Precision.HIGHEST)
-    blocks = x.reshape(-1, block)  # rows * count, B
-    y = product(blocks, direct).reshape(rows, count, *observe.shape[1:])
-    kicks = product(blocks, inject).reshape(rows, count, size, channels)
-
-    def step(state, kick):
-        return sum(advance[:, j] * state[:, j, None] for j in range(size)) + kick, state
-
-    state, before = lax.scan(step, state, kicks.swapaxes(0, 1), unroll=min(count, 8))
-    before = before.swapaxes(0, 1)  # rows, count, S, C: states at the start of each block
-    along_time = (..., None) if channels_first else (slice(None), slice(None), None)
-    y = y + sum(before[:, :, j][along_time] * observe[j] for j in range(size))
-    return state, y if channels_first else y.reshape(rows, count * block, channels)
-
-
-@partial(jax.jit, static_argnames=("fs", "cfs", "filter_type"))
-def filter_sound(x, fs: float, cfs: tuple, filter_type: str, state):
-    """Filter x (rows, samples) from a state (rows, S, C): the state at its end, and y (rows, C, samples)."""
-    rows, samples = x.shape
-    whole = samples // STRETCH * STRETCH
-    stretches = x[:, :whole].reshape(rows, -1, STRETCH).swapaxes(0, 1)
-    bank = block_filters(fs, cfs, STRETCH, filter_type)[0]
-
-    def put(carry, item):  # straight to its place: stacked outputs would be moved through memory once more
-        state, y = carry
-        start, stretch = item
-        state, blocks = _filter_blocks(bank, state, stretch, channels_first=True)
-        blocks = blocks.swapaxes(1, 2).reshape(rows, len(cfs), STRETCH)
-        return (state, lax.dynamic_update_slice_in_dim(y, blocks, start, axis=2)), None
-
-    y = jnp.zeros((rows, len(cfs), samples), x.dtype)
-    if whole:
-        (state, y), _ = lax.scan(put, (state, y), (jnp.arange(0, whole, STRETCH), stretches))
-    if whole < samples:
-        banks = block_filters(fs, cfs, samples - whole, filter_type)
-        state, rest = filter_samples(banks, state, x[:, whole:])
-        y = lax.dynamic_update_slice_in_dim(y, rest.swapaxes(1, 2), whole, axis=2)
-    return state, y

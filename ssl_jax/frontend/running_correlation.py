@@ -171,9 +171,10 @@ def initial_state(w: CorrelationSettings, clips: int, channels: int, source, dty
 
 
 def scan_steps(w: CorrelationSettings, carry: Carry, pieces, ears, end):
-    """The next steps of a sound of `end` samples, `pieces` (steps, clips, 2, step, ...) of both ears, which
-    `ears` turns from (source, (clips, 2, step, ...)) into (source, (clips, 2, step, C)): the next Carry, and
-    a tuple of (steps * step / hop, clips, C): lag in samples, ILD, IC, power."""
+    """The next steps of a sound of `end` samples, `pieces` (steps, clips, 2, step, ...) of both ears.
+
+    `ears` turns (source, (clips, 2, step, ...)) into (source, (.., C)). Gives Carry, cues (hops, clips, C).
+    """
     long = w.hop == w.step
 
     def one(carry, piece):
@@ -193,8 +194,7 @@ def scan_steps(w: CorrelationSettings, carry: Carry, pieces, ears, end):
 
 
 def scan_cues(w: CorrelationSettings, samples: int, channels: int, rows, source, ears, dtype):
-    """Cues of whole sounds, or of envelopes, `rows` (clips, 2, samples, ...), by `scan_steps`: a tuple of
-    (clips, C, hops) arrays, lag in samples, ILD, IC, power."""
+    """`scan_steps` over whole sounds or envelopes, `rows` (clips, 2, samples, ...): cues (clips, C, hops)."""
     clips, hops = len(rows), samples // w.hop
     if hops < 1:
         raise ValueError(f"the sound has {samples} samples, fewer than one hop of {w.hop}")

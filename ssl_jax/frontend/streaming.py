@@ -13,7 +13,8 @@ import numpy as np
 
 from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, as_sound
 from ssl_jax.frontend.binaural_feature import Cues, filterbank_step, to_cues
-from ssl_jax.frontend.filter_design import as_cfs, start_state
+from ssl_jax.frontend.block_filter import start_state
+from ssl_jax.frontend.filter_design import as_cfs
 from ssl_jax.frontend.running_correlation import CorrelationSettings, initial_state, scan_steps, settings
 
 ENDLESS = 2**31 - 1  # samples, while the end of the sound is not known: 13 hours at 44.1 kHz
@@ -33,7 +34,18 @@ class CueStream(NamedTuple):
 
 
 def start_cues(fs, cfs=None, filter_type="gammatone", model_type="roman", **correlation) -> CueStream:
-    """Before the first block; as in `get_cues_clean`, but ValueError for what looks at the whole sound."""
+    """Before the first block of a sound.
+
+    Parameters
+    ----------
+    fs, cfs, filter_type, model_type, **correlation
+        See `get_cues_clean`.
+
+    Raises
+    ------
+    ValueError
+        A filter or hair cell that looks at the whole sound, or a setting that makes no sense.
+    """
     model_type = model_type or "none"
     if model_type not in MEMORYLESS or filter_type in ZERO_PHASE:
         raise ValueError(f"{filter_type!r} with {model_type!r} needs the whole sound: use get_cues_clean")
@@ -50,9 +62,24 @@ def _next_steps(carry, rows, end, static):
 
 
 def cue_block(stream: CueStream, block, last: bool = False) -> tuple[CueStream, Cues]:
-    """The next stream, and the cues (..., channels, hops) that the next block (..., samples, 2) makes known:
-    none are lost or repeated, they come up to one step of the scan and the longest lag late. With `last` the
-    sound ends with this block. Raises ValueError where the last axis is not two ears."""
+    """The cues that the next block of a sound makes known.
+
+    Parameters
+    ----------
+    stream : CueStream
+    block : (..., samples, 2), left ear first
+    last : bool, whether the sound ends with this block
+
+    Returns
+    -------
+    stream, cues : CueStream for the next block, Cues of (..., channels, hops)
+        None are lost or repeated; they come up to one step of the scan and the longest lag late.
+
+    Raises
+    ------
+    ValueError
+        The last axis is not two ears.
+    """
     block = np.asarray(as_sound(block, ears=True))
     w, shape, carry, waiting = stream.settings, block.shape[:-2], stream.carry, stream.waiting
     clips = int(np.prod(shape))

@@ -1,5 +1,4 @@
-"""Trained networks that come with the package, in ssl_jax/data/weights: named arrays in NAME.msgpack, what
-they are in NAME.json, and NAME.sha256, which tells that they are whole."""
+"""Trained networks of the package, in data/weights: NAME.msgpack (arrays), .json (what they are), .sha256."""
 
 import dataclasses
 from pathlib import Path

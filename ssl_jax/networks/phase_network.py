@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ssl_jax.config import AZIMUTHS
+from ssl_jax.config import AZIMUTHS, FrontEnd
 from ssl_jax.networks.layers import CUES, BatchNorm, check, conv, linear
 
 ITD_CYCLES = 0.25  # cycles per ms: the lowest has one period over lags of +-1 ms and as much again
@@ -32,7 +32,9 @@ class PhaseNetwork(nnx.Module):
     sines and cosines of ITD and ILD, else the cues as they are; gated, the gate by IC; convolved, the two
     residual convolutions over time; attention, attention over frames, else their mean."""
 
-    def __init__(self, rngs, front, phases=True, gated=True, convolved=True, attention=True, dropout=0.4):
+    def __init__(
+        self, rngs, front: FrontEnd, phases=True, gated=True, convolved=True, attention=True, dropout=0.4
+    ):
         width, heads, self.channels, self.max_ild = 160, 4, front.channels, front.max_ild
         self.phases, self.gated, self.attention = phases, gated, attention
         self.cycles = np.minimum(front.cfs / 1000, HIGHEST_CYCLES).astype(np.float32)[:, None]  # per ms

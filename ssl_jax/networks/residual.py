@@ -51,8 +51,7 @@ class DeepBranch(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """The notebook's 2-D residual CNN: the three cues are the colours of a channels x time image. 594,376
-    parameters. Its dropout draws from a stream kept in the model's state (nnx.RngState)."""
+    """The notebook's 2-D residual CNN: cues are colours of a channels x time image. 594,376 parameters."""
 
     def __init__(self, rngs: nnx.Rngs, front: FrontEnd):
         self.channels = front.channels
@@ -60,7 +59,7 @@ class ResNet(nnx.Module):
         self.norm = BatchNorm(32)
         sizes = ((32, 64, 2), (64, 128, 2), (128, 128, 1))  # inputs, outputs, stride
         self.blocks = nnx.List([ResidualBlock(i, o, (3, 3), rngs, stride) for i, o, stride in sizes])
-        self.dropout = nnx.Dropout(0.3, rngs=rngs)
+        self.dropout = nnx.Dropout(0.3, rngs=rngs)  # draws from a stream in the model's state (nnx.RngState)
         self.classify = linear(128, AZIMUTHS, rngs)
 
     def __call__(self, cues: jax.Array) -> jax.Array:

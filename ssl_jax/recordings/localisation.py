@@ -142,13 +142,6 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
 def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
     """Where a sound comes from, over time.
 
-    A window is flagged, in `Azimuths.flags`, as "silent" (below -100 dB of full scale; it has no azimuth),
-    "quiet" (50 dB below the loudest window), "one ear" (50 dB less in the other), "clipped", "narrow
-    band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window asked
-    for) or "unsure" (confidence below 0.9). Swapped ears cannot be known: they mirror every azimuth. Raises
-    InputError for a signal that is not two ears of finite numbers, too short or silent, and for a setting
-    out of range.
-
     Parameters
     ----------
     signal : (samples, 2), left ear first, full scale is 1
@@ -159,10 +152,24 @@ def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Az
         Of sound that each estimate rests on; the networks were trained on 1 s.
     step : float, s
         From one estimate to the next; both are rounded to whole frames of 10 ms.
-    model : str, optional
-        One of `networks.packed.available()`.
-    cues : bool
-        Keep the cue maps too, averaged to 4000 columns at most: for pictures.
+    model : str, optional, one of `networks.packed.available()`
+    cues : bool, whether to keep the cue maps too, averaged to 4000 columns at most: for pictures
+
+    Returns
+    -------
+    Azimuths
+
+    Raises
+    ------
+    InputError
+        The signal is not two ears of finite numbers, too short or silent, or a setting out of range.
+
+    Notes
+    -----
+    A window is flagged, in `Azimuths.flags`, as "silent" (below -100 dB of full scale; it has no azimuth),
+    "quiet" (50 dB below the loudest window), "one ear" (50 dB less in the other), "clipped", "narrow
+    band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window asked
+    for) or "unsure" (confidence below 0.9). Swapped ears cannot be known: they mirror every azimuth.
     """
     signal = np.asarray(signal)
     if signal.ndim != 2 or signal.shape[1] != 2:

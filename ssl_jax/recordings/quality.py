@@ -15,8 +15,7 @@ COLUMNS = 4000  # of an overview's cue maps at most
 
 
 class Quality:
-    """Notes what matters of a sound of `samples` at rate `fs`, in frames of 1 / `rate` seconds; channels at
-    `cfs` (Hz) are to be made of it."""
+    """Notes what matters of `samples` of sound at `fs`, in frames at `rate` Hz, for channels `cfs` (Hz)."""
 
     def __init__(self, samples: int, fs: int, name: str, rate: float, cfs):
         self.fs, self.name, self.rate, self.samples = fs, name, rate, 0  # samples so far

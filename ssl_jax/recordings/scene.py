@@ -52,9 +52,28 @@ def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 
 
 
 def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20.0, head=None) -> Scene:
-    """What two ears hear of a source (samples,) at one azimuth (degrees, 90 = left), or passing several at
-    equal times, straight from one to the next, and of noises, repeated to its length, each at its azimuth
-    and, by itself, at `snr` (dB). `head` is a Sofa, by default the embedded KEMAR."""
+    """What two ears hear of a source and of noises beside it.
+
+    Parameters
+    ----------
+    source : (samples,)
+    fs : int, Hz
+    azimuths : float or list, degrees, 90 = left
+        One, or several that the source passes at equal times, straight from one to the next.
+    noises, noise_azimuths : lists of (any,) and of degrees
+        Noises are repeated to the length of the source.
+    snr : float, dB, of each noise by itself
+    head : Sofa, optional, by default the embedded KEMAR
+
+    Returns
+    -------
+    Scene
+
+    Raises
+    ------
+    InputError
+        A number is out of range, or not every noise has an azimuth.
+    """
     source, corners = np.asarray(source, np.float32), np.asarray(azimuths, float).ravel()
     if len(noises) != len(noise_azimuths):
         raise InputError(f"{len(noises)} noises and {len(noise_azimuths)} azimuths: give one for each")

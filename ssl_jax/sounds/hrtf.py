@@ -27,9 +27,10 @@ class Heads(NamedTuple):
 
 
 def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Responses (..., taps) between two neighbouring directions, `weight` (...) of the second: aligned by
-    cross-correlation, averaged, given the interpolated log magnitude and delay (Arend, Poerschmann, Weinzierl
-    & Brinkmann 2023). Moves KEMAR's ITD by 1 us, minimum phase plus a delay by 23 us (median)."""
+    """Responses (..., taps) between two neighbouring directions, `weight` (...) of the second.
+
+    Arend, Poerschmann, Weinzierl & Brinkmann (2023). Moves KEMAR's ITD 1 us, minimum phase 23 us (median).
+    """
     taps = first.shape[-1]
     nfft = 2 ** int(np.ceil(np.log2(4 * taps)))
     weight = np.asarray(weight)[..., None]
@@ -45,9 +46,8 @@ def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np
 
 
 def delay_between(first: np.ndarray, second: np.ndarray, nfft: int, upsampling: int = 8) -> np.ndarray:
-    """Samples by which the second of two spectra (..., nfft/2+1) lags: the peak of their correlation, sought
-    on an `upsampling` times finer grid, then between its points by a parabola."""
-    points = upsampling * nfft
+    """Samples by which the second of two spectra (..., nfft/2+1) lags: the peak of their correlation."""
+    points = upsampling * nfft  # a finer grid; between its points the peak is sought by a parabola
     correlation = np.fft.irfft(second * first.conj(), points)
     peak = correlation.argmax(axis=-1)
     near = (peak[..., None] + (-1, 0, 1)) % points
@@ -57,9 +57,11 @@ def delay_between(first: np.ndarray, second: np.ndarray, nfft: int, upsampling: 
 
 
 def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray, np.ndarray]:
-    """Response pairs (n, 2, taps) for `azimuths` (n,), by default the 72 classes, and elevations (n,). Rule
-    "nearest_azimuth", as published: the first of nearest azimuth, whatever its elevation; "horizontal":
-    elevation 0, interpolated where not measured; raises InputError where neighbours are too far."""
+    """Response pairs (n, 2, taps) for `azimuths` (n,), by default the 72 classes, and elevations (n,).
+
+    Rule "nearest_azimuth", as published: the first of nearest azimuth, whatever its elevation; "horizontal":
+    elevation 0, interpolated where not measured; raises InputError where neighbours are too far.
+    """
     if rule not in DIRECTION_RULES:
         raise InputError(f"direction rule {rule!r}: unknown: use one of {', '.join(DIRECTION_RULES)}")
     azimuths = np.arange(AZIMUTHS) * AZIMUTH_STEP if azimuths is None else np.asarray(azimuths)
@@ -91,11 +93,10 @@ def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray,
 
 
 def scale_head(sofa: Sofa, factor: float) -> Sofa:
-    """The head shrunk by `factor`: H(f) becomes H(f / factor) (Middlebrooks 1999), by band-limited
-    interpolation in time. Gains and taps stay; below factor 1 nothing is left above factor * fs/2."""
+    """The head shrunk by `factor`: H(f) becomes H(f / factor) (Middlebrooks 1999); gains and taps stay."""
     n = np.arange(sofa.hrirs.shape[-1])
     kernel = np.sinc(n - n[:, None] / factor)  # rows: taps read, columns: taps written
-    if factor < 1:
+    if factor < 1:  # nothing is left above factor * fs/2
         kernel = factor * np.sinc(factor * n - n[:, None])
     # as one product: NumPy would make one for every direction, tens of times slower on a busy machine
     hrirs = (sofa.hrirs.reshape(-1, len(n)) @ kernel).reshape(sofa.hrirs.shape)
@@ -108,8 +109,7 @@ def virtual_factors(n: int = 4) -> np.ndarray:
 
 
 def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
-    """The 20 heads of a run at rate `fs` (Hz): data/cipic/subject_*.sofa, or the five embedded
-    ones, each scaled in frequency to four."""
+    """The 20 heads of a run at `fs` (Hz): data/cipic/subject_*.sofa, or the five embedded scaled to four."""
     if data is not None:
         paths = [Path(data) / "cipic" / f"subject_{subject}.sofa" for subject in CIPIC_SUBJECTS]
         for path in paths:
