@@ -76,7 +76,8 @@ OPTIONS = {
     "--as": {"dest": "packed", "required": True, "metavar": "NAME", "help": "their name in the package"},
     "--card": path("FILE", "(default %(default)s)", default=Path("docs/model-card.md")),
     "--rows": {"nargs": "+", "metavar": "ROW", "help": "only these: directions, splits, haircells, hops, "
-               "storage, snr, noises, protocols, ablation_published, ablation_clean, switch, weights (default: all)"},
+               "storage, snr, noises, protocols, ablation_published, ablation_clean, switch, weights "
+               "(default: all)"},
     "--clips/audit": number(int, "N", 100, "of a trained row; as Model 1"),
     "--seeds/audit": number(int, "N", 3, "trainings of each row"),
     "--weights": path("DIR", "published checkpoints, weights_*.npz"),

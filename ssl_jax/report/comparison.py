@@ -27,6 +27,10 @@ TOP5 += " one."
 SEEN = "Last clips: the last fifth, 561 to 700, four fifths of whose mixtures are trained on. The reported "
 SEEN += "continuation was evaluated on them, as far as can be told, so its figures stand beside those; the "
 SEEN += "held-out ones (eval) are the ones to quote."
+EMBEDDED = (
+    "What differs from the published database: four voices, noises of a game, five heads at four sizes "
+)
+EMBEDDED += "each instead of twenty people, and all directions on the horizontal plane."
 FOOTNOTE = f"Each cell: ours (reported, difference). Shares in percent, loss in nats. {TOP5} {SEEN}"
 
 
@@ -154,6 +158,8 @@ def write_report(results: Path, name: str) -> str:
     """Write comparison.csv and comparison.md under results/name, and return the latter's text."""
     tables = compare(results, name)
     parts = [f"# Ours beside the reported tables: {name}\n", header(results, name) + "\n", FOOTNOTE + "\n"]
+    if name.startswith("embedded"):
+        parts += [EMBEDDED + "\n"]
     parts += ["## How far our curves lie from the reported ones\n"]
     parts += ["Mean absolute difference over epochs in points, of the mean over our seeds.\n"]
     parts += [agreement_table(results, name)]
