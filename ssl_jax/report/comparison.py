@@ -27,10 +27,8 @@ TOP5 += " one."
 SEEN = "Last clips: the last fifth, 561 to 700, four fifths of whose mixtures are trained on. The reported "
 SEEN += "continuation was evaluated on them, as far as can be told, so its figures stand beside those; the "
 SEEN += "held-out ones (eval) are the ones to quote."
-EMBEDDED = (
-    "What differs from the published database: four voices, noises of a game, five heads at four sizes "
-)
-EMBEDDED += "each instead of twenty people, and all directions on the horizontal plane."
+EMBEDDED = "What differs from the published database: four voices, noises of a game, five heads at four "
+EMBEDDED += "sizes each instead of twenty people, and all directions on the horizontal plane."
 FOOTNOTE = f"Each cell: ours (reported, difference). Shares in percent, loss in nats. {TOP5} {SEEN}"
 
 
