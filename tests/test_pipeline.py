@@ -28,6 +28,7 @@ def test_from_recordings_to_tables_and_again(call, tmp_path, monkeypatch):
     for name, epoch in (("model1", 2), ("model2", 2), ("model2_continued", 3)):
         ends = (".csv", ".log", "_confusion.csv", "_by_snr.csv", f"_epoch{epoch}.msgpack")
         expected |= {name + end for end in ends}
+    expected.add("model2_continued_last_confusion.csv")
     assert {p.name for p in out.iterdir()} == expected
     log = (out / "model2_continued.log").read_text()
     assert log.startswith("Reduced Learning rate from epoch 1.\nEpoch 2/")

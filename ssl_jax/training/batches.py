@@ -49,7 +49,7 @@ class Mixtures:
 
     def last(self, config: Training) -> np.ndarray:
         """Mixture numbers of the run's last clips, trained on or not (`last_share`)."""
-        first = round((1 - config.last_share) * config.clips)
+        first = min(round((1 - config.last_share) * config.clips), config.clips - 1)
         return np.arange(first * AZIMUTHS, config.clips * AZIMUTHS)
 
     def batch(self, numbers: np.ndarray, mirrored: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
