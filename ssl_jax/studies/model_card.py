@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json, write_text
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Experiment, fingerprint
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, PROTOCOLS, Experiment, fingerprint
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import read_manifest
 from ssl_jax.metrics import confusion_matrix, error_by_azimuth, evaluate, scores_by_snr
@@ -33,7 +33,10 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     store = CueStore(work / ex.name / "cues", ex.database, ex.front)
     mixtures = Mixtures.of(store, read_manifest(work / ex.name / "manifest.csv", store.count))
     info = {"model": config.model, "front": fingerprint(f=ex.front)["f"]}
-    info |= {"protocol": "clean" if ex.database.disjoint else "published", "run": run}
+    d = ex.database
+    settings = d.direction_rule, ex.front.hair_cell, d.disjoint, (d.snr_low, d.snr_high)
+    protocol = next((name for name, its in PROTOCOLS.items() if its == settings), ex.name)
+    info |= {"protocol": protocol, "run": run}
     info |= {"corpus": ex.database.corpus, "seed": config.seed}
     info |= {"commit": read_json(home / "timing.json")["commit"], "metrics": {}}
     pack(source, name, info)
