@@ -61,7 +61,7 @@ def test_from_recordings_to_tables_and_again(call, tmp_path, monkeypatch):
     # the results alone, without the work they came from, are not mixed with others either
     shutil.rmtree(tmp_path / "work")
     made, settings = contents(out), "ssl_jax: results/embedded-hop882/settings.json: "
-    for words in (["--hop=441"], ["--hop=882", "--seed=3"], ["--hop=882", "--hair-cell=none"]):
+    for words in (["--hop=441"], ["--hop=882", "--seed=3"], ["--hop=882", "--hair-cell=roman"]):
         ended = call(*again, *words)
         refused(ended, f"{settings}was made with ", "use another --name, or delete that folder")
         assert len(ended.lines) == 1

@@ -88,7 +88,7 @@ def run_render(args) -> None:
     azimuths = [args.azimuth] if args.trajectory is None else parse_trajectory(args.trajectory)
     noises = (args.noise, args.noise_azimuth or [], args.snr)
     sides, hrtf = {"ears": args.ears, "azimuths": args.azimuths}, args.hrtf
-    scene = render_file(args.speech, azimuths, *noises, hrtf, args.seconds, args.start, **sides)
+    scene = render_file(args.speech, azimuths, *noises, hrtf, args.seconds, args.start, sides)
     for note in scene.notes:
         print(f"ssl_jax: note: {note}", file=sys.stderr)
     write_scene(scene, args.output, args.bits)

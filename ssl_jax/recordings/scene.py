@@ -102,10 +102,10 @@ def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20
 
 
 def render_file(
-    speech, azimuths, noises=(), noise_azimuths=(), snr=20.0, hrtf=None, seconds=None, start=0.0, **sides
+    speech, azimuths, noises=(), noise_azimuths=(), snr=20.0, hrtf=None, seconds=None, start=0.0, sides=None
 ):
-    """`render_scene` of sound files and a SOFA file, read with `sides` as `read_sofa` takes them; of the
-    speech, `seconds` from second `start` on."""
+    """`render_scene` of sound files and a SOFA file, of whose ears and azimuths `sides` tells `read_sofa` what
+    to think; of the speech, `seconds` from second `start` on."""
     if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
         raise InputError(f"{seconds:g} seconds: out of range: use 0.01 to {MAX_SECONDS}")
     if not 0 <= start < np.inf:
@@ -113,7 +113,7 @@ def render_file(
     fs = FrontEnd.fs
     source = read_mono(speech, fs, seconds, start)
     beside = [read_mono(path, fs, len(source) / fs) for path in track(noises, "noises", total=len(noises))]
-    head = read_sofa(hrtf or KEMAR, fs, **sides)
+    head = read_sofa(hrtf or KEMAR, fs, **(sides or {}))
     return render_scene(source, fs, azimuths, beside, noise_azimuths, snr, head)
 
 

@@ -65,7 +65,7 @@ QUESTIONS = {
         Variant("hop 210, kernel 5", "hop210")]),
     "storage": ("Mixtures stored in 16 bits, against floats", [Variant("floats", "float")]),
     "snr": ("SNR of each noise", [
-        Variant("15 to 40 dB, as the published code says", "code"), Variant("0 to 10 dB", "noisier")]),
+        Variant("15 to 40 dB, as the published code says", "code"), Variant("0 to 15 dB", "noisier")]),
     "noises": ("Kind of noise", [
         Variant("stationary classes alone", "stationary"), Variant("events alone", "events")]),
     "protocols": ("The published protocol, against the clean one at the same noise level", [
@@ -75,7 +75,7 @@ DATABASES = {  # what a cue store changes of the published one
     "horizontal": {"direction_rule": "horizontal"}, "noise": {"disjoint": ("noise",)},
     "head": {"disjoint": ("head",)}, "disjoint": {"disjoint": ("speaker", "noise", "head")},
     "float": {"bits": 0}, "code": {"snr_low": 15.0, "snr_high": 40.0},
-    "noisier": {"snr_low": 0.0, "snr_high": 10.0}, "stationary": {"noise": STATIONARY},
+    "noisier": {"snr_low": 0.0, "snr_high": 15.0}, "stationary": {"noise": STATIONARY},
     "events": {"noise": EVENTS},
 }
 FRONT_ENDS = {

@@ -167,7 +167,7 @@ def test_load_published_keeps_every_array_and_unpickles_none(weights, tmp_path):
         for name, variable in loaded.items():
             np.testing.assert_array_equal(np.asarray(variable[...]).T, weights[name])
     np.savez(tmp_path / "w.npz", a=np.array([{}], object))
-    with pytest.raises(InputError, match="w.npz: not an .npz file"):
+    with pytest.raises(InputError, match="w.npz: not a whole .npz file"):
         load_published(tmp_path / "w.npz")
 
 
