@@ -7,11 +7,11 @@ from flax import nnx
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks.phase_network import PhaseNetwork
 from ssl_jax.networks.residual import DeepBranch, ResNet
-from ssl_jax.networks.three_branch import ThreeBranch
+from ssl_jax.networks.three_branch import HeldBranch, ThreeBranch
 
 NETWORKS = {
     "three_branch": ThreeBranch,
-    "three_branch_kernel1": partial(ThreeBranch, kernel=1),  # sees one frame at a time
+    "three_branch_held": partial(ThreeBranch, branch=HeldBranch),  # as at hop 1: sees one frame at a time
     "resnet": ResNet,
     "deep_three_branch": partial(ThreeBranch, embed=256, branch=DeepBranch),  # 1,656,331 parameters
     "ours": PhaseNetwork,

@@ -24,11 +24,21 @@ class CueBranch(nnx.Module):
         self.norm2 = BatchNorm(embed)
         self.score = linear(embed, 1, rngs)
 
+    def convolve(self, layer: nnx.Conv, x: jax.Array) -> jax.Array:
+        return layer(x)
+
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, frames, channels) to (batch, embed)."""
-        x = nnx.relu(self.norm1(self.conv1(x)))  # (B, T, 32) -> (B, T, 64)
-        x = nnx.relu(self.norm2(self.conv2(x)))  # (B, T, 64)
+        x = nnx.relu(self.norm1(self.convolve(self.conv1, x)))  # (B, T, 32) -> (B, T, 64)
+        x = nnx.relu(self.norm2(self.convolve(self.conv2, x)))  # (B, T, 64)
         return attention_pooling(self.score, x)
+
+
+class HeldBranch(CueBranch):
+    """The same with every tap of a kernel on one frame: at hop 1 neighbouring samples hold the same cues."""
+
+    def convolve(self, layer: nnx.Conv, x: jax.Array) -> jax.Array:
+        return x @ layer.kernel[...].sum(0) + layer.bias[...]
 
 
 class SelfAttention(nnx.Module):

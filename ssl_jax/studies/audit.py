@@ -61,7 +61,7 @@ QUESTIONS = {
         Variant("half-wave rectification", "halfwave"), Variant("Roman (square root of half-wave)", "roman"),
         Variant("Bernstein (power 0.23, half-wave, 425 Hz)", "bernstein")]),
     "hops": ("Samples between cue values, and frames under a kernel", [
-        Variant("hop 441, kernel 1", "published", network="three_branch_kernel1"),
+        Variant("kernels on one frame, as at hop 1", "published", network="three_branch_held"),
         Variant("hop 210, kernel 5", "hop210")]),
     "storage": ("Mixtures stored in 16 bits, against floats", [Variant("floats", "float")]),
     "snr": ("SNR of each noise", [
