@@ -203,11 +203,15 @@ class Audit:
         return self.measure(key, measured)["log"]
 
     def published_weights(self, folder: Path | None) -> dict:
-        """Scores of published checkpoints on mixtures that they never heard, by (name, store)."""
+        """Scores of published checkpoints on mixtures that they never heard, by (name, store).
+
+        Their kernels span five samples, which hold the same cues: here, five times the same frame.
+        """
         found, models = {}, load_checkpoints(folder) if folder else {}
         for store in ("published", "code") if models else ():
             mixtures = self.mixtures(Variant("", store))
-            trainer, every = Trainer(RUNS["model2"], 1, mixtures.front), np.arange(self.clips * AZIMUTHS)
+            as_at_hop_1 = replace(RUNS["model2"], model="three_branch_held")
+            trainer, every = Trainer(as_at_hop_1, 1, mixtures.front), np.arange(self.clips * AZIMUTHS)
             for name, model in models.items():
 
                 def scored(model=model, trainer=trainer, mixtures=mixtures, every=every):
