@@ -196,9 +196,16 @@ def experiment(
 
 
 def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) -> dict[str, Training]:
-    """Runs of the given names, and each again with the `seeds` - 1 next seeds, as NAME_seedK."""
+    """Runs of the given names, and each again with the `seeds` - 1 next seeds, as NAME_seedK.
+
+    Raises InputError for a run that this experiment does not have.
+    """
     chosen = {}
     for name in wanted:
+        if name not in runs:
+            raise InputError(
+                f"--runs {name}: is not one of the quick runs, {', '.join(runs)}: leave out --quick"
+            )
         run = runs[name]
         chosen[name] = run
         for seed in range(run.seed + 1, run.seed + seeds):

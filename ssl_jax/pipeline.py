@@ -64,11 +64,11 @@ def run_database(args, ex: Experiment) -> None:
 def run_train(args, ex: Experiment) -> None:
     if args.seeds < 1:
         raise InputError(f"--seeds {args.seeds}: no run asked for: use at least 1")
+    runs = seeded_runs(ex.runs, args.runs, args.seeds)
     work, results, settings = args.work / ex.name, args.results / ex.name, settings_of(ex)
     store = CueStore(work / "cues", ex.database, ex.front)
     with barrier():
         mixtures = Mixtures.of(store, read_manifest(work / "manifest.csv", store.count))
-    runs = seeded_runs(ex.runs, args.runs, args.seeds)
     by_main_process(check_results, results, settings)
     metrics, before = trained_before(results, settings)
     mesh = data_mesh() if args.devices else None
@@ -102,6 +102,8 @@ STAGES = {"database": run_database, "train": run_train, "figures": run_figures, 
 def run_experiment(args) -> None:
     """Carry out one stage, or all of them, with the work folder locked."""
     ex = experiment_of(args)
+    if args.stage == "all":
+        seeded_runs(ex.runs, args.runs, args.seeds)  # refused before anything is rendered
     with contextlib.ExitStack() as held:
         if args.stage in ("all", "database", "train") and not args.export_wav:
             with barrier():

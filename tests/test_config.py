@@ -7,7 +7,16 @@ import json
 import pytest
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import DIRECTION_RULES, FOUND, MAIN_RUNS, PROTOCOLS, FrontEnd, experiment, fingerprint
+from ssl_jax.config import (
+    DIRECTION_RULES,
+    FOUND,
+    MAIN_RUNS,
+    PROTOCOLS,
+    FrontEnd,
+    experiment,
+    fingerprint,
+    seeded_runs,
+)
 from ssl_jax.frontend import HAIR_CELLS
 from ssl_jax.training.batches import Mixtures
 
@@ -83,6 +92,11 @@ def test_quick_is_small_and_consistent():
     start, continued = ex.runs["model2"], ex.runs["model2_continued"]
     assert continued.start_epoch == start.epochs == 3 and continued.epochs == 6
     assert min(continued.restart_epochs) == continued.start_epoch + 1
+
+
+def test_a_run_that_quick_does_not_have_is_refused():
+    with pytest.raises(InputError, match="--runs model2_to40: is not one of the quick runs"):
+        seeded_runs(experiment(quick=True).runs, ["model1", "model2_to40"], 1)
 
 
 def test_fingerprint_is_json_of_every_field():
