@@ -60,9 +60,8 @@ QUESTIONS = {
     "haircells": ("Hair cell", [
         Variant("half-wave rectification", "halfwave"), Variant("Roman (square root of half-wave)", "roman"),
         Variant("Bernstein (power 0.23, half-wave, 425 Hz)", "bernstein")]),
-    "hops": ("Samples between cue values, and frames under a kernel", [
-        Variant("kernels on one frame, as at hop 1", "published", network="three_branch_held"),
-        Variant("hop 210, kernel 5", "hop210")]),
+    "hops": ("Frames under a kernel", [
+        Variant("kernels on one frame, as at hop 1", "published", network="three_branch_held")]),
     "storage": ("Mixtures stored in 16 bits, against floats", [Variant("floats", "float")]),
     "snr": ("SNR of each noise", [
         Variant("15 to 40 dB, as the published code says", "code"), Variant("0 to 15 dB", "noisier")]),
@@ -80,7 +79,7 @@ DATABASES = {  # what a cue store changes of the published one
 }
 FRONT_ENDS = {
     "halfwave": {"hair_cell": "halfwave"}, "roman": {"hair_cell": "roman"},
-    "bernstein": {"hair_cell": "bernstein"}, "hop210": {"hop": 210},
+    "bernstein": {"hair_cell": "bernstein"},
 }
 PARTS = {  # our network, each of its parts left out, and the published network trained the same way
     "ours": "ours", "ours_raw_cues": "without phases: ITD, ILD and IC as they are",

@@ -28,7 +28,6 @@ CHANGES = {  # what a store changes of the published one
     **dict.fromkeys(("stationary", "events"), {"noise"}),
     **dict.fromkeys(("noise", "head", "disjoint"), {"disjoint"}),
     **dict.fromkeys(("halfwave", "roman", "bernstein"), {"hair_cell"}),
-    "hop210": {"hop"},
 }
 
 
