@@ -123,8 +123,8 @@ def seeds_table(results: Path, name: str) -> str:
     return f"Mean ± standard deviation over seeds (reported):\n\n{table}" if rows else ""
 
 
-def header(results: Path, name: str) -> str:
-    """What the numbers were made from and on, in one paragraph."""
+def header(results: Path, name: str, brief: bool = False) -> str:
+    """What the numbers were made from and on, in one paragraph, or the README's share of it."""
     try:
         settings, timing = (read_json(results / name / f"{file}.json") for file in ("settings", "timing"))
         database, front, stages = settings["database"], settings["front"], timing["stages"].values()
@@ -145,7 +145,8 @@ def header(results: Path, name: str) -> str:
             "wall time": f"{minutes:.1f} minutes, peak memory {memory:.1f} GiB",
             "commit": timing["commit"],
         }
-        return "; ".join(f"{what}: {value}" for what, value in facts.items()) + "."
+        kept = ("Corpus", "SNR of each noise", "seed", "device", "commit") if brief else facts
+        return "; ".join(f"{what}: {facts[what]}" for what in kept) + "."
     except (FileNotFoundError, LookupError, TypeError, ValueError, AttributeError):
         incomplete = "settings.json or timing.json is missing or incomplete"
         remedy = "run ./reproduce.sh with the same options to its end first"
@@ -195,7 +196,7 @@ def readme_section(results: Path, names: list[str]) -> str:
             lines.append([f"{TITLES[run]}, epoch {int(epoch)}{on}", *cells])
     head = ["", "reported", *(f"[{name}](results/{name}/comparison.md)" for name in names)]
     text = f"Train Top-1 / evaluation Top-1 / evaluation Top-5*, in percent, mean over seeds. {TOP5} {SEEN}\n"
-    notes = [f"- `{name}`: {header(results, name)}" for name in names]
+    notes = [f"- `{name}`: {header(results, name, brief=True)}" for name in names]
     return "\n".join([text, markdown_table(head, lines), *notes])
 
 

@@ -157,7 +157,7 @@ def test_the_readme_table_has_a_row_per_reported_run_and_a_column_per_name(resul
     assert rows[1][1:] == ["15.00 / 25.00 / 85.00"] + ["14.50 / 24.50 / 84.50"] * 2 + [""]
     assert rows[2][1] == "30.00 / 40.00 / 100.00" and rows[2][2:] == rows[3][2:] == [""] * 3
     notes = [line for line in section.splitlines() if line.startswith("- ")]
-    assert notes == [f"- `{name}`: {comparison.header(results, name)}" for name in names]
+    assert notes == [f"- `{name}`: {comparison.header(results, name, brief=True)}" for name in names]
 
 
 def test_the_readme_keeps_all_but_what_stands_between_the_markers(results, monkeypatch):
