@@ -44,7 +44,7 @@ def question_section(name: str, question: Question, audit: Audit) -> str:
             for score, unit in (("top1", ""), ("mean_angular_error", "°")) if first is not seeds else ():
                 changes.append(spread([a[score] - b[score] for a, b in zip(seeds, first)], unit, "+.2f"))
             rows.append([variant.label, *cells, ", ".join(changes)])
-    if not rows:
+    if len(rows) < 2:
         return ""
     table = markdown_table(["", *SCORES.values(), "change: Top-1, mean error"], rows)
     return f"## {question.title}\n\n{audit.command} --rows {name}`\n\n{table}"
