@@ -86,15 +86,17 @@ def training_curves(results: Path, name: str, runs: list[str], path: Path) -> No
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6))
     measures = (("top1", "Top-1 (%)"), ("top5", "Top-5 as published (%)"), ("loss", "loss (nats)"))
     curves = [(run, part) for run in runs for part in PARTS]
+    ours = {run: logs_of_seeds(results, name, run) for run in runs}
+    reported = {run: read_reported(results, run) for run in runs}
     for (axis, (key, title)), (run, part) in product(zip(axes, measures, strict=True), curves):
         whose, style, marker = PARTS[part]
-        logs, measure = logs_of_seeds(results, name, run), f"{part}_{key}"
+        logs, measure = ours[run], f"{part}_{key}"
         if measure in logs[0][0]:
             epochs = [row["epoch"] for row in logs[0]]
             values = np.array([[row[measure] for row in log] for log in logs])
             axis.plot(epochs, values.mean(0), style, color=OURS, lw=1.6, label=f"ours, {whose}")
             axis.fill_between(epochs, values.min(0), values.max(0), color=OURS, alpha=0.2, lw=0)
-        points = [(at, row[measure]) for at, row in read_reported(results, run).items() if measure in row]
+        points = [(at, row[measure]) for at, row in reported[run].items() if measure in row]
         label = f"reported, {whose}" if points else None
         axis.plot(*np.reshape(points, (-1, 2)).T, marker, color=REPORTED, ms=3.5, label=label)
         axis.set(title=title, xlabel="epoch")
@@ -102,7 +104,7 @@ def training_curves(results: Path, name: str, runs: list[str], path: Path) -> No
             axis.axvline(logs[0][0]["epoch"] - 0.5, color="0.4", lw=0.8, ls=":", zorder=0)
     handles = dict(zip(*axes[0].get_legend_handles_labels()[::-1]))  # a label once
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
-    seeds = len(logs_of_seeds(results, name, runs[0]))
+    seeds = len(ours[runs[0]])
     figure.suptitle(f"{TITLES[runs[0]]}: {name}" + f", {seeds} seeds" * (seeds > 1))
     save_figure(figure, path)
 
