@@ -29,6 +29,7 @@ class FrontEnd:
     max_itd: float = 0.001  # s, lags searched on either side (published)
     max_ild: float = 7.0  # dB, ILD is clipped here (published)
     hop: int = 441  # samples between kept cue values; 1 keeps every sample (published)
+    levels: bool = False  # the power of both ears is a fourth map; published: not
 
     @property
     def cfs(self):
@@ -48,6 +49,20 @@ class FrontEnd:
 
         return get_cues_clean(signal, **self.arguments())
 
+    @property
+    def map_count(self) -> int:
+        """Maps that a network gets: ITD, ILD and IC, and with `levels` power."""
+        return 3 + self.levels
+
+    def maps(self, cues, axis: int):
+        """Cues as a network gets them, stacked along a new `axis`, float16; power in dB, at least -100."""
+        import jax.numpy as jnp
+
+        found = [cues.itd, cues.ild, cues.ic]
+        if self.levels:
+            found.append(10 * jnp.log10(jnp.maximum(cues.power, 1e-10)))
+        return jnp.stack(found, axis=axis).astype(jnp.float16)
+
 
 @dataclass(frozen=True)
 class Database:
@@ -64,6 +79,8 @@ class Database:
     bits: int = 16  # of the WAV file a mixture passes through (published); 0 keeps floats
     disjoint: tuple[str, ...] = ()  # of SPLIT_BY; published: none, mixtures are split
     evaluation_share: float = 0.2  # of what is split by (published: of mixtures)
+    validation_share: float = 0.0  # the same for a third part, on which choices are made
+    rooms: int = 0  # rooms and heads to draw from, a third of them the free field; 0: heads as they are
 
 
 @dataclass(frozen=True)
@@ -112,6 +129,10 @@ RUNS = {
     # for other people's ears: mirrored heads, and few epochs, before it knows the training heads too well
     "ours_mirrored": Training(model="ours", epochs=3, epochs_planned=3, batch=64, weight_decay=0.1,
                               cosine_epochs=3, warmup_epochs=0.5, label_spread=5.0, mirrored=True),
+    # for recordings, under the protocol of rooms
+    "recordings": Training(model="recordings", clips=1100, epochs=12, epochs_planned=12, batch=64,
+                           weight_decay=0.1, cosine_epochs=12, warmup_epochs=0.5, label_spread=5.0,
+                           mirrored=True),
 }
 # fmt: on
 
@@ -130,7 +151,12 @@ PROTOCOLS = {  # direction rule, hair cell, what training and evaluation do not 
     "clean": ("horizontal", "roman", ("speaker", "noise", "head"), (15.0, 40.0)),
     # the embedded corpus with the least departure from "published": its heads are measured on the plane alone
     "embedded": ("horizontal", "none", (), FOUND),
+    # for recordings: ROOMS_DATABASE and ROOMS_FRONT say more
+    "rooms": ("horizontal", "roman", ("speaker", "noise", "head"), (-5.0, 40.0)),
 }
+# what the protocol of rooms has besides: three parts that share nothing, ILDs of whole heads, levels
+ROOMS_DATABASE = {"rooms": 420, "evaluation_share": 0.1, "validation_share": 0.1}
+ROOMS_FRONT = {"max_ild": 20.0, "levels": True}
 
 
 @dataclass(frozen=True)
@@ -169,12 +195,16 @@ def experiment(
     corpus, usual = ("librispeech-esc10-cipic", "published") if data else ("embedded", "embedded")
     its_rule, its_hair_cell, disjoint, its_range = PROTOCOLS[protocol or usual]
     rule, front = direction_rule or its_rule, FrontEnd(hair_cell=hair_cell or its_hair_cell, hop=hop)
+    if protocol == "rooms":
+        front = replace(front, **ROOMS_FRONT)
     low, high = tuple(snr_range or its_range)
     if not -100 <= low < high <= 100:
         raise InputError(
             f"--snr-range {low:g} {high:g}: not a range: use two numbers from -100 to 100 dB, low first"
         )
     database = Database(corpus, direction_rule=rule, snr_low=low, snr_high=high, seed=seed, disjoint=disjoint)
+    if protocol == "rooms":
+        database = replace(database, clips=1100 if data else 700, **ROOMS_DATABASE)
     runs = {key: replace(run, seed=seed) for key, run in RUNS.items()}
     if quick:
         database = replace(database, clips=100)

@@ -39,9 +39,9 @@ def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=
     Raises InputError where processes or the folder have other recordings, or the folder other settings.
     """
     folder = Path(folder)
-    recipes, held_out = recipes_of(config, sounds)
+    recipes, part = recipes_of(config, sounds)
     store = CueStore(folder / "cues", config, front)
-    manifest = partial(manifest_csv, recipes, sounds, held_out)
+    manifest = partial(manifest_csv, recipes, sounds, part)
     digest = hashlib.sha256()
     for line in manifest():
         digest.update(line.encode())
@@ -71,10 +71,10 @@ def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=
 
 def export_wav(folder: Path, limit: int, config: Database, front: FrontEnd, sounds: Sounds) -> None:
     """Write the first `limit` mixtures as 16-bit stereo WAV, left ear first, and their manifest."""
-    recipes, held_out = recipes_of(config, sounds)
+    recipes, part = recipes_of(config, sounds)
     recipes, folder = recipes.rows(slice(limit)), Path(folder)
     with atomic_write(folder / "manifest.csv", "w") as stream:
-        stream.writelines(manifest_csv(recipes, sounds, held_out))
+        stream.writelines(manifest_csv(recipes, sounds, part))
     waveforms = jax.tree.map(jnp.asarray, waveforms_of(sounds))
     program = jax.jit(partial(render, bits=config.bits or 16))
     for i in track(range(len(recipes.clip)), "mixtures", total=len(recipes.clip)):

@@ -34,7 +34,7 @@ class Shard:
         return self.shape[0]
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """(3, channels, frames) float16 of a mixture; raises InputError where the file has become shorter."""
+        """(maps, channels, frames) float16 of a mixture; raises InputError where the file is cut short."""
         if not 0 <= row < len(self):
             raise IndexError(row)
         maps = np.empty(self.shape[1:], self.dtype)
@@ -47,13 +47,13 @@ class Shard:
 
 
 class CueStore:
-    """Shards of (mixtures, 3, channels, frames) float16, each with its checksum beside it."""
+    """Shards of (mixtures, maps, channels, frames) float16, each with its checksum beside it."""
 
     def __init__(self, folder: Path, config: Database, front: FrontEnd):
         self.folder, self.config, self.front = Path(folder), config, front
         self.count = config.clips * AZIMUTHS
         self.shards = math.ceil(self.count / config.shard)
-        self.shape = (3, front.channels, front.fs // front.hop)
+        self.shape = (front.map_count, front.channels, front.fs // front.hop)
 
     def path(self, shard: int) -> Path:
         return self.folder / f"cues-{shard:05d}.npy"

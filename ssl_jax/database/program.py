@@ -12,12 +12,14 @@ from ssl_jax.common.devices import on_all, shared_out, to_devices
 from ssl_jax.config import FrontEnd
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import Recipes, Sounds
-from ssl_jax.sounds.mixing import mix, spatialise
+from ssl_jax.sounds.mixing import mix, spatialise, spatialise_endless
 
 
 def waveforms_of(sounds: Sounds) -> tuple[np.ndarray, np.ndarray]:
-    """What every device holds: noises (classes, files, samples) and HRIRs (heads, 72, 2, taps)."""
-    return sounds.corpus.noise, sounds.heads.hrirs
+    """What every device holds: noises (classes, files, samples), HRIRs (heads, 72, 2, taps), and the tails
+    (heads, 2, samples) of rooms."""
+    tails = () if sounds.heads.tails is None else (sounds.heads.tails,)
+    return sounds.corpus.noise, sounds.heads.hrirs, *tails
 
 
 def block_size() -> int:
@@ -26,12 +28,19 @@ def block_size() -> int:
 
 
 def render(waveforms, speech, recipes: Recipes, bits: int = 16):
-    """Mixtures (n, 2, samples) of recipes and their speech (n, samples), as a WAV of `bits` bits has them."""
-    noises, heads = waveforms
+    """Mixtures (n, 2, samples) of recipes and their speech (n, samples), as a WAV of `bits` bits has them.
+
+    In rooms every clip is taken to repeat, so that what was said before still sounds at its beginning.
+    """
+    noises, heads, *tails = waveforms
     noise = noises[recipes.noise_class[:, None], recipes.noise_file]  # n, 2, samples
     azimuths = jnp.concatenate([recipes.azimuth[:, None], recipes.noise_azimuth], axis=1)
     hrirs = heads[recipes.head[:, None], azimuths]  # n, 3, 2, taps
-    ears = spatialise(jnp.concatenate([speech[:, None], noise], axis=1), hrirs)  # n, 3, 2, samples
+    sources = jnp.concatenate([speech[:, None], noise], axis=1)  # n, 3, samples
+    if tails:
+        ears = spatialise_endless(sources, hrirs, tails[0][recipes.head][:, None])
+    else:
+        ears = spatialise(sources, hrirs)  # n, 3, 2, samples
     mixture = mix(ears[:, 0], ears[:, 1:], recipes.snr.astype(speech.dtype))
     if not bits:
         return mixture
@@ -40,9 +49,8 @@ def render(waveforms, speech, recipes: Recipes, bits: int = 16):
 
 
 def extract(mixtures, front: FrontEnd):
-    """Network input of mixtures (n, 2, samples): (n, 3, channels, frames) float16, ITD, ILD, IC."""
-    cues = front.cues(mixtures.swapaxes(1, 2))
-    return jnp.stack([cues.itd, cues.ild, cues.ic], axis=1).astype(jnp.float16)
+    """Network input of mixtures (n, 2, samples): see `FrontEnd.maps`."""
+    return front.maps(front.cues(mixtures.swapaxes(1, 2)), 1)
 
 
 def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):

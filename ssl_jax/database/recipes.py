@@ -1,4 +1,4 @@
-"""What every mixture is made of, and which of them are kept for evaluation.
+"""What every mixture is made of, and which of them are kept for evaluation and validation.
 
 Mixture i is speech clip i // 72 from azimuth class i % 72, and two noises. Everything drawn for it
 comes from a generator seeded by (run seed, i) alone, so that no mixture depends on another.
@@ -19,10 +19,12 @@ from ssl_jax.common.files import MAX_TEXT_BYTES, csv_rows
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, SPLIT_BY, Database
 from ssl_jax.sounds.corpora import Corpus, load_corpus
 from ssl_jax.sounds.hrtf import Heads, load_heads
+from ssl_jax.sounds.rooms import load_rooms
 
 # what a generator that serves the whole database is for: part of its seed, longer than a mixture's
 MIXTURE, CLIP, SPEAKER, HEAD, NOISE = ((0, k) for k in range(5))
-PARTS = ("training", "evaluation")
+VALIDATION = 6
+PARTS = ("training", "evaluation", "validation")
 COLUMNS = "mixture clip speaker azimuth elevation head noise_class noise_file_1 noise_azimuth_1 snr_1_db"
 COLUMNS = (*COLUMNS.split(), "noise_file_2", "noise_azimuth_2", "snr_2_db", "part")
 
@@ -39,7 +41,8 @@ def load_sounds(data: Path | None, config: Database, fs: int) -> Sounds:
         kept = [corpus.noise_classes.index(name) for name in config.noise]
         files = [corpus.noise_files[k] for k in kept]
         corpus = corpus._replace(noise=corpus.noise[kept], noise_classes=config.noise, noise_files=files)
-    return Sounds(corpus, load_heads(data, config.direction_rule, fs))
+    heads = load_rooms(data, config, fs) if config.rooms else load_heads(data, config.direction_rule, fs)
+    return Sounds(corpus, heads)
 
 
 class Recipes(NamedTuple):
@@ -65,8 +68,18 @@ def two_parts(count: int, share: float, seed: tuple) -> tuple[np.ndarray, np.nda
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
-def draw_held_out(config: Database, speakers: Sequence[str] = ()) -> np.ndarray | None:
-    """Which mixtures (clips * 72,) are for evaluation alone, or None if `config.disjoint` is empty.
+def shared_out(count: int, config: Database, seed: tuple) -> list[np.ndarray]:
+    """The same for each of PARTS, of which the last is there with a `validation_share` alone."""
+    rest, evaluation = two_parts(count, config.evaluation_share, seed)
+    if not config.validation_share:
+        return [rest, evaluation]
+    share = config.validation_share * count / len(rest)
+    training, validation = two_parts(len(rest), share, (*seed, VALIDATION))
+    return [rest[training], evaluation, rest[validation]]
+
+
+def draw_parts(config: Database, speakers: Sequence[str] = ()) -> np.ndarray | None:
+    """Which of PARTS each mixture (clips * 72,) is for, or None if `config.disjoint` is empty.
 
     Raises InputError if that names something else than SPLIT_BY, or there is but one speaker or clip.
     """
@@ -78,37 +91,43 @@ def draw_held_out(config: Database, speakers: Sequence[str] = ()) -> np.ndarray 
     if by & {"clip", "speaker"} and clips < 2:
         raise InputError("one clip cannot be kept apart from others: ask for at least 2 clips")
     if "speaker" in by:
-        return np.repeat(_held_out_speakers(config, speakers[:clips]), AZIMUTHS)
+        return np.repeat(_parts_of_speakers(config, speakers[:clips]), AZIMUTHS)
     kind, count = (CLIP, clips) if "clip" in by else (MIXTURE, mixtures)
-    held_out = two_parts(count, config.evaluation_share, (config.seed, *kind))[1]
-    return np.repeat(np.isin(np.arange(count), held_out), mixtures // count)
+    parts = np.zeros(count, int)
+    for part, numbers in enumerate(shared_out(count, config, (config.seed, *kind))):
+        parts[numbers] = part
+    return np.repeat(parts, mixtures // count)
 
 
-def _held_out_speakers(config: Database, speakers: Sequence[str]) -> list[bool]:
-    """Which clips are of speakers held out, who are drawn until they have the share of clips asked for."""
+def _parts_of_speakers(config: Database, speakers: Sequence[str]) -> list[int]:
+    """The part of each clip, by speakers, who are drawn until a part has the share of clips asked for."""
     sizes = Counter(speakers)
     if len(sizes) < 2:
         raise InputError(
             f"{config.clips} clips, all of one speaker, cannot be kept apart: ask for more clips"
         )
-    names, chosen, without, wanted = list(sizes), set(), 0, config.evaluation_share * config.clips
-    for k in np.random.default_rng((config.seed, *SPEAKER)).permutation(len(names)):
-        size = sizes[names[k]]
-        # take a speaker where that comes nearer to the share than going without
-        if abs(without + size - wanted) < abs(without - wanted):
-            chosen.add(names[k])
-            without += size
-    chosen = chosen or {min(names, key=sizes.get)}
-    return [speaker in chosen for speaker in speakers]
+    names, part_of = list(sizes), dict.fromkeys(sizes, 0)
+    order = [names[k] for k in np.random.default_rng((config.seed, *SPEAKER)).permutation(len(names))]
+    for part, share in ((1, config.evaluation_share), (2, config.validation_share)):
+        without, wanted = 0, share * config.clips
+        for name in order:
+            # take a speaker where that comes nearer to the share than going without
+            if part_of[name] == 0 and abs(without + sizes[name] - wanted) < abs(without - wanted):
+                part_of[name] = part
+                without += sizes[name]
+        if share and not without:
+            part_of[min((name for name in names if part_of[name] == 0), key=sizes.get)] = part
+    return [part_of[speaker] for speaker in speakers]
 
 
-def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: int, held_out=None):
-    """Draw the recipe of every mixture of `config`, clips * 72 of them."""
+def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: int, part=None, rooms=None):
+    """Draw the recipe of every mixture of `config`, clips * 72 of them; `part` (mixtures,) is of
+    `draw_parts`, and `rooms` (heads,) says the same of heads whose part is settled."""
     count = config.clips * AZIMUTHS
     u = np.empty((count, 8))
     for i in range(count):
         u[i] = np.random.default_rng((config.seed, i)).random(8)
-    part = np.zeros(count, int) if held_out is None else held_out.astype(int)
+    part = np.zeros(count, int) if part is None else part
 
     def pick(column, choices):
         return np.floor(u[:, column] * choices).astype(np.int32)
@@ -117,10 +136,12 @@ def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: 
         first = pick(column, choices)
         return np.stack([first, (first + 1 + pick(column + 1, choices - 1)) % choices], axis=1)
 
-    def parts_of(kind, choices, *seed):  # what mixtures to train on draw from, and what those held out do
-        parts = [np.arange(choices)] * 2
-        if kind in config.disjoint:
-            parts = two_parts(choices, config.evaluation_share, (config.seed, *seed))
+    def parts_of(kind, choices, *seed):  # what the mixtures of each part draw from
+        parts = [np.arange(choices)] * len(PARTS)
+        if kind == "head" and rooms is not None:
+            parts = [np.flatnonzero(rooms == k) for k in range(len(PARTS))]
+        elif kind in config.disjoint:
+            parts = shared_out(choices, config, (config.seed, *seed))
         return [chosen.astype(np.int32) for chosen in parts]
 
     index, noise_class = np.arange(count, dtype=np.int32), pick(1, noise_classes)
@@ -136,13 +157,13 @@ def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: 
 
 
 def recipes_of(config: Database, sounds: Sounds) -> tuple[Recipes, np.ndarray | None]:
-    """The recipes over all sounds, and which mixtures are held out (None: left to training)."""
-    held_out = draw_held_out(config, [info.speaker for info in sounds.corpus.speech_info])
+    """The recipes over all sounds, and the part of each mixture (None: left to training)."""
+    part = draw_parts(config, [info.speaker for info in sounds.corpus.speech_info])
     files = sounds.corpus.noise.shape[:2]
-    return draw_recipes(config, len(sounds.heads.names), *files, held_out), held_out
+    return draw_recipes(config, len(sounds.heads.names), *files, part, sounds.heads.part), part
 
 
-def manifest_csv(recipes: Recipes, sounds: Sounds, held_out: np.ndarray | None = None) -> Iterator[str]:
+def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = None) -> Iterator[str]:
     """The recipes as CSV, line by line, by the names of clips, heads and files, and each mixture's part."""
     rows = csv.writer(SimpleNamespace(write=str), lineterminator="\n")  # writerow gives what `write` gives
     corpus, heads = sounds
@@ -155,13 +176,13 @@ def manifest_csv(recipes: Recipes, sounds: Sounds, held_out: np.ndarray | None =
         row += [heads.names[one.head], corpus.noise_classes[kind]]
         for file, azimuth, snr in zip(one.noise_file, one.noise_azimuth, one.snr):
             row += [corpus.noise_files[kind][file], azimuth * AZIMUTH_STEP, f"{snr:.4f}"]
-        yield rows.writerow([*row, "" if held_out is None else PARTS[int(held_out[i])]])
+        yield rows.writerow([*row, "" if part is None else PARTS[part[i]]])
 
 
 class Manifest(NamedTuple):
     """What is read back of a manifest of n mixtures."""
 
-    held_out: np.ndarray | None  # (n,) bool
+    part: np.ndarray | None  # (n,), index into PARTS
     snr: np.ndarray  # (n,), dB, the lower of the two noises'
     speaker: list[str]  # n of them
 
@@ -170,7 +191,7 @@ def read_manifest(path: Path, count: int) -> Manifest:
     """Read a manifest; raises InputError where it is missing, or not one of `count` mixtures."""
     if not path.exists():
         raise InputError(f"{path}: is missing: run the database stage again")
-    snr, held_out, speakers, parts = np.empty(count), np.empty(count, bool), [], set()
+    snr, part, speakers, parts = np.empty(count), np.empty(count, int), [], set()
     columns = "mixture", "speaker", "snr_1_db", "snr_2_db", "part"
     try:
         for row in csv_rows(path, columns, count + 1, MAX_TEXT_BYTES + 1000 * count):
@@ -178,12 +199,12 @@ def read_manifest(path: Path, count: int) -> Manifest:
             if int(row["mixture"]) != i or i == count:
                 raise ValueError
             snr[i] = min(float(row["snr_1_db"]), float(row["snr_2_db"]))
-            held_out[i] = row["part"] == PARTS[1]
+            part[i] = PARTS.index(row["part"] or PARTS[0])
             speakers.append(sys.intern(row["speaker"]))
             parts.add(row["part"])
     except (ValueError, TypeError):
         parts = set()
-    if len(speakers) != count or parts not in ({""}, set(PARTS)):
+    if len(speakers) != count or parts not in ({""}, set(PARTS[:2]), set(PARTS)):
         wrong = f"is not the manifest of these {count:,} mixtures: run the database stage again"
         raise InputError(f"{path}: {wrong}")
-    return Manifest(None if parts == {""} else held_out, snr, speakers)
+    return Manifest(None if parts == {""} else part, snr, speakers)

@@ -62,7 +62,7 @@ def attention_pooling(score: nnx.Linear, x: jax.Array) -> jax.Array:
     return jnp.einsum("bt,bte->be", weights, x)
 
 
-def check(cues: jax.Array, channels: int) -> None:
-    """Raise ValueError unless `cues` is (batch, 3, channels, frames)."""
-    if cues.ndim != 4 or cues.shape[1:3] != (CUES, channels):
-        raise ValueError(f"cue maps must be (batch, {CUES}, {channels}, frames), not {cues.shape}")
+def check(cues: jax.Array, channels: int, maps: int = CUES) -> None:
+    """Raise ValueError unless `cues` is (batch, maps, channels, frames)."""
+    if cues.ndim != 4 or cues.shape[1:3] != (maps, channels):
+        raise ValueError(f"cue maps must be (batch, {maps}, {channels}, frames), not {cues.shape}")

@@ -13,7 +13,7 @@ from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, unpack
 
 REINSTALL = "install the package again"
-MAX_PACKED_BYTES = 1_000_000
+MAX_PACKED_BYTES = 2_000_000
 PREFERRED = ("clean", "model2")  # the first of these that is there is used unless one is named
 MAX_CHANNELS = 1024  # so that damaged settings do not ask for a network of any size
 FIELDS = ("model", "front", "protocol", "corpus", "seed", "commit", "metrics")  # of NAME.json
@@ -60,7 +60,9 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
         front = FrontEnd(**info["front"])
         for field in dataclasses.fields(FrontEnd):
             value = getattr(front, field.name)
-            if not isinstance(value, (int, field.type)) or (field.type is not str and not 0 < value < np.inf):
+            if not isinstance(value, (int, field.type)) or (
+                field.type not in (str, bool) and not 0 < value < np.inf
+            ):
                 raise ValueError(f"front.{field.name} is {value!r}")
         if front.channels > MAX_CHANNELS:
             raise ValueError(f"front.channels is {front.channels}")

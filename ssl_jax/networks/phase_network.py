@@ -20,6 +20,8 @@ HIGHEST_CYCLES = 8.0  # cycles per ms of a channel's own phase; the lag grid res
 GATE_IC = 0.95  # IC where the gate starts half open: fields of several sources lie below
 GATE_SLOPE = 40.0  # per unit of IC
 FEATURES = 15  # of a channel in a frame: 8 from ITD phases, 4 from ILD, and ITD, ILD, IC themselves
+LEVEL_UNIT, LEVEL_MOST = 10.0, 4.0  # dB; units about the window's mean that are told apart
+ONSET_UNIT, ONSET_MOST = 3.0, 3.0  # dB from one frame to the next, and units of it
 
 
 def _with_double(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -30,16 +32,32 @@ def _with_double(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Arr
 class PhaseNetwork(nnx.Module):
     """Cue maps to azimuth classes; 415,628 parameters. The options are the rows of its ablation: phases,
     sines and cosines of ITD and ILD, else the cues as they are; gated, the gate by IC; convolved, the two
-    residual convolutions over time; attention, attention over frames, else their mean."""
+    residual convolutions over time; attention, attention over frames, else their mean.
+
+    Where the front-end gives levels, each channel's level about the window's mean and its rise since the
+    last frame are features too, and move the gate: the first wavefront tells the direction (Litovsky,
+    Colburn, Yost & Guzman 1999)."""
 
     def __init__(
-        self, rngs, front: FrontEnd, phases=True, gated=True, convolved=True, attention=True, dropout=0.4
+        self,
+        rngs,
+        front: FrontEnd,
+        phases=True,
+        gated=True,
+        convolved=True,
+        attention=True,
+        dropout=0.4,
+        width=160,
     ):
-        width, heads, self.channels, self.max_ild = 160, 4, front.channels, front.max_ild
-        self.phases, self.gated, self.attention = phases, gated, attention
+        heads, self.channels, self.max_ild = 4, front.channels, front.max_ild
+        self.phases, self.gated, self.attention, self.maps = phases, gated, attention, front.map_count
+        features = (FEATURES if phases else CUES) + 2 * front.levels
         self.cycles = np.minimum(front.cfs / 1000, HIGHEST_CYCLES).astype(np.float32)[:, None]  # per ms
         self.gate = nnx.Param(jnp.full((self.channels, 1), GATE_IC))
-        self.mixed = linear(self.channels * (FEATURES if phases else CUES), width, rngs)
+        if front.levels:
+            self.gate_level = nnx.Param(jnp.zeros((self.channels, 1)))
+            self.gate_onset = nnx.Param(jnp.zeros((self.channels, 1)))
+        self.mixed = linear(self.channels * features, width, rngs)
         self.mixed_norm = BatchNorm(width)
         self.convs = nnx.List([conv(width, width, (3,), rngs) for _ in range(2 * convolved)])
         self.norms = nnx.List([BatchNorm(width) for _ in range(2 * convolved)])
@@ -50,10 +68,16 @@ class PhaseNetwork(nnx.Module):
         self.classify = linear(256, AZIMUTHS, rngs)
 
     def features(self, cues: jax.Array) -> jax.Array:
-        """(batch, 3, channels, frames) to (batch, features, channels, frames)."""
-        itd, ild, ic = cues[:, 0], cues[:, 1], cues[:, 2]  # ms, dB, 0..1
-        gate = jax.nn.sigmoid(GATE_SLOPE * (ic - self.gate[...])) if self.gated else 1.0
-        plain = [itd * gate, ild / self.max_ild, 5 * (ic - 0.9)]
+        """(batch, maps, channels, frames) to (batch, features, channels, frames)."""
+        itd, ild, ic, *power = jnp.moveaxis(cues, 1, 0)  # ms, dB, 0..1, dB
+        opening, levels = GATE_SLOPE * (ic - self.gate[...]), []
+        for level in power:
+            rise = jnp.diff(level, axis=-1, prepend=level[..., :1]) / ONSET_UNIT
+            about = (level - level.mean((1, 2), keepdims=True)) / LEVEL_UNIT
+            levels = [jnp.clip(about, -LEVEL_MOST, LEVEL_MOST), jnp.clip(rise, -ONSET_MOST, ONSET_MOST)]
+            opening = opening + self.gate_level[...] * levels[0] + self.gate_onset[...] * levels[1]
+        gate = jax.nn.sigmoid(opening) if self.gated else 1.0
+        plain = [itd * gate, ild / self.max_ild, 5 * (ic - 0.9), *levels]
         if not self.phases:
             return jnp.stack(plain, axis=1)
         angle = 2 * jnp.pi * itd
@@ -66,18 +90,18 @@ class PhaseNetwork(nnx.Module):
         return jnp.stack([*itd_phases, *half, *_with_double(*half), *plain], axis=1)
 
     def __call__(self, cues: jax.Array) -> jax.Array:
-        """Logits (batch, 72) of cue maps (batch, 3, 32, frames); ValueError for another shape."""
-        check(cues, self.channels)
-        x = self.features(cues.astype(jnp.float32))  # (B, 3, 32, T) -> (B, F, 32, T)
+        """Logits (batch, 72) of cue maps (batch, maps, 32, frames); ValueError for another shape."""
+        check(cues, self.channels, self.maps)
+        x = self.features(cues.astype(jnp.float32))  # (B, maps, 32, T) -> (B, F, 32, T)
         B, F, C, T = x.shape
-        x = nnx.relu(self.mixed_norm(self.mixed(x.reshape(B, F * C, T).swapaxes(1, 2))))  # (B, T, 160)
+        x = nnx.relu(self.mixed_norm(self.mixed(x.reshape(B, F * C, T).swapaxes(1, 2))))  # (B, T, width)
         if T > 1:  # two frames of 10 ms share most of a 10 ms window and a syllable's direction
-            x = x[:, : T // 2 * 2].reshape(B, T // 2, 2, -1).mean(2)  # (B, T/2, 160)
+            x = x[:, : T // 2 * 2].reshape(B, T // 2, 2, -1).mean(2)  # (B, T/2, width)
         for layer, norm in zip(self.convs, self.norms):
             x = x + nnx.relu(norm(layer(x)))
         if self.attention:
             weights = jax.nn.softmax(self.score(x), axis=1)  # (B, T/2, 4), each adds up to 1 over time
-            x = jnp.einsum("bth,btw->bhw", weights, x).reshape(B, -1)  # (B, 640)
+            x = jnp.einsum("bth,btw->bhw", weights, x).reshape(B, -1)  # (B, 4 width)
         else:
             x = x.mean(1)
         x = nnx.relu(self.hidden_norm(self.hidden(x)))  # (B, 256)

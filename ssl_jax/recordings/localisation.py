@@ -32,7 +32,7 @@ SURE = 0.9  # confidence below this is flagged: at SNR 15 dB few such windows ar
 
 @partial(jax.jit, static_argnames="graph")
 def _posterior(graph, state, cues):
-    """(batch, 3, channels, frames) -> (batch, 72)."""
+    """(batch, maps, channels, frames) -> (batch, 72)."""
     return jax.nn.softmax(nnx.merge(graph, state)(cues))
 
 
@@ -85,11 +85,11 @@ def _cue_frames(blocks: Iterable[np.ndarray], front: FrontEnd, frames: int) -> I
         yield cues
 
 
-def _windows(cues: Iterable[Cues], span: int, step: int) -> Iterator[np.ndarray]:
-    """Windows of `span` frames every `step` frames, (windows, 3, channels, span) float16."""
+def _windows(cues: Iterable[Cues], front: FrontEnd, span: int, step: int) -> Iterator[np.ndarray]:
+    """Windows of `span` frames every `step` frames, (windows, maps, channels, span) float16."""
     held, skip = None, 0  # frames still to skip before the next window starts
     for part in cues:
-        part = np.stack([part.itd, part.ild, part.ic]).astype(np.float16)  # as the networks were trained
+        part = np.asarray(front.maps(part, 0))
         part, skip = part[..., skip:], max(skip - part.shape[-1], 0)
         held = part if held is None else np.concatenate([held, part], axis=-1)
         if held.shape[-1] >= span:
@@ -119,7 +119,7 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
     quality, maps = Quality(samples, fs, name, rate, front.cfs), []
     runs = _cue_frames(resampled(quality.watch(blocks), fs, front.fs), front, frames)
     runs = track(runs, f"localise {Path(name).name}", total=length // (BLOCK_FRAMES * front.hop) + 1)
-    windows = _windows(overview(runs, maps, frames) if cues else runs, span, hop)
+    windows = _windows(overview(runs, maps, frames) if cues else runs, front, span, hop)
     classify = partial(_posterior, *nnx.split(network))
     posterior = [np.asarray(classify(some)) for some in _filled(windows, max(1, BATCH_FRAMES // span))]
     posterior = np.concatenate(posterior)[: (frames - span) // hop + 1]

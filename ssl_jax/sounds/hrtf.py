@@ -24,6 +24,8 @@ class Heads(NamedTuple):
     hrirs: np.ndarray  # (heads, 72, 2, taps) float32, left ear first
     elevations: np.ndarray  # (heads, 72) degrees
     fs: int  # Hz
+    tails: np.ndarray | None = None  # (heads, 2, samples) float32: reverberation that all azimuths share
+    part: np.ndarray | None = None  # (heads,), the one part that each is of, see `recipes.PARTS`
 
 
 def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -15,6 +15,13 @@ def spatialise(source, hrir):
     return jnp.fft.irfft(spectrum, size)[..., :samples]
 
 
+def spatialise_endless(source, hrir, tail):
+    """The same of sources that repeat for ever, through responses and a `tail` (..., 2, samples) added."""
+    samples = source.shape[-1]
+    whole = tail + jnp.pad(hrir, [(0, 0)] * (hrir.ndim - 1) + [(0, samples - hrir.shape[-1])])
+    return jnp.fft.irfft(jnp.fft.rfft(source)[..., None, :] * jnp.fft.rfft(whole), samples)
+
+
 def mean_power(ears):
     """Mean square over both ears and all samples: (..., 2, samples) to (...)."""
     samples = ears.shape[-1]

@@ -15,7 +15,7 @@ from ssl_jax.common.files import read_csv, read_json, write_json
 from ssl_jax.config import AZIMUTHS, RUNS, Database, Experiment, FrontEnd, Training, experiment
 from ssl_jax.database.build import build
 from ssl_jax.database.cue_store import CueStore
-from ssl_jax.database.recipes import draw_held_out, load_sounds, read_manifest
+from ssl_jax.database.recipes import draw_parts, load_sounds, read_manifest
 from ssl_jax.metrics import evaluate
 from ssl_jax.studies.fingerprint import EVENTS, STATIONARY
 from ssl_jax.studies.published_weights import load_checkpoints
@@ -157,7 +157,7 @@ class Audit:
         manifest = read_manifest(folder / "manifest.csv", store.count)
         if variant.apart:
             apart = replace(config, disjoint=variant.apart)
-            manifest = manifest._replace(held_out=draw_held_out(apart, manifest.speaker[::AZIMUTHS]))
+            manifest = manifest._replace(part=draw_parts(apart, manifest.speaker[::AZIMUTHS]))
         return Mixtures.of(store, manifest)
 
     def row(self, variant: Variant) -> None:
@@ -193,7 +193,7 @@ class Audit:
         last = np.arange(store.count) >= LAST_CLIPS * AZIMUTHS
 
         def measured():
-            switched = replace(mixtures, manifest=mixtures.manifest._replace(held_out=last))
+            switched = replace(mixtures, manifest=mixtures.manifest._replace(part=last))
             run = replace(ex.runs["model2_continued"], last_share=0.0)
             train("model2_switched", run, switched, work, self.work / "switched")
             content = load_checkpoint(checkpoint_path(work, "model2_switched", run.epochs))

@@ -40,10 +40,10 @@ class Mixtures:
     def split(self, config: Training) -> tuple[np.ndarray, np.ndarray]:
         """Mixture numbers to train on and to evaluate on."""
         count = config.clips * AZIMUTHS
-        held_out = None if self.manifest is None else self.manifest.held_out
-        if held_out is not None:
-            # all of them evaluate, however few clips train
-            return np.flatnonzero(~held_out[:count]), np.flatnonzero(held_out)
+        part = None if self.manifest is None else self.manifest.part
+        if part is not None:
+            # all of them evaluate, however few clips train: on the validation part, where there is one
+            return np.flatnonzero(part[:count] == 0), np.flatnonzero(part == part.max())
         # a random share of the run's mixtures (published)
         return two_parts(count, config.evaluation_share, (config.seed, SPLIT))
 

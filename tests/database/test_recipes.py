@@ -18,8 +18,9 @@ SHARE_TOLERANCE = 0.03  # of the fifth held out: a speaker is a tenth of the cli
 
 
 def drawn(config):
-    held_out = recipes.draw_held_out(config, SPEAKERS)
-    return recipes.draw_recipes(config, 20, 10, 20, held_out), held_out
+    part = recipes.draw_parts(config, SPEAKERS)
+    held_out = None if part is None else part == 1
+    return recipes.draw_recipes(config, 20, 10, 20, part), held_out
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_two_parts_share_nothing_and_neither_is_empty():
     says = {"speaker": "all of one speaker", "clip": "one clip", "shoe": "shoe: cannot be kept apart"}
     for apart, message in says.items():
         with pytest.raises(InputError, match=message):
-            recipes.draw_held_out(Database(clips=1 if apart == "clip" else 4, disjoint=(apart,)), SPEAKERS)
+            recipes.draw_parts(Database(clips=1 if apart == "clip" else 4, disjoint=(apart,)), SPEAKERS)
 
 
 def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp_path):
@@ -88,9 +89,9 @@ def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp
     files = [[str(k) for k in range(20)]] * 10
     corpus = Corpus("x", None, clips, np.zeros((10, 20, 1)), tuple("abcdefghij"), files)
     heads = Heads(tuple(f"h{k}" for k in range(20)), None, np.zeros((20, AZIMUTHS)), 44_100)
-    found, held_out = recipes.recipes_of(CLEAN, recipes.Sounds(corpus, heads))
+    found, part = recipes.recipes_of(CLEAN, recipes.Sounds(corpus, heads))
     path, count = tmp_path / "manifest.csv", 40 * AZIMUTHS
-    path.write_text("".join(recipes.manifest_csv(found, recipes.Sounds(corpus, heads), held_out)))
+    path.write_text("".join(recipes.manifest_csv(found, recipes.Sounds(corpus, heads), part)))
     with open(path, newline="") as stream:
         row = list(csv.DictReader(stream))[75]  # second clip, azimuth class 3
     assert (row["azimuth"], row["clip"], row["head"]) == ("15", "c1", f"h{found.head[75]}")
@@ -98,7 +99,7 @@ def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp
     assert row["noise_file_2"] == str(found.noise_file[75, 1])
     assert float(row["snr_1_db"]) == found.snr[75, 0]  # as written, so as rendered
     manifest, text = recipes.read_manifest(path, count), path.read_text()
-    np.testing.assert_array_equal(manifest.held_out, held_out)
+    np.testing.assert_array_equal(manifest.part, part)
     np.testing.assert_array_equal(manifest.snr, found.snr.min(axis=1))
     assert manifest.speaker[:: 4 * AZIMUTHS] == [f"s{k}" for k in range(10)]
     for fewer, change in ((1, ("", "")), (0, ("training", "trainig")), (0, ("\n5,", "\nx,"))):
