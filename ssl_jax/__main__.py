@@ -19,9 +19,10 @@ EPILOG = {
 Channel 1 is the left ear, channel 2 the right; swapped ears cannot be noticed and mirror every azimuth.
 Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the share of the
 posterior within 10 degrees of its peak. Do not rely on a flagged window: silent, quiet (50 dB below the
-loudest), one ear, clipped, narrow band (sampled too slowly), short (less sound than --window) or unsure
-(confidence below 0.9). The networks were trained on windows of 1 s, for which the accuracies in results/
-hold; shorter ones are less accurate.""",
+loudest so far), one ear, clipped, narrow band (sampled too slowly), short (less sound than --window), or
+another azimuth (front and back cannot be told apart) or unsure (confidence below 0.9). The networks were
+trained on windows of 1 s, for which the accuracies in results/ hold; shorter ones are less accurate. From a
+pipe a line comes at most 0.25 s of sound after the end of its window.""",
     "render": """\
 Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between measured ones responses are
 interpolated. A negative first azimuth needs the equals sign: --trajectory=-90:90""",
@@ -65,8 +66,8 @@ OPTIONS = {
                       "auto under Slurm, Open MPI or Kubernetes; as many devices each; see docs/scale.md"},
     "--processes": number(int, "N", None, "how many they are"),
     "--process": number(int, "K", None, "which of them this is, from 0"),
-    "--runs": {"nargs": "+", "choices": RUNS, "default": MAIN_RUNS, "metavar": "RUN",
-               "help": f"of {', '.join(RUNS)} (default: {' '.join(MAIN_RUNS)})"},
+    "--runs": {"nargs": "+", "choices": RUNS, "metavar": "RUN",
+               "help": f"of {', '.join(RUNS)} (default: {' '.join(MAIN_RUNS)}; under rooms: recordings)"},
     "--seeds": number(int, "N", 1, "train every run N times on the same mixtures"),
     "--no-cache": {"action": "store_true", "help": "keep no compiled programs in the user's cache folder"},
     "--export-wav": path("DIR", "write mixtures as 16-bit WAV there and stop"),
@@ -88,11 +89,12 @@ OPTIONS = {
     "--to": path("DIR", "data folder", required=True),
     "--speech": {"choices": ("train-clean-100", "dev-clean"), "default": "train-clean-100",
                  "help": "LibriSpeech subset; dev-clean is smaller (default %(default)s)"},
-    "files/localise": path("FILE", "stereo sound file of any format, rate and length that libsndfile reads",
-                           nargs="+"),
+    "files/localise": path("FILE", "stereo sound file of any format, rate and length that libsndfile reads; "
+                           "- is standard input, a WAV or, with --raw, raw sound", nargs="+"),
+    "--raw": number(int, "FS", None, "standard input is 16-bit little-endian stereo at FS Hz"),
     "--window": number(float, "S", 1.0, "seconds of sound behind an estimate, 0.05 to 60; as trained"),
     "--step": number(float, "S", 0.1, "seconds from one estimate to the next"),
-    "--model": {"metavar": "NAME", "help": "network (default clean, else model2; a wrong name lists them)"},
+    "--model": {"metavar": "NAME", "help": "network (default recordings; a wrong name lists them)"},
     "--plot": path("FILE", "picture of one recording: PNG, PDF or SVG"),
     "--json": path("FILE", "everything, posteriors included"),
     "--csv": path("FILE", "a row for every window"),
@@ -128,7 +130,7 @@ STAGES = {  # what it does, the function that does it, its options
     "report": ("comparison of results/ with the reported tables", PIPELINE, f"{EXPERIMENT} --readme"),
     "localise": ("where the sound in a binaural recording comes from, over time",
                  "recordings.commands:run_localise",
-                 "files --window --step --model --plot --json --csv --no-cache"),
+                 "files --raw --window --step --model --plot --json --csv --no-cache"),
     "render": ("a scene of one's own, static or moving: mono sounds in, a binaural WAV out",
                "recordings.commands:run_render", "speech --azimuth --trajectory --noise --noise-azimuth "
                "--snr --hrtf --ears --azimuths --start --seconds --bits --plot --output --no-cache"),

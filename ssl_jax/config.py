@@ -168,6 +168,11 @@ class Experiment:
     front: FrontEnd
     runs: dict[str, Training]
 
+    @property
+    def usual_runs(self) -> tuple[str, ...]:
+        """The runs that are trained unless others are asked for."""
+        return MAIN_RUNS if MAIN_RUNS[0] in self.runs else tuple(self.runs)
+
 
 def experiment(
     data=False,
@@ -211,6 +216,9 @@ def experiment(
         runs = {key: replace(runs[key], clips=100, epochs=3, epochs_planned=3) for key in MAIN_RUNS}
         later = {"epochs": 6, "epochs_planned": 6, "start_epoch": 3, "restart_epochs": (4, 5)}
         runs["model2_continued"] = replace(runs["model2_continued"], **later)
+    if protocol == "rooms":  # the other networks take no levels
+        run = replace(RUNS["recordings"], seed=seed)
+        runs = {"recordings": replace(run, clips=100, epochs=3, epochs_planned=3) if quick else run}
     # a run with other settings gets a folder of its own
     differs = {
         "quick": quick,
@@ -234,7 +242,7 @@ def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) ->
     for name in wanted:
         if name not in runs:
             raise InputError(
-                f"--runs {name}: is not one of the quick runs, {', '.join(runs)}: leave out --quick"
+                f"--runs {name}: is none of {', '.join(runs)}: leave out --quick, or name another --protocol"
             )
         run = runs[name]
         chosen[name] = run

@@ -64,7 +64,7 @@ def run_database(args, ex: Experiment) -> None:
 def run_train(args, ex: Experiment) -> None:
     if args.seeds < 1:
         raise InputError(f"--seeds {args.seeds}: no run asked for: use at least 1")
-    runs = seeded_runs(ex.runs, args.runs, args.seeds)
+    runs = seeded_runs(ex.runs, args.runs or ex.usual_runs, args.seeds)
     work, results, settings = args.work / ex.name, args.results / ex.name, settings_of(ex)
     store = CueStore(work / "cues", ex.database, ex.front)
     with barrier():
@@ -103,7 +103,7 @@ def run_experiment(args) -> None:
     """Carry out one stage, or all of them, with the work folder locked."""
     ex = experiment_of(args)
     if args.stage == "all":
-        seeded_runs(ex.runs, args.runs, args.seeds)  # refused before anything is rendered
+        seeded_runs(ex.runs, args.runs or ex.usual_runs, args.seeds)  # refused before anything is rendered
     with contextlib.ExitStack() as held:
         if args.stage in ("all", "database", "train") and not args.export_wav:
             with barrier():

@@ -77,7 +77,7 @@ def test_published_settings():
     ex = experiment(data=True, protocol="published-code")
     assert (ex.database.clips * 72, ex.database.snr_low, ex.database.snr_high) == (50_400, 15, 40)
     # fs, channels, lowest Hz, filters, hair cell, tau, longest ITD, largest ILD; hop 10 ms (published: 1)
-    assert dataclasses.astuple(ex.front) == (44_100, 32, 80, "gammatone", "none", 0.010, 0.001, 7, 441)
+    assert dataclasses.astuple(ex.front) == (44_100, 32, 80, "gammatone", "none", 0.010, 0.001, 7, 441, False)
     for name, values in PUBLISHED.items():
         run = ex.runs[name]
         assert tuple(getattr(run, field) for field in [*FIELDS, "cosine_epochs", "restart_epochs"]) == values
@@ -95,7 +95,7 @@ def test_quick_is_small_and_consistent():
 
 
 def test_a_run_that_quick_does_not_have_is_refused():
-    with pytest.raises(InputError, match="--runs model2_to40: is not one of the quick runs"):
+    with pytest.raises(InputError, match="--runs model2_to40: is none of model1"):
         seeded_runs(experiment(quick=True).runs, ["model1", "model2_to40"], 1)
 
 

@@ -60,9 +60,8 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
         front = FrontEnd(**info["front"])
         for field in dataclasses.fields(FrontEnd):
             value = getattr(front, field.name)
-            if not isinstance(value, (int, field.type)) or (
-                field.type not in (str, bool) and not 0 < value < np.inf
-            ):
+            number = field.type not in (str, bool)
+            if not isinstance(value, (int, field.type)) or (number and not 0 < value < np.inf):
                 raise ValueError(f"front.{field.name} is {value!r}")
         if front.channels > MAX_CHANNELS:
             raise ValueError(f"front.channels is {front.channels}")
@@ -77,6 +76,14 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
         raise InputError(f"{path}: not of the network {info['model']!r} ({error})") from None
     model.eval()
     return model, front
+
+
+def temperature_of(name: str, folder: Path | None = None) -> float:
+    """What the network's logits are divided by, so that its confidence holds; 1 if not calibrated."""
+    temperature = describe(name, folder).get("temperature", 1.0)
+    if not (isinstance(temperature, (int, float)) and 0.01 < temperature < 100):
+        raise InputError(f"{_folder(folder) / name}.json: temperature is {temperature!r}: {REINSTALL}")
+    return float(temperature)
 
 
 def _converted(arrays: dict, prefix: str, old, new) -> dict:

@@ -1,4 +1,4 @@
-"""Azimuths of a recording over time, and how one is made of a posterior or of many windows."""
+"""Azimuths of a recording over time, and how one or several are made of posteriors."""
 
 from typing import NamedTuple
 
@@ -8,17 +8,32 @@ from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 from ssl_jax.frontend.binaural_feature import Cues
 
 PEAK_REACH = 10  # degrees on either side of the posterior's peak that count as the peak
+SURE = 0.9  # confidence below this is flagged
 AGREE = 0.7  # length of the windows' mean unit vector from which one azimuth stands for all
+LEAST = 0.1  # share of a posterior that a second direction has at least
+MOST = 4  # directions at a time
 
 
-class Azimuths(NamedTuple):
-    """Where a sound came from, in n windows."""
+class Windows(NamedTuple):
+    """Estimates of n windows."""
 
     times: np.ndarray  # (n,) s, middles of the windows
     azimuth: np.ndarray  # (n,) degrees, 0 <= azimuth < 360, 90 = left; NaN where nothing sounds
     confidence: np.ndarray  # (n,) share of the posterior within 10 degrees of its peak, 0..1
+    mirrored: np.ndarray  # (n,) degrees: the same behind or in front, where it may be that; else NaN
     posterior: np.ndarray  # (n, 72), class = azimuth / 5 degrees
     flags: tuple[tuple[str, ...], ...]  # of each window: why not to rely on it; empty if nothing is wrong
+
+
+class Azimuths(NamedTuple):
+    """Where a sound came from, in n windows; the first six fields are those of Windows."""
+
+    times: np.ndarray
+    azimuth: np.ndarray
+    confidence: np.ndarray
+    mirrored: np.ndarray
+    posterior: np.ndarray
+    flags: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]  # of the whole recording
     model: str
     window: float  # s
@@ -29,25 +44,86 @@ class Azimuths(NamedTuple):
     cfs: np.ndarray  # (channels,) Hz
 
 
+def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What classes within 10 degrees of class `middle` (...) hold of posteriors (..., 72), and their circular
+    mean, degrees."""
+    classes = PEAK_REACH // AZIMUTH_STEP
+    around = (middle[..., None] + np.arange(-classes, classes + 1)) % AZIMUTHS
+    share = np.take_along_axis(posterior, around, -1)
+    mean = (share * np.exp(2j * np.pi * around / AZIMUTHS)).sum(-1)
+    azimuth = np.degrees(np.angle(mean)) % 360
+    return share.sum(-1), np.where(azimuth == 360, 0.0, azimuth)  # -1e-20 % 360 is 360
+
+
 def peak_azimuth(posterior) -> tuple[np.ndarray, np.ndarray]:
     """Azimuth (degrees) and confidence (...) of posteriors (..., 72): the circular mean of the classes within
     10 degrees of the highest, and what they hold of the posterior."""
     posterior = np.asarray(posterior, float)
-    classes = PEAK_REACH // AZIMUTH_STEP
-    reach = np.arange(-classes, classes + 1)
-    around = (posterior.argmax(-1)[..., None] + reach) % AZIMUTHS
-    share = np.take_along_axis(posterior, around, -1)
-    mean = (share * np.exp(2j * np.pi * around / AZIMUTHS)).sum(-1)
-    azimuth = np.degrees(np.angle(mean)) % 360
-    return np.where(azimuth == 360, 0.0, azimuth), share.sum(-1)  # -1e-20 % 360 is 360
+    share, azimuth = _share_about(posterior, posterior.argmax(-1))
+    return azimuth, share
+
+
+def mirror_azimuth(posterior) -> np.ndarray:
+    """The peak's mirror image about the interaural axis, degrees (...), where front and back cannot be told
+    apart: both together are sure, neither is by itself; NaN elsewhere."""
+    posterior = np.asarray(posterior, float)
+    peak = posterior.argmax(-1)
+    image = (AZIMUTHS // 2 - peak) % AZIMUTHS
+    share, other = _share_about(posterior, peak)[0], _share_about(posterior, image)
+    apart = np.abs((peak - image + AZIMUTHS // 2) % AZIMUTHS - AZIMUTHS // 2) * AZIMUTH_STEP > 2 * PEAK_REACH
+    either = apart & (share < SURE) & (other[0] >= LEAST) & (share + other[0] >= SURE)
+    return np.where(either, other[1], np.nan)
+
+
+def directions(posterior: np.ndarray) -> list[tuple[float, float]]:
+    """The peaks of a posterior (72,), highest first: azimuth (degrees) and share within 10 degrees of it."""
+    rest, found = np.array(posterior, float), []
+    while len(found) < MOST:
+        peak = rest.argmax()
+        share, azimuth = _share_about(rest, peak)
+        if share < LEAST:
+            break
+        found.append((float(azimuth), float(share)))
+        reach = 2 * PEAK_REACH // AZIMUTH_STEP
+        rest[(peak + np.arange(-reach, reach + 1)) % AZIMUTHS] = 0
+    return found
+
+
+class Overall:
+    """What all windows of a recording say together, in a few sums."""
+
+    def __init__(self):
+        self.vectors, self.weights = np.zeros(2, complex), np.zeros(2)  # of all that sounds; of flawless ones
+        self.posterior, self.heard, self.windows, self.flagged = np.zeros(AZIMUTHS), 0, 0, 0
+
+    def add(self, found) -> "Overall":
+        """Count the windows of `found`, Windows or Azimuths."""
+        heard, clean = np.isfinite(found.azimuth), np.array([not flags for flags in found.flags], bool)
+        turn = np.exp(1j * np.radians(np.where(heard, found.azimuth, 0)))
+        for k, use in enumerate((heard, heard & clean)):
+            self.vectors[k] += (use * found.confidence * turn).sum()
+            self.weights[k] += (use * found.confidence).sum()
+        self.posterior += found.posterior[heard].sum(0)
+        self.heard, self.windows = self.heard + int(heard.sum()), self.windows + len(heard)
+        self.flagged += int((~clean).sum())
+        return self
+
+    @property
+    def azimuth(self) -> float:
+        """Circular mean of the windows, degrees, weighed by confidence, of those without flags if there are
+        any. NaN where they do not agree: it moves, or there are several."""
+        k = int(self.weights[1] > 0)
+        if not self.weights[k]:
+            return float("nan")
+        mean = self.vectors[k] / self.weights[k]
+        return float(np.degrees(np.angle(mean)) % 360) if abs(mean) > AGREE else float("nan")
+
+    @property
+    def directions(self) -> list[tuple[float, float]]:
+        """Of the mean posterior of all windows that something sounds in: see `directions`."""
+        return directions(self.posterior / max(self.heard, 1))
 
 
 def mean_azimuth(found: Azimuths) -> float:
-    """One azimuth for a whole recording, degrees: circular mean of its windows, weighed by confidence, of
-    those without flags if there are any. NaN where they do not agree: it moves, or there are several."""
-    heard = np.isfinite(found.azimuth)
-    clean = heard & np.array([not flags for flags in found.flags])
-    use = clean if clean.any() else heard
-    weight = found.confidence[use]
-    mean = (weight * np.exp(1j * np.radians(found.azimuth[use]))).sum() / weight.sum()
-    return float(np.degrees(np.angle(mean)) % 360) if abs(mean) > AGREE else float("nan")
+    """One azimuth for a whole recording, degrees: see `Overall.azimuth`."""
+    return Overall().add(found).azimuth

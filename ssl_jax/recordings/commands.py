@@ -7,29 +7,44 @@ import sys
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import atomic_write, write_text
-from ssl_jax.recordings.azimuths import mean_azimuth
+from ssl_jax.recordings.azimuths import Overall
 
 ROWS = 40  # of a printed table at most; the files have all
 
 
+def heading(name: str, length: str, fs: int, model: str, window: float, step: float) -> str:
+    """The first line about a sound."""
+    return f"{name}: {length} at {fs} Hz; network {model}, windows of {window:g} s every {step:g} s"
+
+
+COLUMNS = f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags"
+
+
+def line(found, i: int) -> str:
+    """Window `i` as text."""
+    azimuth = "-" if math.isnan(found.azimuth[i]) else f"{found.azimuth[i]:.1f}°"
+    flags = ", ".join(found.flags[i]).replace("front or back", f"or {found.mirrored[i]:.1f}°")
+    return f"{found.times[i]:9.2f}  {azimuth:>7}  {found.confidence[i]:10.2f}  {flags}".rstrip()
+
+
+def summary(overall: Overall) -> str:
+    """The last line: one azimuth, or several, for all windows."""
+    several = ", ".join(f"{azimuth:.1f}° ({share:.0%})" for azimuth, share in overall.directions)
+    text = "no one azimuth: " + (several or "nothing stands out")
+    if not math.isnan(overall.azimuth):
+        text = f"overall {overall.azimuth:.1f}°"
+    return text + f", {overall.flagged} of {overall.windows} windows flagged" * bool(overall.flagged)
+
+
 def table(name: str, found) -> str:
     """Estimates as text: at most ROWS of them, evenly thinned, and one for the whole recording."""
-    windows = f"windows of {found.window:g} s every {found.step:g} s"
-    lines = [f"{name}: {found.seconds:.2f} s at {found.fs} Hz; network {found.model}, {windows}"]
-    lines += [f"note: {note}" for note in found.notes]
-    lines.append(f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags")
+    lines = [heading(name, f"{found.seconds:.2f} s", found.fs, found.model, found.window, found.step)]
+    lines += [f"note: {note}" for note in found.notes] + [COLUMNS]
     thin = math.ceil(len(found.times) / ROWS)
-    for i in range(0, len(found.times), thin):
-        azimuth = "-" if math.isnan(found.azimuth[i]) else f"{found.azimuth[i]:.1f}°"
-        flags = ", ".join(found.flags[i])
-        lines.append(f"{found.times[i]:9.2f}  {azimuth:>7}  {found.confidence[i]:10.2f}  {flags}".rstrip())
+    lines += [line(found, i) for i in range(0, len(found.times), thin)]
     if thin > 1:
         lines.append(f"({len(found.times)} windows, one in {thin} shown; --csv and --json have all)")
-    overall, flagged = mean_azimuth(found), sum(map(bool, found.flags))
-    lines.append("no one azimuth" if math.isnan(overall) else f"overall {overall:.1f}°")
-    if flagged:
-        lines[-1] += f", {flagged} of {len(found.flags)} windows flagged"
-    return "\n".join(lines)
+    return "\n".join([*lines, summary(Overall().add(found))])
 
 
 def _degrees(azimuth: float) -> float | None:
@@ -42,16 +57,44 @@ def as_json(name: str, found) -> dict:
     for i, time in enumerate(found.times):
         window = {"time_s": round(float(time), 3), "azimuth_deg": _degrees(found.azimuth[i])}
         window |= {"confidence": round(float(found.confidence[i]), 4), "flags": list(found.flags[i])}
+        window |= {"mirrored_deg": _degrees(found.mirrored[i])}
         windows.append(window | {"posterior": [round(float(p), 6) for p in found.posterior[i]]})
     about = {"file": name, "seconds": found.seconds, "fs_hz": found.fs, "model": found.model}
     about |= {"window_s": found.window, "step_s": found.step, "notes": list(found.notes)}
-    return about | {"azimuth_deg": _degrees(mean_azimuth(found)), "windows": windows}
+    overall = Overall().add(found)
+    several = [{"azimuth_deg": _degrees(at), "share": round(share, 4)} for at, share in overall.directions]
+    return about | {"azimuth_deg": _degrees(overall.azimuth), "directions": several, "windows": windows}
+
+
+def run_live(args) -> None:
+    """The stage `localise` on standard input: a line as soon as each window is known."""
+    from ssl_jax.recordings.live import sound_of
+    from ssl_jax.recordings.localisation import estimates, listener
+    from ssl_jax.recordings.quality import Quality
+
+    if len(args.files) > 1 or args.plot or args.json or args.csv:
+        raise InputError("-: standard input alone, as lines: save it to a file for --plot, --json or --csv")
+    name, overall = "standard input", Overall()
+    fs, blocks = sound_of(sys.stdin.buffer, name, args.raw)
+    ear = listener(name, fs, args.window, args.step, args.model)
+    rate = ear.front.fs / ear.front.hop
+    print(heading(name, "as it comes", fs, ear.model, ear.span / rate, ear.hop / rate))
+    print(COLUMNS, flush=True)
+    quality = Quality(fs, name, ear.front)
+    for found in estimates(ear, quality, blocks, live=True):
+        overall.add(found)
+        print(*(line(found, i) for i in range(len(found.times))), sep="\n", flush=True)
+    print(*(f"note: {note}" for note in quality.notes()), summary(overall), sep="\n")
 
 
 def run_localise(args) -> None:
     """The stage `localise`."""
     from ssl_jax.recordings.localisation import localise_file
 
+    if any(str(path) == "-" for path in args.files):
+        return run_live(args)
+    if args.raw is not None:
+        raise InputError("--raw: says what comes from standard input: give - as the file")
     if args.plot:  # the only one to need matplotlib
         from ssl_jax.recordings.pictures import draw_azimuths
         from ssl_jax.report.style import picture_kind

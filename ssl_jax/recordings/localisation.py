@@ -2,92 +2,62 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from flax import nnx
-from scipy import signal as sps
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
 from ssl_jax.config import AZIMUTHS, FrontEnd
 from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.frontend.streaming import ENDLESS, cue_block, start_cues
-from ssl_jax.networks.packed import default_weights, load_weights
-from ssl_jax.recordings.azimuths import Azimuths, peak_azimuth
+from ssl_jax.networks.packed import default_weights, load_weights, temperature_of
+from ssl_jax.recordings.azimuths import SURE, Azimuths, Windows, mirror_azimuth, peak_azimuth
+from ssl_jax.recordings.blocks import filled, resampled
 from ssl_jax.recordings.quality import Quality, overview
 from ssl_jax.sounds.reading import check_rate, open_sound, sound_blocks
 
 SHORTEST, LONGEST = 0.05, 60.0  # s, of a window: the networks' convolutions span 50 ms
 TRAINED = 1.0  # s, the windows that the networks were trained on
-BLOCK_FRAMES = 200  # frames of cues computed at a time
+BLOCK_FRAMES, LIVE_FRAMES = 200, 10  # frames of cues computed at a time, and of a sound that is coming in
 BATCH_FRAMES = 6400  # frames in a batch of windows: 64 windows of one second
 SIGNAL_BLOCK = 2**16  # samples of an array looked at a time
-SURE = 0.9  # confidence below this is flagged: at SNR 15 dB few such windows are right
 
 
 @partial(jax.jit, static_argnames="graph")
-def _posterior(graph, state, cues):
+def _posterior(graph, state, cues, temperature):
     """(batch, maps, channels, frames) -> (batch, 72)."""
-    return jax.nn.softmax(nnx.merge(graph, state)(cues))
+    return jax.nn.softmax(nnx.merge(graph, state)(cues) / temperature)
 
 
-def resampled(blocks: Iterable[np.ndarray], fs: int, wanted: int) -> Iterator[np.ndarray]:
-    """The sound at another rate, block by block: what `scipy.signal.resample_poly` makes of the whole."""
-    up, down = Fraction(wanted, fs).as_integer_ratio()
-    if up == down:
-        yield from blocks
-        return
-    longest = max(up, down)
-    taps = sps.firwin(20 * longest + 1, 1 / longest, window=("kaiser", 5.0)).astype(np.float32)  # its default
-    reach = math.ceil(10 * longest / up) + 1  # samples on either side that a result may need
-    # `held` starts where both rates meet; results of its first `known` samples were given already
-    held, known = np.zeros((0, 2), np.float32), 0
-    for block in chain(blocks, [None]):
-        stop = end = len(held)  # of the sound, unless another block has come
-        if block is not None:
-            held = np.concatenate([held, block])
-            # the next results end where both rates meet too, and need nothing after what is here
-            stop = (len(held) - reach) // down * down
-            end = stop + reach
-        if stop > known:
-            result = sps.resample_poly(held[:end], up, down, axis=0, window=taps)
-            yield result[known // down * up : math.ceil(stop * up / down)].astype(np.float32)
-            drop = max(stop - math.ceil(reach / down) * down, 0)
-            held, known = held[drop:], stop - drop
-
-
-def _filled(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    """The same rows in parts of one size, and so in one compiled program; zeros fill up the last one."""
-    held = None
-    for part in parts:
-        held = part if held is None else np.concatenate([held, part])
-        while len(held) >= size:
-            yield held[:size]
-            held = held[size:]
-    if len(held):
-        yield np.concatenate([held, np.zeros((size - len(held), *held.shape[1:]), held.dtype)])
-
-
-def _cue_frames(blocks: Iterable[np.ndarray], front: FrontEnd, frames: int) -> Iterator[Cues]:
-    """Cues of a sound at the front-end's rate, the first `frames` of them in runs (channels, some)."""
-    stream = start_cues(**front.arguments())
-    size = BLOCK_FRAMES * stream.settings.step
-    silence = np.zeros((size // 2, 2), np.float32)  # which brings out the last frames
-    for block in _filled(chain(blocks, [silence]), size):
+def _cue_frames(blocks: Iterable[np.ndarray], quality: Quality, frames: int) -> Iterator[Cues]:
+    """Cues of a sound at the front-end's rate that `quality` watches, in runs (channels, about `frames`)."""
+    stream, given = start_cues(**quality.front.arguments()), 0
+    size = frames * stream.settings.step
+    silence = np.zeros(
+        (max(size // 2, 2 * stream.settings.step), 2), np.float32
+    )  # brings out the last frames
+    for block in filled(chain(blocks, [silence]), size):
         stream, cues = cue_block(stream, block)
-        cues = Cues(*(np.asarray(c)[:, :frames] for c in cues))
-        frames -= cues.itd.shape[1]
+        if stream.samples > ENDLESS - size:
+            raise InputError(
+                f"{quality.name}: over {ENDLESS / quality.front.fs / 3600:.0f} hours: start again"
+            )
+        kept = quality.frames - given if quality.ended else None
+        cues = Cues(*(np.asarray(c)[:, :kept] for c in cues))
+        given += cues.itd.shape[1]
         yield cues
 
 
 def _windows(cues: Iterable[Cues], front: FrontEnd, span: int, step: int) -> Iterator[np.ndarray]:
-    """Windows of `span` frames every `step` frames, (windows, maps, channels, span) float16."""
-    held, skip = None, 0  # frames still to skip before the next window starts
+    """Windows of `span` frames every `step` frames, (windows, maps, channels, span) float16; a sound shorter
+    than that is one window."""
+    held, skip, none = None, 0, True  # frames still to skip before the next window starts
     for part in cues:
         part = np.asarray(front.maps(part, 0))
         part, skip = part[..., skip:], max(skip - part.shape[-1], 0)
@@ -95,48 +65,97 @@ def _windows(cues: Iterable[Cues], front: FrontEnd, span: int, step: int) -> Ite
         if held.shape[-1] >= span:
             views = np.lib.stride_tricks.sliding_window_view(held, span, axis=-1)[:, :, ::step]
             yield np.moveaxis(views, 2, 0)
-            used = views.shape[2] * step
+            used, none = views.shape[2] * step, False
             skip += max(used - held.shape[-1], 0)
             held = held[..., used:]
+    if none and held is not None and held.shape[-1]:
+        yield held[None]
 
 
-def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
-    """`localise` for a sound in consecutive blocks (any, 2), `samples` in all; `name` is for messages."""
+class Listener(NamedTuple):
+    """What estimates of one sound need."""
+
+    name: str  # of the sound, for messages
+    fs: int  # Hz, of the sound
+    model: str
+    network: nnx.Module
+    front: FrontEnd
+    temperature: float  # that the network's logits are divided by
+    span: int  # frames of a window
+    hop: int  # frames from one to the next
+
+
+def listener(name: str, fs: float, window: float, step: float, model: str | None) -> Listener:
+    """The network `model` and windows in frames; raises InputError for a number out of range."""
     check_rate(name, fs)
     for what, value, least in (("window", window, SHORTEST), ("step", step, 0.01)):
         if not least <= value <= LONGEST:
             raise InputError(f"{what} {value:g}: out of range: use {least} to {LONGEST:g} seconds")
-    fs, seconds = int(fs), samples / fs
-    if seconds < SHORTEST:
-        raise InputError(f"{name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms")
     model = default_weights() if model is None else model
     network, front = load_weights(model)
-    length = math.ceil(samples * front.fs / fs)
+    rate = front.fs / front.hop
+    sizes = max(round(window * rate), 1), max(round(step * rate), 1)
+    return Listener(name, int(fs), model, network, front, temperature_of(model), *sizes)
+
+
+def estimates(ear: Listener, quality: Quality, blocks, live: bool = False, wrap=iter) -> Iterator[Windows]:
+    """Estimates of a sound in blocks (any, 2), a batch of windows at a time, or, `live`, each once it is
+    known; `wrap` may watch the cues on their way. Raises InputError at the end where nothing sounded."""
+    front, rate, given = ear.front, ear.front.fs / ear.front.hop, 0
+    frames, batch = (LIVE_FRAMES, 1) if live else (BLOCK_FRAMES, max(1, BATCH_FRAMES // ear.span))
+    cues = wrap(_cue_frames(resampled(quality.watch(blocks), ear.fs, front.fs), quality, frames))
+    classify = partial(_posterior, *nnx.split(ear.network))
+    for windows in filled(_windows(cues, front, ear.span, ear.hop), batch):
+        span = windows.shape[-1]
+        posterior = np.array(classify(windows, ear.temperature))
+        if quality.ended:  # what fills up the last batch is no window
+            posterior = posterior[: (quality.frames - span) // ear.hop + 1 - given]
+        if not len(posterior):
+            break
+        azimuth, confidence = peak_azimuth(posterior)
+        first = (given + np.arange(len(posterior))) * ear.hop
+        silent, flags = quality.flags(first, span)
+        azimuth[silent], confidence[silent], posterior[silent] = np.nan, 0, 1 / AZIMUTHS
+        mirrored = np.where(silent, np.nan, mirror_azimuth(posterior))
+        causes = {"short": np.full(len(first), span < ear.span), "front or back": np.isfinite(mirrored)}
+        causes |= {"unsure": (confidence < SURE) & ~silent}
+        for cause, there in causes.items():
+            flags = [found + (cause,) * int(t) for found, t in zip(flags, there, strict=True)]
+        given += len(posterior)
+        yield Windows((first + span / 2) / rate, azimuth, confidence, mirrored, posterior, tuple(flags))
+    seconds = quality.samples / ear.fs
+    if seconds < SHORTEST:
+        raise InputError(
+            f"{ear.name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms"
+        )
+    if not quality.heard:
+        raise InputError(f"{ear.name}: silent: use a recording that something sounds in")
+
+
+def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
+    """`localise` for a sound in consecutive blocks (any, 2), `samples` in all; `name` is for messages."""
+    ear = listener(name, fs, window, step, model)
+    front, seconds = ear.front, samples / ear.fs
+    if seconds < SHORTEST:
+        raise InputError(f"{name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms")
+    length = math.ceil(samples * front.fs / ear.fs)
     if length > ENDLESS - front.fs * LONGEST:
         raise InputError(f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours")
-    rate, frames = front.fs / front.hop, length // front.hop  # frames a second, and in all
-    span, hop = min(max(round(window * rate), 1), frames), max(round(step * rate), 1)
-    quality, maps = Quality(samples, fs, name, rate, front.cfs), []
-    runs = _cue_frames(resampled(quality.watch(blocks), fs, front.fs), front, frames)
-    runs = track(runs, f"localise {Path(name).name}", total=length // (BLOCK_FRAMES * front.hop) + 1)
-    windows = _windows(overview(runs, maps, frames) if cues else runs, front, span, hop)
-    classify = partial(_posterior, *nnx.split(network))
-    posterior = [np.asarray(classify(some)) for some in _filled(windows, max(1, BATCH_FRAMES // span))]
-    posterior = np.concatenate(posterior)[: (frames - span) // hop + 1]
+    rate, frames, maps = front.fs / front.hop, length // front.hop, []  # frames a second, and in all
 
-    azimuth, confidence = peak_azimuth(posterior)
-    first = np.arange(len(posterior)) * hop
-    silent, flags = quality.flags(first, span)
-    azimuth[silent], confidence[silent], posterior[silent] = np.nan, 0, 1 / AZIMUTHS
-    notes = quality.notes()
-    if span < round(window * rate):
+    def wrap(runs):
+        label, total = f"localise {Path(name).name}", length // (BLOCK_FRAMES * front.hop) + 1
+        runs = track(runs, label, total=total)
+        return overview(runs, maps, frames) if cues else runs
+
+    quality = Quality(ear.fs, name, front)
+    *values, flags = zip(*estimates(ear, quality, blocks, wrap=wrap), strict=True)
+    found = (*(np.concatenate(value) for value in values), tuple(chain(*flags)))
+    notes, span = quality.notes(), min(ear.span, frames)
+    if span < ear.span:
         notes += (f"{seconds:.2f} s of sound, shorter than the window of {window:g} s, is one window",)
-        flags = [found + ("short",) for found in flags]
-    unsure = (confidence < SURE) & ~silent
-    flags = tuple(found + ("unsure",) * int(u) for found, u in zip(flags, unsure, strict=True))
-    times, maps = (first + span / 2) / rate, Cues(*np.concatenate(maps, axis=-1)) if cues else None
-    sizes = (span / rate, hop / rate, seconds, fs)
-    return Azimuths(times, azimuth, confidence, posterior, flags, notes, model, *sizes, maps, front.cfs)
+    maps = Cues(*np.concatenate(maps, axis=-1)) if cues else None
+    return Azimuths(*found, notes, ear.model, span / rate, ear.hop / rate, seconds, ear.fs, maps, front.cfs)
 
 
 def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
@@ -167,9 +186,10 @@ def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Az
     Notes
     -----
     A window is flagged, in `Azimuths.flags`, as "silent" (below -100 dB of full scale; it has no azimuth),
-    "quiet" (50 dB below the loudest window), "one ear" (50 dB less in the other), "clipped", "narrow
-    band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window asked
-    for) or "unsure" (confidence below 0.9). Swapped ears cannot be known: they mirror every azimuth.
+    "quiet" (50 dB below the loudest window so far), "one ear" (50 dB less in the other), "clipped",
+    "narrow band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window
+    asked for), "front or back" (`Azimuths.mirrored` is as likely a place) or "unsure" (confidence below
+    0.9). Swapped ears cannot be known: they mirror every azimuth.
     """
     signal = np.asarray(signal)
     if signal.ndim != 2 or signal.shape[1] != 2:

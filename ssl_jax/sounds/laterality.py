@@ -9,31 +9,36 @@ from ssl_jax.common.progress import say
 
 LATERAL = 0.5  # sine of the least lateral angle that votes: 30 degrees from the median plane
 ONSET = 0.1  # of the peak: where a response begins
+DIRECT = 0.003  # s from the first onset on: what a room has not reached yet
 AGREED = 0.5  # mean vote that decides
 
 
-def side_vote(hrirs: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray) -> float | None:
+def side_vote(hrirs: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray, fs: int) -> float | None:
     """Mean of the votes of all lateral directions, or None where there is none.
 
-    A direction votes 1 where the ear on its stated side is the louder one, and once more where that ear
-    hears it first; -1 where it is the other ear.
+    A direction votes 1 where the direct sound is louder at the ear on its stated side, and once more where
+    that ear hears it first; -1 where it is the other ear.
 
     Parameters
     ----------
     hrirs : (M, 2, taps), left ear first
     azimuth, elevation : (M,), degrees, counter-clockwise: 90 = left
+    fs : int, Hz
     """
     side = np.sin(np.radians(azimuth)) * np.cos(np.radians(elevation))  # 1: left
     lateral = np.abs(side) > LATERAL
     responses, side = np.abs(hrirs[lateral]), np.sign(side[lateral])
-    power = np.square(responses).sum(-1)
     onset = (responses > ONSET * responses.max(-1, keepdims=True)).argmax(-1)
+    late = np.arange(responses.shape[-1]) > onset.min(-1)[:, None, None] + DIRECT * fs
+    power = np.square(np.where(late, 0, responses)).sum(-1)
     votes = side * np.sign([power[:, 0] - power[:, 1], onset[:, 1] - onset[:, 0]])
     votes = votes[votes != 0]  # equal: none
     return float(votes.mean()) if len(votes) else None
 
 
-def settle_sides(path: Path, hrirs, azimuth, elevation, right_first: bool) -> tuple[np.ndarray, np.ndarray]:
+def settle_sides(
+    path: Path, hrirs, azimuth, elevation, fs: int, right_first: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """The responses, left ear first, and counter-clockwise azimuths, as the responses themselves have them.
 
     `right_first` says that the file's ReceiverPosition has put the ears in their place. Where the responses
@@ -41,7 +46,7 @@ def settle_sides(path: Path, hrirs, azimuth, elevation, right_first: bool) -> tu
     first, its azimuths run clockwise. Either is said in one line. Raises InputError where they vote for
     neither.
     """
-    vote = side_vote(hrirs, azimuth, elevation)
+    vote = side_vote(hrirs, azimuth, elevation, fs)
     if vote is None or vote >= AGREED:
         return hrirs, azimuth
     if vote > -AGREED:

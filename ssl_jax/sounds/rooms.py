@@ -21,12 +21,8 @@ from ssl_jax.sounds.sofa import Sofa, read_sofa
 SPEED = 343.0  # m/s
 EARLY = 0.04  # s after the direct sound that image sources cover, and over which the tail fades in
 ORDER = 3  # walls that an image was mirrored at, at most
-MANIKIN = (
-    "MIT_KEMAR_normal_pinna",
-    "kemar_large",
-    "subject_021",
-    "subject_165",
-)  # KEMAR, a head of several files
+# KEMAR, whom several files hold
+MANIKIN = ("MIT_KEMAR_normal_pinna", "kemar_large", "subject_021", "subject_165")
 BANDS = (1000.0, 4000.0), (1.0, 0.85, 0.6)  # Hz, edges; and T60 in them, of the room's
 BAND_LIMIT = 6500.0, 8000.0  # Hz: where what a recorder of 16 kHz hears fades out
 
@@ -98,7 +94,7 @@ def early_reflections(head: Sofa, room: Room, azimuth: np.ndarray, taps: int) ->
 
 
 def diffuse_tail(head: Sofa, room: Room, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise (2, samples) with the spectra and the coherence of both ears that all directions give together."""
+    """Noise (2, samples) with the spectra and coherence of both ears that all directions give together."""
     nfft = 2 * head.hrirs.shape[-1]
     left, right = np.moveaxis(np.fft.rfft(head.hrirs, nfft), 1, 0)
     power_left, cross = np.mean(np.abs(left) ** 2, 0), np.mean(right * left.conj(), 0)
@@ -118,10 +114,8 @@ def diffuse_tail(head: Sofa, room: Room, samples: int, rng: np.random.Generator)
     return tail * np.minimum(seconds / EARLY, 1)
 
 
-def responses(
-    head: Sofa, room: Room, samples: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A room's responses from the 72 azimuths (72, 2, taps), and the tail that all of them share (2, samples)."""
+def responses(head: Sofa, room: Room, samples: int, rng) -> tuple[np.ndarray, np.ndarray]:
+    """A room's responses from the 72 azimuths (72, 2, taps), and the tail that they share (2, samples)."""
     head = scale_head(head, room.scale)
     direct, azimuth = select_directions(head, "horizontal")[0], AZIMUTH_STEP * np.arange(AZIMUTHS)
     taps = round(EARLY * head.fs)

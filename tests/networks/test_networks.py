@@ -115,6 +115,7 @@ def test_parameter_counts():
     counts |= dict.fromkeys(("ours", "ours_ungated", "ours_no_dropout"), ours)
     counts |= {"ours_raw_cues": ours - 160 * 12 * 32, "ours_mean_pooling": ours - 480 * 256}
     counts |= {"ours_single_frames": ours - 2 * 160 * (3 * 160 + 3), "deep_three_branch": 1_656_331}
+    counts["recordings"] = 660_172
     for name in NETWORKS:
         leaves = jax.tree.leaves(nnx.state(build(name, 0), nnx.Param))
         assert sum(p.size for p in leaves) == counts[name]

@@ -125,6 +125,7 @@ def test_the_peak_around_the_circle_and_the_mean_of_a_recording():
 
     def mean(azimuth, confidence, *flags):
         values = {"azimuth": np.array(azimuth), "confidence": np.array(confidence), "flags": flags}
+        values["posterior"] = np.zeros((len(azimuth), AZIMUTHS))
         return mean_azimuth(types.SimpleNamespace(**values))
 
     assert apart(mean([350, 10.0], [0.9, 0.9], (), ()), 0) < 1e-9

@@ -19,9 +19,9 @@ def written(path, hrirs=GOOD.hrirs, azimuth=GOOD.azimuth, **changes):
 
 
 def test_a_measured_head_votes_for_itself_and_its_mirror_image_against():
-    assert side_vote(*GOOD[1:4]) == 1 and side_vote(GOOD.hrirs[:, ::-1], *GOOD[2:4]) == -1
+    assert side_vote(*GOOD[1:]) == 1 and side_vote(GOOD.hrirs[:, ::-1], *GOOD[2:]) == -1
     front = np.sin(np.radians(GOOD.azimuth)) == 0
-    assert side_vote(*(field[front] for field in GOOD[1:4])) is None  # nothing lateral
+    assert side_vote(*(field[front] for field in GOOD[1:4]), GOOD.fs) is None  # nothing lateral
 
 
 def test_files_that_contradict_themselves_are_read_by_their_responses(tmp_path, capsys):

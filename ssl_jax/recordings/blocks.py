@@ -1,0 +1,46 @@
+"""Sounds block by block: at another rate, and in blocks of one size."""
+
+import math
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+
+import numpy as np
+from scipy import signal as sps
+
+
+def resampled(blocks: Iterable[np.ndarray], fs: int, wanted: int) -> Iterator[np.ndarray]:
+    """The sound at another rate, block by block: what `scipy.signal.resample_poly` makes of the whole."""
+    up, down = Fraction(wanted, fs).as_integer_ratio()
+    if up == down:
+        yield from blocks
+        return
+    longest = max(up, down)
+    taps = sps.firwin(20 * longest + 1, 1 / longest, window=("kaiser", 5.0)).astype(np.float32)  # its default
+    reach = math.ceil(10 * longest / up) + 1  # samples on either side that a result may need
+    # `held` starts where both rates meet; results of its first `known` samples were given already
+    held, known = np.zeros((0, 2), np.float32), 0
+    for block in chain(blocks, [None]):
+        stop = end = len(held)  # of the sound, unless another block has come
+        if block is not None:
+            held = np.concatenate([held, block])
+            # the next results end where both rates meet too, and need nothing after what is here
+            stop = (len(held) - reach) // down * down
+            end = stop + reach
+        if stop > known:
+            result = sps.resample_poly(held[:end], up, down, axis=0, window=taps)
+            yield result[known // down * up : math.ceil(stop * up / down)].astype(np.float32)
+            drop = max(stop - math.ceil(reach / down) * down, 0)
+            held, known = held[drop:], stop - drop
+
+
+def filled(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """The same rows in parts of one size, and so in one compiled program; zeros fill up the last one."""
+    held = None
+    for part in parts:
+        held = part if held is None else np.concatenate([held, part])
+        while len(held) >= size:
+            yield held[:size]
+            held = held[size:]
+    if len(held):
+        yield np.concatenate([held, np.zeros((size - len(held), *held.shape[1:]), held.dtype)])
