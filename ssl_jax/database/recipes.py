@@ -185,14 +185,15 @@ class Manifest(NamedTuple):
     part: np.ndarray | None  # (n,), index into PARTS
     snr: np.ndarray  # (n,), dB, the lower of the two noises'
     speaker: list[str]  # n of them
+    head: list[str]  # the same
 
 
 def read_manifest(path: Path, count: int) -> Manifest:
     """Read a manifest; raises InputError where it is missing, or not one of `count` mixtures."""
     if not path.exists():
         raise InputError(f"{path}: is missing: run the database stage again")
-    snr, part, speakers, parts = np.empty(count), np.empty(count, int), [], set()
-    columns = "mixture", "speaker", "snr_1_db", "snr_2_db", "part"
+    snr, part, speakers, heads, parts = np.empty(count), np.empty(count, int), [], [], set()
+    columns = "mixture", "speaker", "head", "snr_1_db", "snr_2_db", "part"
     try:
         for row in csv_rows(path, columns, count + 1, MAX_TEXT_BYTES + 1000 * count):
             i = len(speakers)
@@ -201,10 +202,11 @@ def read_manifest(path: Path, count: int) -> Manifest:
             snr[i] = min(float(row["snr_1_db"]), float(row["snr_2_db"]))
             part[i] = PARTS.index(row["part"] or PARTS[0])
             speakers.append(sys.intern(row["speaker"]))
+            heads.append(sys.intern(row["head"]))
             parts.add(row["part"])
     except (ValueError, TypeError):
         parts = set()
     if len(speakers) != count or parts not in ({""}, set(PARTS[:2]), set(PARTS)):
         wrong = f"is not the manifest of these {count:,} mixtures: run the database stage again"
         raise InputError(f"{path}: {wrong}")
-    return Manifest(None if parts == {""} else part, snr, speakers)
+    return Manifest(None if parts == {""} else part, snr, speakers, heads)

@@ -14,7 +14,7 @@ from ssl_jax.networks.serialisation import from_named, unpack
 
 REINSTALL = "install the package again"
 MAX_PACKED_BYTES = 2_000_000
-PREFERRED = ("clean", "model2")  # the first of these that is there is used unless one is named
+PREFERRED = ("recordings", "clean", "model2")  # the first of these that is there is used unless one is named
 MAX_CHANNELS = 1024  # so that damaged settings do not ask for a network of any size
 FIELDS = ("model", "front", "protocol", "corpus", "seed", "commit", "metrics")  # of NAME.json
 

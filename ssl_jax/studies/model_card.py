@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json, write_text
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, PROTOCOLS, Experiment, fingerprint
 from ssl_jax.database.cue_store import CueStore
-from ssl_jax.database.recipes import read_manifest
+from ssl_jax.database.recipes import PARTS, read_manifest
 from ssl_jax.metrics import confusion_matrix, error_by_azimuth, evaluate, scores_by_snr
 from ssl_jax.networks.packed import available, describe, load_weights, pack
 from ssl_jax.pipeline import experiment_of
+from ssl_jax.recordings.azimuths import PEAK_REACH, peak_azimuth
 from ssl_jax.report.logs import CORPORA
+from ssl_jax.report.style import LOOK, plt, save_figure
 from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, put_section, score_cells
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
@@ -42,13 +48,60 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     pack(source, name, info)
     trainer = Trainer(config, 1, ex.front)
     trainer.set_model(load_weights(name)[0])  # as stored, rounding and all
-    numbers = mixtures.split(config)[1]
+    numbers, part = mixtures.split(config)[1], mixtures.manifest.part
+    if part is not None and part.max() == PARTS.index("validation"):
+        info |= {"temperature": calibrated(*predict_all(trainer, mixtures, numbers))}
+        numbers = np.flatnonzero(part == PARTS.index("evaluation"))
     logits, labels = predict_all(trainer, mixtures, numbers)
+    info |= {"reliability": reliability(logits / info.get("temperature", 1), labels)}
     by_snr = scores_by_snr(logits, labels, mixtures.manifest.snr[numbers])
     errors = error_by_azimuth(confusion_matrix(logits, labels)).round(2).tolist()
     info |= {"metrics": evaluate(logits, labels), "mixtures_evaluated": len(labels)}
     pack(source, name, info | {"by_snr": snr_csv(by_snr).splitlines(), "error_by_azimuth": errors})
     return info["metrics"]
+
+
+def _sure_and_right(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence (n,), and whether the azimuth is within 10 degrees (n,)."""
+    azimuth, sure = peak_azimuth(softmax(logits, axis=1))
+    return sure, np.abs((azimuth - AZIMUTH_STEP * labels + 180) % 360 - 180) <= PEAK_REACH
+
+
+def calibrated(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature at which confidences say best how often they are right, by the log loss (Guo, Pleiss,
+    Sun & Weinberger 2017)."""
+
+    def loss(log_temperature):
+        sure, right = _sure_and_right(logits / np.exp(log_temperature), labels)
+        return -np.mean(np.log(np.clip(np.where(right, sure, 1 - sure), 1e-6, 1)))
+
+    return round(float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x)), 3)
+
+
+def reliability(logits: np.ndarray, labels: np.ndarray) -> list[list[float]]:
+    """For each tenth of confidence: its mean, the share within 10 degrees, and how many windows."""
+    sure, right = _sure_and_right(logits, labels)
+    tenth = np.minimum((10 * sure).astype(int), 9)
+    bins = [tenth == k for k in range(10)]
+    return [
+        [round(float(x[use].mean()), 4) for x in (sure, right)] + [int(use.sum())]
+        for use in bins
+        if use.any()
+    ]
+
+
+def draw_reliability(path: Path) -> None:
+    """Stated confidence against what is right, of every packed network that says so."""
+    plt.rcParams.update(LOOK)
+    figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
+    axes.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
+    for name in available():
+        if bins := describe(name).get("reliability"):
+            stated, right, count = np.transpose(bins)
+            axes.plot(stated, right, marker="o", ms=4, label=name)
+    axes.set(xlabel="confidence", ylabel="share within 10°", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.legend(loc="upper left")
+    save_figure(figure, path)
 
 
 def scores_of_packed() -> str:
@@ -80,6 +133,7 @@ def scores_of_packed() -> str:
 def run_pack(args) -> None:
     """The stage `pack`; the scores go between the card's markers, or make a card where there is none."""
     metrics = pack_run(experiment_of(args), args.run, args.packed, args.work, args.results)
+    draw_reliability(args.figures / "reliability.png")
     if args.card.exists():
         put_section(args.card, "scores", scores_of_packed())
     else:

@@ -64,7 +64,7 @@ def test_split_is_random_disjoint_and_whole(mixtures):
     assert (mixtures.split(Training(clips=100, seed=1))[1] != evaluation).any()
     # where the manifest holds mixtures out, none of them is trained on
     held_out = np.arange(4 * 72) % 72 < 10
-    clean = replace(mixtures, manifest=Manifest(held_out.astype(int), np.zeros(4 * 72), []))
+    clean = replace(mixtures, manifest=Manifest(held_out.astype(int), np.zeros(4 * 72), [], []))
     training, evaluation = clean.split(Training(clips=2))
     assert not held_out[training].any() and training.max() < 144 and len(training) == 124
     assert evaluation.tolist() == np.flatnonzero(held_out).tolist()

@@ -1,0 +1,112 @@
+"""The network for recordings beside figures of the literature: other heads, rooms, and two talkers."""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+
+from ssl_jax.common.errors import InputError
+from ssl_jax.common.files import write_text
+from ssl_jax.common.progress import track
+from ssl_jax.common.provenance import commit, machine
+from ssl_jax.config import AZIMUTH_STEP, Training
+from ssl_jax.database.cue_store import CueStore
+from ssl_jax.database.recipes import PARTS, read_manifest
+from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
+from ssl_jax.pipeline import experiment_of
+from ssl_jax.recordings.azimuths import Overall
+from ssl_jax.recordings.localisation import localise
+from ssl_jax.report.tables import markdown_table
+from ssl_jax.sounds.mixing import mean_power, spatialise_endless
+from ssl_jax.studies.unseen_heads import HEAD, cells, measured_place, score_places, scores_of, some_voices
+from ssl_jax.training.batches import Mixtures
+from ssl_jax.training.trainer import Trainer, predict_all
+
+SCENES, SECONDS, APART, NEAR = 200, 3, 60, 10  # of two talkers; s; degrees between them, and of a hit
+LITERATURE = [  # who, what, known to it, figure
+    ["people, free field", "broadband noise, one's own ears", "about 2° in front to 20° at the side, "
+     "front-back 6 %", "Makous & Middlebrooks 1990"],
+    ["people, frontal half", "loudspeakers, 24 of them", "RMSE 6.2° ± 1.8°", "Yost et al. 2013"],
+    ["WaveLoc", "Surrey Room A, trained on the same head", "RMSE 1.5°", "Vecchiotti et al. 2019"],
+    ["GCC-PHAT and a network", "Surrey Room A, trained on the same head", "RMSE 2.7°",
+     "Vecchiotti et al. 2019"],
+]  # fmt: skip
+
+
+def evaluation_rows(store: CueStore, manifest, name: str) -> list[list[str]]:
+    """Rows of the evaluation part of a store of rooms: all, in rooms, in the free field, and by SNR."""
+    network, front = load_weights(name)
+    trainer = Trainer(Training(model=describe(name)["model"]), 1, front)
+    trainer.set_model(network)
+    numbers = np.flatnonzero(manifest.part == PARTS.index("evaluation"))
+    logits, labels = predict_all(trainer, Mixtures.of(store, manifest), numbers)
+    posterior, truth = softmax(logits / temperature_of(name), axis=1), AZIMUTH_STEP * labels
+    free = np.array(["-free" in manifest.head[i] for i in numbers])
+    snr, rows = manifest.snr[numbers], []
+    parts = {"rooms": ~free, "free field": free, "free field, 15 to 40 dB": free & (snr >= 15)}
+    parts |= {"free field, -5 to 5 dB": free & (snr < 5), "rooms, -5 to 5 dB": ~free & (snr < 5)}
+    for what, use in parts.items():
+        scores = scores_of(posterior[use], truth[use])
+        rows.append([f"`{name}`", f"evaluation part, {what}", "72", "1 s", *cells(scores)])
+    return rows
+
+
+def two_talkers(paths: list[Path], name: str) -> str:
+    """How often both of two talkers are found, at equal level, at least APART degrees from one another."""
+    fs = load_weights(name)[1].fs
+    places = [place for path in paths if len((place := measured_place(path, fs)).azimuth) >= 24]
+    if not places:
+        return ""
+    speech, rng, both, one = some_voices(60, fs).speech, np.random.default_rng(0), 0, 0
+    for _ in track(range(SCENES), "two talkers", total=SCENES):
+        place = places[rng.integers(len(places))]
+        first = rng.integers(len(place.azimuth))
+        apart = np.abs((place.azimuth - place.azimuth[first] + 180) % 360 - 180)
+        second = rng.choice(np.flatnonzero(apart >= APART))
+        voice = rng.choice(5, 2, replace=False)  # of the languages, whose clips take turns
+        clips = np.array([voice + 5 * k for k in rng.choice(12, SECONDS, replace=False)])  # SECONDS, 2
+        which = [first, second]
+        silent = np.zeros((2, fs), np.float32)
+        ears = np.asarray(
+            spatialise_endless(speech[clips], place.responses[which], silent)
+        )  # SECONDS, 2, 2, fs
+        ears = np.concatenate(ears / np.sqrt(np.asarray(mean_power(ears)))[..., None, None], axis=-1).sum(0)
+        found = Overall().add(localise(0.1 * ears.T, fs, window=0.25, step=0.05, model=name)).directions[:2]
+        off = [min(_apart(azimuth, place.azimuth[k]) for azimuth, _ in found) for k in which]
+        both, one = both + (max(off) <= NEAR), one + (min(off) <= NEAR)
+    heads = ", ".join(place.name for place in places)
+    return (
+        f"Two talkers of {SECONDS} s at equal level, {APART}° or more apart, {SCENES} scenes on {heads}: "
+        f"both within {NEAR}° in {100 * both / SCENES:.0f} %, at least one in {100 * one / SCENES:.0f} % "
+        "(the two highest peaks of the mean posterior, windows of 0.25 s).\n"
+    )
+
+
+def _apart(a: float, b: float) -> float:
+    return abs((a - b + 180) % 360 - 180)
+
+
+def run_yardsticks(args) -> None:
+    """The stage `yardsticks`: write results/yardsticks.md and print it."""
+    paths = sorted(args.heads.glob("*.sofa"))
+    if not paths:
+        raise InputError(f"{args.heads}: no .sofa files: name a folder of heads and rooms")
+    args.protocol = args.protocol or "rooms"
+    name = args.model[0] if args.model else default_weights()
+    rows = score_places(paths, [name], args.clips)
+    ex = experiment_of(args)
+    folder, note = args.work / ex.name, ""
+    if (folder / "manifest.csv").exists():
+        store = CueStore(folder / "cues", ex.database, ex.front)
+        rows += evaluation_rows(store, read_manifest(folder / "manifest.csv", store.count), name)
+    else:
+        note = f"Not there: {folder}, the evaluation part (`ssl_jax database --protocol rooms` makes it).\n\n"
+    text = (
+        f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{name}`, {args.clips} s of each voice "
+        "from each direction. Known to it were the heads and rooms of its training part alone (see the model "
+        f"card), none of those below. `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n\n"
+    )
+    text += markdown_table(HEAD, rows) + "\n" + note + two_talkers(paths, name) + "\n## Literature\n\n"
+    text += markdown_table(["who", "what was known", "error", "source"], LITERATURE)
+    write_text(args.results / "yardsticks.md", text)
+    print(text)

@@ -1,0 +1,71 @@
+"""Rooms made of heads: decay, direct sound, reflections from their directions, and nothing shared."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ssl_jax.config import AZIMUTHS, experiment
+from ssl_jax.sounds import rooms
+from ssl_jax.sounds.hrtf import KEMAR, select_directions
+from ssl_jax.sounds.sofa import read_sofa
+
+FS = 44_100
+HEAD = read_sofa(KEMAR, FS)
+HALL = rooms.Room((7.0, 5.0, 3.0), (3.0, 2.0, 1.5), 30.0, 1.2, 0.6, 0.0, 1.0, False)
+DECIBEL = 1.0  # a tail is noise, its energy over a second known so well
+
+
+@pytest.fixture(scope="module")
+def hall():
+    return rooms.responses(HEAD, HALL, FS, np.random.default_rng(3))
+
+
+def test_a_room_has_the_ratio_and_the_decay_asked_for(hall):
+    early, tail = hall
+    direct = np.square(select_directions(HEAD, "horizontal")[0]).sum() / AZIMUTHS
+    reflected = early.copy()
+    reflected[..., :512] -= select_directions(HEAD, "horizontal")[0]
+    energy = np.square(reflected).sum() / AZIMUTHS + np.square(tail).sum()
+    assert 10 * np.log10(direct / energy) == pytest.approx(HALL.drr, abs=DECIBEL)
+    low = np.fft.irfft(np.fft.rfft(tail) * (np.fft.rfftfreq(FS, 1 / FS) < 900), FS)
+    level = 10 * np.log10(np.cumsum(np.square(low).sum(0)[::-1])[::-1])
+    slope = np.polyfit(np.arange(4000, 15_000) / FS, level[4000:15_000], 1)[0]  # dB/s
+    assert -60 / slope == pytest.approx(HALL.t60, rel=0.1)  # one draw of noise
+
+
+def test_images_stand_where_mirrors_put_them_and_the_direct_sound_is_first():
+    positions, amplitude = rooms.image_sources(HALL, np.array([0.0, 90.0]))
+    np.testing.assert_allclose(positions[0], [[1.2, 0, 0], [0, 1.2, 0]], atol=1e-12)
+    assert (amplitude[0] == 1).all() and (amplitude[1:] < 1).all()
+    floor = positions[(np.abs(positions[:, 0, :2] - [1.2, 0]) < 1e-9).all(-1), 0, 2]
+    assert {-3.0, 3.0} <= set(floor.round(9))  # ears at 1.5 m: twice that below, and above
+    echo = rooms.early_reflections(HEAD, HALL, np.array([0.0]), 1764)[0]
+    after = (np.hypot(1.2, 3.0) - 1.2) / rooms.SPEED * FS  # floor and ceiling come first here
+    onset = np.abs(echo).max(0)
+    assert abs(int((onset > 0.1 * onset.max()).argmax()) - after) < 80  # a response's own delay
+
+
+def test_a_tail_is_as_coherent_as_a_diffuse_field():
+    """Alike at both ears below 200 Hz, unlike from 1.5 kHz on."""
+    tail = rooms.diffuse_tail(HEAD, replace(HALL, t60=3.0), FS, np.random.default_rng(0))
+    spectra, frequency = np.fft.rfft(tail), np.fft.rfftfreq(FS, 1 / FS)
+
+    def coherence(low, high):
+        left, right = spectra[:, (frequency >= low) & (frequency < high)]
+        return abs((left * right.conj()).sum()) / np.sqrt((abs(left) ** 2).sum() * (abs(right) ** 2).sum())
+
+    assert coherence(80, 200) > 0.8 and coherence(1500, 6000) < 0.3
+
+
+def test_parts_share_no_head_and_a_third_is_the_free_field():
+    config = replace(experiment(protocol="rooms").database, rooms=30)
+    found = rooms.load_rooms(None, config, FS)
+    heads = [name.split("-")[0] for name in found.names]
+    of = [{head for head, part in zip(heads, found.part) if part == k} for k in range(3)]
+    assert all(of) and not (of[0] & of[1] or of[0] & of[2] or of[1] & of[2])
+    assert {"MIT_KEMAR_normal_pinna", "kemar_large"}.isdisjoint(of[1] | of[2])
+    free = np.array(["-free" in name for name in found.names])
+    assert free.sum() == 10 and not found.tails[free].any() and found.tails[~free].any((1, 2)).all()
+    again = rooms.load_rooms(None, replace(config, rooms=3), FS)
+    np.testing.assert_array_equal(again.hrirs, found.hrirs[:3])
