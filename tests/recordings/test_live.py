@@ -2,8 +2,8 @@
 
 import io
 import struct
-import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,16 +60,23 @@ def test_estimates_come_in_time_and_are_those_of_the_file(at_60, tmp_path):
     assert sum((some.flags for some in found), ()) == whole.flags
 
 
-def test_the_command_prints_the_lines_of_the_file(at_60, tmp_path, call):
+def test_the_command_prints_the_lines_of_the_file(at_60, tmp_path, call, monkeypatch):
     soundfile.write(tmp_path / "a.wav", at_60, FS)
-    lines = call(*"localise a.wav --model embedded".split()).out.splitlines()
-    run = [sys.executable, "-m", "ssl_jax", "localise", "-", "--model", "embedded"]
-    content = (tmp_path / "a.wav").read_bytes()
-    ended = subprocess.run(run, input=content, capture_output=True, check=True)
-    assert ended.stdout.decode().splitlines()[1:] == lines[1:]
-    ended = subprocess.run([*run, "--raw", str(FS)], input=content[44:-1], capture_output=True)
-    assert ended.returncode == 2 and b"middle of a sample, 3 bytes of 4" in ended.stderr
-    assert ended.stdout.decode().splitlines()[2:-1] == lines[2 : len(ended.stdout.splitlines()) - 1]
+    lines, content = call(*"localise a.wav --model embedded".split()).out.splitlines(), wav(at_60)
+
+    def piped(content, *options):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+        return call("localise", "-", "--model=embedded", *options)
+
+    assert piped(content).out.splitlines()[1:] == lines[1:]
+    ended = piped(content[44:-1], f"--raw={FS}")  # the header is left out
+    assert (
+        ended.status == 2 and "middle of a sample, 3 bytes of 4" in ended.lines[0] and len(ended.lines) == 1
+    )
+    shown = ended.out.splitlines()[1:]
+    assert len(shown) > 8 and shown == lines[1 : 1 + len(shown)]
+    assert "as lines" in piped(content, "--json=a.json").lines[0]
+    assert "give - as the file" in call("localise", "a.wav", "--raw=8000").lines[0]
 
 
 HUGE = b"RIFF\0\0\0\0WAVE" + struct.pack("<4sI", b"LIST", 2**31)
