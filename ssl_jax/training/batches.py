@@ -77,16 +77,19 @@ def prefetch(items: Iterable) -> Iterator:
                 future.cancel()
 
 
-def batches_of(mixtures: Mixtures, numbers, size: int, mesh: Mesh, mirrored=None) -> Iterator:
+def batches_of(mixtures: Mixtures, numbers, size: int, mesh: Mesh, mirrored=None, frames=None) -> Iterator:
     """Cue maps and classes of the given mixtures on the devices, `size` at a time, read ahead.
 
-    A process reads what its own devices get. `mirrored`, by mixture number, says which to mirror.
+    A process reads what its own devices get. `mirrored`, by mixture number, says which to mirror; `frames`, a
+    slice for each batch, what of it to take.
     """
 
-    def batch(part):  # one that does not divide among all devices is whole on each
+    def batch(k):  # one that does not divide among all devices is whole on each
+        part = numbers[k * size : (k + 1) * size]
         even = len(part) % mesh.size == 0
         ours = part[local_rows(mesh, len(part))] if even else part
-        rows = mixtures.batch(ours, None if mirrored is None else mirrored[ours])
+        cues, labels = mixtures.batch(ours, None if mirrored is None else mirrored[ours])
+        rows = cues if frames is None else np.ascontiguousarray(cues[..., frames[k]]), labels
         return to_devices(rows, shared_out(mesh) if even else on_all(mesh))
 
-    return prefetch(batch(numbers[i : i + size]) for i in range(0, len(numbers), size))
+    return prefetch(batch(k) for k in range(-(-len(numbers) // size)))

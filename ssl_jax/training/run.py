@@ -32,7 +32,7 @@ from ssl_jax.training.log import (
 )
 from ssl_jax.training.trainer import Trainer, predict_all
 
-ORDER, MIRROR = 2, 3  # what a generator is for, part of its seed
+ORDER, MIRROR, SHORTEN = 2, 3, 4  # what a generator is for, part of its seed
 
 
 def newest_checkpoint(work: Path, name: str, config: Training) -> int:
@@ -95,6 +95,16 @@ def start_state(trainer: Trainer, work: Path, name: str, config: Training, mixtu
     return []
 
 
+def short_windows(config: Training, epoch: int, steps: int, frames: int) -> list[slice] | None:
+    """What each batch of an epoch takes of its `frames`: all, or at random a quarter of them."""
+    if not config.short_share:
+        return None
+    draws, size = np.random.default_rng((config.seed, SHORTEN, epoch)).random((steps, 2)), max(1, frames // 4)
+    starts = (draws[:, 1] * (frames - size + 1)).astype(int)
+    short = draws[:, 0] < config.short_share
+    return [slice(s, s + size) if use else slice(None) for use, s in zip(short, starts.tolist())]
+
+
 def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures, parts: tuple, epoch: int):
     """Train and evaluate on `parts` for an epoch: a row of the log, and logits and classes evaluated."""
     (training, evaluation), began = parts, time.monotonic()
@@ -106,8 +116,9 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
     if config.mirrored:  # a draw for every mixture, whichever are in the run
         draws = np.random.default_rng((config.seed, MIRROR, epoch))
         mirrored = draws.random(config.clips * AZIMUTHS) < 0.5
-    batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored)
     steps, label = math.ceil(len(training) / config.batch), f"{name} epoch {epoch}/{config.epochs}"
+    frames = short_windows(config, epoch, steps, mixtures.front.fs // mixtures.front.hop)
+    batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored, frames)
     loss, hit1, hit5 = trainer.train_epoch(track(batches, label, total=steps))
     trained = time.monotonic()
     outcome = predict_all(trainer, mixtures, evaluation)

@@ -16,7 +16,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.config import AZIMUTHS
 from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.recordings import localisation, quality
-from ssl_jax.recordings.azimuths import mean_azimuth, peak_azimuth
+from ssl_jax.recordings.azimuths import directions, mean_azimuth, mirror_azimuth, peak_azimuth
 from ssl_jax.recordings.scene import render_scene
 
 FS = 44_100
@@ -132,6 +132,21 @@ def test_the_peak_around_the_circle_and_the_mean_of_a_recording():
     assert mean([20.0, 90], [1, 1], (), ("clipped",)) == pytest.approx(20)
     assert mean([20.0, np.nan], [0.3, 0], ("unsure",), ("silent",)) == pytest.approx(20)
     assert np.isnan(mean([0.0, 120, 240], [1, 1, 1], (), (), ()))
+
+
+def test_front_and_back_and_several_directions():
+    """60 and 120 degrees as likely; a peak alone; two talkers; nothing."""
+    posterior = np.zeros((3, AZIMUTHS))
+    posterior[0, [12, 24]], posterior[1, 12], posterior[2, [12, 40]] = 0.5, 1.0, (0.7, 0.3)
+    mirrored = mirror_azimuth(posterior)
+    assert mirrored[0] == pytest.approx(120) and np.isnan(mirrored[1:]).all()
+    near = np.zeros(AZIMUTHS)
+    near[[17, 19]] = 0.5  # one peak about the axis is no doubt
+    assert np.isnan(mirror_azimuth(near))
+    (first, share), (second, less) = directions(posterior[2])
+    assert (first, second) == (pytest.approx(60), pytest.approx(200))
+    assert (share, less) == (pytest.approx(0.7), pytest.approx(0.3))
+    assert directions(np.full(AZIMUTHS, 1 / AZIMUTHS)) == []
 
 
 def test_flags_and_notes(at_60):

@@ -34,6 +34,42 @@ def test_positions_rates_delays_and_receivers_of_every_kind(tmp_path):
     np.testing.assert_allclose(swapped.hrirs, delayed[:, ::-1], atol=1e-12)
 
 
+def test_rooms_of_every_convention_hold_the_same_directions(tmp_path):
+    """A listener who turns, sources that stand around, loudspeakers: each is azimuth 0, 5, ... 355."""
+    plain, azimuth = read_sofa(write_sofa(tmp_path / "a.sofa")), 5.0 * np.arange(72)
+    around = np.stack([azimuth, np.zeros(72), np.full(72, 2.0)], axis=1)
+    here, ahead = np.array([[1.0, 2.0, 1.5]]), np.array([[3.0, 2.0, 1.5]])
+    turned = np.stack([-azimuth % 360, np.zeros(72), np.ones(72)], axis=1)
+    emitters = around[..., None]
+    speakers = np.stack(
+        [2 * np.cos(np.radians(azimuth)), 2 * np.sin(np.radians(azimuth)), 0 * azimuth], axis=1
+    )
+    responses = plain.hrirs
+    each = {
+        "GeneralFIR": dict(SourcePosition=around),
+        "SingleRoomSRIR": dict(SourcePosition=ahead, ListenerPosition=here, kind="cartesian",
+                               ListenerView=turned, Data__IR=responses),
+        "SingleRoomMIMOSRIR": dict(SourcePosition=here, ListenerPosition=here, kind="cartesian",
+                                   EmitterPosition=speakers[..., None], DataType="FIR-E",
+                                   Data__IR=np.moveaxis(responses, 0, -1)[None]),
+        "MultiSpeakerBRIR": dict(SourcePosition=np.zeros((1, 3)), EmitterPosition=emitters, DataType="FIRE",
+                                 Data__IR=np.moveaxis(responses, 0, 1)[None]),
+    }  # fmt: skip
+    for convention, fields in each.items():
+        fields |= {"Data__IR": fields.get("Data__IR", responses), "SOFAConventions": convention}
+        path = write_sofa(tmp_path / f"{convention}.sofa", **fields)
+        with h5py.File(path, "a") as file:
+            for name, kind in (("ListenerView", "spherical"), ("EmitterPosition", "spherical")):
+                if name in file and convention in ("SingleRoomSRIR", "MultiSpeakerBRIR"):
+                    file[name].attrs["Type"] = np.bytes_(kind if len(file[name]) == 72 else "cartesian")
+        found = read_sofa(path)
+        np.testing.assert_allclose((found.azimuth - azimuth + 1) % 360, 1, atol=1e-9, err_msg=convention)
+        np.testing.assert_allclose(found.elevation, 0, atol=1e-9)
+        np.testing.assert_array_equal(found.hrirs, responses)
+    path = write_sofa(tmp_path / "z.sofa", SOFAConventions="GeneralFIR", SourcePosition=np.zeros((72, 3)))
+    refused_call(read_sofa, path, says="stands where the listener is")
+
+
 FULL, WHOLE = (72, 2, 32), KEMAR.read_bytes()
 VIRTUAL = h5py.VirtualLayout(shape=FULL, dtype="f8")
 VIRTUAL[:] = h5py.VirtualSource("elsewhere.h5", "x", shape=FULL)
