@@ -114,6 +114,7 @@ OPTIONS = {
     "--bits": number(int, "N", 16, "of the WAV", choices=(16, 24)),
     "--plot/render": path("FILE", "spectrogram of both ears: PNG, PDF or SVG"),
     "--output": path("OUT.wav", "the scene", required=True),
+    "--to/export": path("FILE.onnx", "takes cue maps (batch, maps, 32, frames)", required=True),
     "--quiet": {"dest": "verbosity", "action": "store_const", "const": -1, "help": "no progress, no notes"},
     "--verbose": {"dest": "verbosity", "action": "store_const", "const": 1, "help": "also name cache folder "
                   "and devices, and give progress as lines where there is no terminal"},
@@ -140,6 +141,8 @@ STAGES = {  # what it does, the function that does it, its options
     "render": ("a scene of one's own, static or moving: mono sounds in, a binaural WAV out",
                "recordings.commands:run_render", "speech --azimuth --trajectory --noise --noise-azimuth "
                "--snr --hrtf --ears --azimuths --start --seconds --bits --plot --output --no-cache"),
+    "export": ("a packed network as ONNX, for PyTorch and others", "networks.onnx_export:run_export",
+               "--model --to"),
     "download": ("fetch LibriSpeech, ESC-50 and 20 CIPIC heads from their publishers",
                  "sounds.download:run_download", "--to --speech"),
     "audit": ("study: what the reported tables do not say, one measured row for each question",

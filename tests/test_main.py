@@ -57,10 +57,13 @@ def test_a_shell_completes_options_and_what_is_missing_is_named(call, shell, cap
     with pytest.raises(SystemExit):
         main(["--print-completion", shell])
     assert SHELLS[shell] in (out := capsys.readouterr().out) and "noise-azimuth" in out
-    monkeypatch.setitem(sys.modules, "shtab", None)
+    for gone in ("shtab", "onnx"):
+        monkeypatch.setitem(sys.modules, gone, None)
     with pytest.raises(SystemExit, match="2"):
         main(["--print-completion", shell])
     assert "'ssl_jax[completion]'\n" in capsys.readouterr().err
+    monkeypatch.delitem(sys.modules, "ssl_jax.networks.onnx_export", raising=False)
+    refused(call("export", "--to", "a.onnx"), "the package onnx is missing: pip install 'ssl_jax[onnx]'")
 
 
 def test_what_is_said_and_logged(call, tmp_path, monkeypatch):
