@@ -168,8 +168,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line; it needs neither JAX nor matplotlib, so that --help is quick."""
     top = argparse.ArgumentParser(prog="ssl_jax", description="The stages of the experiment, and more.")
     top.add_argument("--version", action=Version, nargs=0, help="show the version and exit")
-    shells = {"choices": SHELLS, "help": "print what completes these commands in that shell"}
-    top.add_argument("--print-completion", action=Completion, **shells)
+    top.add_argument("--print-completion", action=Completion, choices=SHELLS, help="completes these commands")
     top.set_defaults(coordinator=None, process=None, processes=None, devices=None, no_cache=False)
     stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
     for stage, (text, function, names) in STAGES.items():
@@ -204,10 +203,7 @@ def run(args) -> None:
         if args.stage not in ("growth", "localise", "render"):  # one starts processes, two need one device
             devices.start(args.devices, args.coordinator, args.processes, args.process)
         if args.verbosity > 0 and args.stage != "growth":
-            kept = jax.config.jax_compilation_cache_dir or "memory"
-            progress.say(
-                f"{jax.device_count()} x {jax.devices()[0].device_kind}; compiled programs in {kept}"
-            )
+            progress.say(f"{jax.devices()}; compiled programs in {jax.config.jax_compilation_cache_dir}")
     getattr(importlib.import_module(f"ssl_jax.{module}"), function)(args)
 
 
