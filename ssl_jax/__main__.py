@@ -2,14 +2,14 @@
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 import time
-import tomllib
 import traceback
-from importlib import metadata
 from pathlib import Path
 
+from ssl_jax.common.actions import Completion, Version
 from ssl_jax.common.errors import InputError, error_reason, os_error_message
 from ssl_jax.config import DIRECTION_RULES, MAIN_RUNS, PROTOCOLS, RUNS
 from ssl_jax.frontend import HAIR_CELLS
@@ -117,7 +117,14 @@ OPTIONS = {
     "--bits": number(int, "N", 16, "of the WAV", choices=(16, 24)),
     "--plot/render": path("FILE", "spectrogram of both ears: PNG, PDF or SVG"),
     "--output": path("OUT.wav", "the scene", required=True),
+    "--to/export": path("FILE.onnx", "takes cue maps (batch, maps, 32, frames)", required=True),
+    "--quiet": {"dest": "verbosity", "action": "store_const", "const": -1, "help": "no progress, no notes"},
+    "--verbose": {"dest": "verbosity", "action": "store_const", "const": 1, "help": "also name cache folder "
+                  "and devices, and give progress as lines where there is no terminal"},
+    "--log": path("FILE", "append notes, errors and lines of progress to FILE, with the time"),
 }
+COMMON, SHORT = "--quiet --verbose --log", {"--output": ["-o"], "--quiet": ["-q"], "--verbose": ["-v"]}
+SHELLS = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # what completes paths there
 PIPELINE = "pipeline:run_experiment"
 EXPERIMENT = ("--data --protocol --directions --hair-cell --snr-range --hop --seed --quick --name --results "
               "--work --figures --no-cache")
@@ -137,6 +144,8 @@ STAGES = {  # what it does, the function that does it, its options
     "render": ("a scene of one's own, static or moving: mono sounds in, a binaural WAV out",
                "recordings.commands:run_render", "speech --azimuth --trajectory --noise --noise-azimuth "
                "--snr --hrtf --ears --azimuths --start --seconds --bits --plot --output --no-cache"),
+    "export": ("a packed network as ONNX, for PyTorch and others", "networks.onnx_export:run_export",
+               "--model --to"),
     "download": ("fetch LibriSpeech, ESC-50 and 20 CIPIC heads from their publishers",
                  "sounds.download:run_download", "--to --speech"),
     "audit": ("study: what the reported tables do not say, one measured row for each question",
@@ -161,42 +170,37 @@ STAGES = {  # what it does, the function that does it, its options
 # fmt: on
 
 
-class Version(argparse.Action):
-    """Print the version that is installed, or that of the checkout."""
-
-    def __call__(self, parser, *_):
-        try:
-            version = metadata.version("ssl_jax")
-        except metadata.PackageNotFoundError:
-            project = Path(__file__).parents[1] / "pyproject.toml"
-            version = tomllib.loads(project.read_text())["project"]["version"]
-        print(f"ssl_jax {version}")
-        parser.exit()
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line; it needs neither JAX nor matplotlib, so that --help is quick."""
     top = argparse.ArgumentParser(prog="ssl_jax", description="The stages of the experiment, and more.")
     top.add_argument("--version", action=Version, nargs=0, help="show the version and exit")
+    top.add_argument("--print-completion", action=Completion, choices=SHELLS, help="completes these commands")
     top.set_defaults(coordinator=None, process=None, processes=None, devices=None, no_cache=False)
     stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
     for stage, (text, function, names) in STAGES.items():
         look = {"help": text, "description": text, "epilog": EPILOG.get(stage)}
         options = stages.add_parser(stage, **look)
         data = os.environ.get("SSL_JAX_DATA") or None
-        options.set_defaults(function=function, data=data, export_wav=None, readme=None)
+        options.set_defaults(function=function, verbosity=0, data=data, export_wav=None, readme=None)
         where = options.add_mutually_exclusive_group(required=True) if stage == "render" else options
-        for name in names.split():
+        for name in f"{names} {COMMON}".split():
             holder = where if name in ("--azimuth", "--trajectory") else options
-            also = ["-o"] if name == "--output" else []
-            holder.add_argument(*also, name, **(OPTIONS.get(f"{name}/{stage}") or OPTIONS[name]))
+            about = OPTIONS.get(f"{name}/{stage}") or OPTIONS[name]
+            action = holder.add_argument(*SHORT.get(name, []), name, **about)
+            if action.type is Path:
+                action.complete = SHELLS
     return top
 
 
 def run(args) -> None:
     """Carry out one stage."""
+    from ssl_jax.common import progress  # here, and others below: --help need not wait for them
+
     module, function = args.function.split(":")
+    progress.begin(args.verbosity, args.log)
     if args.stage != "download":
+        import jax
+
         from ssl_jax.common import devices
 
         devices.keep_memory()
@@ -204,12 +208,14 @@ def run(args) -> None:
             devices.keep_compiled()
         if args.stage not in ("growth", "localise", "render"):  # one starts processes, two need one device
             devices.start(args.devices, args.coordinator, args.processes, args.process)
+        if args.verbosity > 0 and args.stage != "growth":
+            progress.say(f"{jax.devices()}; compiled programs in {jax.config.jax_compilation_cache_dir}")
     getattr(importlib.import_module(f"ssl_jax.{module}"), function)(args)
 
 
 def main(argv=None) -> int:
     """Exit status 0, 2 for bad input (one line on stderr), 130 when interrupted."""
-    args, status = parser().parse_args(argv), 2
+    args, status, log = parser().parse_args(argv), 2, logging.getLogger("ssl_jax")
     try:
         run(args)
         sys.stdout.flush()
@@ -225,13 +231,16 @@ def main(argv=None) -> int:
     except KeyboardInterrupt:
         message, status = "interrupted; the same command goes on from here", 130
     except Exception as error:  # a regular exit would wait for the other processes, and they for this one
+        log.info("stopped", exc_info=True)
         if args.coordinator is None:
             raise
         if not isinstance(error, RuntimeError):  # JAX raises that where another process is gone
             traceback.print_exc()
         reason = error_reason(error)[:200]
         message = f"this process or another failed ({reason}): see what all say, and run all again"
-    print(f"ssl_jax: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    message = f"ssl_jax: {' '.join(message.split())}"
+    log.info(message)
+    print(message, file=sys.stderr, flush=True)
     if args.coordinator is not None:  # at a regular exit JAX would wait for the other processes for minutes
         sys.stdout.flush()
         if args.process in (0, None):

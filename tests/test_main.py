@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from ssl_jax import pipeline
-from ssl_jax.__main__ import OPTIONS, STAGES, main
-from ssl_jax.common import provenance
+from ssl_jax.__main__ import COMMON, OPTIONS, SHELLS, STAGES, main
+from ssl_jax.common import progress, provenance
 from ssl_jax.common.errors import InputError
 from ssl_jax.frontend import HAIR_CELLS
 from support import runs
@@ -29,13 +29,15 @@ def test_help_lists_every_stage_and_all_options_of_one(stage, capsys):
     with pytest.raises(SystemExit) as error:
         main([*stage.split(), "--help"])
     out = capsys.readouterr().out
-    options = set(re.findall(r"^  (?:-[ho],? ?[A-Z]*\S*, )?(--[a-z-]+)", out, re.MULTILINE)) - {"--help"}
+    options = set(re.findall(r"^  (?:-[hoqv],? ?[A-Z]*\S*, )?(--[a-z-]+)", out, re.MULTILINE)) - {"--help"}
     assert error.value.code == 0
     if stage:
-        assert options == {name for name in STAGES[stage][2].split() if name.startswith("--")}
+        own = f"{STAGES[stage][2]} {COMMON}"
+        assert options == {name for name in own.split() if name.startswith("--")}
     else:
-        assert options == {"--version"} and list(STAGES) == re.findall(r"^    ([a-z]+)\b", out, re.MULTILINE)
-        named = {name for _, _, names in STAGES.values() for name in names.split()}
+        assert options == {"--version", "--print-completion"}
+        assert list(STAGES) == re.findall(r"^    ([a-z]+)\b", out, re.MULTILINE)
+        named = {name for _, _, names in STAGES.values() for name in f"{names} {COMMON}".split()}
         assert named == {name.split("/")[0] for name in OPTIONS}  # none is left over
 
 
@@ -47,6 +49,37 @@ def test_version_and_a_help_that_is_quick(capsys):
     done = subprocess.run(words, cwd=runs.ROOT, capture_output=True, text=True, check=True)
     imported = set(re.findall(r"\| +(\w+)$", done.stderr, re.MULTILINE))
     assert "argparse" in imported and not {"jax", "flax", "matplotlib", "numpy"} & imported
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_completes_options_and_what_is_missing_is_named(call, shell, capsys, monkeypatch):
+    pytest.importorskip("shtab", reason="the extra `completion` is not installed")
+    with pytest.raises(SystemExit):
+        main(["--print-completion", shell])
+    assert SHELLS[shell] in (out := capsys.readouterr().out) and "noise-azimuth" in out
+    for gone in ("shtab", "onnx"):
+        monkeypatch.setitem(sys.modules, gone, None)
+    with pytest.raises(SystemExit, match="2"):
+        main(["--print-completion", shell])
+    assert "'ssl_jax[completion]'\n" in capsys.readouterr().err
+    monkeypatch.delitem(sys.modules, "ssl_jax.networks.onnx_export", raising=False)
+    refused(call("export", "--to", "a.onnx"), "the package onnx is missing: pip install 'ssl_jax[onnx]'")
+
+
+def test_what_is_said_and_logged(call, tmp_path, monkeypatch):
+    def stage(*_):
+        progress.say("a note")
+        raise InputError("wrong")
+
+    monkeypatch.setitem(pipeline.STAGES, "report", stage)
+    note, last = call("report").lines
+    assert (note, last) == ("a note", "ssl_jax: wrong") and call("report", "-q").lines == [last]
+    more, *others = call("report", "-v", "--log", "log").lines
+    assert "compiled programs in" in more and others == ["a note", last]
+    assert call("report", "--quiet", "--log", "log").lines == [last]
+    logged = [line.split(" ", 2)[2] for line in (tmp_path / "log").read_text().splitlines()]
+    assert logged == [more, "a note", last, "a note", last]
+    refused(call("report", "--log", "none/log"), "none/log: no such file or folder")
 
 
 USAGE = {"STAGE": "", "cook": "cook", "half": "train --hop half", "--limit": "train --limit 3"}

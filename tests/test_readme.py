@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
+from ssl_jax.networks.packed import available, describe
 from ssl_jax.report.comparison import README_RUNS, readme_section
+from ssl_jax.studies import model_card
 from support.runs import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -28,6 +31,17 @@ def test_it_is_short_and_its_table_is_that_of_the_report(monkeypatch):
     assert len(README.encode()) <= MAX_BYTES
 
 
+def test_the_model_card_is_that_of_the_packed_networks(call, tmp_path, monkeypatch):
+    """Nothing changes where it is written anew; hubs read its header as YAML."""
+    card = (ROOT / "docs/model-card.md").read_text("utf-8")
+    (tmp_path / "card.md").write_text(card.replace("license: apache-2.0", "license: other"), "utf-8")
+    monkeypatch.setattr(model_card, "pack_run", lambda *_: describe("model2")["metrics"])
+    assert call("pack", "--run=model2", "--as=model2", "--card=card.md").status == 0
+    assert (tmp_path / "card.md").read_text("utf-8") == card
+    models = yaml.safe_load(card.split("---\n")[1])["model-index"]
+    assert [model["name"] for model in models] == available()
+
+
 def local_targets(text):
     """Paths that Markdown and HTML links and images lead to, without #fragments."""
     text = re.sub(r"^```.*?^```|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -45,7 +59,8 @@ def test_every_local_link_exists_and_the_examples_of_docs_run(page, tmp_path, mo
     assert [t for t in targets if not t.exists() or not t.is_relative_to(ROOT.resolve())] == []
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "docs_example"}
-    for block in blocks("python", text) if page != "README.md" else ():
+    elsewhere = ("README.md", "docs/pytorch.md")  # below, and in networks/test_onnx_export.py
+    for block in blocks("python", text) if page not in elsewhere else ():
         exec(compile(block, page, "exec"), names)
 
 

@@ -100,14 +100,15 @@ def remove_stale_parts(folder: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def _bounded(path: Path, limit: int) -> None:
+def check_size(path: Path, limit: int) -> None:
+    """Raise InputError for a file of more than `limit` bytes."""
     if Path(path).stat().st_size > limit:
-        raise InputError(f"{path}: over {limit >> 20} MiB: not the file expected, check the path")
+        raise InputError(f"{path}: over {limit / 2**20:.1f} MiB: not the file expected, check the path")
 
 
 def read_json(path: Path):
     """Read a JSON file; raises InputError if it is not JSON or is over MAX_TEXT_BYTES."""
-    _bounded(path, MAX_TEXT_BYTES)
+    check_size(path, MAX_TEXT_BYTES)
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -145,7 +146,7 @@ def require_file(path: Path) -> None:
 def csv_rows(path: Path, columns, max_rows=1_000_000, max_bytes=MAX_TEXT_BYTES) -> Iterator[dict]:
     """Rows of a CSV file as dicts, one at a time; raises InputError unless it is whole and has `columns`."""
     try:
-        _bounded(path, max_bytes)
+        check_size(path, max_bytes)
         with open(path, newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
             missing = [c for c in columns if c not in (reader.fieldnames or ())]

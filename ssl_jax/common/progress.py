@@ -1,6 +1,6 @@
-"""Progress with an estimate of the time left, for anything that takes over five seconds."""
+"""What a stage says beside its output: notes, and progress of anything that takes over five seconds."""
 
-import sys
+import logging
 import time
 from collections.abc import Iterable, Iterator
 
@@ -8,30 +8,49 @@ from rich import progress as bars
 from rich.console import Console
 
 console = Console(stderr=True)
-LINE_SECONDS = 15  # between lines where there is no terminal
+LINE_SECONDS = 15  # between lines of progress
+log = logging.getLogger("ssl_jax")  # has no file unless --log names one
+verbosity = 0  # 1 says more, -1 nothing
 
 
-def say(text: str) -> None:
-    """Print one unbroken line to stderr, above any progress bar."""
-    console.print(text, highlight=False, soft_wrap=True)
+def begin(said: int, path=None) -> None:
+    """Set how much is said, and which file, if any, gets all of it with the time."""
+    global verbosity
+    verbosity, logging.raiseExceptions = said, False  # a full disk stops the work, but not by way of its log
+    log.handlers = [] if path is None else [logging.FileHandler(path, encoding="utf-8")]
+    for handler in log.handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.setLevel(logging.INFO)
+
+
+def say(text: str, shown: bool = True) -> None:
+    """Print one unbroken line to stderr, above any progress bar; not `shown`, only to the log."""
+    log.info(text)
+    if shown and verbosity >= 0:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def track(items: Iterable, label: str, total: int, done: int = 0) -> Iterator:
-    """Yield `items`, with a bar on a terminal, and elsewhere (a log file) a line every LINE_SECONDS."""
-    if console.is_terminal:
-        columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
-        times = (bars.TimeElapsedColumn(), bars.TextColumn("left"), bars.TimeRemainingColumn())
-        with bars.Progress(*columns, *times, console=console, transient=True) as progress:
-            task = progress.add_task(label, total=total, completed=done)
-            for item in items:
-                yield item
-                progress.advance(task)
+    """Yield `items`: with a bar on a terminal, and lines for the log and, with --verbose, other places."""
+    items = _noted(items, label, total, done)
+    if verbosity < 0 or not console.is_terminal:
+        yield from items
         return
+    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
+    times = (bars.TimeElapsedColumn(), bars.TextColumn("left"), bars.TimeRemainingColumn())
+    with bars.Progress(*columns, *times, console=console, transient=True) as progress:
+        task = progress.add_task(label, total=total, completed=done)
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+def _noted(items: Iterable, label: str, total: int, done: int) -> Iterator:
     start = last = time.monotonic()
     for count, item in enumerate(items, 1):
         yield item
         if time.monotonic() - last > LINE_SECONDS:
             last = time.monotonic()
             at, spent = done + count, last - start
-            left = spent / count * (total - at)
-            print(f"{label}: {at}/{total}, {spent:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True)
+            line = f"{label}: {at}/{total}, {spent:.0f} s, {spent / count * (total - at):.0f} s left"
+            say(line, verbosity > 0 and not console.is_terminal)

@@ -8,6 +8,7 @@ import numpy as np
 from flax import serialization
 
 from ssl_jax.common.errors import InputError, error_reason
+from ssl_jax.common.files import check_size
 
 MAX_BYTES = 2**25  # of a file, unpacked in memory; the largest network's checkpoints have 20 million
 
@@ -41,8 +42,7 @@ def from_named(prefix: str, like, arrays: dict):
 
 def unpack(path: Path, remedy: str) -> dict:
     """The entries of a msgpack file by name; raises InputError if it is not one."""
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path}: over {MAX_BYTES >> 20} MiB: not the file expected: {remedy}")
+    check_size(path, MAX_BYTES)
     content = path.read_bytes()
     try:
         content = serialization.msgpack_restore(content)

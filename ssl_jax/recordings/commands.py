@@ -7,6 +7,7 @@ import sys
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import atomic_write, write_text
+from ssl_jax.common.progress import say
 from ssl_jax.recordings.azimuths import Overall
 
 ROWS = 40  # of a printed table at most; the files have all
@@ -133,7 +134,7 @@ def run_render(args) -> None:
     sides, hrtf = {"ears": args.ears, "azimuths": args.azimuths}, args.hrtf
     scene = render_file(args.speech, azimuths, *noises, hrtf, args.seconds, args.start, sides)
     for note in scene.notes:
-        print(f"ssl_jax: note: {note}", file=sys.stderr)
+        say(f"ssl_jax: note: {note}")
     write_scene(scene, args.output, args.bits)
     if args.plot:
         draw_spectrogram(scene.ears, scene.fs, args.plot, args.output.name, scene.azimuths)

@@ -1,5 +1,7 @@
 """Trained runs into the package, and their scores into docs/model-card.md."""
 
+import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +132,20 @@ def scores_of_packed() -> str:
     return "\n".join(parts)
 
 
+def card_header() -> str:
+    """What model hubs read at the top of a card: licence, corpora and scores, as YAML."""
+    infos = {name: describe(name) for name in available()}
+    corpora = sorted({part for info in infos.values() for part in info["corpus"].split("-")})
+    lines = ["license: apache-2.0", f"datasets: [{', '.join(corpora)}]", "model-index:"]
+    for name, info in infos.items():
+        kinds = {"accuracy": "top1", "angular_error": "mean_angular_error"}
+        metrics = [{"type": k, "value": round(info["metrics"][score], 2)} for k, score in kinds.items()]
+        data = {"type": info["corpus"], "name": f"{info['corpus']}, {info['protocol']}"}
+        result = {"task": {"type": "audio-classification"}, "dataset": data, "metrics": metrics}
+        lines.append("- " + json.dumps({"name": name, "results": [result]}))  # JSON is YAML
+    return "\n".join(["---", *lines, "---\n\n"])
+
+
 def run_pack(args) -> None:
     """The stage `pack`; the scores go between the card's markers, or make a card where there is none."""
     metrics = pack_run(experiment_of(args), args.run, args.packed, args.work, args.results)
@@ -138,5 +154,7 @@ def run_pack(args) -> None:
         put_section(args.card, "scores", scores_of_packed())
     else:
         write_text(args.card, scores_of_packed())
+    text = re.sub(r"\A---\n.*?\n---\n+", "", args.card.read_text(encoding="utf-8"), flags=re.DOTALL)
+    write_text(args.card, card_header() + text)
     scores = f"Top-1 {metrics['top1']:.2f} %, mean error {metrics['mean_angular_error']:.2f} degrees"
     print(f"{args.packed}: {scores} as packed; {args.card} says more")

@@ -6,7 +6,6 @@ outside the target folder. At the end is what such damage does not hit upon.
 
 import gzip
 import io
-import json
 import tarfile
 import tempfile
 import zipfile
@@ -19,10 +18,11 @@ import pytest
 from flax import serialization
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from safetensors import numpy as safetensors
 
 from ssl_jax.common.files import package_data
 from ssl_jax.config import FrontEnd
-from ssl_jax.networks import registry, serialisation
+from ssl_jax.networks import packed, registry, serialisation
 from ssl_jax.studies.published_weights import published_variables
 from support.damage import FEW, SOFA, SOUNDS, STORE_NOTES, damaged, resealed_ogg, resealed_tar, saved, sofa
 from support.guarded import COLUMNS
@@ -38,8 +38,7 @@ def hostile(cases, **drawn):
     return lambda test: settings(**alike)(given(**drawn)(test))
 
 
-WEIGHTS = package_data("weights/embedded.msgpack").read_bytes()
-NOTES = json.loads(package_data("weights/embedded.json").read_text())
+WEIGHTS, NOTES = package_data("weights/embedded.safetensors").read_bytes(), packed.describe("embedded")
 ARRAYS = serialisation.named_arrays("x", {"a": np.arange(3, dtype=np.float32)})
 CONTENT = {"arrays": ARRAYS, "log": np.ones((2, 3)), "number": 1 + 2j, "text": "{}"}
 CHECKPOINT = serialization.msgpack_serialize(CONTENT)
@@ -70,7 +69,7 @@ DAMAGED = {
     "a manifest": ("manifest", 150, "a.csv", TABLES, bytes, {}),
     "notes": ("document", 100, "a.json", [b'{"a": [1, 2.5e3, null, "\\u00e4"], "b": {"c": {}}}'], bytes, {}),
     "a checkpoint": ("checkpoint", 300, "a.msgpack", [CHECKPOINT], bytes, {}),
-    "weights": ("network", 40, "a.msgpack", [WEIGHTS], bytes, {"a__json": json.dumps(NOTES).encode()}),
+    "weights": ("network", 40, "a.safetensors", [WEIGHTS], bytes, {}),
     "published weights": ("published", 160, "a.npz", [PUBLISHED, *OTHER], bytes, {}),
     "a shard": ("shard", 150, "cues-00000.npy", [SHARD, OTHER[0]], bytes, {"store__json": STORE_NOTES}),
     "a tar.gz": ("archive", 100, "a.tar.gz", [gzip.compress(TAR)], bytes, {}),
@@ -130,7 +129,7 @@ FRONT = st.dictionaries(st.sampled_from(list(NOTES["front"])), JSON, min_size=1)
 @hostile(40, fields=FRONT, model=st.none() | JSON)
 def test_weights_with_other_notes_are_read_or_refused(judge, fields, model):
     notes = NOTES | {"front": NOTES["front"] | fields, "model": model or NOTES["model"]}
-    judge("network", WEIGHTS, "hostile.msgpack", hostile__json=json.dumps(notes).encode())
+    judge("network", packed.as_bytes(notes, safetensors.load(WEIGHTS)), "hostile.safetensors")
 
 
 STRANGE = st.sampled_from(["a", "\\", "C:", "\n", "n" * 300])
@@ -220,6 +219,7 @@ WORST = {
     "a deep checkpoint": ("checkpoint", "a.msgpack", lambda: b"\x81\xa1a" * 1_000 + b"\x80"),
     "a large checkpoint": ("checkpoint", "a.msgpack",
                            lambda: b"\xdd" + (2**26).to_bytes(4, "big") + b"\x80" * 2**26),
+    "a header that is not there": ("network", "a.safetensors", lambda: (2**40).to_bytes(8, "little")),
     "weights that are not there": ("published", "a.npz", lambda: make_zip([("fc.bias.npy", npy((2**30,)))])),
     "a long header of weights": ("published", "a.npz",
                                  lambda: make_zip([("fc.bias.npy", LONG + 16 * ZEROS)])),

@@ -51,7 +51,8 @@ def test_a_full_disk_under_every_output(call, full, render, monkeypatch):
 
     about = {"flags": ((),), "notes": (), "model": "any", "fs": 16_000, "cfs": np.geomspace(16_000, 80, 32)}
     one = {"times": np.array([0.25]), "azimuth": np.array([90.0]), "confidence": np.ones(1)}
-    one |= {"posterior": np.eye(72)[18:19], "window": 0.5, "step": 0.5, "seconds": 0.5}
+    one |= {"posterior": np.eye(72)[18:19], "window": 0.5, "step": 0.5}
+    one |= {"seconds": 0.5, "mirrored": np.ones(1)}
     found = azimuths.Azimuths(**about, **one, cues=Cues(*np.ones((4, 32, 40))))  # whatever is found
     monkeypatch.setattr(localisation, "localise_file", lambda *_, **__: found)
     for option, name in (("--json", "a.json"), ("--csv", "a.csv"), ("--plot", "a.png"), ("--plot", "a.pdf")):
@@ -66,7 +67,7 @@ def test_a_full_disk_under_every_output(call, full, render, monkeypatch):
     source = ROOT / "results/embedded/model1_epoch12.msgpack"
     info = packed.describe("embedded") | {"model": RUNS["model1"].model}
     monkeypatch.setattr(model_card, "run_pack", lambda _: packed.pack(source, "new", info, full))
-    refuse("new.msgpack", "pack", "--run=model2", "--as=new")
+    refuse("new.safetensors", "pack", "--run=model2", "--as=new")
 
 
 def test_a_device_or_a_pipe_is_written_to_and_stays(call, tmp_path, render):

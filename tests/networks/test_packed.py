@@ -7,11 +7,13 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx, serialization
+from safetensors import numpy as safetensors
+from safetensors import safe_open
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import package_data, write_checksum
+from ssl_jax.common.files import package_data
 from ssl_jax.config import FrontEnd
-from ssl_jax.networks.packed import available, default_weights, describe, load_weights, pack
+from ssl_jax.networks.packed import as_bytes, available, default_weights, describe, load_weights, pack
 from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import named_arrays
 
@@ -32,8 +34,7 @@ def trained(tmp_path_factory):
 
 def test_packed_and_loaded_again(trained, tmp_path):
     path, state = trained
-    assert pack(path, "mine", INFO, tmp_path) == tmp_path / "mine.msgpack"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.json", "mine.msgpack", "mine.sha256"]
+    assert pack(path, "mine", INFO, tmp_path) == tmp_path / "mine.safetensors"
     model, front = load_weights("mine", tmp_path)
     assert front == FRONT and describe("mine", tmp_path)["metrics"] == {"top1": 1.0}
     for ours, theirs in zip(jax.tree.leaves(nnx.state(model)), jax.tree.leaves(state), strict=True):
@@ -44,7 +45,7 @@ def test_packed_and_loaded_again(trained, tmp_path):
 def test_default_is_the_preferred_one(tmp_path):
     for names, wanted in ((["zoo", "alpha"], "alpha"), (["model2"], "model2"), (["clean"], "clean")):
         for name in names:
-            (tmp_path / f"{name}.msgpack").touch()
+            (tmp_path / f"{name}.safetensors").touch()
         assert default_weights(tmp_path) == wanted
     assert available(tmp_path) == ["alpha", "clean", "model2", "zoo"]
     with pytest.raises(InputError, match="no weights"):
@@ -59,30 +60,44 @@ def test_those_that_come_with_the_package_are_whole_and_small():
 
 
 def test_damage_is_refused_in_one_line(trained, tmp_path):
-    def changed(**fields):
-        return json.dumps(INFO | fields).encode()
+    path = pack(trained[0], "mine", INFO, tmp_path)
+    content, arrays = path.read_bytes(), safetensors.load_file(path)
+    notes = json.loads(safe_open(path, "np").metadata()["ssl_jax"])
 
-    for says, suffix, content in (
-        ("damaged, or without its checksum", "sha256", b"x"),
-        ("no field 'model'", "json", b"[]"),
-        ("not valid JSON", "json", b"{"),
-        ("not of the network 'three_branch'", "msgpack", serialization.msgpack_serialize({})),
-        ("not a readable msgpack file", "msgpack", b"\xc1"),
-        ("does not fit this version.*'unheard of'", "json", changed(model="unheard of")),
-        ("does not fit this version.*'colour'", "json", changed(front={"colour": 1})),
-        ("does not fit this version.*front.hop is -1", "json", changed(front=INFO["front"] | {"hop": -1})),
+    def noted(**fields):
+        return safetensors.save(arrays, {"ssl_jax": json.dumps(notes | fields)})
+
+    def changed(**fields):  # with the checksum that belongs to it
+        return as_bytes(INFO | fields, arrays)
+
+    assert noted() == content
+    for says, damaged in (
+        ("over 1.9 MiB: not the file expected", bytes(2_000_001)),
+        ("cannot be used", b""),
+        ("cannot be used", (2**16).to_bytes(8, "little") + content[8:]),
+        ("cannot be used .arrays of another checksum", content[:-1] + bytes([content[-1] ^ 1])),
+        ("cannot be used .arrays of another checksum", noted(seed=4)),
+        ("cannot be used .'ssl_jax'", safetensors.save(arrays, {"format": "np"})),
+        (
+            "cannot be used .field 'model' is missing or unknown",
+            noted(model=1).replace(b'model\\": 1', b'motel\\": 1'),
+        ),
+        ("cannot be used .field 'colour'", changed(colour="red")),
+        ("cannot be used .arrays of another", as_bytes(INFO, arrays | {"a": np.zeros(1)})),
+        ("cannot be used .made by a newer version.: upgrade ssl_jax", noted(format=2, colour="red")),
+        ("not of the network 'three_branch'", as_bytes(INFO, {})),
+        ("does not fit this version.*'unheard of'", changed(model="unheard of")),
+        ("does not fit this version.*'colour'", changed(front={"colour": 1})),
+        ("does not fit this version.*front.hop is -1", changed(front=INFO["front"] | {"hop": -1})),
     ):
-        path = pack(trained[0], "mine", INFO, tmp_path).with_suffix(f".{suffix}")
-        path.write_bytes(content)
-        if suffix == "msgpack":
-            write_checksum(path)
-        with pytest.raises(InputError, match=says) as error:
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=f"mine.safetensors: {says}") as error:
             load_weights("mine", tmp_path)
         assert "\n" not in str(error.value)
 
 
 def test_what_cannot_be_packed(trained, tmp_path):
-    with pytest.raises(InputError, match="'seed' is not given"):
+    with pytest.raises(InputError, match="weights mine: .*field 'seed' is missing"):
         pack(trained[0], "mine", {k: v for k, v in INFO.items() if k != "seed"}, tmp_path)
     (tmp_path / "empty").write_bytes(serialization.msgpack_serialize({}))
     with pytest.raises(InputError, match="missing or of another shape"):

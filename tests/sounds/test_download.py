@@ -189,6 +189,7 @@ def test_an_archive_becomes_its_folder(server, tmp_path, monkeypatch, capsys, fi
     for module in (archives, download):
         monkeypatch.setattr(module, "SHOW_FROM", 0)
     monkeypatch.setattr(progress, "LINE_SECONDS", -1)
+    monkeypatch.setattr(progress, "verbosity", 1)
     noise = [(f"top/{k}", hashlib.shake_256(bytes([k])).digest(2**20)) for k in range(4)]
     server.files["a.bin"] = make(noise)
     get(server, tmp_path, file, extract_to="large", inside="top")
