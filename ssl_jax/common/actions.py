@@ -2,21 +2,15 @@
 
 import argparse
 import importlib
-import tomllib
-from importlib import metadata
-from pathlib import Path
+
+from ssl_jax import version
 
 
 class Version(argparse.Action):
     """Print the version that is installed, or that of the checkout."""
 
     def __call__(self, parser, *_):
-        try:
-            version = metadata.version("ssl_jax")
-        except metadata.PackageNotFoundError:
-            project = Path(__file__).parents[2] / "pyproject.toml"
-            version = tomllib.loads(project.read_text())["project"]["version"]
-        print(f"ssl_jax {version}")
+        print(f"ssl_jax {version()}")
         parser.exit()
 
 
