@@ -197,7 +197,7 @@ def experiment(
     if not 0 <= seed < 2**31:
         raise InputError(f"seed {seed}: out of range: use 0 to {2**31 - 1}")
     if name == "reported":
-        raise InputError("--name reported: that folder holds the reported tables: use another name")
+        raise InputError("--name reported: that folder is for reported tables: use another name")
     corpus, usual = ("librispeech-esc10-cipic", "published") if data else ("embedded", "embedded")
     its_rule, its_hair_cell, disjoint, its_range = PROTOCOLS[protocol or usual]
     rule, front = direction_rule or its_rule, FrontEnd(hair_cell=hair_cell or its_hair_cell, hop=hop)

@@ -11,7 +11,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import write_json
 from ssl_jax.networks import packed
 from support import faulty
-from support.runs import NAME, ROOT, refused
+from support.runs import NAME, refused
 
 
 def contents(folder, pattern="*"):
@@ -20,7 +20,6 @@ def contents(folder, pattern="*"):
 
 def test_from_recordings_to_tables_and_again(call, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "experiment", faulty.tiny)
-    shutil.copytree(ROOT / "results/reported", tmp_path / "results/reported")
     ended = call("all", "--hop=882")
     out = tmp_path / "results" / NAME
     assert ended.status == 0 and "# Ours beside the reported tables" in ended.out

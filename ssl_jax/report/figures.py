@@ -13,7 +13,7 @@ from ssl_jax.common.progress import track
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS, Experiment, FrontEnd
 from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.metrics import error_by_azimuth
-from ssl_jax.report.logs import TITLES, logs_of_seeds, read_confusion, read_reported
+from ssl_jax.report.logs import TITLES, logs_of_seeds, read_confusion, read_reported, reported_table
 from ssl_jax.report.style import CUE_MAPS, OURS, REPORTED, STYLE, cue_map, plt, save_figure
 from ssl_jax.sounds.corpora import load_corpus
 from ssl_jax.sounds.hrtf import load_heads
@@ -112,7 +112,7 @@ def training_curves(results: Path, name: str, runs: list[str], path: Path) -> No
 def recall(results: Path, name: str, path: Path) -> None:
     """Share of each azimuth's mixtures that are found, on the last clips: reported and ours."""
     counts = read_confusion(results / name / "model2_to40_last_confusion.csv")
-    rows = read_csv(results / "reported/epoch39_by_class.csv", ("azimuth", "recall"))
+    rows = read_csv(reported_table(results, "epoch39_by_class.csv"), ("azimuth", "recall"))
     figure, axis = plt.subplots(figsize=(6, 6), subplot_kw={"projection": "polar", "theta_offset": np.pi / 2})
     angle = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))
     ours = np.diag(counts) / np.maximum(counts.sum(1), 1)

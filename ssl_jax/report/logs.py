@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import require_file
+from ssl_jax.common.files import package_data, require_file
 from ssl_jax.config import AZIMUTHS, MAIN_RUNS, RUNS
 from ssl_jax.training.log import read_log
 
@@ -18,17 +18,23 @@ COLUMNS = MEASURES | LAST | EXTRA
 TITLES = {"model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2, learning rate reduced"}
 TITLES |= {"model2_to40": "Model 2, continued to 40", "model2_to60": "Model 2, continued to 60 at rate 1e-4"}
 TITLES |= {"resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network"}
-TITLES |= {"ours": "ours", "ours_mirrored": "ours, heads mirrored"}
-REPORTED_RUNS = (*MAIN_RUNS, "model2_to40", "model2_to60")  # tables in results/reported
+TITLES |= {"ours": "ours", "ours_mirrored": "ours, heads mirrored", "recordings": "for recordings"}
+REPORTED_RUNS = (*MAIN_RUNS, "model2_to40", "model2_to60")  # tables in data/reported
 CORPORA = {"embedded": "the embedded corpus", "librispeech-esc10-cipic": "LibriSpeech, ESC-10 and CIPIC"}
 PUBLISHED, CODE = "librispeech-esc10-cipic", "librispeech-esc10-cipic-published-code"  # folders of results
+
+
+def reported_table(results: Path, name: str) -> Path:
+    """A reported table: the package's, unless results/reported has another."""
+    own = results / "reported" / name
+    return own if own.exists() else package_data(f"reported/{name}")
 
 
 def read_reported(results: Path, run: str) -> dict[float, dict]:
     """What was reported of a run, a row by epoch, by the columns of our log that it is compared with."""
     if run not in REPORTED_RUNS:
         return {}
-    rows = read_log(results / "reported" / f"{run}.csv")
+    rows = read_log(reported_table(results, f"{run}.csv"))
     if RUNS[run].last_share:
         rows = [{k.replace("eval_", "last_"): v for k, v in row.items()} for row in rows]
     return {row["epoch"]: row for row in rows}

@@ -13,7 +13,7 @@ from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import FrontEnd, experiment, fingerprint
 from ssl_jax.database.recipes import load_sounds
-from ssl_jax.report.logs import CORPORA
+from ssl_jax.report.logs import CORPORA, reported_table
 from ssl_jax.report.style import OURS, REPORTED, STYLE, TICKS, plt, save_figure
 from ssl_jax.report.tables import markdown_table
 from ssl_jax.studies.fingerprint import (
@@ -204,7 +204,7 @@ def kinds(classes: tuple[str, ...]) -> dict[str, list[int]]:
 def run_fingerprint(args) -> None:
     """The stage `fingerprint`: hold databases of many noise levels against the published training set."""
     models = load_checkpoints(args.weights) if args.weights else {}
-    table = Table(models, read_means(args.results / "reported/training_set_means.csv"))
+    table = Table(models, read_means(reported_table(args.results, "training_set_means.csv")))
     ex = experiment(args.data is not None, protocol="published-code", seed=args.seed)
     folder, settings = args.work / "fingerprint", fingerprint(database=ex.database, front=ex.front)
     with lock_folder(folder):

@@ -14,7 +14,7 @@ from ssl_jax.report.logs import EXTRA, LAST, MEASURES, REPORTED_RUNS, TITLES, co
 from ssl_jax.training.log import read_log
 from support.runs import ROOT
 
-REPORTED = ROOT / "results/reported"
+REPORTED = ROOT / "ssl_jax/data/reported"
 COLUMNS = MEASURES | EXTRA  # of a run that evaluates on its held-out mixtures alone
 OURS = ("epoch", "epochs", *COLUMNS)
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"

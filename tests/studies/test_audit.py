@@ -111,7 +111,6 @@ def test_from_recordings_to_an_audit_table(call, tmp_path, monkeypatch):
     short = {"epochs": 2, "cosine_epochs": 2}
     monkeypatch.setattr(audit_module, "training_of", lambda *words: replace(training_of(*words), **short))
     (tmp_path / "results").mkdir()
-    (tmp_path / "results/reported").symlink_to(ROOT / "results/reported")
     ended = call("audit", "--clips=5", "--seeds=1", "--rows=splits")
     assert ended.status == 0
     text = (tmp_path / "results/audit-embedded.md").read_text()

@@ -14,7 +14,7 @@ from ssl_jax.studies.fingerprint import distance, layers_of, moments, training_s
 from ssl_jax.studies.published_weights import load_checkpoints, published_variables
 from support.runs import ROOT
 
-MEANS = ROOT / "results/reported/training_set_means.csv"
+MEANS = ROOT / "ssl_jax/data/reported/training_set_means.csv"
 
 
 @pytest.fixture
@@ -65,8 +65,6 @@ def test_a_database_lies_nearest_to_the_network_it_taught(cues):
 def test_the_stage_tells_the_noisier_range_from_the_other(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fingerprint_report, "RANGES", [(0, 10), (15, 40)])
     monkeypatch.setattr(fingerprint, "CLIPS", 1)
-    (tmp_path / "results/reported").mkdir(parents=True)
-    (tmp_path / "results/reported/training_set_means.csv").write_bytes(MEANS.read_bytes())
     folders = {name: tmp_path / name for name in ("results", "work", "figures")}
     args = SimpleNamespace(data=None, seed=0, weights=None, **folders)
     fingerprint_report.run_fingerprint(args)
