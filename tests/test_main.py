@@ -97,7 +97,7 @@ def test_unknown_words_are_usage_errors(says, capsys):
 REFUSED = {
     **{f"all --hop {hop}": f"hop {hop}: out of range: use " for hop in (0, -5, 44101)},
     "figures --seed -1": "seed -1: out of range: use ",
-    "report --name reported": "--name reported: that folder holds the reported tables: use ",
+    "report --name reported": "--name reported: that folder is for reported tables: use ",
     "database --export-wav out --limit 0": "--limit 0: no mixtures asked for: use at least 1",
     "figures": "no log of model1: run the train stage",
     "report": "results/embedded: no training logs: run ./reproduce.sh",

@@ -5,7 +5,6 @@ import http.client
 import math
 import os
 import shutil
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -16,9 +15,9 @@ from pathlib import Path
 
 from ssl_jax.common.errors import InputError, error_reason, os_error_message
 from ssl_jax.common.files import read_csv
-from ssl_jax.common.progress import track
+from ssl_jax.common.progress import say, track
 from ssl_jax.sounds.archives import PIECE, SHOW_FROM, extract
-from ssl_jax.sounds.hrtf import CIPIC_SUBJECTS
+from ssl_jax.sounds.hrtf import CIPIC_OTHERS, CIPIC_SUBJECTS
 from ssl_jax.sounds.sofa import read_sofa
 
 TIMEOUT = 30.0  # s without a byte
@@ -46,14 +45,16 @@ def _check_esc50(folder: Path) -> None:
             raise InputError(f"ESC-50: its table names {row['filename'][:60]!r}, which is not there")
 
 
-def published_sources(subset: str) -> list[Source]:
-    """LibriSpeech's `subset`, ESC-50, and the 20 CIPIC subjects, the quickest first."""
+def published_sources(subset: str, heads: str = "published") -> list[Source]:
+    """LibriSpeech's `subset`, ESC-50, and the 20 CIPIC subjects of the published run, or "all" 45, the
+    quickest first."""
     if subset not in LIBRISPEECH:
         raise InputError(f"speech {subset!r}: unknown: use one of {', '.join(LIBRISPEECH)}")
     md5, max_bytes = LIBRISPEECH[subset]
     pack, home = f"{subset}.tar.gz", f"LibriSpeech/{subset}"
-    heads = [f"cipic/subject_{s}.sofa" for s in CIPIC_SUBJECTS]
-    sources = [Source(f"https://sofacoustics.org/data/database/{h}", h, check=read_sofa) for h in heads]
+    subjects = CIPIC_SUBJECTS + CIPIC_OTHERS * (heads == "all")
+    files = [f"cipic/subject_{s}.sofa" for s in subjects]
+    sources = [Source(f"https://sofacoustics.org/data/database/{f}", f, check=read_sofa) for f in files]
     esc50 = "https://github.com/karolpiczak/ESC-50/archive/master.zip"  # made on request: of no known length
     sources.append(Source(esc50, "ESC-50.zip", "", "ESC-50", "ESC-50-master", _check_esc50, 12 * 10**8))
     speech = f"https://www.openslr.org/resources/12/{pack}"
@@ -70,7 +71,7 @@ def download_all(to: Path, subset: str, sources: list[Source] | None = None, wai
         for number, source in enumerate(sources, 1):
             goal = to / (source.extract_to or source.file)
             if not goal.exists():
-                print(f"{number}/{len(sources)} {goal} from {source.url}", file=sys.stderr, flush=True)
+                say(f"{number}/{len(sources)} {goal} from {source.url}")
                 _install(source, fetch(source, to, wait), to, goal)
     except OSError as error:
         error.filename = error.filename or str(to)
@@ -120,7 +121,7 @@ def fetch(source: Source, to: Path, wait: float = 2.0) -> Path:
                 error = f"{error}, {ATTEMPTS} attempts made: check the network and run the same command again"
                 raise InputError(f"{source.url}: {error}") from None
             pause = wait * 2 ** (failed - 1)
-            print(f"{source.url}: {error}: trying again in {pause:g} s", file=sys.stderr, flush=True)
+            say(f"{source.url}: {error}: trying again in {pause:g} s")
             time.sleep(pause)
     if source.checksum:
         kind, wanted = source.checksum.split(":")
@@ -215,4 +216,4 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def run_download(args) -> None:
     """The stage `download` of the command line."""
-    download_all(args.to, args.speech)
+    download_all(args.to, args.speech, published_sources(args.speech, args.heads))

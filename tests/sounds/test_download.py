@@ -206,6 +206,9 @@ def test_published_sources(server, tmp_path):
     assert sources[0].file == "cipic/subject_003.sofa"
     with pytest.raises(InputError, match="train-clean-100, dev-clean"):
         download.download_all(tmp_path, "test-other")
+    more = {source.file for source in download.published_sources("dev-clean", "all")}
+    heads = more - {source.file for source in sources}
+    assert len(heads) == 25 and "cipic/subject_165.sofa" in heads
     # every row of ESC-50's table needs its file
     fields = dict(file="x.zip", extract_to="ESC-50", inside=esc50.inside, check=esc50.check)
     sound, table = ("ESC-50-master/audio/a.wav", b"sound"), b"filename,esc10\na.wav,True\n"
