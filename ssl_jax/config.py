@@ -131,8 +131,8 @@ RUNS = {
     "ours_mirrored": Training(model="ours", epochs=3, epochs_planned=3, batch=64, weight_decay=0.1,
                               cosine_epochs=3, warmup_epochs=0.5, label_spread=5.0, mirrored=True),
     # for recordings, under the protocol of rooms
-    "recordings": Training(model="recordings", clips=1100, epochs=16, epochs_planned=16, batch=64,
-                           weight_decay=0.1, cosine_epochs=16, warmup_epochs=0.5, label_spread=5.0,
+    "recordings": Training(model="recordings", clips=1100, epochs=12, epochs_planned=12, batch=64,
+                           weight_decay=0.1, cosine_epochs=12, warmup_epochs=0.5, label_spread=5.0,
                            short_share=0.3, mirrored=True),
 }
 # fmt: on
@@ -156,7 +156,7 @@ PROTOCOLS = {  # direction rule, hair cell, what training and evaluation do not 
     "rooms": ("horizontal", "roman", ("speaker", "noise", "head"), (-5.0, 40.0)),
 }
 # what the protocol of rooms has besides: three parts that share nothing, ILDs of whole heads, levels
-ROOMS_DATABASE = {"rooms": 840, "evaluation_share": 0.1, "validation_share": 0.1}
+ROOMS_DATABASE = {"rooms": 420, "evaluation_share": 0.1, "validation_share": 0.1}
 ROOMS_FRONT = {"max_ild": 20.0, "levels": True}
 
 

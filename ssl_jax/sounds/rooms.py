@@ -15,7 +15,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import package_data
 from ssl_jax.common.progress import track
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Database
-from ssl_jax.sounds.hrtf import EMBEDDED, Heads, interpolate, scale_head, select_directions
+from ssl_jax.sounds.hrtf import EMBEDDED, Heads, scale_head, select_directions
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
 SPEED = 343.0  # m/s
@@ -114,22 +114,10 @@ def diffuse_tail(head: Sofa, room: Room, samples: int, rng: np.random.Generator)
     return tail * np.minimum(seconds / EARLY, 1)
 
 
-def between(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
-    """Responses (72, 2, taps) of a head between two others, `weight` of the second: delays and log magnitudes
-    lie between theirs."""
-    longest = max(first.shape[-1], second.shape[-1])
-    pair = [np.pad(r, ((0, 0), (0, 0), (0, longest - r.shape[-1]))) for r in (first, second)]
-    return interpolate(*pair, np.full(first.shape[:2], weight))
-
-
-def responses(head: Sofa, room: Room, samples: int, rng, other: Sofa | None = None):
-    """A room's responses from the 72 azimuths (72, 2, taps), and the tail that they share (2, samples); with
-    an `other` head the direct sound is of one between both."""
+def responses(head: Sofa, room: Room, samples: int, rng) -> tuple[np.ndarray, np.ndarray]:
+    """A room's responses from the 72 azimuths (72, 2, taps), and the tail that they share (2, samples)."""
     head = scale_head(head, room.scale)
     direct, azimuth = select_directions(head, "horizontal")[0], AZIMUTH_STEP * np.arange(AZIMUTHS)
-    if other is not None:
-        other = select_directions(scale_head(other, room.scale), "horizontal")[0]
-        direct = between(direct, other, rng.random())
     taps = round(EARLY * head.fs)
     made, tail = np.zeros((AZIMUTHS, 2, taps)), np.zeros((2, samples))
     used = min(taps, direct.shape[-1])
@@ -171,8 +159,7 @@ ROOMS = 5  # what a generator is for, part of its seed
 
 def load_rooms(data: Path | None, config: Database, fs: int) -> Heads:
     """`config.rooms` rooms at `fs` (Hz), every third of them the free field, with the heads of data/cipic and
-    the embedded ones, of which no two parts share any; those to train on are between two heads. Raises
-    InputError for too few heads."""
+    the embedded ones, of which no two parts share any. Raises InputError for too few heads."""
     paths = [package_data(f"hrtf/{name}.sofa") for name in EMBEDDED]
     if data is not None:  # the embedded person is of CIPIC too
         paths = [p for p in paths if "cipic" not in p.stem] + sorted(Path(data).glob("cipic/subject_*.sofa"))
@@ -186,9 +173,8 @@ def load_rooms(data: Path | None, config: Database, fs: int) -> Heads:
     for i in track(range(config.rooms), "rooms", total=config.rooms):
         rng = np.random.default_rng((config.seed, ROOMS, i + 1))
         room = draw_room(rng, free=i % 3 == 0)
-        head, other = (heads[k] for k in rng.choice(of_part[part[i]], 2))
-        made[i], tails[i] = responses(head, room, fs, rng, None if part[i] else other)
+        head = heads[rng.choice(of_part[part[i]])]
+        made[i], tails[i] = responses(head, room, fs, rng)
         field = f"t60_{room.t60:.2f}-drr_{room.drr:.0f}" if room.t60 else "free"
-        pair = head.name if part[i] else f"{head.name}+{other.name}"
-        names.append(f"{pair}-{room.scale:.3f}-{field}" + "-narrow" * room.narrow)
+        names.append(f"{head.name}-{room.scale:.3f}-{field}" + "-narrow" * room.narrow)
     return Heads(tuple(names), made, np.zeros((config.rooms, AZIMUTHS)), fs, tails, part)
