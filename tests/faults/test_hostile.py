@@ -48,8 +48,8 @@ PUBLISHED = saved(np.savez_compressed, **NPZ)
 OTHER = [saved(np.savez, a=np.zeros(3)), saved(np.save, np.zeros(3))]
 SHARD = saved(np.save, np.zeros((72, 3, 1, 1), np.float16))
 
-HEAD = ",".join((*COLUMNS, "snr_1_db", "snr_2_db", "part")) + "\n"
-ROWS = "".join(f'{k},"a, {k}",1.5,{k},{{}}\n' for k in range(4))
+HEAD = ",".join((*COLUMNS, "head", "snr_1_db", "snr_2_db", "part")) + "\n"
+ROWS = "".join(f'{k},"a, {k}",h,1.5,{k},{{}}\n' for k in range(4))
 ALL_PARTS = [""] * 4, ["training"] * 3 + ["evaluation"]
 TABLES = [(HEAD + ROWS.format(*parts)).encode() for parts in ALL_PARTS]
 JSON = st.recursive(

@@ -59,4 +59,6 @@ def test_the_page_does_as_it_says(call, tmp_path, monkeypatch, mixture, capsys):
     found = localise(mixture, 44_100, model="clean").posterior[0].argmax()
     assert capsys.readouterr().out == f"azimuth {5 * found}\n"
     monkeypatch.setattr("ssl_jax.networks.onnx_export.GRAPHS", {"other": None})
-    refused(call("export", "--to", "a.onnx"), "export: clean is a network 'ours': use one of other")
+    refused(
+        call("export", "--to", "a.onnx"), "export: recordings is a network 'recordings': use one of other"
+    )

@@ -10,7 +10,8 @@ def test_a_head_is_scored_and_written_down(call, tmp_path):
     ended = call("check", KEMAR, "--model", name, "--clips=1")
     assert ended.status == 0
     text = (tmp_path / "results/unseen_heads.md").read_text()
-    network, head, *_, within_10, _ = text.splitlines()[-1].strip("| ").split(" | ")
-    assert (network, head) == (f"`{name}`", KEMAR.stem) and float(within_10) > 60  # chance: 7
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines()[-2:]]
+    assert [row[:4] for row in rows] == [[f"`{name}`", KEMAR.stem, "72", w] for w in ("1 s", "0.25 s")]
+    assert float(rows[0][5].rstrip(" %")) > 60  # within 10 degrees; chance: 7
     assert text.strip() == ended.out.strip()
     refused(call("check", KEMAR, "--clips=71"), "--clips 71: out of range")
