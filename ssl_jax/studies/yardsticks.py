@@ -103,8 +103,8 @@ def run_yardsticks(args) -> None:
         note = f"Not there: {folder}, the evaluation part (`ssl_jax database --protocol rooms` makes it).\n\n"
     text = (
         f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{name}`, {args.clips} s of each voice "
-        "from each direction. Known to it were the heads and rooms of its training part alone (see the model "
-        f"card), none of those below. `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n\n"
+        "from each direction. It knew the heads of its training part (docs/rooms.md), KEMAR among them, and "
+        f"no room below. `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n\n"
     )
     text += markdown_table(HEAD, rows) + "\n" + note + two_talkers(paths, name) + "\n## Literature\n\n"
     text += markdown_table(["who", "what was known", "error", "source"], LITERATURE)
