@@ -16,13 +16,12 @@ from ssl_jax.frontend import HAIR_CELLS
 
 EPILOG = {
     "localise": """\
-Channel 1 is the left ear, channel 2 the right; swapped ears cannot be noticed and mirror every azimuth.
-Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the share of the
-posterior within 10 degrees of its peak. Do not rely on a flagged window: silent, quiet (50 dB below the
-loudest so far), one ear, clipped, narrow band (sampled too slowly), short (less sound than --window), or
-another azimuth (front and back cannot be told apart) or unsure (confidence below 0.9). The networks were
-trained on windows of 1 s, for which the accuracies in results/ hold; shorter ones are less accurate. From a
-pipe a line comes at most 0.25 s of sound after the end of its window.""",
+Channel 1 is the left ear; swapped ears cannot be noticed and mirror every azimuth. Azimuths are
+counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the share of the posterior within 10
+degrees of its peak. Do not rely on a flagged window: silent, quiet (50 dB below the loudest so far), one
+ear, clipped, narrow band (sampled too slowly), short (less sound than --window), another azimuth (front and
+back cannot be told apart) or unsure (confidence below 0.9). The networks were trained on windows of 1 s;
+shorter ones are less accurate. From a pipe a line comes 0.25 s of sound after its window at most.""",
     "render": """\
 Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between measured ones responses are
 interpolated. A negative first azimuth needs the equals sign: --trajectory=-90:90""",
@@ -45,10 +44,9 @@ def number(kind: type, metavar: str, default, text: str, **more) -> dict:
 OPTIONS = {
     "--data": path("DIR", "publishers' corpora (see download), not the embedded one; also $SSL_JAX_DATA"),
     "--protocol": {"choices": PROTOCOLS, "help": "published: nearest azimuth at any elevation, no hair cell, "
-                   "split by mixture, noise as the published weights tell (default with --data); "
-                   "published-code: the code's noise, 15 to 40 dB; embedded: the horizontal plane (default "
-                   "without --data); clean: that plane, Roman's hair cell, 15 to 40 dB, no speaker, noise "
-                   "file or head in both training and evaluation"},
+                   "noise as the published weights tell (default with --data); published-code: its noise is "
+                   "the code's, 15 to 40 dB; embedded: the horizontal plane (default without --data); clean: "
+                   "that noise and plane, Roman's hair cell, no speaker, noise file or head in both parts"},
     "--snr-range": number(float, ("LOW", "HIGH"), None, "dB, of each noise", nargs=2),
     "--directions": {"choices": DIRECTION_RULES, "help": "which HRIR an azimuth gets"},
     "--hair-cell": {"choices": HAIR_CELLS, "help": "these three instead of the protocol's"},
@@ -59,11 +57,9 @@ OPTIONS = {
     "--results": path("DIR", "(default %(default)s)", default=Path("results")),
     "--work": path("DIR", "for cue stores and checkpoints (default %(default)s)", default=Path("work")),
     "--figures": path("DIR", "(default %(default)s)", default=Path("paper_figures")),
-    "--devices": number(int, "N", None, "of a process without GPUs, for both stages (default: its cores for "
-                        "the database, one for training, which is faster)"),
-    "--coordinator": {"metavar": "HOST:PORT", "help": "this is one of several processes, on any hosts that "
-                      "share --work and --results, started with the same options: process 0's address, or "
-                      "auto under Slurm, Open MPI or Kubernetes; as many devices each; see docs/scale.md"},
+    "--devices": number(int, "N", None, "without GPUs (default: its cores for database, one for train)"),
+    "--coordinator": {"metavar": "HOST:PORT", "help": "join processes that share options and folders: the "
+                      "address of process 0, or auto under Slurm, Open MPI or Kubernetes; see docs/scale.md"},
     "--processes": number(int, "N", None, "how many they are"),
     "--process": number(int, "K", None, "which of them this is, from 0"),
     "--runs": {"nargs": "+", "choices": RUNS, "metavar": "RUN",
@@ -94,8 +90,7 @@ OPTIONS = {
     "--to": path("DIR", "data folder", required=True),
     "--speech": {"choices": ("train-clean-100", "dev-clean"), "default": "train-clean-100",
                  "help": "LibriSpeech subset; dev-clean is smaller (default %(default)s)"},
-    "files/localise": path("FILE", "stereo sound file of any format, rate and length that libsndfile reads; "
-                           "- is standard input, a WAV or, with --raw, raw sound", nargs="+"),
+    "files/localise": path("FILE", "stereo sound file, or - for standard input (WAV; see --raw)", nargs="+"),
     "--raw": number(int, "FS", None, "standard input is 16-bit little-endian stereo at FS Hz"),
     "--window": number(float, "S", 1.0, "seconds of sound behind an estimate, 0.05 to 60; as trained"),
     "--step": number(float, "S", 0.1, "seconds from one estimate to the next"),
@@ -105,8 +100,7 @@ OPTIONS = {
     "--csv": path("FILE", "a row for every window"),
     "speech": path("SPEECH", "sound file of any rate; several channels are averaged into one"),
     "--azimuth": number(float, "DEG", None, "where it stands"),
-    "--trajectory": {"metavar": "DEG:DEG", "help": "or where it goes, evenly over its length, such as 0:360; "
-                     "more azimuths are passed at equal times"},
+    "--trajectory": {"metavar": "DEG:DEG", "help": "or where it goes, evenly; more are passed at equal times"},
     "--noise": path("FILE", "noises beside it", nargs="+", default=[]),
     "--noise-azimuth": number(float, "DEG", None, "one for each noise", nargs="+"),
     "--snr": number(float, "DB", 20.0, "of each noise by itself"),
@@ -130,14 +124,12 @@ SHELLS = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # what 
 PIPELINE = "pipeline:run_experiment"
 EXPERIMENT = ("--data --protocol --directions --hair-cell --snr-range --hop --seed --quick --name --results "
               "--work --figures --no-cache")
-DEVICES = "--devices --coordinator --processes --process"
+DEVICES = f"{EXPERIMENT} --devices --coordinator --processes --process"
+TRAINING = f"{DEVICES} --runs --seeds"
 STAGES = {  # what it does, the function that does it, its options
-    "all": ("database, train, figures and report: what ./reproduce.sh runs", PIPELINE,
-            f"{EXPERIMENT} {DEVICES} --runs --seeds"),
-    "database": ("recipes, rendered mixtures and their cue maps", PIPELINE,
-                 f"{EXPERIMENT} {DEVICES} --export-wav --limit"),
-    "train": ("Model 1, Model 2 and its learning-rate-drop continuation", PIPELINE,
-              f"{EXPERIMENT} {DEVICES} --runs --seeds"),
+    "all": ("database, train, figures and report: what ./reproduce.sh runs", PIPELINE, TRAINING),
+    "database": ("rendered mixtures and their cue maps", PIPELINE, f"{DEVICES} --export-wav --limit"),
+    "train": ("Model 1, Model 2 and its learning-rate-drop continuation", PIPELINE, TRAINING),
     "figures": ("every figure, from results/ (and scenes rendered afresh)", PIPELINE, EXPERIMENT),
     "report": ("comparison of results/ with the reported tables", PIPELINE, f"{EXPERIMENT} --readme"),
     "localise": ("where the sound in a binaural recording comes from, over time",
@@ -146,10 +138,8 @@ STAGES = {  # what it does, the function that does it, its options
     "render": ("a scene of one's own, static or moving: mono sounds in, a binaural WAV out",
                "recordings.commands:run_render", "speech --azimuth --trajectory --noise --noise-azimuth "
                "--snr --hrtf --ears --azimuths --start --seconds --bits --plot --output --no-cache"),
-    "export": ("a packed network as ONNX, for PyTorch and others", "networks.onnx_export:run_export",
-               "--model --to"),
-    "download": ("fetch LibriSpeech, ESC-50 and CIPIC heads from their publishers",
-                 "sounds.download:run_download", "--to --speech --heads"),
+    "export": ("a packed network as ONNX, for PyTorch", "networks.onnx_export:run_export", "--model --to"),
+    "download": ("fetch LibriSpeech, ESC-50 and CIPIC", "sounds.download:run_download", "--to --speech --heads"),
     "audit": ("study: what the reported tables do not say, one measured row for each question",
               "studies.audit_report:run_audit",
               "--data --rows --clips --seeds --seed --weights --results --work --no-cache"),
@@ -158,12 +148,10 @@ STAGES = {  # what it does, the function that does it, its options
                     "--data --seed --weights --results --work --figures --no-cache"),
     "pack": ("study: put a trained run into the package, for localise, and write the model card",
              "studies.model_card:run_pack", f"{EXPERIMENT} --run --as --card"),
-    "check": ("study: score the packed networks on the heads of any SOFA files",
-              "studies.unseen_heads:run_check",
+    "check": ("study: score packed networks on the heads of any SOFA files", "studies.unseen_heads:run_check",
               "files --ears --azimuths --model --clips --results --no-cache"),
     "yardsticks": ("study: the network for recordings on heads and rooms, beside the literature",
-                   "studies.yardsticks:run_yardsticks",
-                   f"{EXPERIMENT} --heads --model --clips"),
+                   "studies.yardsticks:run_yardsticks", f"{EXPERIMENT} --heads --model --clips"),
     "benchmark": ("study: speed of every stage beside its peers and the machine's floor",
                   "studies.speed:run_benchmark", "--results"),
     "growth": ("study: time and memory over numbers of mixtures and devices; about an hour",

@@ -1,7 +1,6 @@
 """The settings of every stage: one frozen dataclass each, every field with its unit and source.
 
-"published" marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4)
-does; where the default here differs, the comment says so and why.
+"published" marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4) does.
 """
 
 from collections.abc import Iterable
@@ -119,9 +118,8 @@ RUNS = {
     "model2_continued": Training(epochs=20, epochs_planned=40, learning_rate=1e-3, cosine_epochs=20,
                                  start_from="model2", start_epoch=16, restart_epochs=(17, 18),
                                  last_share=0.2),  # clips 561 to 700, on which the notebook evaluates
-    "model2_to40": Training(epochs=40, epochs_planned=40, learning_rate=1e-3, cosine_epochs=20,
-                            start_from="model2_continued", start_epoch=20, keep_optimiser=True,
-                            last_share=0.2),
+    "model2_to40": Training(epochs=40, epochs_planned=40, learning_rate=1e-3, last_share=0.2, start_epoch=20,
+                            start_from="model2_continued", keep_optimiser=True, cosine_epochs=20),
     "model2_to60": Training(epochs=60, epochs_planned=60, learning_rate=1e-4, cosine_epochs=20,
                             start_from="model2_to40", start_epoch=40, restart_epochs=(41,), last_share=0.2),
     "resnet": Training(model="resnet", clips=100, epochs=5, batch=16, learning_rate=1e-3, weight_decay=0.02),
@@ -137,18 +135,16 @@ RUNS = {
 }
 # fmt: on
 
-
-# dB; the range nearest to the statistics in the published weights, see results/fingerprint.md
-FOUND = (5.0, 15.0)
-
+FOUND = (
+    5.0,
+    15.0,
+)  # dB, the range nearest to the statistics in the published weights: results/fingerprint.md
 PROTOCOLS = {  # direction rule, hair cell, what training and evaluation do not share, SNR range
-    # what the published weights were trained on, as far as they tell: elevations leak the class, every
-    # mixture's clip, noise and head are known
+    # as the published weights were trained, as far as they tell: elevations leak the class, all is known
     "published": ("nearest_azimuth", "none", (), FOUND),
     # the same with the noise that the published code says
     "published-code": ("nearest_azimuth", "none", (), (15.0, 40.0)),
-    # the one to cite: one plane, a hair cell, and nothing of the evaluation heard in training; it follows no
-    # published table, so the noise is that of the published code
+    # the one to cite: one plane, and nothing of the evaluation heard in training; the noise of that code
     "clean": ("horizontal", "roman", ("speaker", "noise", "head"), (15.0, 40.0)),
     # the embedded corpus with the least departure from "published": its heads are measured on the plane alone
     "embedded": ("horizontal", "none", (), FOUND),
@@ -176,20 +172,12 @@ class Experiment:
 
 
 def experiment(
-    data=False,
-    direction_rule=None,
-    hair_cell=None,
-    hop=None,
-    seed=0,
-    quick=False,
-    name=None,
-    protocol=None,
-    snr_range=None,
+    data=False, rule=None, cell=None, hop=None, seed=0, quick=False, name=None, protocol=None, snr_range=None
 ) -> Experiment:
     """The experiment of the given options; raises InputError for a hop, seed, SNR or name out of range.
 
     The default protocol is "published" on the publishers' corpora (`data`) and "embedded" on the
-    embedded corpus; direction rule, hair cell and SNR range (dB) replace the protocol's own.
+    embedded corpus; direction `rule`, hair `cell` and SNR range (dB) replace the protocol's own.
     """
     hop = FrontEnd.hop if hop is None else hop
     if not 1 <= hop <= FrontEnd.fs:
@@ -199,37 +187,29 @@ def experiment(
     if name == "reported":
         raise InputError("--name reported: that folder is for reported tables: use another name")
     corpus, usual = ("librispeech-esc10-cipic", "published") if data else ("embedded", "embedded")
-    its_rule, its_hair_cell, disjoint, its_range = PROTOCOLS[protocol or usual]
-    rule, front = direction_rule or its_rule, FrontEnd(hair_cell=hair_cell or its_hair_cell, hop=hop)
-    if protocol == "rooms":
-        front = replace(front, **ROOMS_FRONT)
-    low, high = tuple(snr_range or its_range)
+    its_rule, its_cell, disjoint, its_range = PROTOCOLS[protocol or usual]
+    rule, cell, (low, high) = rule or its_rule, cell or its_cell, snr_range or its_range
     if not -100 <= low < high <= 100:
-        raise InputError(
-            f"--snr-range {low:g} {high:g}: not a range: use two numbers from -100 to 100 dB, low first"
-        )
+        wanted = "use two numbers from -100 to 100 dB, low first"
+        raise InputError(f"--snr-range {low:g} {high:g}: not a range: {wanted}")
+    front, rooms = FrontEnd(hair_cell=cell, hop=hop), protocol == "rooms"
     database = Database(corpus, direction_rule=rule, snr_low=low, snr_high=high, seed=seed, disjoint=disjoint)
-    if protocol == "rooms":
+    if rooms:
         database = replace(database, clips=1100 if data else 700, **ROOMS_DATABASE)
-    runs = {key: replace(run, seed=seed) for key, run in RUNS.items()}
+        front = replace(front, **ROOMS_FRONT)
+    # the networks other than "recordings" take no levels
+    names = ["recordings"] if rooms else MAIN_RUNS if quick else RUNS
+    runs = {key: replace(RUNS[key], seed=seed) for key in names}
     if quick:
         database = replace(database, clips=100)
-        runs = {key: replace(runs[key], clips=100, epochs=3, epochs_planned=3) for key in MAIN_RUNS}
+        runs = {key: replace(run, clips=100, epochs=3, epochs_planned=3) for key, run in runs.items()}
+    if quick and not rooms:
         later = {"epochs": 6, "epochs_planned": 6, "start_epoch": 3, "restart_epochs": (4, 5)}
         runs["model2_continued"] = replace(runs["model2_continued"], **later)
-    if protocol == "rooms":  # the other networks take no levels
-        run = replace(RUNS["recordings"], seed=seed)
-        runs = {"recordings": replace(run, clips=100, epochs=3, epochs_planned=3) if quick else run}
     # a run with other settings gets a folder of its own
-    differs = {
-        "quick": quick,
-        protocol: protocol not in (None, usual),
-        rule: rule != its_rule,
-        f"haircell_{front.hair_cell}": front.hair_cell != its_hair_cell,
-        f"snr{low:g}to{high:g}": (low, high) != its_range,
-        f"hop{hop}": hop != FrontEnd.hop,
-        f"seed{seed}": seed != 0,
-    }
+    differs = {"quick": quick, protocol: protocol not in (None, usual), rule: rule != its_rule}
+    differs |= {f"haircell_{cell}": cell != its_cell, f"snr{low:g}to{high:g}": (low, high) != its_range}
+    differs |= {f"hop{hop}": hop != FrontEnd.hop, f"seed{seed}": seed != 0}
     name = name or "-".join([corpus, *(part for part, shown in differs.items() if shown)])
     return Experiment(name, database, front, runs)
 
@@ -242,11 +222,9 @@ def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) ->
     chosen = {}
     for name in wanted:
         if name not in runs:
-            raise InputError(
-                f"--runs {name}: is none of {', '.join(runs)}: leave out --quick, or name another --protocol"
-            )
-        run = runs[name]
-        chosen[name] = run
+            remedy = "leave out --quick, or name another --protocol"
+            raise InputError(f"--runs {name}: is none of {', '.join(runs)}: {remedy}")
+        run = chosen[name] = runs[name]
         for seed in range(run.seed + 1, run.seed + seeds):
             # from the twin of the same seed, where it starts from another
             start = f"{run.start_from}_seed{seed}" if run.start_from else ""

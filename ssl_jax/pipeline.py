@@ -23,10 +23,6 @@ def experiment_of(args) -> Experiment:
     return experiment(args.data is not None, *options, args.snr_range)
 
 
-def settings_of(ex: Experiment) -> dict:
-    return fingerprint(database=ex.database, front=ex.front)
-
-
 def timed(results: Path, *stage):
     """Note what a stage took, in the main process."""
     return clock(results / "timing.json", *stage) if is_main_process() else contextlib.nullcontext()
@@ -53,10 +49,10 @@ def run_database(args, ex: Experiment) -> None:
             raise InputError(f"--limit {args.limit}: no mixtures asked for: use at least 1")
         sounds = load_sounds(args.data, ex.database, ex.front.fs)
         return export_wav(args.export_wav, args.limit, ex.database, ex.front, sounds)
-    store = CueStore(args.work / ex.name / "cues", ex.database, ex.front)
-    by_main_process(check_results, args.results / ex.name, settings_of(ex))
+    store, results = CueStore(args.work / ex.name / "cues", ex.database, ex.front), args.results / ex.name
+    by_main_process(check_results, results, fingerprint(database=ex.database, front=ex.front))
     made = [store.path(shard).exists() for shard in range(store.shards)]
-    with timed(args.results / ex.name, "database", any(made), all(made)):
+    with timed(results, "database", any(made), all(made)):
         sounds = load_sounds(args.data, ex.database, ex.front.fs)
         build(args.work / ex.name, ex.database, ex.front, sounds)
 
@@ -65,10 +61,11 @@ def run_train(args, ex: Experiment) -> None:
     if args.seeds < 1:
         raise InputError(f"--seeds {args.seeds}: no run asked for: use at least 1")
     runs = seeded_runs(ex.runs, args.runs or ex.usual_runs, args.seeds)
-    work, results, settings = args.work / ex.name, args.results / ex.name, settings_of(ex)
+    work, results = args.work / ex.name, args.results / ex.name
     store = CueStore(work / "cues", ex.database, ex.front)
     with barrier():
         mixtures = Mixtures.of(store, read_manifest(work / "manifest.csv", store.count))
+    settings = mixtures.settings
     by_main_process(check_results, results, settings)
     metrics, before = trained_before(results, settings)
     mesh = data_mesh() if args.devices else None

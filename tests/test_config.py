@@ -6,33 +6,26 @@ import json
 
 import pytest
 
+from ssl_jax import config
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import (
-    DIRECTION_RULES,
-    FOUND,
-    MAIN_RUNS,
-    PROTOCOLS,
-    FrontEnd,
-    experiment,
-    fingerprint,
-    seeded_runs,
-)
+from ssl_jax.config import MAIN_RUNS, FrontEnd, experiment, fingerprint, seeded_runs
 from ssl_jax.frontend import HAIR_CELLS
 from ssl_jax.training.batches import Mixtures
 
 
 def test_different_options_never_share_a_folder():
-    axes = dict(data=(False, True), protocol=(None, *PROTOCOLS), direction_rule=(None, *DIRECTION_RULES))
-    axes |= dict(hair_cell=(None, *HAIR_CELLS), hop=(None, 1, 44, 441), seed=(0, 1, 11), quick=(False, True))
+    axes = dict(data=(False, True), protocol=(None, *config.PROTOCOLS), rule=(None, *config.DIRECTION_RULES))
+    axes |= dict(cell=(None, *HAIR_CELLS), hop=(None, 1, 44, 441), seed=(0, 1, 11), quick=(False, True))
     by_name = {}
     for values in itertools.product(*axes.values()):
         ex = experiment(**dict(zip(axes, values)))
         settings = dataclasses.replace(ex, name="")
         assert by_name.setdefault(ex.name, settings) == settings
     # None and 441 stand for values that are listed too
-    assert len(by_name) == 2 * len(PROTOCOLS) * len(DIRECTION_RULES) * len(HAIR_CELLS) * 3 * 3 * 2
+    choices = len(config.PROTOCOLS) * len(config.DIRECTION_RULES) * len(HAIR_CELLS)
+    assert len(by_name) == 2 * choices * 3 * 3 * 2
     assert "reported" not in by_name and not any("/" in name or name.startswith(".") for name in by_name)
-    name = experiment(quick=True, hair_cell="roman", snr_range=(-5, 20.5), hop=44, seed=3).name
+    name = experiment(quick=True, cell="roman", snr_range=(-5, 20.5), hop=44, seed=3).name
     assert name == "embedded-quick-haircell_roman-snr-5to20.5-hop44-seed3"
     assert experiment(name="mine", seed=3).name == "mine"
     with pytest.raises(InputError, match="--name reported: "):
@@ -44,7 +37,7 @@ def test_defaults_of_both_corpora():
     for ex, (corpus, rule, cell) in zip((experiment(), experiment(data=True)), usual):
         assert ex.name == ex.database.corpus == corpus and set(MAIN_RUNS) < set(ex.runs)
         assert (ex.database.direction_rule, ex.front.hair_cell, ex.database.disjoint) == (rule, cell, ())
-        assert (ex.database.snr_low, ex.database.snr_high) == FOUND  # the embedded one takes it over
+        assert (ex.database.snr_low, ex.database.snr_high) == config.FOUND  # the embedded one takes it over
 
 
 def test_an_snr_range_that_is_none_is_refused():

@@ -103,9 +103,8 @@ def _parts_of_speakers(config: Database, speakers: Sequence[str]) -> list[int]:
     """The part of each clip, by speakers, who are drawn until a part has the share of clips asked for."""
     sizes = Counter(speakers)
     if len(sizes) < 2:
-        raise InputError(
-            f"{config.clips} clips, all of one speaker, cannot be kept apart: ask for more clips"
-        )
+        alone = f"{config.clips} clips, all of one speaker, cannot be kept apart"
+        raise InputError(f"{alone}: ask for more clips")
     names, part_of = list(sizes), dict.fromkeys(sizes, 0)
     order = [names[k] for k in np.random.default_rng((config.seed, *SPEAKER)).permutation(len(names))]
     for part, share in ((1, config.evaluation_share), (2, config.validation_share)):
@@ -124,9 +123,8 @@ def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: 
     """Draw the recipe of every mixture of `config`, clips * 72 of them; `part` (mixtures,) is of
     `draw_parts`, and `rooms` (heads,) says the same of heads whose part is settled."""
     count = config.clips * AZIMUTHS
-    u = np.empty((count, 8))
-    for i in range(count):
-        u[i] = np.random.default_rng((config.seed, i)).random(8)
+    draws = (np.random.default_rng((config.seed, i)).random(8) for i in range(count))
+    u = np.fromiter(draws, np.dtype((float, 8)), count)
     part = np.zeros(count, int) if part is None else part
 
     def pick(column, choices):
@@ -207,6 +205,6 @@ def read_manifest(path: Path, count: int) -> Manifest:
     except (ValueError, TypeError):
         parts = set()
     if len(speakers) != count or parts not in ({""}, set(PARTS[:2]), set(PARTS)):
-        wrong = f"is not the manifest of these {count:,} mixtures: run the database stage again"
-        raise InputError(f"{path}: {wrong}")
+        wrong = f"is not the manifest of these {count:,} mixtures"
+        raise InputError(f"{path}: {wrong}: run the database stage again")
     return Manifest(None if parts == {""} else part, snr, speakers, heads)

@@ -35,8 +35,7 @@ class Graph(list):
         return self[-1].output[0]
 
     def layer(self, x: str, layer, norm=None) -> str:
-        """A convolution over frames, or a linear layer, which is one of one tap; with a normalisation, which
-        is folded into it, and ReLU."""
+        """A convolution over frames, or a linear layer (one tap); with a normalisation, folded in; ReLU."""
         kernel, bias = layer.kernel[...].reshape(-1, *layer.kernel.shape[-2:]), layer.bias[...]
         if norm is not None:
             slope = norm.scale[...] / np.sqrt(norm.var[...] + norm.epsilon)

@@ -88,6 +88,13 @@ def describe(name: str, folder: Path | None = None) -> dict:
     return _read(name, folder)[1]
 
 
+def _filled(name: str, front: FrontEnd, arrays: dict) -> nnx.Module:
+    """A network with these arrays in it; raises InputError for one that does not fit."""
+    model = nnx.eval_shape(lambda: build_model(name, 0, front))  # drawing weights takes 3 s
+    graph, weights, rest = nnx.split(model, nnx.Param, ...)
+    return nnx.merge(graph, from_named("weights", weights, arrays), from_named("rest", rest, arrays))
+
+
 def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, FrontEnd]:
     """A trained network, in evaluation mode, and its front-end; raises InputError as `describe` does."""
     path, info, arrays = _read(name, folder)
@@ -100,13 +107,9 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
                 raise ValueError(f"front.{field.name} is {value!r}")
         if front.channels > MAX_CHANNELS:
             raise ValueError(f"front.channels is {front.channels}")
-        model = nnx.eval_shape(lambda: build_model(info["model"], 0, front))  # drawing weights takes 3 s
+        model = _filled(info["model"], front, _converted(arrays, "", np.float16, np.float32))
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: does not fit this version ({error}): {REINSTALL}") from None
-    arrays = _converted(arrays, "", np.float16, np.float32)
-    graph, weights, rest = nnx.split(model, nnx.Param, ...)
-    try:
-        model = nnx.merge(graph, from_named("weights", weights, arrays), from_named("rest", rest, arrays))
     except InputError as error:
         raise InputError(f"{path}: not of the network {info['model']!r} ({error})") from None
     model.eval()
@@ -122,7 +125,6 @@ def temperature_of(name: str, folder: Path | None = None) -> float:
 
 
 def _converted(arrays: dict, prefix: str, old, new) -> dict:
-    """The arrays with those of a name that begins so, and of dtype `old`, in dtype `new`."""
     return {k: a.astype(new) if k.startswith(prefix) and a.dtype == old else a for k, a in arrays.items()}
 
 
@@ -132,10 +134,7 @@ def pack(source: Path, name: str, info: dict, folder: Path | None = None) -> Pat
     info = {"name": name} | info
     _parsed(f"weights {name}", as_bytes(info, {}))  # refuses what would not be read again
     arrays = {k: np.asarray(a) for k, a in sorted(unpack(Path(source), "train it again").items())}
-    model = nnx.eval_shape(lambda: build_model(info["model"], 0, FrontEnd(**info["front"])))
-    _, weights, rest = nnx.split(model, nnx.Param, ...)
-    for prefix, tree in (("weights", weights), ("rest", rest)):
-        from_named(prefix, tree, arrays)  # refuses what does not fit
+    _filled(info["model"], FrontEnd(**info["front"]), arrays)  # refuses what does not fit
     content = as_bytes(info, arrays)
     if len(content) > MAX_PACKED_BYTES:  # weights in half precision; batch statistics stay as they are
         content = as_bytes(info, _converted(arrays, "weights", np.float32, np.float16))

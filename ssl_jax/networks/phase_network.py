@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ssl_jax.config import AZIMUTHS, FrontEnd
+from ssl_jax.config import AZIMUTHS
 from ssl_jax.networks.layers import CUES, BatchNorm, check, conv, linear
 
 ITD_CYCLES = 0.25  # cycles per ms: the lowest has one period over lags of +-1 ms and as much again
@@ -39,15 +39,7 @@ class PhaseNetwork(nnx.Module):
     Colburn, Yost & Guzman 1999)."""
 
     def __init__(
-        self,
-        rngs,
-        front: FrontEnd,
-        phases=True,
-        gated=True,
-        convolved=True,
-        attention=True,
-        dropout=0.4,
-        width=160,
+        self, rngs, front, phases=True, gated=True, convolved=True, attention=True, dropout=0.4, width=160
     ):
         heads, self.channels, self.max_ild = 4, front.channels, front.max_ild
         self.phases, self.gated, self.attention, self.maps = phases, gated, attention, front.map_count
@@ -75,15 +67,14 @@ class PhaseNetwork(nnx.Module):
             rise = jnp.diff(level, axis=-1, prepend=level[..., :1]) / ONSET_UNIT
             about = (level - level.mean((1, 2), keepdims=True)) / LEVEL_UNIT
             levels = [jnp.clip(about, -LEVEL_MOST, LEVEL_MOST), jnp.clip(rise, -ONSET_MOST, ONSET_MOST)]
-            opening = opening + self.gate_level[...] * levels[0] + self.gate_onset[...] * levels[1]
+            opening += self.gate_level[...] * levels[0] + self.gate_onset[...] * levels[1]
         gate = jax.nn.sigmoid(opening) if self.gated else 1.0
         plain = [itd * gate, ild / self.max_ild, 5 * (ic - 0.9), *levels]
         if not self.phases:
             return jnp.stack(plain, axis=1)
         angle = 2 * jnp.pi * itd
-        slow = jnp.sin(ITD_CYCLES * angle), jnp.cos(ITD_CYCLES * angle)
+        slow, own = ((jnp.sin(each * angle), jnp.cos(each * angle)) for each in (ITD_CYCLES, self.cycles))
         twice = _with_double(*slow)
-        own = jnp.sin(self.cycles * angle), jnp.cos(self.cycles * angle)
         itd_phases = [wave * gate for wave in (*slow, *twice, *_with_double(*twice), *own)]
         level = jnp.pi / 2 * ild / self.max_ild
         half = jnp.sin(level), jnp.cos(level)

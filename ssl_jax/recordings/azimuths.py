@@ -1,5 +1,6 @@
 """Azimuths of a recording over time, and how one or several are made of posteriors."""
 
+from collections import namedtuple
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +15,8 @@ LEAST = 0.1  # share of a posterior that a second direction has at least
 MOST = 4  # directions at a time
 
 
-class Windows(NamedTuple):
-    """Estimates of n windows."""
+class Azimuths(NamedTuple):
+    """Where a sound came from, in n windows."""
 
     times: np.ndarray  # (n,) s, middles of the windows
     azimuth: np.ndarray  # (n,) degrees, 0 <= azimuth < 360, 90 = left; NaN where nothing sounds
@@ -23,17 +24,6 @@ class Windows(NamedTuple):
     mirrored: np.ndarray  # (n,) degrees: the same behind or in front, where it may be that; else NaN
     posterior: np.ndarray  # (n, 72), class = azimuth / 5 degrees
     flags: tuple[tuple[str, ...], ...]  # of each window: why not to rely on it; empty if nothing is wrong
-
-
-class Azimuths(NamedTuple):
-    """Where a sound came from, in n windows; the first six fields are those of Windows."""
-
-    times: np.ndarray
-    azimuth: np.ndarray
-    confidence: np.ndarray
-    mirrored: np.ndarray
-    posterior: np.ndarray
-    flags: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]  # of the whole recording
     model: str
     window: float  # s
@@ -42,6 +32,9 @@ class Azimuths(NamedTuple):
     fs: int  # Hz, of the recording
     cues: Cues | None  # (channels, columns) each, if asked for: averages over `seconds` / columns
     cfs: np.ndarray  # (channels,) Hz
+
+
+Windows = namedtuple("Windows", Azimuths._fields[:6])  # of some windows, as they come
 
 
 def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -113,9 +106,7 @@ class Overall:
         """Circular mean of the windows, degrees, weighed by confidence, of those without flags if there are
         any. NaN where they do not agree: it moves, or there are several."""
         k = int(self.weights[1] > 0)
-        if not self.weights[k]:
-            return float("nan")
-        mean = self.vectors[k] / self.weights[k]
+        mean = self.vectors[k] / (self.weights[k] or 1)
         return float(np.degrees(np.angle(mean)) % 360) if abs(mean) > AGREE else float("nan")
 
     @property

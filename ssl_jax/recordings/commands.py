@@ -31,9 +31,8 @@ def line(found, i: int) -> str:
 def summary(overall: Overall) -> str:
     """The last line: one azimuth, or several, for all windows."""
     several = ", ".join(f"{azimuth:.1f}° ({share:.0%})" for azimuth, share in overall.directions)
-    text = "no one azimuth: " + (several or "nothing stands out")
-    if not math.isnan(overall.azimuth):
-        text = f"overall {overall.azimuth:.1f}°"
+    none = f"no one azimuth: {several or 'nothing stands out'}"
+    text = none if math.isnan(overall.azimuth) else f"overall {overall.azimuth:.1f}°"
     return text + f", {overall.flagged} of {overall.windows} windows flagged" * bool(overall.flagged)
 
 
@@ -55,11 +54,11 @@ def _degrees(azimuth: float) -> float | None:
 def as_json(name: str, found) -> dict:
     """Everything about a recording, ready for JSON; an azimuth that is not known is null."""
     windows = []
-    for i, time in enumerate(found.times):
-        window = {"time_s": round(float(time), 3), "azimuth_deg": _degrees(found.azimuth[i])}
-        window |= {"confidence": round(float(found.confidence[i]), 4), "flags": list(found.flags[i])}
-        window |= {"mirrored_deg": _degrees(found.mirrored[i])}
-        windows.append(window | {"posterior": [round(float(p), 6) for p in found.posterior[i]]})
+    for time, azimuth, sure, mirrored, posterior, flags in zip(*found[:6]):
+        window = {"time_s": round(float(time), 3), "azimuth_deg": _degrees(azimuth)}
+        window |= {"confidence": round(float(sure), 4), "flags": list(flags)}
+        shares = [round(float(share), 6) for share in posterior]
+        windows.append(window | {"mirrored_deg": _degrees(mirrored), "posterior": shares})
     about = {"file": name, "seconds": found.seconds, "fs_hz": found.fs, "model": found.model}
     about |= {"window_s": found.window, "step_s": found.step, "notes": list(found.notes)}
     overall = Overall().add(found)

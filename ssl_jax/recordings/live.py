@@ -66,8 +66,7 @@ def as_floats(content: bytes, kind: tuple[int, int]) -> np.ndarray:
 
 def sound_of(stream: BinaryIO, name: str, raw: int | None = None) -> tuple[int, Iterator[np.ndarray]]:
     """Rate and blocks (any, 2) of what comes from `stream`: a WAV, or 16-bit little-endian stereo at `raw`
-    Hz. Raises InputError, while it is read too, where it is no such sound or ends too early.
-    """
+    Hz. Raises InputError, while it is read too, where it is no such sound or ends too early."""
     fs, kind, length = (raw, (1, 16), None) if raw is not None else wav_header(stream, name)
     check_rate(name, fs)
     return fs, _blocks(stream, name, kind, length, round(BLOCK_SECONDS * fs))
@@ -87,7 +86,7 @@ def _blocks(stream: BinaryIO, name: str, kind, left: int | None, size: int) -> I
             yield as_floats(held[:whole], kind)
         held = held[whole:]
     if held:
-        over = f"ends in the middle of a sample, {len(held)} bytes of {frame}"
-        raise InputError(f"{name}: {over}: send it whole")
+        cut = f"ends in the middle of a sample, {len(held)} bytes of {frame}"
+        raise InputError(f"{name}: {cut}: send it whole")
     if left:
         raise InputError(f"{name}: {CUT_SHORT}")

@@ -39,15 +39,12 @@ def _cue_frames(blocks: Iterable[np.ndarray], quality: Quality, frames: int) -> 
     """Cues of a sound at the front-end's rate that `quality` watches, in runs (channels, about `frames`)."""
     stream, given = start_cues(**quality.front.arguments()), 0
     size = frames * stream.settings.step
-    silence = np.zeros(
-        (max(size // 2, 2 * stream.settings.step), 2), np.float32
-    )  # brings out the last frames
-    for block in filled(chain(blocks, [silence]), size):
+    after = max(size // 2, 2 * stream.settings.step)  # samples of silence that bring out the last frames
+    for block in filled(chain(blocks, [np.zeros((after, 2), np.float32)]), size):
         stream, cues = cue_block(stream, block)
         if stream.samples > ENDLESS - size:
-            raise InputError(
-                f"{quality.name}: over {ENDLESS / quality.front.fs / 3600:.0f} hours: start again"
-            )
+            hours = ENDLESS / quality.front.fs / 3600
+            raise InputError(f"{quality.name}: over {hours:.0f} hours: start again")
         kept = quality.frames - given if quality.ended else None
         cues = Cues(*(np.asarray(c)[:, :kept] for c in cues))
         given += cues.itd.shape[1]
@@ -98,6 +95,11 @@ def listener(name: str, fs: float, window: float, step: float, model: str | None
     return Listener(name, int(fs), model, network, front, temperature_of(model), *sizes)
 
 
+def _check_length(name: str, seconds: float) -> None:
+    if seconds < SHORTEST:
+        raise InputError(f"{name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms")
+
+
 def estimates(ear: Listener, quality: Quality, blocks, live: bool = False, wrap=iter) -> Iterator[Windows]:
     """Estimates of a sound in blocks (any, 2), a batch of windows at a time, or, `live`, each once it is
     known; `wrap` may watch the cues on their way. Raises InputError at the end where nothing sounded."""
@@ -123,11 +125,7 @@ def estimates(ear: Listener, quality: Quality, blocks, live: bool = False, wrap=
             flags = [found + (cause,) * int(t) for found, t in zip(flags, there, strict=True)]
         given += len(posterior)
         yield Windows((first + span / 2) / rate, azimuth, confidence, mirrored, posterior, tuple(flags))
-    seconds = quality.samples / ear.fs
-    if seconds < SHORTEST:
-        raise InputError(
-            f"{ear.name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms"
-        )
+    _check_length(ear.name, quality.samples / ear.fs)
     if not quality.heard:
         raise InputError(f"{ear.name}: silent: use a recording that something sounds in")
 
@@ -136,16 +134,15 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
     """`localise` for a sound in consecutive blocks (any, 2), `samples` in all; `name` is for messages."""
     ear = listener(name, fs, window, step, model)
     front, seconds = ear.front, samples / ear.fs
-    if seconds < SHORTEST:
-        raise InputError(f"{name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms")
+    _check_length(name, seconds)
     length = math.ceil(samples * front.fs / ear.fs)
     if length > ENDLESS - front.fs * LONGEST:
         raise InputError(f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours")
     rate, frames, maps = front.fs / front.hop, length // front.hop, []  # frames a second, and in all
 
     def wrap(runs):
-        label, total = f"localise {Path(name).name}", length // (BLOCK_FRAMES * front.hop) + 1
-        runs = track(runs, label, total=total)
+        total = length // (BLOCK_FRAMES * front.hop) + 1
+        runs = track(runs, f"localise {Path(name).name}", total=total)
         return overview(runs, maps, frames) if cues else runs
 
     quality = Quality(ear.fs, name, front)

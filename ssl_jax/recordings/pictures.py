@@ -130,8 +130,8 @@ def draw_spectrogram(ears: np.ndarray, fs: int, path: Path, title: str, azimuths
     """Draw the spectrogram of both ears (samples, 2) at `fs` Hz and, above, azimuths (samples,) that move."""
     with plt.rc_context(STYLE):
         moving = bool(np.ptp(azimuths) > 0)
-        look = {"figsize": (11, 6 + 1.3 * moving), "sharex": True, "height_ratios": [1] * moving + [3, 3]}
-        figure, axes = plt.subplots(2 + moving, 1, **look)
+        size, ratios = (11, 6 + 1.3 * moving), [1] * moving + [3, 3]
+        figure, axes = plt.subplots(2 + moving, 1, figsize=size, sharex=True, height_ratios=ratios)
         if moving:
             some = slice(None, None, max(1, fs // 100))
             axes[0].plot((np.arange(len(azimuths)) / fs)[some], azimuths[some], color=ESTIMATE, lw=2)
@@ -139,9 +139,9 @@ def draw_spectrogram(ears: np.ndarray, fs: int, path: Path, title: str, azimuths
             axes[0].yaxis.set_major_locator(MultipleLocator(90))
         size = min(2048, len(ears))
         hop = min(max(size // 4, len(ears) // 3000), size)  # as many columns as can be seen
-        powers = [sps.spectrogram(ear, fs, "hann", size, size - hop, mode="psd")[2] for ear in ears.T]
-        levels = [10 * np.log10(power + 1e-20) for power in powers]
-        top = max(level.max() for level in levels)
+        _, _, powers = sps.spectrogram(ears.T, fs, "hann", size, size - hop, mode="psd")  # ear by ear
+        levels = 10 * np.log10(powers + 1e-20)
+        top = levels.max()
         extent = (0, len(ears) / fs, 0, fs / 2000)  # s, kHz
         for axis, level, name in zip(axes[-2:], levels, ("Left ear", "Right ear"), strict=True):
             image = axis.imshow(level, cmap="magma", vmin=top - 80, vmax=top, extent=extent, **IMAGE)

@@ -81,13 +81,9 @@ class Quality:
         loudest, softest = rms.max(axis=1), rms.min(axis=1)
         silent, so_far = loudest < SILENT, np.maximum.accumulate(np.maximum(loudest, self.loudest))
         self.heard |= not silent.all()
-        cases = {
-            "silent": silent,
-            "quiet": ~silent & (loudest < QUIET * so_far),
-            "one ear": ~silent & (softest < QUIET * loudest),
-            "clipped": total(self.clipped) > 0,
-            "narrow band": np.full(len(first), bool(self.narrow)),
-        }
+        cases = {"silent": silent, "quiet": ~silent & (loudest < QUIET * so_far)}
+        cases |= {"one ear": ~silent & (softest < QUIET * loudest), "clipped": total(self.clipped) > 0}
+        cases |= {"narrow band": np.full(len(first), bool(self.narrow))}
         drop = min(start[-1], len(self.energy))
         self.loudest, self.first = so_far[-1], self.first + drop
         self.energy, self.clipped = self.energy[drop:], self.clipped[drop:]

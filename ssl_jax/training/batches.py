@@ -40,8 +40,7 @@ class Mixtures:
     def split(self, config: Training) -> tuple[np.ndarray, np.ndarray]:
         """Mixture numbers to train on and to evaluate on."""
         count = config.clips * AZIMUTHS
-        part = None if self.manifest is None else self.manifest.part
-        if part is not None:
+        if self.manifest is not None and (part := self.manifest.part) is not None:
             # all of them evaluate, however few clips train: on the validation part, where there is one
             return np.flatnonzero(part[:count] == 0), np.flatnonzero(part == part.max())
         # a random share of the run's mixtures (published)

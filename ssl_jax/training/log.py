@@ -12,14 +12,14 @@ LOG_COLUMNS = "epoch epochs train_loss train_top1 train_top5 eval_loss eval_top1
 LOG_COLUMNS = (*LOG_COLUMNS.split(), "eval_top5_standard", "eval_mean_angular_error", "learning_rate")
 # the same on the run's last clips, trained on or not, where it evaluates on them too (Training.last_share)
 LAST_COLUMNS = ("last_loss", "last_top1", "last_top5")
-LOG_FORMATS = {"epoch": "d", "epochs": "d", "learning_rate": ".6g"}
-LOG_FORMATS |= {f"{part}_loss": ".4f" for part in ("train", "eval", "last")}
+FORMATS = {"epoch": "d", "epochs": "d", "learning_rate": ".6g"}  # of columns that are not of two decimals
+FORMATS |= {"snr_from_db": "g", "snr_to_db": "g", "mixtures": "d"}
+FORMATS |= {f"{part}_loss": ".4f" for part in ("train", "eval", "last")}
 LOG_LINE = (  # the published log's own format
     "Epoch {epoch}/{epochs}: Train Loss={train_loss:.4f}, Top-1={train_top1:.2f}%, Top-5={train_top5:.2f}%"
     " | Evaluation Loss={eval_loss:.4f}, Top-1={eval_top1:.2f}%, Top-5={eval_top5:.2f}%"
 )
 LAST_LINE = " | Last clips: Loss={last_loss:.4f}, Top-1={last_top1:.2f}%, Top-5={last_top5:.2f}%"
-SNR_FORMATS = {"snr_from_db": "g", "snr_to_db": "g", "mixtures": "d"}
 
 
 def columns_of(row: dict) -> tuple[str, ...]:
@@ -32,23 +32,16 @@ def log_line(row: dict) -> str:
     return (LOG_LINE + LAST_LINE * (LAST_COLUMNS[0] in row)).format(**row)
 
 
-def _csv(rows: list[dict], formats: dict[str, str]) -> str:
-    """Rows as CSV; numbers to two decimals unless `formats` says otherwise."""
+def log_csv(rows: list[dict]) -> str:
+    """The log as CSV: losses to four decimals, shares in percent to two; or `metrics.scores_by_snr`."""
     out = io.StringIO()
     writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({k: format(v, formats.get(k, ".2f")) for k, v in row.items()} for row in rows)
+    writer.writerows({k: format(v, FORMATS.get(k, ".2f")) for k, v in row.items()} for row in rows)
     return out.getvalue()
 
 
-def log_csv(rows: list[dict]) -> str:
-    """The log as CSV: losses to four decimals, shares in percent to two."""
-    return _csv([{k: row[k] for k in columns_of(row)} for row in rows], LOG_FORMATS)
-
-
-def snr_csv(rows: list[dict]) -> str:
-    """Scores by SNR (see `metrics.scores_by_snr`) as CSV."""
-    return _csv(rows, SNR_FORMATS)
+snr_csv = log_csv
 
 
 def log_text(config: Training, rows: list[dict]) -> str:

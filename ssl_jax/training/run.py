@@ -18,18 +18,9 @@ from ssl_jax.common.files import atomic_write, check_settings, checksum_agrees, 
 from ssl_jax.common.progress import say, track
 from ssl_jax.config import AZIMUTHS, Training, fingerprint
 from ssl_jax.metrics import confusion_matrix, evaluate, scores_by_snr
+from ssl_jax.training import log
 from ssl_jax.training.batches import Mixtures, batches_of
 from ssl_jax.training.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
-from ssl_jax.training.log import (
-    LAST_COLUMNS,
-    LOG_COLUMNS,
-    columns_of,
-    log_csv,
-    log_line,
-    log_text,
-    rows_of_checkpoint,
-    snr_csv,
-)
 from ssl_jax.training.trainer import Trainer, predict_all
 
 ORDER, MIRROR, SHORTEN = 2, 3, 4  # what a generator is for, part of its seed
@@ -56,7 +47,7 @@ def restore(trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = Tru
         return None
     settings, remedy = read_json(path.with_name("settings.json")), "delete it and run again"
     try:
-        rows = rows_of_checkpoint(content)
+        rows = log.rows_of_checkpoint(content)
         # checkpoints of an older version do not hold their settings
         same = json.loads(content.get("settings", json.dumps(settings))) == settings
         same = rows[-1]["epoch"] == epoch and same
@@ -83,8 +74,8 @@ def start_state(trainer: Trainer, work: Path, name: str, config: Training, mixtu
         path = checkpoint_path(work, name, epoch)
         rows = restore(trainer, path, epoch)
         if rows is None:
-            missing = f"{path}: the first process has it, this one does not"
-            raise InputError(f"{missing}: wait for the folder they share, and run all again")
+            remedy = "wait for the folder they share, and run all again"
+            raise InputError(f"{path}: the first process has it, this one does not: {remedy}")
         return rows
     if config.start_from:
         path = checkpoint_path(work, config.start_from, config.start_epoch)
@@ -109,7 +100,7 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
     """Train and evaluate on `parts` for an epoch: a row of the log, and logits and classes evaluated."""
     (training, evaluation), began = parts, time.monotonic()
     if epoch in config.restart_epochs:
-        trainer.fresh_optimiser()
+        trainer.moments = trainer.optimiser.init(trainer.weights)
     rate = float(trainer.rates(trainer.moments[0].count))
     order = training[np.random.default_rng((config.seed, ORDER, epoch)).permutation(len(training))]
     mirrored = None
@@ -125,13 +116,13 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
     scores = evaluate(*outcome)
     values = [epoch, config.epochs_planned, loss, hit1, hit5, scores["loss"], scores["top1"]]
     values += [scores["top5_published"], scores["top5"], scores["mean_angular_error"], rate]
-    row = dict(zip(LOG_COLUMNS, values, strict=True))
+    row = dict(zip(log.LOG_COLUMNS, values, strict=True))
     if config.last_share:
         last = evaluate(*predict_all(trainer, mixtures, mixtures.last(config)))
-        row |= dict(zip(LAST_COLUMNS, (last["loss"], last["top1"], last["top5_published"])))
+        row |= dict(zip(log.LAST_COLUMNS, (last["loss"], last["top1"], last["top5_published"])))
     seconds, testing = time.monotonic() - began, time.monotonic() - trained
     waited = f"{100 * trainer.waited / (trained - began):.1f} % of training waited for data"
-    say(f"{log_line(row)}  [{seconds:.0f} s, {testing:.0f} s of it evaluation; {waited}]")
+    say(f"{log.log_line(row)}  [{seconds:.0f} s, {testing:.0f} s of it evaluation; {waited}]")
     return row, outcome
 
 
@@ -153,8 +144,8 @@ def train(name: str, config: Training, mixtures: Mixtures, work: Path, results: 
     for epoch in range(rows[-1]["epoch"] + 1 if rows else config.start_epoch + 1, config.epochs + 1):
         row, outcome = run_epoch(name, config, trainer, mixtures, parts, epoch)
         rows.append(row)
-        log = np.array([[float(row[k]) for k in columns_of(row)] for row in rows])
-        content = {"arrays": trainer.state_arrays(), "log": log, "settings": json.dumps(settings)}
+        numbers = np.array([[float(row[k]) for k in log.columns_of(row)] for row in rows])
+        content = {"arrays": trainer.state_arrays(), "log": numbers, "settings": json.dumps(settings)}
         by_main_process(save_checkpoint, checkpoint_path(work, name, epoch), content)
     outcome = outcome or predict_all(trainer, mixtures, evaluation)
     snr = None if mixtures.manifest is None else mixtures.manifest.snr[evaluation]
@@ -170,10 +161,10 @@ def write_results(results: Path, name: str, config: Training, trainer: Trainer, 
     weights = {k: v for k, v in trainer.state_arrays().items() if not k.startswith("moments")}
     with atomic_write(results / f"{name}_epoch{config.epochs}.msgpack") as stream:
         stream.write(serialization.msgpack_serialize(weights))
-    write_text(results / f"{name}.csv", log_csv(rows))
-    write_text(results / f"{name}.log", log_text(config, rows))
+    write_text(results / f"{name}.csv", log.log_csv(rows))
+    write_text(results / f"{name}.log", log.log_text(config, rows))
     if snr is not None:
-        write_text(results / f"{name}_by_snr.csv", snr_csv(scores_by_snr(*outcome, snr)))
+        write_text(results / f"{name}_by_snr.csv", log.snr_csv(scores_by_snr(*outcome, snr)))
     write_confusion(results / f"{name}_confusion.csv", outcome)
 
 

@@ -78,9 +78,6 @@ class Trainer:
         model.eval()
         return model(cues)
 
-    def fresh_optimiser(self) -> None:
-        self.moments = self.optimiser.init(self.weights)
-
     def train_epoch(self, batches: Iterator) -> tuple[float, float, float]:
         """Mean loss, and Top-1 and published Top-5 in percent, as the weights moved."""
         state = self.weights, self.rest, self.moments, (jnp.float32(0), jnp.int32(0), jnp.int32(0))
