@@ -100,7 +100,7 @@ OPTIONS = {
     "--csv": path("FILE", "a row for every window"),
     "speech": path("SPEECH", "sound file of any rate; several channels are averaged into one"),
     "--azimuth": number(float, "DEG", None, "where it stands"),
-    "--trajectory": {"metavar": "DEG:DEG", "help": "or where it goes, evenly; more are passed at equal times"},
+    "--trajectory": {"metavar": "DEG:DEG", "help": "or where it goes; more are passed at equal times"},
     "--noise": path("FILE", "noises beside it", nargs="+", default=[]),
     "--noise-azimuth": number(float, "DEG", None, "one for each noise", nargs="+"),
     "--snr": number(float, "DB", 20.0, "of each noise by itself"),
@@ -139,7 +139,8 @@ STAGES = {  # what it does, the function that does it, its options
                "recordings.commands:run_render", "speech --azimuth --trajectory --noise --noise-azimuth "
                "--snr --hrtf --ears --azimuths --start --seconds --bits --plot --output --no-cache"),
     "export": ("a packed network as ONNX, for PyTorch", "networks.onnx_export:run_export", "--model --to"),
-    "download": ("fetch LibriSpeech, ESC-50 and CIPIC", "sounds.download:run_download", "--to --speech --heads"),
+    "download": ("fetch LibriSpeech, ESC-50 and CIPIC", "sounds.download:run_download",
+                 "--to --speech --heads"),
     "audit": ("study: what the reported tables do not say, one measured row for each question",
               "studies.audit_report:run_audit",
               "--data --rows --clips --seeds --seed --weights --results --work --no-cache"),
