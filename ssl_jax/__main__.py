@@ -72,9 +72,8 @@ OPTIONS = {
     "--run": {"required": True, "help": "which run's last weights"},
     "--as": {"dest": "packed", "required": True, "metavar": "NAME", "help": "their name in the package"},
     "--card": path("FILE", "(default %(default)s)", default=Path("docs/model-card.md")),
-    "--rows": {"nargs": "+", "metavar": "ROW", "help": "only these: directions, splits, haircells, hops, "
-               "storage, snr, noises, protocols, ablation_published, ablation_clean, switch, weights "
-               "(default: all)"},
+    "--rows": {"nargs": "+", "metavar": "ROW", "help": "only: directions, splits, haircells, hops, storage, "
+               "snr, noises, protocols, ablation_published, ablation_clean, switch, weights (default: all)"},
     "--clips/audit": number(int, "N", 100, "of a trained row; as Model 1"),
     "--seeds/audit": number(int, "N", 3, "trainings of each row"),
     "--weights": path("DIR", "published checkpoints, weights_*.npz"),
@@ -98,7 +97,7 @@ OPTIONS = {
     "--csv": path("FILE", "a row for every window"),
     "speech": path("SPEECH", "sound file of any rate; several channels are averaged into one"),
     "--azimuth": number(float, "DEG", None, "where it stands"),
-    "--trajectory": {"metavar": "DEG:DEG", "help": "or where it goes, evenly; more are passed at equal times"},
+    "--trajectory": {"metavar": "DEG:DEG", "help": "or where it goes; more are passed at equal times"},
     "--noise": path("FILE", "noises beside it", nargs="+", default=[]),
     "--noise-azimuth": number(float, "DEG", None, "one for each noise", nargs="+"),
     "--snr": number(float, "DB", 20.0, "of each noise by itself"),
@@ -166,8 +165,7 @@ def parser() -> argparse.ArgumentParser:
     top.set_defaults(coordinator=None, process=None, processes=None, devices=None, no_cache=False)
     stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
     for stage, (text, function, names) in STAGES.items():
-        look = {"help": text, "description": text, "epilog": EPILOG.get(stage)}
-        options = stages.add_parser(stage, **look)
+        options = stages.add_parser(stage, help=text, description=text, epilog=EPILOG.get(stage))
         data = os.environ.get("SSL_JAX_DATA") or None
         options.set_defaults(function=function, verbosity=0, data=data, export_wav=None, readme=None)
         where = options.add_mutually_exclusive_group(required=True) if stage == "render" else options

@@ -1,7 +1,5 @@
-"""The settings of every stage: one frozen dataclass each, every field with its unit and source.
-
-"published" marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4) does.
-"""
+"""The settings of every stage: one frozen dataclass each, every field with its unit and source. "published"
+marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4) does."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, is_dataclass, replace
@@ -128,7 +126,6 @@ RUNS = {
     # for other people's ears: mirrored heads, and few epochs, before it knows the training heads too well
     "ours_mirrored": Training(model="ours", epochs=3, epochs_planned=3, batch=64, weight_decay=0.1,
                               cosine_epochs=3, warmup_epochs=0.5, label_spread=5.0, mirrored=True),
-    # for recordings, under the protocol of rooms
     "recordings": Training(model="recordings", clips=1100, epochs=16, epochs_planned=16, batch=64,
                            weight_decay=0.1, cosine_epochs=16, warmup_epochs=0.5, label_spread=5.0,
                            short_share=0.3, mirrored=True),
@@ -140,18 +137,14 @@ FOUND = (
     15.0,
 )  # dB, the range nearest to the statistics in the published weights: results/fingerprint.md
 PROTOCOLS = {  # direction rule, hair cell, what training and evaluation do not share, SNR range
-    # as the published weights were trained, as far as they tell: elevations leak the class, all is known
-    "published": ("nearest_azimuth", "none", (), FOUND),
-    # the same with the noise that the published code says
-    "published-code": ("nearest_azimuth", "none", (), (15.0, 40.0)),
+    "published": ("nearest_azimuth", "none", (), FOUND),  # as the weights tell: elevations leak the class
+    "published-code": ("nearest_azimuth", "none", (), (15.0, 40.0)),  # the same with that code's noise
     # the one to cite: one plane, and nothing of the evaluation heard in training; the noise of that code
     "clean": ("horizontal", "roman", ("speaker", "noise", "head"), (15.0, 40.0)),
-    # the embedded corpus with the least departure from "published": its heads are measured on the plane alone
-    "embedded": ("horizontal", "none", (), FOUND),
-    # for recordings: ROOMS_DATABASE and ROOMS_FRONT say more
+    "embedded": ("horizontal", "none", (), FOUND),  # "published" of heads measured on the plane alone
+    # for recordings, and besides what follows: three parts that share nothing, ILDs of whole heads, levels
     "rooms": ("horizontal", "roman", ("speaker", "noise", "head"), (-5.0, 40.0)),
 }
-# what the protocol of rooms has besides: three parts that share nothing, ILDs of whole heads, levels
 ROOMS_DATABASE = {"rooms": 840, "evaluation_share": 0.1, "validation_share": 0.1}
 ROOMS_FRONT = {"max_ild": 20.0, "levels": True}
 
@@ -174,11 +167,9 @@ class Experiment:
 def experiment(
     data=False, rule=None, cell=None, hop=None, seed=0, quick=False, name=None, protocol=None, snr_range=None
 ) -> Experiment:
-    """The experiment of the given options; raises InputError for a hop, seed, SNR or name out of range.
-
-    The default protocol is "published" on the publishers' corpora (`data`) and "embedded" on the
-    embedded corpus; direction `rule`, hair `cell` and SNR range (dB) replace the protocol's own.
-    """
+    """The experiment of the given options; raises InputError for a hop, seed, SNR or name out of range. The
+    default protocol is "published" on the publishers' corpora (`data`) and "embedded" on the embedded one;
+    direction `rule`, hair `cell` and SNR range (dB) replace the protocol's own."""
     hop = FrontEnd.hop if hop is None else hop
     if not 1 <= hop <= FrontEnd.fs:
         raise InputError(f"hop {hop}: out of range: use 1 to {FrontEnd.fs} samples")
@@ -197,8 +188,7 @@ def experiment(
     if rooms:
         database = replace(database, clips=1100 if data else 700, **ROOMS_DATABASE)
         front = replace(front, **ROOMS_FRONT)
-    # the networks other than "recordings" take no levels
-    names = ["recordings"] if rooms else MAIN_RUNS if quick else RUNS
+    names = ["recordings"] if rooms else MAIN_RUNS if quick else RUNS  # the other networks take no levels
     runs = {key: replace(RUNS[key], seed=seed) for key in names}
     if quick:
         database = replace(database, clips=100)
@@ -215,10 +205,8 @@ def experiment(
 
 
 def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) -> dict[str, Training]:
-    """Runs of the given names, and each again with the `seeds` - 1 next seeds, as NAME_seedK.
-
-    Raises InputError for a run that this experiment does not have.
-    """
+    """Runs of the given names, and each again with the `seeds` - 1 next seeds, as NAME_seedK. Raises
+    InputError for a run that this experiment does not have."""
     chosen = {}
     for name in wanted:
         if name not in runs:

@@ -28,10 +28,8 @@ def block_size() -> int:
 
 
 def render(waveforms, speech, recipes: Recipes, bits: int = 16):
-    """Mixtures (n, 2, samples) of recipes and their speech (n, samples), as a WAV of `bits` bits has them.
-
-    In rooms every clip is taken to repeat, so that what was said before still sounds at its beginning.
-    """
+    """Mixtures (n, 2, samples) of recipes and their speech (n, samples), as a WAV of `bits` bits has them. In
+    rooms every clip is taken to repeat, so that what was said before still sounds at its beginning."""
     noises, heads, *tails = waveforms
     noise = noises[recipes.noise_class[:, None], recipes.noise_file]  # n, 2, samples
     azimuths = jnp.concatenate([recipes.azimuth[:, None], recipes.noise_azimuth], axis=1)

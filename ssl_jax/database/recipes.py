@@ -1,7 +1,5 @@
-"""What every mixture is made of, and which of them are kept for evaluation and validation.
-
-Mixture i is speech clip i // 72 from azimuth class i % 72, and two noises. Everything drawn for it
-comes from a generator seeded by (run seed, i) alone, so that no mixture depends on another.
+"""What every mixture is made of, and which of them are kept for evaluation and validation. Mixture i is of
+speech clip i // 72 and azimuth class i % 72; all drawn for it comes from a generator seeded by (run seed, i).
 """
 
 import csv
@@ -79,10 +77,8 @@ def shared_out(count: int, config: Database, seed: tuple) -> list[np.ndarray]:
 
 
 def draw_parts(config: Database, speakers: Sequence[str] = ()) -> np.ndarray | None:
-    """Which of PARTS each mixture (clips * 72,) is for, or None if `config.disjoint` is empty.
-
-    Raises InputError if that names something else than SPLIT_BY, or there is but one speaker or clip.
-    """
+    """Which of PARTS each mixture (clips * 72,) is for, or None if `config.disjoint` is empty. Raises
+    InputError if that names something else than SPLIT_BY, or there is but one speaker or clip."""
     by, clips, mixtures = set(config.disjoint), config.clips, config.clips * AZIMUTHS
     if unknown := by - set(SPLIT_BY):
         raise InputError(f"{', '.join(unknown)}: cannot be kept apart: {', '.join(SPLIT_BY)} can")
@@ -148,8 +144,7 @@ def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: 
     for kind in range(noise_classes):
         files = [chosen[two(2, len(chosen))] for chosen in parts_of("noise", noise_files, *NOISE, kind)]
         noise_file = np.where((noise_class == kind)[:, None], np.choose(part[:, None], files), noise_file)
-    # four decimals, so that the manifest's text says exactly what was rendered
-    snr = np.round(config.snr_low + (config.snr_high - config.snr_low) * u[:, 6:], 4)
+    snr = np.round(config.snr_low + (config.snr_high - config.snr_low) * u[:, 6:], 4)  # as the manifest says
     clip, azimuth = np.divmod(index, AZIMUTHS)
     return Recipes(clip, azimuth, head, noise_class, noise_file, two(4, AZIMUTHS), snr)
 

@@ -95,7 +95,6 @@ GRAPHS = {"ours": phase_network, "recordings": phase_network, "three_branch": th
 
 
 def run_export(args) -> None:
-    """The stage `export`."""
     name, g = args.model or default_weights(), Graph()
     info, (net, front) = describe(name), load_weights(name)
     if info["model"] not in GRAPHS:

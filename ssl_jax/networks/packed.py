@@ -74,7 +74,6 @@ def _parsed(source: str | Path, content: bytes) -> tuple[dict, dict]:
 
 
 def _read(name: str, folder: Path | None) -> tuple[Path, dict, dict]:
-    """A network's file, what it says of it, and its arrays."""
     if name not in (names := available(folder)):
         known = ", ".join(names) or "(none are installed)"
         raise InputError(f"model {name!r}: there is none of that name: use one of {known}")

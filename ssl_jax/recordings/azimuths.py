@@ -38,8 +38,7 @@ Windows = namedtuple("Windows", Azimuths._fields[:6])  # of some windows, as the
 
 
 def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What classes within 10 degrees of class `middle` (...) hold of posteriors (..., 72), and their circular
-    mean, degrees."""
+    """Share of posteriors (..., 72) within 10 degrees of class `middle` (...), and its circular mean."""
     classes = PEAK_REACH // AZIMUTH_STEP
     around = (middle[..., None] + np.arange(-classes, classes + 1)) % AZIMUTHS
     share = np.take_along_axis(posterior, around, -1)

@@ -11,14 +11,12 @@ from ssl_jax.common.progress import say
 from ssl_jax.recordings.azimuths import Overall
 
 ROWS = 40  # of a printed table at most; the files have all
+COLUMNS = f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags"
 
 
 def heading(name: str, length: str, fs: int, model: str, window: float, step: float) -> str:
     """The first line about a sound."""
     return f"{name}: {length} at {fs} Hz; network {model}, windows of {window:g} s every {step:g} s"
-
-
-COLUMNS = f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags"
 
 
 def line(found, i: int) -> str:
@@ -88,7 +86,6 @@ def run_live(args) -> None:
 
 
 def run_localise(args) -> None:
-    """The stage `localise`."""
     from ssl_jax.recordings.localisation import localise_file
 
     if any(str(path) == "-" for path in args.files):
@@ -120,7 +117,6 @@ def run_localise(args) -> None:
 
 
 def run_render(args) -> None:
-    """The stage `render`."""
     from ssl_jax.recordings.scene import parse_trajectory, render_file, write_scene
 
     if args.plot:

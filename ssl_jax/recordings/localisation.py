@@ -52,8 +52,7 @@ def _cue_frames(blocks: Iterable[np.ndarray], quality: Quality, frames: int) -> 
 
 
 def _windows(cues: Iterable[Cues], front: FrontEnd, span: int, step: int) -> Iterator[np.ndarray]:
-    """Windows of `span` frames every `step` frames, (windows, maps, channels, span) float16; a sound shorter
-    than that is one window."""
+    """(windows, maps, channels, span) float16 every `step` frames; a shorter sound is one window."""
     held, skip, none = None, 0, True  # frames still to skip before the next window starts
     for part in cues:
         part = np.asarray(front.maps(part, 0))

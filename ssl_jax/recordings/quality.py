@@ -102,8 +102,7 @@ class Quality:
 
 
 def overview(runs: Iterable[Cues], maps: list, frames: int) -> Iterator[Cues]:
-    """The same cues (channels, some), `frames` in all; means over at most COLUMNS columns in all are left in
-    `maps`, as arrays (4, channels, columns)."""
+    """The same cues, `frames` in all; `maps` gets means, (4, channels, columns), COLUMNS in all at most."""
     size, waiting = -(-frames // COLUMNS), None
     for cues in runs:
         part = np.stack(cues).astype(np.float32)
