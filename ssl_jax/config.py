@@ -205,8 +205,7 @@ def experiment(
 
 
 def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) -> dict[str, Training]:
-    """Runs of the given names, and each again with the `seeds` - 1 next seeds, as NAME_seedK. Raises
-    InputError for a run that this experiment does not have."""
+    """The runs `wanted`, and each with the `seeds` - 1 next seeds as NAME_seedK; InputError for others."""
     chosen = {}
     for name in wanted:
         if name not in runs:

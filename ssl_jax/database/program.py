@@ -16,8 +16,7 @@ from ssl_jax.sounds.mixing import mix, spatialise, spatialise_endless
 
 
 def waveforms_of(sounds: Sounds) -> tuple[np.ndarray, np.ndarray]:
-    """What every device holds: noises (classes, files, samples), HRIRs (heads, 72, 2, taps), and the tails
-    (heads, 2, samples) of rooms."""
+    """Noises (classes, files, samples), HRIRs (heads, 72, 2, taps) and tails (heads, 2, samples) of rooms."""
     tails = () if sounds.heads.tails is None else (sounds.heads.tails,)
     return sounds.corpus.noise, sounds.heads.hrirs, *tails
 

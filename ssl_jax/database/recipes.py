@@ -1,6 +1,5 @@
-"""What every mixture is made of, and which of them are kept for evaluation and validation. Mixture i is of
-speech clip i // 72 and azimuth class i % 72; all drawn for it comes from a generator seeded by (run seed, i).
-"""
+"""What every mixture is made of, and which are kept for evaluation and validation. Mixture i is of speech
+clip i // 72 and azimuth class i % 72; all drawn for it comes from a generator seeded by (run seed, i)."""
 
 import csv
 import sys

@@ -33,8 +33,7 @@ class PhaseNetwork(nnx.Module):
     sines and cosines of ITD and ILD, else the cues as they are; gated, the gate by IC; convolved, the two
     residual convolutions over time; attention, attention over frames, else their mean.
     Where the front-end gives levels, each channel's level about the window's mean and its rise since the last
-    frame are features too, and move the gate: the first wavefront tells the direction (Litovsky et al. 1999).
-    """
+    frame are features and move the gate: the first wavefront tells the direction (Litovsky et al. 1999)."""
 
     def __init__(
         self, rngs, front, phases=True, gated=True, convolved=True, attention=True, dropout=0.4, width=160

@@ -48,8 +48,7 @@ def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray,
 
 
 def peak_azimuth(posterior) -> tuple[np.ndarray, np.ndarray]:
-    """Azimuth (degrees) and confidence (...) of posteriors (..., 72): the circular mean of the classes within
-    10 degrees of the highest, and what they hold of the posterior."""
+    """Azimuth (degrees) and confidence (...) of posteriors (..., 72): mean and share about the peak."""
     posterior = np.asarray(posterior, float)
     share, azimuth = _share_about(posterior, posterior.argmax(-1))
     return azimuth, share
@@ -92,9 +91,9 @@ class Overall:
         """Count the windows of `found`, Windows or Azimuths."""
         heard, clean = np.isfinite(found.azimuth), np.array([not flags for flags in found.flags], bool)
         turn = np.exp(1j * np.radians(np.where(heard, found.azimuth, 0)))
-        for k, use in enumerate((heard, heard & clean)):
-            self.vectors[k] += (use * found.confidence * turn).sum()
-            self.weights[k] += (use * found.confidence).sum()
+        weights = np.stack([heard, heard & clean]) * found.confidence
+        self.vectors += (weights * turn).sum(1)
+        self.weights += weights.sum(1)
         self.posterior += found.posterior[heard].sum(0)
         self.heard, self.windows = self.heard + int(heard.sum()), self.windows + len(heard)
         self.flagged += int((~clean).sum())

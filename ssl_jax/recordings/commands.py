@@ -66,23 +66,21 @@ def as_json(name: str, found) -> dict:
 
 def run_live(args) -> None:
     """The stage `localise` on standard input: a line as soon as each window is known."""
-    from ssl_jax.recordings.live import sound_of
-    from ssl_jax.recordings.localisation import estimates, listener
-    from ssl_jax.recordings.quality import Quality
+    from ssl_jax.recordings import live, localisation, quality
 
     if len(args.files) > 1 or args.plot or args.json or args.csv:
         raise InputError("-: standard input alone, as lines: save it to a file for --plot, --json or --csv")
     name, overall = "standard input", Overall()
-    fs, blocks = sound_of(sys.stdin.buffer, name, args.raw)
-    ear = listener(name, fs, args.window, args.step, args.model)
+    fs, blocks = live.sound_of(sys.stdin.buffer, name, args.raw)
+    ear = localisation.listener(name, fs, args.window, args.step, args.model)
     rate = ear.front.fs / ear.front.hop
     print(heading(name, "as it comes", fs, ear.model, ear.span / rate, ear.hop / rate))
     print(COLUMNS, flush=True)
-    quality = Quality(fs, name, ear.front)
-    for found in estimates(ear, quality, blocks, live=True):
+    watch = quality.Quality(fs, name, ear.front)
+    for found in localisation.estimates(ear, watch, blocks, live=True):
         overall.add(found)
         print(*(line(found, i) for i in range(len(found.times))), sep="\n", flush=True)
-    print(*(f"note: {note}" for note in quality.notes()), summary(overall), sep="\n")
+    print(*(f"note: {note}" for note in watch.notes()), summary(overall), sep="\n")
 
 
 def run_localise(args) -> None:

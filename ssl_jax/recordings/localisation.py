@@ -159,14 +159,10 @@ def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Az
 
     Parameters
     ----------
-    signal : (samples, 2), left ear first, full scale is 1
-        A binaural recording; at least 50 ms. Its level does not matter.
-    fs : int, Hz
-        Any; the sound is resampled to the network's rate.
-    window : float, s
-        Of sound that each estimate rests on; the networks were trained on 1 s.
-    step : float, s
-        From one estimate to the next; both are rounded to whole frames of 10 ms.
+    signal : (samples, 2), left ear first, full scale is 1, of any level and at least 50 ms
+    fs : int, Hz, of any value: the sound is resampled to the network's rate
+    window : float, s, of sound that each estimate rests on; the networks were trained on 1 s
+    step : float, s, from one estimate to the next; both are rounded to whole frames of 10 ms
     model : str, optional, one of `networks.packed.available()`
     cues : bool, whether to keep the cue maps too, averaged to 4000 columns at most: for pictures
 

@@ -69,8 +69,7 @@ class Quality:
         self.samples += len(block)
 
     def flags(self, first: np.ndarray, span: int) -> tuple[np.ndarray, list[tuple[str, ...]]]:
-        """Which windows of `span` frames from `first` (n,) on are silent, and all flags; what comes before
-        the last of them is then forgotten."""
+        """Which windows of `span` frames from `first` (n,) are silent, all flags; forgets what is before."""
         start = first - self.first
 
         def total(values):

@@ -58,10 +58,8 @@ def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20
     ----------
     source : (samples,)
     fs : int, Hz
-    azimuths : float or list, degrees, 90 = left
-        One, or several that the source passes at equal times, straight from one to the next.
-    noises, noise_azimuths : lists of (any,) and of degrees
-        Noises are repeated to the length of the source.
+    azimuths : float or list, degrees, 90 = left; several are passed at equal times, straight on
+    noises, noise_azimuths : lists of (any,), repeated to the length of the source, and of degrees
     snr : float, dB, of each noise by itself
     head : Sofa, optional, by default the embedded KEMAR
 

@@ -77,8 +77,7 @@ def prefetch(items: Iterable) -> Iterator:
 
 def batches_of(mixtures: Mixtures, numbers, size: int, mesh: Mesh, mirrored=None, frames=None) -> Iterator:
     """Cue maps and classes of the given mixtures, `size` at a time, read ahead and by each process for its
-    own devices. `mirrored`, by mixture number, says which to mirror; `frames`, a slice a batch, what to take.
-    """
+    own devices. `mirrored`, by mixture number, says which to mirror; `frames`, by batch, what to use."""
 
     def batch(k):  # one that does not divide among all devices is whole on each
         part = numbers[k * size : (k + 1) * size]

@@ -1,7 +1,5 @@
 """The training log: in the published log's own lines, as CSV, and read back."""
 
-import csv
-import io
 from pathlib import Path
 
 from ssl_jax.common.errors import InputError
@@ -33,11 +31,8 @@ def log_line(row: dict) -> str:
 
 def log_csv(rows: list[dict]) -> str:
     """The log as CSV: losses to four decimals, shares in percent to two; or `metrics.scores_by_snr`."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: format(v, FORMATS.get(k, ".2f")) for k, v in row.items()} for row in rows)
-    return out.getvalue()
+    texts = [[format(v, FORMATS.get(k, ".2f")) for k, v in row.items()] for row in rows]
+    return "".join(",".join(fields) + "\n" for fields in [rows[0], *texts])
 
 
 snr_csv = log_csv
