@@ -102,8 +102,7 @@ OPTIONS = {
     "--noise-azimuth": number(float, "DEG", None, "one for each noise", nargs="+"),
     "--snr": number(float, "DB", 20.0, "of each noise by itself"),
     "--hrtf": path("FILE", "head, a SOFA file (default: KEMAR)"),
-    "--ears": {"choices": ("stated", "swap"), "default": "", "help": "take the file's ears as stated, or "
-               "swapped; else its responses tell which is the left one"},
+    "--ears": {"choices": ("stated", "swap"), "default": "", "help": "as stated or swapped; else by HRIRs"},
     "--azimuths": {"choices": ("stated", "clockwise"), "default": "", "help": "the same for its azimuths"},
     "--start": number(float, "S", 0.0, "skip so much of SPEECH"),
     "--seconds": number(float, "S", None, "length (default: all of SPEECH)"),

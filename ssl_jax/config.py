@@ -8,7 +8,6 @@ from ssl_jax.common.errors import InputError
 
 AZIMUTHS = 72  # classes on the circle; class = azimuth / AZIMUTH_STEP (published)
 AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA convention)
-
 DIRECTION_RULES = ("horizontal", "nearest_azimuth")
 SPLIT_BY = ("clip", "speaker", "noise", "head")  # what training and evaluation may be kept from sharing
 
@@ -107,15 +106,13 @@ class Training:
 
 
 MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
-
 # The runs of the published tables, and what the public repository and its notebook hold beyond them.
 # fmt: off
 RUNS = {
     "model1": Training(clips=100, epochs=12, batch=16, learning_rate=1e-3),
     "model2": Training(),
-    "model2_continued": Training(epochs=20, epochs_planned=40, learning_rate=1e-3, cosine_epochs=20,
-                                 start_from="model2", start_epoch=16, restart_epochs=(17, 18),
-                                 last_share=0.2),  # clips 561 to 700, on which the notebook evaluates
+    "model2_continued": Training(epochs_planned=40, learning_rate=1e-3, cosine_epochs=20, start_from="model2",
+                                 start_epoch=16, restart_epochs=(17, 18), last_share=0.2),  # clips 561 to 700
     "model2_to40": Training(epochs=40, epochs_planned=40, learning_rate=1e-3, last_share=0.2, start_epoch=20,
                             start_from="model2_continued", keep_optimiser=True, cosine_epochs=20),
     "model2_to60": Training(epochs=60, epochs_planned=60, learning_rate=1e-4, cosine_epochs=20,
@@ -131,7 +128,6 @@ RUNS = {
                            short_share=0.3, mirrored=True),
 }
 # fmt: on
-
 FOUND = (
     5.0,
     15.0,

@@ -36,11 +36,10 @@ def check_results(results: Path, settings: dict) -> None:
 def trained_before(results: Path, settings: dict) -> tuple[dict, dict]:
     """Metrics and settings of the runs that earlier calls trained here on the same mixtures."""
     notes, metrics = results / "settings.json", results / "metrics.json"
-    if notes.exists() and metrics.exists():
-        before = read_json(notes)
-        if {k: before.get(k) for k in settings} == json.loads(json.dumps(settings)):
-            return read_json(metrics), before.get("runs", {})
-    return {}, {}
+    before = read_json(notes) if notes.exists() and metrics.exists() else {}
+    if {k: before.get(k) for k in settings} != json.loads(json.dumps(settings)):
+        return {}, {}
+    return read_json(metrics), before.get("runs", {})
 
 
 def run_database(args, ex: Experiment) -> None:

@@ -80,7 +80,6 @@ def cues_of(shards, store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mes
                 yield shard, first, start + rows, speech[at[rows]]
 
     def keep(group, cues):
-        """Put finished blocks into their shards, and return the shards that are then whole."""
         for (shard, first, *_), part in zip(group, np.asarray(cues).reshape(-1, block, *store.shape)):
             if shard not in made:  # in one piece at once: small results kept would break up the free memory
                 made[shard] = np.empty((store.size(shard), *store.shape), np.float16)

@@ -22,9 +22,8 @@ def linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
 
 def conv(inputs: int, outputs: int, kernel: tuple[int, ...], rngs: nnx.Rngs, stride: int = 1) -> nnx.Conv:
     """Convolution as PyTorch starts and pads it: kernel // 2 zeros on both sides, unlike a strided "SAME"."""
-    init, padding = uniform((inputs * np.prod(kernel)) ** -0.5), tuple((k // 2, k // 2) for k in kernel)
-    options = {"strides": stride, "padding": padding, "kernel_init": init, "bias_init": init}
-    return nnx.Conv(inputs, outputs, kernel, **options, rngs=rngs)
+    init, pad = uniform((inputs * np.prod(kernel)) ** -0.5), tuple((k // 2, k // 2) for k in kernel)
+    return nnx.Conv(inputs, outputs, kernel, stride, padding=pad, kernel_init=init, bias_init=init, rngs=rngs)
 
 
 class BatchNorm(nnx.Module):

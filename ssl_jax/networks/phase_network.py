@@ -1,5 +1,4 @@
 """Our network on the same cue maps: interaural phases instead of raw numbers, all cues together.
-
 A linear layer cannot read an ambiguous ITD: above some 700 Hz one direction gives several peaks, a
 period apart. Here every ITD enters as sines and cosines of its phase at a few frequencies, the channel's
 own among them, every ILD likewise; what comes from incoherent moments is gated down by IC (Faller &

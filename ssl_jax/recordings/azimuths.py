@@ -55,8 +55,7 @@ def peak_azimuth(posterior) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mirror_azimuth(posterior) -> np.ndarray:
-    """The peak's mirror image about the interaural axis, degrees (...), where front and back cannot be told
-    apart: both together are sure, neither is by itself; NaN elsewhere."""
+    """The peak's mirror image about the interaural axis, degrees (...), where it may be that; else NaN."""
     posterior = np.asarray(posterior, float)
     peak = posterior.argmax(-1)
     image = (AZIMUTHS // 2 - peak) % AZIMUTHS

@@ -105,8 +105,8 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
     trained = time.monotonic()
     outcome = predict_all(trainer, mixtures, evaluation)
     scores = evaluate(*outcome)
-    values = [epoch, config.epochs_planned, loss, hit1, hit5, scores["loss"], scores["top1"]]
-    values += [scores["top5_published"], scores["top5"], scores["mean_angular_error"], rate]
+    scored = [scores[k] for k in ("loss", "top1", "top5_published", "top5", "mean_angular_error")]
+    values = [epoch, config.epochs_planned, loss, hit1, hit5, *scored, rate]
     row = dict(zip(log.LOG_COLUMNS, values, strict=True))
     if config.last_share:
         last = evaluate(*predict_all(trainer, mixtures, mixtures.last(config)))
