@@ -192,10 +192,9 @@ def experiment(
     if quick and not rooms:
         later = {"epochs": 6, "epochs_planned": 6, "start_epoch": 3, "restart_epochs": (4, 5)}
         runs["model2_continued"] = replace(runs["model2_continued"], **later)
-    # a run with other settings gets a folder of its own
     differs = {"quick": quick, protocol: protocol not in (None, usual), rule: rule != its_rule}
     differs |= {f"haircell_{cell}": cell != its_cell, f"snr{low:g}to{high:g}": (low, high) != its_range}
-    differs |= {f"hop{hop}": hop != FrontEnd.hop, f"seed{seed}": seed != 0}
+    differs |= {f"hop{hop}": hop != FrontEnd.hop, f"seed{seed}": seed != 0}  # each has its own folder
     name = name or "-".join([corpus, *(part for part, shown in differs.items() if shown)])
     return Experiment(name, database, front, runs)
 
@@ -209,8 +208,7 @@ def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) ->
             raise InputError(f"--runs {name}: is none of {', '.join(runs)}: {remedy}")
         run = chosen[name] = runs[name]
         for seed in range(run.seed + 1, run.seed + seeds):
-            # from the twin of the same seed, where it starts from another
-            start = f"{run.start_from}_seed{seed}" if run.start_from else ""
+            start = f"{run.start_from}_seed{seed}" if run.start_from else ""  # its twin of that seed
             chosen[f"{name}_seed{seed}"] = replace(run, seed=seed, start_from=start)
     return chosen
 

@@ -18,7 +18,6 @@ from ssl_jax.training.run import train
 
 
 def experiment_of(args) -> Experiment:
-    """The experiment that the options ask for."""
     options = (args.directions, args.hair_cell, args.hop, args.seed, args.quick, args.name, args.protocol)
     return experiment(args.data is not None, *options, args.snr_range)
 

@@ -63,8 +63,7 @@ def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):
 
 def cues_of(shards, store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mesh) -> Iterator[list]:
     """Have every device make blocks of mixtures; after each round, yield (shard, cues) of those now whole."""
-    # which mixtures form a block does not depend on how many devices there are, so neither do the cues
-    block = block_size()
+    block = block_size()  # however many devices there are, so that the cues do not depend on them
     program = render_and_extract(store.front, mesh, store.config.bits)
     waveforms = to_devices(waveforms_of(sounds), on_all(mesh))
     made: dict[int, np.ndarray] = {}

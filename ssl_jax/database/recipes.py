@@ -18,8 +18,7 @@ from ssl_jax.sounds.corpora import Corpus, load_corpus
 from ssl_jax.sounds.hrtf import Heads, load_heads
 from ssl_jax.sounds.rooms import load_rooms
 
-# what a generator that serves the whole database is for: part of its seed, longer than a mixture's
-MIXTURE, CLIP, SPEAKER, HEAD, NOISE = ((0, k) for k in range(5))
+MIXTURE, CLIP, SPEAKER, HEAD, NOISE = ((0, k) for k in range(5))  # in seeds: longer than a mixture's
 VALIDATION = 6
 PARTS = ("training", "evaluation", "validation")
 COLUMNS = "mixture clip speaker azimuth elevation head noise_class noise_file_1 noise_azimuth_1 snr_1_db"
@@ -54,7 +53,6 @@ class Recipes(NamedTuple):
     snr: np.ndarray  # (n, 2), dB
 
     def rows(self, which) -> "Recipes":
-        """The recipes of some mixtures."""
         return Recipes(*(field[which] for field in self))
 
 
@@ -115,8 +113,7 @@ def _parts_of_speakers(config: Database, speakers: Sequence[str]) -> list[int]:
 
 
 def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: int, part=None, rooms=None):
-    """Draw the recipe of every mixture of `config`, clips * 72 of them; `part` (mixtures,) is of
-    `draw_parts`, and `rooms` (heads,) says the same of heads whose part is settled."""
+    """Recipes of clips * 72 mixtures; `part` (mixtures,) is of `draw_parts`, `rooms` (heads,) of heads."""
     count = config.clips * AZIMUTHS
     draws = (np.random.default_rng((config.seed, i)).random(8) for i in range(count))
     u = np.fromiter(draws, np.dtype((float, 8)), count)

@@ -46,8 +46,7 @@ class BatchNorm(nnx.Module):
         else:
             n, axes = x.size // x.shape[-1], tuple(range(x.ndim - 1))
             mean = x.mean(axes)
-            # E[x^2] - E[x]^2 reads x once; its rounding, near 1e-7 E[x]^2, is far below epsilon
-            var = jnp.maximum((x * x).mean(axes) - mean * mean, 0)
+            var = jnp.maximum((x * x).mean(axes) - mean * mean, 0)  # reads x once; off by 1e-7 E[x]^2
             unbiased = var * (n / max(n - 1, 1))
             self.mean[...] += self.momentum * (lax.stop_gradient(mean) - self.mean[...])
             self.var[...] += self.momentum * (lax.stop_gradient(unbiased) - self.var[...])

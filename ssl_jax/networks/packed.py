@@ -128,8 +128,7 @@ def _converted(arrays: dict, prefix: str, old, new) -> dict:
 
 
 def pack(source: Path, name: str, info: dict, folder: Path | None = None) -> Path:
-    """Put trained weights, results/NAME/RUN_epochK.msgpack, and `info` into the package: the new path. Raises
-    InputError where `info` is not what is NEEDED, or the weights do not fit or are too large."""
+    """Put weights, results/NAME/RUN_epochK.msgpack, and `info` into the package: its path, or InputError."""
     info = {"name": name} | info
     _parsed(f"weights {name}", as_bytes(info, {}))  # refuses what would not be read again
     arrays = {k: np.asarray(a) for k, a in sorted(unpack(Path(source), "train it again").items())}

@@ -15,12 +15,10 @@ COLUMNS = f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags"
 
 
 def heading(name: str, length: str, fs: int, model: str, window: float, step: float) -> str:
-    """The first line about a sound."""
     return f"{name}: {length} at {fs} Hz; network {model}, windows of {window:g} s every {step:g} s"
 
 
 def line(found, i: int) -> str:
-    """Window `i` as text."""
     azimuth = "-" if math.isnan(found.azimuth[i]) else f"{found.azimuth[i]:.1f}°"
     flags = ", ".join(found.flags[i]).replace("front or back", f"or {found.mirrored[i]:.1f}°")
     return f"{found.times[i]:9.2f}  {azimuth:>7}  {found.confidence[i]:10.2f}  {flags}".rstrip()

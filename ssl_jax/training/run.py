@@ -43,8 +43,7 @@ def restore(trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = Tru
     settings, remedy = read_json(path.with_name("settings.json")), "delete it and run again"
     try:
         rows = log.rows_of_checkpoint(content)
-        # checkpoints of an older version do not hold their settings
-        same = json.loads(content.get("settings", json.dumps(settings))) == settings
+        same = json.loads(content.get("settings", json.dumps(settings))) == settings  # older have none
         same = rows[-1]["epoch"] == epoch and same
     except (KeyError, IndexError, ValueError, TypeError, AttributeError):
         raise InputError(f"{path}: is no checkpoint of a run: {remedy}") from None
@@ -58,8 +57,7 @@ def restore(trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = Tru
 
 
 def start_state(trainer: Trainer, work: Path, name: str, config: Training, mixtures: Mixtures) -> list[dict]:
-    """Bring the trainer to where the run goes on, and return the log up to there. Raises InputError where
-    the weights to start from are missing, or were trained on other mixtures."""
+    """The log up to where the run goes on, the trainer brought there; InputError without a fitting start."""
     with barrier():
         epoch = newest_checkpoint(work, name, config) if is_main_process() else 0
     epoch = int(broadcast_from_first(np.array(epoch)))
