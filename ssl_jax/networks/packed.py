@@ -74,7 +74,6 @@ def _parsed(source: str | Path, content: bytes) -> tuple[dict, dict]:
 
 
 def _read(name: str, folder: Path | None) -> tuple[Path, dict, dict]:
-    """A network's file, what it says of it, and its arrays."""
     if name not in (names := available(folder)):
         known = ", ".join(names) or "(none are installed)"
         raise InputError(f"model {name!r}: there is none of that name: use one of {known}")
@@ -129,8 +128,7 @@ def _converted(arrays: dict, prefix: str, old, new) -> dict:
 
 
 def pack(source: Path, name: str, info: dict, folder: Path | None = None) -> Path:
-    """Put trained weights, results/NAME/RUN_epochK.msgpack, and `info` into the package: the new path. Raises
-    InputError where `info` is not what is NEEDED, or the weights do not fit or are too large."""
+    """Put weights, results/NAME/RUN_epochK.msgpack, and `info` into the package: its path, or InputError."""
     info = {"name": name} | info
     _parsed(f"weights {name}", as_bytes(info, {}))  # refuses what would not be read again
     arrays = {k: np.asarray(a) for k, a in sorted(unpack(Path(source), "train it again").items())}

@@ -38,8 +38,7 @@ Windows = namedtuple("Windows", Azimuths._fields[:6])  # of some windows, as the
 
 
 def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What classes within 10 degrees of class `middle` (...) hold of posteriors (..., 72), and their circular
-    mean, degrees."""
+    """Share of posteriors (..., 72) within 10 degrees of class `middle` (...), and its circular mean."""
     classes = PEAK_REACH // AZIMUTH_STEP
     around = (middle[..., None] + np.arange(-classes, classes + 1)) % AZIMUTHS
     share = np.take_along_axis(posterior, around, -1)
@@ -49,16 +48,14 @@ def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray,
 
 
 def peak_azimuth(posterior) -> tuple[np.ndarray, np.ndarray]:
-    """Azimuth (degrees) and confidence (...) of posteriors (..., 72): the circular mean of the classes within
-    10 degrees of the highest, and what they hold of the posterior."""
+    """Azimuth (degrees) and confidence (...) of posteriors (..., 72): mean and share about the peak."""
     posterior = np.asarray(posterior, float)
     share, azimuth = _share_about(posterior, posterior.argmax(-1))
     return azimuth, share
 
 
 def mirror_azimuth(posterior) -> np.ndarray:
-    """The peak's mirror image about the interaural axis, degrees (...), where front and back cannot be told
-    apart: both together are sure, neither is by itself; NaN elsewhere."""
+    """The peak's mirror image about the interaural axis, degrees (...), where it may be that; else NaN."""
     posterior = np.asarray(posterior, float)
     peak = posterior.argmax(-1)
     image = (AZIMUTHS // 2 - peak) % AZIMUTHS
@@ -93,9 +90,9 @@ class Overall:
         """Count the windows of `found`, Windows or Azimuths."""
         heard, clean = np.isfinite(found.azimuth), np.array([not flags for flags in found.flags], bool)
         turn = np.exp(1j * np.radians(np.where(heard, found.azimuth, 0)))
-        for k, use in enumerate((heard, heard & clean)):
-            self.vectors[k] += (use * found.confidence * turn).sum()
-            self.weights[k] += (use * found.confidence).sum()
+        weights = np.stack([heard, heard & clean]) * found.confidence
+        self.vectors += (weights * turn).sum(1)
+        self.weights += weights.sum(1)
         self.posterior += found.posterior[heard].sum(0)
         self.heard, self.windows = self.heard + int(heard.sum()), self.windows + len(heard)
         self.flagged += int((~clean).sum())

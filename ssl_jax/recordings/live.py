@@ -25,8 +25,7 @@ def _exactly(stream: BinaryIO, size: int, name: str) -> bytes:
 
 
 def wav_header(stream: BinaryIO, name: str) -> tuple[int, tuple[int, int], int | None]:
-    """Rate, (format, bits) and bytes of a stereo WAV, read up to its sound; None bytes where its writer did
-    not know. Raises InputError for anything else."""
+    """Rate, (format, bits) and bytes (None: unknown) of a stereo WAV, read up to its sound; or InputError."""
     head = _exactly(stream, 12, name)
     if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
         raise InputError(f"{name}: not a WAV: {WAV_WANTED}")

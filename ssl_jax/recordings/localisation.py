@@ -52,8 +52,7 @@ def _cue_frames(blocks: Iterable[np.ndarray], quality: Quality, frames: int) -> 
 
 
 def _windows(cues: Iterable[Cues], front: FrontEnd, span: int, step: int) -> Iterator[np.ndarray]:
-    """Windows of `span` frames every `step` frames, (windows, maps, channels, span) float16; a sound shorter
-    than that is one window."""
+    """(windows, maps, channels, span) float16 every `step` frames; a shorter sound is one window."""
     held, skip, none = None, 0, True  # frames still to skip before the next window starts
     for part in cues:
         part = np.asarray(front.maps(part, 0))
@@ -160,14 +159,10 @@ def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Az
 
     Parameters
     ----------
-    signal : (samples, 2), left ear first, full scale is 1
-        A binaural recording; at least 50 ms. Its level does not matter.
-    fs : int, Hz
-        Any; the sound is resampled to the network's rate.
-    window : float, s
-        Of sound that each estimate rests on; the networks were trained on 1 s.
-    step : float, s
-        From one estimate to the next; both are rounded to whole frames of 10 ms.
+    signal : (samples, 2), left ear first, full scale is 1, of any level and at least 50 ms
+    fs : int, Hz, of any value: the sound is resampled to the network's rate
+    window : float, s, of sound that each estimate rests on; the networks were trained on 1 s
+    step : float, s, from one estimate to the next; both are rounded to whole frames of 10 ms
     model : str, optional, one of `networks.packed.available()`
     cues : bool, whether to keep the cue maps too, averaged to 4000 columns at most: for pictures
 
@@ -182,11 +177,10 @@ def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Az
 
     Notes
     -----
-    A window is flagged, in `Azimuths.flags`, as "silent" (below -100 dB of full scale; it has no azimuth),
-    "quiet" (50 dB below the loudest window so far), "one ear" (50 dB less in the other), "clipped",
-    "narrow band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window
-    asked for), "front or back" (`Azimuths.mirrored` is as likely a place) or "unsure" (confidence below
-    0.9). Swapped ears cannot be known: they mirror every azimuth.
+    A window is flagged as "silent" (below -100 dB of full scale; it has no azimuth), "quiet" (50 dB below the
+    loudest so far), "one ear" (50 dB less in the other), "clipped", "narrow band" (over a quarter of the
+    channels lie above fs / 2), "short" (less sound than the window asked for), "front or back" (`mirrored` is
+    as likely) or "unsure" (confidence below 0.9). Swapped ears cannot be known: they mirror every azimuth.
     """
     signal = np.asarray(signal)
     if signal.ndim != 2 or signal.shape[1] != 2:

@@ -58,10 +58,8 @@ def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20
     ----------
     source : (samples,)
     fs : int, Hz
-    azimuths : float or list, degrees, 90 = left
-        One, or several that the source passes at equal times, straight from one to the next.
-    noises, noise_azimuths : lists of (any,) and of degrees
-        Noises are repeated to the length of the source.
+    azimuths : float or list, degrees, 90 = left; several are passed at equal times, straight on
+    noises, noise_azimuths : lists of (any,), repeated to the length of the source, and of degrees
     snr : float, dB, of each noise by itself
     head : Sofa, optional, by default the embedded KEMAR
 
@@ -104,8 +102,7 @@ def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20
 def render_file(
     speech, azimuths, noises=(), noise_azimuths=(), snr=20.0, hrtf=None, seconds=None, start=0.0, sides=None
 ):
-    """`render_scene` of sound files and a SOFA file, on whose ears and azimuths `sides` tells `read_sofa`
-    what to think; of the speech, `seconds` from second `start` on."""
+    """`render_scene` of files; `sides` go to `read_sofa`; of the speech `seconds` from second `start` on."""
     if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
         raise InputError(f"{seconds:g} seconds: out of range: use 0.01 to {MAX_SECONDS}")
     if not 0 <= start < np.inf:

@@ -80,8 +80,8 @@ class Trainer:
 
     def train_epoch(self, batches: Iterator) -> tuple[float, float, float]:
         """Mean loss, and Top-1 and published Top-5 in percent, as the weights moved."""
-        state = self.weights, self.rest, self.moments, (jnp.float32(0), jnp.int32(0), jnp.int32(0))
-        state = to_devices(state, self.everywhere)
+        totals = jnp.float32(0), jnp.int32(0), jnp.int32(0)
+        state = to_devices((self.weights, self.rest, self.moments, totals), self.everywhere)
         count, self.waited, asked = 0, 0.0, time.monotonic()  # waited for batches, s
         for cues, labels in batches:
             self.waited += time.monotonic() - asked

@@ -189,7 +189,6 @@ def test_continuation_starts_from_the_named_epoch_with_a_fresh_optimiser(work, m
 
 
 def test_a_checkpoint_that_is_not_ours_is_refused_though_its_checksum_agrees(work, mixtures):
-    """To go on with, and to start from."""
     path, places = checkpoint_path(work, "m", 2), (("other", 2), ("resnet", 2), ("m", 1))
     good, logs = load_checkpoint(path), (None, np.zeros((0, 11)), np.zeros((2, 3)), 5, np.array("x"))
     changes = [*({"log": log} for log in logs), *({"settings": text} for text in ("{", 3, "[]"))]
