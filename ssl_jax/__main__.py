@@ -33,7 +33,7 @@ def path(metavar: str, text: str, **more) -> dict:
     return {"type": Path, "metavar": metavar, "help": text} | more
 
 
-def number(kind: type, metavar: str, default, text: str, **more) -> dict:
+def number(kind: type, metavar: str | tuple[str, str], default, text: str, **more) -> dict:
     """Arguments of `add_argument` for a number; its default is shown unless it is None."""
     text += "" if default is None else " (default %(default)s)"
     return {"type": kind, "metavar": metavar, "default": default, "help": text} | more
@@ -170,7 +170,7 @@ def parser() -> argparse.ArgumentParser:
             about = OPTIONS.get(f"{name}/{stage}") or OPTIONS[name]
             action = holder.add_argument(*SHORT.get(name, []), name, **about)
             if action.type is Path:
-                action.complete = SHELLS
+                action.complete = SHELLS  # type: ignore[attr-defined]
     return top
 
 
@@ -190,7 +190,8 @@ def run(args) -> None:
         if args.stage not in ("growth", "localise", "render"):  # one starts processes, two need one device
             devices.start(args.devices, args.coordinator, args.processes, args.process)
         if args.verbosity > 0 and args.stage != "growth":
-            progress.say(f"{jax.devices()}; compiled programs in {jax.config.jax_compilation_cache_dir}")
+            kept = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+            progress.say(f"{jax.devices()}; compiled programs in {kept}")
     function = "run_experiment" if args.module == "pipeline" else f"run_{args.stage}"
     getattr(importlib.import_module(f"ssl_jax.{args.module}"), function)(args)
 

@@ -2,7 +2,7 @@
 marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4) does."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 
 from ssl_jax.common.errors import InputError
 
@@ -139,8 +139,8 @@ PROTOCOLS = {  # direction rule, hair cell, what training and evaluation do not 
     # for recordings, and besides what follows: three parts that share nothing, ILDs of whole heads, levels
     "rooms": ("horizontal", "roman", ("speaker", "noise", "head"), (-5.0, 40.0)),
 }
-ROOMS_DATABASE = {"rooms": 420, "evaluation_share": 0.1, "validation_share": 0.1}
-ROOMS_FRONT = {"max_ild": 20.0, "levels": True}
+ROOMS_DATABASE: dict = {"rooms": 420, "evaluation_share": 0.1, "validation_share": 0.1}
+ROOMS_FRONT: dict = {"max_ild": 20.0, "levels": True}
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ def experiment(
         database = replace(database, clips=100)
         runs = {key: replace(run, clips=100, epochs=3, epochs_planned=3) for key, run in runs.items()}
     if quick and not rooms:
-        later = {"epochs": 6, "epochs_planned": 6, "start_epoch": 3, "restart_epochs": (4, 5)}
+        later: dict = {"epochs": 6, "epochs_planned": 6, "start_epoch": 3, "restart_epochs": (4, 5)}
         runs["model2_continued"] = replace(runs["model2_continued"], **later)
     differs = {"quick": quick, protocol: protocol not in (None, usual), rule: rule != its_rule}
     differs |= {f"haircell_{cell}": cell != its_cell, f"snr{low:g}to{high:g}": (low, high) != its_range}
@@ -213,4 +213,4 @@ def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) ->
 
 def fingerprint(**parts) -> dict:
     """The given settings as one JSON-ready dict; dataclasses become dicts of their fields."""
-    return {name: asdict(part) if is_dataclass(part) else part for name, part in parts.items()}
+    return {name: dict(vars(part)) if is_dataclass(part) else part for name, part in parts.items()}

@@ -57,8 +57,8 @@ def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):
         return extract(render(waveforms, speech, recipes, bits), front)
 
     each = PartitionSpec("data")
-    specs = {"in_specs": (PartitionSpec(), each, each), "out_specs": each}
-    return jax.jit(jax.shard_map(one_device, mesh=mesh, check_vma=False, **specs))
+    specs = PartitionSpec(), each, each
+    return jax.jit(jax.shard_map(one_device, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False))
 
 
 def cues_of(shards, store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mesh) -> Iterator[list]:

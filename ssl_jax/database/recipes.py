@@ -108,7 +108,7 @@ def _parts_of_speakers(config: Database, speakers: Sequence[str]) -> list[int]:
                 part_of[name] = part
                 without += sizes[name]
         if share and not without:
-            part_of[min((name for name in names if part_of[name] == 0), key=sizes.get)] = part
+            part_of[min((name for name in names if part_of[name] == 0), key=sizes.__getitem__)] = part
     return [part_of[speaker] for speaker in speakers]
 
 
@@ -116,7 +116,7 @@ def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: 
     """Recipes of clips * 72 mixtures; `part` (mixtures,) is of `draw_parts`, `rooms` (heads,) of heads."""
     count = config.clips * AZIMUTHS
     draws = (np.random.default_rng((config.seed, i)).random(8) for i in range(count))
-    u = np.fromiter(draws, np.dtype((float, 8)), count)
+    u: np.ndarray = np.fromiter(draws, np.dtype((float, 8)), count)
     part = np.zeros(count, int) if part is None else part
 
     def pick(column, choices):
@@ -148,8 +148,8 @@ def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: 
 def recipes_of(config: Database, sounds: Sounds) -> tuple[Recipes, np.ndarray | None]:
     """The recipes over all sounds, and the part of each mixture (None: left to training)."""
     part = draw_parts(config, [info.speaker for info in sounds.corpus.speech_info])
-    files = sounds.corpus.noise.shape[:2]
-    return draw_recipes(config, len(sounds.heads.names), *files, part, sounds.heads.part), part
+    classes, files = sounds.corpus.noise.shape[:2]
+    return draw_recipes(config, len(sounds.heads.names), classes, files, part, sounds.heads.part), part
 
 
 def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = None) -> Iterator[str]:
@@ -181,7 +181,8 @@ def read_manifest(path: Path, count: int) -> Manifest:
     """Read a manifest; raises InputError where it is missing, or not one of `count` mixtures."""
     if not path.exists():
         raise InputError(f"{path}: is missing: run the database stage again")
-    snr, part, speakers, heads, parts = np.empty(count), np.empty(count, int), [], [], set()
+    snr, part = np.empty(count), np.empty(count, int)
+    speakers, heads, parts = list[str](), list[str](), set[str]()
     columns = "mixture", "speaker", "head", "snr_1_db", "snr_2_db", "part"
     try:
         for row in csv_rows(path, columns, count + 1, MAX_TEXT_BYTES + 1000 * count):

@@ -13,7 +13,7 @@ from ssl_jax.common import files
 from ssl_jax.common.errors import InputError, error_reason
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks.registry import build_model
-from ssl_jax.networks.serialisation import from_named, unpack
+from ssl_jax.networks.serialisation import from_named, split, unpack
 
 REINSTALL = "install the package again"
 FORMAT = 1  # of the notes; a file of a higher one was made by a newer version
@@ -90,7 +90,7 @@ def describe(name: str, folder: Path | None = None) -> dict:
 def _filled(name: str, front: FrontEnd, arrays: dict) -> nnx.Module:
     """A network with these arrays in it; raises InputError for one that does not fit."""
     model = nnx.eval_shape(lambda: build_model(name, 0, front))  # drawing weights takes 3 s
-    graph, weights, rest = nnx.split(model, nnx.Param, ...)
+    graph, weights, rest = split(model)
     return nnx.merge(graph, from_named("weights", weights, arrays), from_named("rest", rest, arrays))
 
 
@@ -100,9 +100,9 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
     try:
         front = FrontEnd(**info["front"])
         for field in dataclasses.fields(FrontEnd):
-            value = getattr(front, field.name)
-            number = field.type not in (str, bool)
-            if not isinstance(value, (int, field.type)) or (number and not 0 < value < np.inf):
+            value, kind = getattr(front, field.name), type(field.default)
+            number = kind not in (str, bool)
+            if type(value) not in (int, kind) or (number and not 0 < value < np.inf):
                 raise ValueError(f"front.{field.name} is {value!r}")
         if front.channels > MAX_CHANNELS:
             raise ValueError(f"front.channels is {front.channels}")

@@ -36,7 +36,7 @@ class HeldBranch(CueBranch):
     """The same with every tap of a kernel on one frame: at hop 1 neighbouring samples hold the same cues."""
 
     def convolve(self, layer: nnx.Conv, x: jax.Array) -> jax.Array:
-        return x @ layer.kernel[...].sum(0) + layer.bias[...]
+        return x @ layer.kernel[...].sum(0) + layer.bias[...]  # type: ignore[index]
 
 
 class SelfAttention(nnx.Module):

@@ -34,7 +34,7 @@ class Azimuths(NamedTuple):
     cfs: np.ndarray  # (channels,) Hz
 
 
-Windows = namedtuple("Windows", Azimuths._fields[:6])  # of some windows, as they come
+Windows = namedtuple("Windows", "times azimuth confidence mirrored posterior flags")  # as they come
 
 
 def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,9 +67,9 @@ def mirror_azimuth(posterior) -> np.ndarray:
 
 def directions(posterior: np.ndarray) -> list[tuple[float, float]]:
     """The peaks of a posterior (72,), highest first: azimuth (degrees) and share within 10 degrees of it."""
-    rest, found = np.array(posterior, float), []
+    rest, found = np.array(posterior, float), list[tuple[float, float]]()
     while len(found) < MOST:
-        peak = rest.argmax()
+        peak = np.asarray(rest.argmax())
         share, azimuth = _share_about(rest, peak)
         if share < LEAST:
             break

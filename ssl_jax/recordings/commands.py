@@ -51,11 +51,11 @@ def as_json(name: str, found) -> dict:
     """Everything about a recording, ready for JSON; an azimuth that is not known is null."""
     windows = []
     for time, azimuth, sure, mirrored, posterior, flags in zip(*found[:6]):
-        window = {"time_s": round(float(time), 3), "azimuth_deg": _degrees(azimuth)}
+        window: dict = {"time_s": round(float(time), 3), "azimuth_deg": _degrees(azimuth)}
         window |= {"confidence": round(float(sure), 4), "flags": list(flags)}
         shares = [round(float(share), 6) for share in posterior]
         windows.append(window | {"mirrored_deg": _degrees(mirrored), "posterior": shares})
-    about = {"file": name, "seconds": found.seconds, "fs_hz": found.fs, "model": found.model}
+    about: dict = {"file": name, "seconds": found.seconds, "fs_hz": found.fs, "model": found.model}
     about |= {"window_s": found.window, "step_s": found.step, "notes": list(found.notes)}
     overall = Overall().add(found)
     several = [{"azimuth_deg": _degrees(at), "share": round(share, 4)} for at, share in overall.directions]

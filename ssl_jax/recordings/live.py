@@ -75,7 +75,8 @@ def _blocks(stream: BinaryIO, name: str, kind, left: int | None, size: int) -> I
     frame, held = 2 * kind[1] // 8, b""
     while left != 0:
         most = size * frame - len(held)
-        content = stream.read1(most if left is None else min(most, left))  # what is there, without waiting
+        wanted = most if left is None else min(most, left)
+        content = stream.read1(wanted)  # type: ignore[attr-defined]  # what is there, without waiting
         if not content:
             break
         left = None if left is None else left - len(content)

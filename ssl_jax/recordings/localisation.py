@@ -46,16 +46,17 @@ def _cue_frames(blocks: Iterable[np.ndarray], quality: Quality, frames: int) -> 
             hours = ENDLESS / quality.front.fs / 3600
             raise InputError(f"{quality.name}: over {hours:.0f} hours: start again")
         kept = quality.frames - given if quality.ended else None
-        cues = Cues(*(np.asarray(c)[:, :kept] for c in cues))
+        cues = Cues._make(np.asarray(c)[:, :kept] for c in cues)
         given += cues.itd.shape[1]
         yield cues
 
 
 def _windows(cues: Iterable[Cues], front: FrontEnd, span: int, step: int) -> Iterator[np.ndarray]:
     """(windows, maps, channels, span) float16 every `step` frames; a shorter sound is one window."""
-    held, skip, none = None, 0, True  # frames still to skip before the next window starts
-    for part in cues:
-        part = np.asarray(front.maps(part, 0))
+    held: np.ndarray | None = None
+    skip, none = 0, True  # frames still to skip before the next window starts
+    for found in cues:
+        part = np.asarray(front.maps(found, 0))
         part, skip = part[..., skip:], max(skip - part.shape[-1], 0)
         held = part if held is None else np.concatenate([held, part], axis=-1)
         if held.shape[-1] >= span:
@@ -137,7 +138,8 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
     length = math.ceil(samples * front.fs / ear.fs)
     if length > ENDLESS - front.fs * LONGEST:
         raise InputError(f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours")
-    rate, frames, maps = front.fs / front.hop, length // front.hop, []  # frames a second, and in all
+    rate, frames = front.fs / front.hop, length // front.hop  # frames a second, and in all
+    maps: list[np.ndarray] = []
 
     def wrap(runs):
         total = length // (BLOCK_FRAMES * front.hop) + 1
@@ -146,12 +148,13 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
 
     quality = Quality(ear.fs, name, front)
     *values, flags = zip(*estimates(ear, quality, blocks, wrap=wrap), strict=True)
-    found = (*(np.concatenate(value) for value in values), tuple(chain(*flags)))
+    found = [*map(np.concatenate, values), tuple(chain(*flags))]
     notes, span = quality.notes(), min(ear.span, frames)
     if span < ear.span:
         notes += (f"{seconds:.2f} s of sound, shorter than the window of {window:g} s, is one window",)
-    maps = Cues(*np.concatenate(maps, axis=-1)) if cues else None
-    return Azimuths(*found, notes, ear.model, span / rate, ear.hop / rate, seconds, ear.fs, maps, front.cfs)
+    kept = Cues._make(np.concatenate(maps, axis=-1)) if cues else None
+    about = notes, ear.model, span / rate, ear.hop / rate, seconds, ear.fs, kept, front.cfs
+    return Azimuths._make([*found, *about])
 
 
 def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:

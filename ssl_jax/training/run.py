@@ -151,7 +151,7 @@ def write_results(results: Path, name: str, config: Training, trainer: Trainer, 
     write_text(results / f"{name}.csv", log.log_csv(rows))
     write_text(results / f"{name}.log", log.log_text(config, rows))
     if snr is not None:
-        write_text(results / f"{name}_by_snr.csv", log.snr_csv(scores_by_snr(*outcome, snr)))
+        write_text(results / f"{name}_by_snr.csv", log.snr_csv(scores_by_snr(outcome[0], outcome[1], snr)))
     write_confusion(results / f"{name}_confusion.csv", outcome)
 
 
