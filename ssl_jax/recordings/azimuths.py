@@ -4,6 +4,7 @@ from collections import namedtuple
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 from ssl_jax.frontend.binaural_feature import Cues
@@ -47,14 +48,14 @@ def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray,
     return share.sum(-1), np.where(azimuth == 360, 0.0, azimuth)  # -1e-20 % 360 is 360
 
 
-def peak_azimuth(posterior) -> tuple[np.ndarray, np.ndarray]:
+def peak_azimuth(posterior: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Azimuth (degrees) and confidence (...) of posteriors (..., 72): mean and share about the peak."""
     posterior = np.asarray(posterior, float)
     share, azimuth = _share_about(posterior, posterior.argmax(-1))
     return azimuth, share
 
 
-def mirror_azimuth(posterior) -> np.ndarray:
+def mirror_azimuth(posterior: ArrayLike) -> np.ndarray:
     """The peak's mirror image about the interaural axis, degrees (...), where it may be that; else NaN."""
     posterior = np.asarray(posterior, float)
     peak = posterior.argmax(-1)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from flax import nnx
+from numpy.typing import ArrayLike
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
@@ -157,7 +158,14 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
     return Azimuths._make([*found, *about])
 
 
-def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
+def localise(
+    signal: ArrayLike,
+    fs: float,
+    window: float = TRAINED,
+    step: float = 0.1,
+    model: str | None = None,
+    cues: bool = False,
+) -> Azimuths:
     """Where a sound comes from, over time.
 
     Parameters
@@ -196,7 +204,9 @@ def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Az
     return localise_blocks(blocks, len(signal), fs, "signal", window, step, model, cues)
 
 
-def localise_file(path: Path, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
+def localise_file(
+    path: Path, window: float = TRAINED, step: float = 0.1, model: str | None = None, cues: bool = False
+) -> Azimuths:
     """`localise` for a sound file of any format, rate and length, in bounded memory."""
     with open_sound(path) as sound:
         fs, samples, ears = sound.samplerate, sound.frames, sound.channels

@@ -1,11 +1,13 @@
 """A scene of one's own: a sound from an azimuth or along a trajectory, noises beside it, to two ears."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import signal as sps
 
 from ssl_jax.common.errors import InputError
@@ -51,7 +53,15 @@ def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 
     return sps.resample_poly(sound, fs // divisor, rate // divisor).astype(np.float32)
 
 
-def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20.0, head=None) -> Scene:
+def render_scene(
+    source: ArrayLike,
+    fs: int,
+    azimuths: ArrayLike,
+    noises: Sequence[ArrayLike] = (),
+    noise_azimuths: Sequence[float] = (),
+    snr: float = 20.0,
+    head: Sofa | None = None,
+) -> Scene:
     """What two ears hear of a source and of noises beside it.
 
     Parameters
@@ -76,7 +86,7 @@ def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20
     if len(noises) != len(noise_azimuths):
         raise InputError(f"{len(noises)} noises and {len(noise_azimuths)} azimuths: give one for each")
     if not (len(corners) and np.isfinite(corners).all() and np.abs(np.diff(corners)).sum() <= MAX_TURN):
-        raise InputError(f"azimuths {azimuths}: use numbers of degrees, at most {MAX_TURN} in all")
+        raise InputError(f"azimuths {azimuths!r}: use numbers of degrees, at most {MAX_TURN} in all")
     if not -100 <= snr <= 100:
         raise InputError(f"SNR {snr:g}: out of range: use -100 to 100 dB")
     head = read_sofa(KEMAR, fs) if head is None else head
