@@ -129,8 +129,7 @@ def _embedded_speech(clips: int, fs: int) -> tuple[Speech, list[SpeechClip]]:
 def _embedded_noise(fs: int) -> tuple[np.ndarray, tuple[str, ...], list[list[str]]]:
     """File k of a class is second k of its Ogg file, named CLASS.ogg#k."""
     paths = sorted(package_data("noise").glob("*.ogg"))
-    sounds = [_mono(path) for path in paths]
-    noise = [one_second(cut(sound, rate)[:NOISE_FILES], rate, fs) for sound, rate in sounds]
+    noise = [one_second(cut(sound, rate)[:NOISE_FILES], rate, fs) for sound, rate in map(_mono, paths)]
     files = [[f"noise/{path.name}#{k}" for k in range(NOISE_FILES)] for path in paths]
     return np.stack(noise), tuple(path.stem for path in paths), files
 
