@@ -31,10 +31,9 @@ def side_vote(hrirs: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray, fs:
 
 def settle_sides(path: Path, hrirs, azimuth, elevation, fs: int, right_first: bool) -> tuple:
     """The responses, left ear first, and counter-clockwise azimuths, as the responses themselves have them.
-    `right_first` says that the file's ReceiverPosition has put the ears in their place. Where the responses
-    contradict it, they are left as they were stored; where they contradict a file that has the left ear
-    first, its azimuths run clockwise. Either is said in one line. Raises InputError where they vote for
-    neither."""
+    `right_first`: the file's ReceiverPosition has put the ears in their place. Where the responses contradict
+    it, they are left as they were stored; where they contradict a file with the left ear first, its azimuths
+    run clockwise. Either is said in one line. Raises InputError where they vote for neither."""
     vote = side_vote(hrirs, azimuth, elevation, fs)
     if vote is None or vote >= AGREED:
         return hrirs, azimuth

@@ -63,8 +63,7 @@ def read_sofa(path: Path, fs: int | None = None, ears: str = "", azimuths: str =
 
 
 def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
-    """Everything of a file that is used, and whether its right ear is stated first; the responses are read
-    last, when the rest is known to be right."""
+    """All that is used of a file, the responses last, and whether its right ear is stated first."""
     convention, kind = (text_attribute(path, file, name) for name in ("SOFAConventions", "DataType"))
     if (axes := CONVENTIONS.get((convention, kind))) is None:
         known = ", ".join(sorted({name for name, _ in CONVENTIONS}))
@@ -160,8 +159,7 @@ def _seen_from_listener(path: Path, file: h5py.File, rows: int, emitters: int) -
 
 
 def _positions(path, file, name: str, dims: tuple, rows: tuple, default: str = "cartesian"):
-    """Azimuth in [0, 360) and elevation, degrees, and distance, m, each (n,); `default` coordinates where the
-    field does not say."""
+    """Azimuth in [0, 360), elevation, degrees, and distance, m, (n,); `default` where no kind is stated."""
     kind = text_attribute(path, plain_dataset(path, file, name, dims), "Type", default)
     positions = _read(path, file, name, dims, rows, 3)
     x, y, z = positions.reshape(len(positions), 3, -1)[:, :, 0].T
