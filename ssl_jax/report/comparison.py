@@ -117,19 +117,14 @@ def header(results: Path, name: str, brief: bool = False) -> str:
         corpus, mixtures = database["corpus"], database["clips"] * AZIMUTHS
         minutes = sum(s["seconds"] for s in stages) / 60
         memory = max(s["peak_memory_mb"] for s in stages) / 1024
-        facts = {
-            "Corpus": f"{CORPORA.get(corpus, corpus)}, {mixtures:,} mixtures",
-            "heads": "5 heads, each scaled to 4" if corpus == "embedded" else "20 CIPIC heads",
-            "directions": database["direction_rule"],
-            "hair cell": front["hair_cell"],
-            "SNR of each noise": f"{database['snr_low']:g} to {database['snr_high']:g} dB",
-            "kept apart in training and evaluation": ", ".join(database.get("disjoint") or ["mixture"]),
-            "hop": f"{front['hop']} samples",
-            "seed": database["seed"],
-            "device": timing["machine"],
-            "wall time": f"{minutes:.1f} minutes, peak memory {memory:.1f} GiB",
-            "commit": timing["commit"],
-        }
+        facts = {"Corpus": f"{CORPORA.get(corpus, corpus)}, {mixtures:,} mixtures"}
+        facts |= {"heads": "5 heads, each scaled to 4" if corpus == "embedded" else "20 CIPIC heads"}
+        facts |= {"directions": database["direction_rule"], "hair cell": front["hair_cell"]}
+        facts |= {"SNR of each noise": f"{database['snr_low']:g} to {database['snr_high']:g} dB"}
+        facts |= {"kept apart in training and evaluation": ", ".join(database.get("disjoint") or ["mixture"])}
+        facts |= {"hop": f"{front['hop']} samples", "seed": database["seed"], "device": timing["machine"]}
+        facts |= {"wall time": f"{minutes:.1f} minutes, peak memory {memory:.1f} GiB"}
+        facts |= {"commit": timing["commit"]}
         kept = ("Corpus", "SNR of each noise", "seed", "device", "commit") if brief else facts
         return "; ".join(f"{what}: {facts[what]}" for what in kept) + "."
     except (FileNotFoundError, LookupError, TypeError, ValueError, AttributeError):

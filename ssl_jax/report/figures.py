@@ -114,8 +114,7 @@ def recall(results: Path, name: str, path: Path) -> None:
     figure, axis = plt.subplots(figsize=(6, 6), subplot_kw={"projection": "polar", "theta_offset": np.pi / 2})
     ours = np.diag(counts) / np.maximum(counts.sum(1), 1)
     reported = [float(row["recall"]) for row in rows]
-    curves = ((reported, REPORTED, "reported, epoch 39"), (ours, OURS, "ours, epoch 40"))
-    for values, colour, label in curves:
+    for values, colour, label in ((reported, REPORTED, "reported, epoch 39"), (ours, OURS, "ours, epoch 40")):
         axis.plot(AROUND, 100 * np.append(values, values[0]), ".-", color=colour, lw=1.4, label=label)
     axis.set_thetagrids(range(0, 360, 30))
     axis.set(ylim=(0, 100), title="Recall (%) by azimuth on clips 561 to 700")
@@ -163,9 +162,8 @@ def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
     """Draw every figure of an experiment into `figures`/name."""
     own = figures / ex.name
     trained = [run for run in TITLES if (results / ex.name / f"{run}.csv").exists()]
-    for run in MAIN_RUNS:
-        if run not in trained:
-            raise InputError(f"{results / ex.name}: no log of {run}: run the train stage first")
+    if missing := [run for run in MAIN_RUNS if run not in trained]:
+        raise InputError(f"{results / ex.name}: no log of {missing[0]}: run the train stage first")
     require_writable(own)
     compared = [run for run in COMPARED if (results / ex.name / f"{run}_by_snr.csv").exists()]
     continued = ["model2", *(run for run in trained if run.startswith("model2_"))]
