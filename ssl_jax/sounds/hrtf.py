@@ -124,5 +124,4 @@ def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
     hrirs = np.zeros((len(heads), AZIMUTHS, 2, max(taps)), np.float32)  # shorter responses end in zeros
     for stored, head, length in zip(hrirs, heads, taps):
         stored[..., :length] = head.hrirs
-    elevations = np.stack([head.elevation for head in heads])
-    return Heads(tuple(head.name for head in heads), hrirs, elevations, fs)
+    return Heads(tuple(head.name for head in heads), hrirs, np.stack([head.elevation for head in heads]), fs)
