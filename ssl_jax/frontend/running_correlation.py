@@ -203,5 +203,4 @@ def scan_cues(w: CorrelationSettings, samples: int, channels: int, rows, source,
     rows = lax.pad(rows, jnp.zeros((), rows.dtype), pad)
     pieces = jnp.moveaxis(rows.reshape(clips, 2, steps, w.step, *rows.shape[3:]), 2, 0)
     _, cues = scan_steps(w, initial_state(w, clips, channels, source, dtype), pieces, ears, samples)
-    skip = w.step // w.hop
-    return tuple(jnp.moveaxis(c[skip : skip + hops], 0, -1) for c in cues)
+    return tuple(jnp.moveaxis(c[w.step // w.hop :][:hops], 0, -1) for c in cues)
