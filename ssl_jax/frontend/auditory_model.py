@@ -54,9 +54,8 @@ def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
     ValueError
         Unknown filter type, or a centre frequency outside 0 to fs / 2.
     """
-    x = as_sound(signal)
+    x, cfs = as_sound(signal), as_cfs(cfs, fs)
     rows = x.reshape(-1, x.shape[-1])
-    cfs = as_cfs(cfs, fs)
     if filter_type in ZERO_PHASE:
         y = _zero_phase(rows, float(fs), cfs, filter_type)
     else:

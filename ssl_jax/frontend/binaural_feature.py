@@ -40,8 +40,7 @@ def to_cues(cues, fs: float, shape: tuple) -> Cues:
 def _cues_of_envelopes(left, right, fs, w):
     *shape, channels, samples = left.shape
     rows = jnp.stack([left, right]).reshape(2, -1, channels, samples).transpose(1, 0, 3, 2)
-    cues = scan_cues(w, samples, channels, rows, (), lambda s, f: (s, f), left.dtype)
-    return to_cues(cues, fs, shape)
+    return to_cues(scan_cues(w, samples, channels, rows, (), lambda s, f: (s, f), left.dtype), fs, shape)
 
 
 def filterbank_step(fs: float, cfs, filter_type: str, hair_cell: str, step: int):
@@ -61,13 +60,10 @@ def _cues_of_sound(signal, fs, cfs, filter_type, hair_cell, w):
     rows = signal.reshape(-1, samples, 2).swapaxes(1, 2)  # clips, 2, samples
     state = start_state(fs, cfs, filter_type, 2 * rows.shape[0], signal.dtype)
     ears = filterbank_step(fs, cfs, filter_type, hair_cell, w.step)
-    cues = scan_cues(w, samples, len(cfs), rows, state, ears, signal.dtype)
-    return to_cues(cues, fs, shape)
+    return to_cues(scan_cues(w, samples, len(cfs), rows, state, ears, signal.dtype), fs, shape)
 
 
-def calculate_itd_ild_ic(
-    left, right, fs: float, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None
-):
+def calculate_itd_ild_ic(left, right, fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None):
     """Interaural cues of two sets of filter outputs or envelopes.
 
     Parameters

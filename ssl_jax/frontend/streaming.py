@@ -1,8 +1,4 @@
-"""Cues of sounds of any length in bounded memory, from consecutive blocks.
-
-The state goes in and comes out; block after block gives what the whole sound would. Blocks of one length
-compile once.
-"""
+"""Cues of sounds of any length in bounded memory: block after block gives what the whole sound would."""
 
 from functools import partial
 from typing import NamedTuple
@@ -21,7 +17,7 @@ ENDLESS = 2**31 - 1  # samples, while the end of the sound is not known: 13 hour
 
 
 class CueStream(NamedTuple):
-    """The cues' scan in the middle of a sound."""
+    """The cues' scan in the middle of a sound; blocks of one length compile once."""
 
     fs: float  # Hz
     cfs: tuple[float, ...]  # Hz

@@ -99,8 +99,7 @@ def one_second(signals: np.ndarray, rate: int, fs: int) -> np.ndarray:
 
 def cut(sound: np.ndarray, rate: int) -> np.ndarray:
     """Consecutive seconds (seconds, rate) of (samples,), the last one zero-padded."""
-    seconds = math.ceil(len(sound) / rate)
-    return np.pad(sound, (0, seconds * rate - len(sound))).reshape(seconds, rate)
+    return np.pad(sound, (0, -len(sound) % rate)).reshape(-1, rate)
 
 
 def _mono(path: Path, seconds: int | None = None) -> tuple[np.ndarray, int]:
@@ -129,15 +128,13 @@ def _embedded_speech(clips: int, fs: int) -> tuple[Speech, list[SpeechClip]]:
 def _embedded_noise(fs: int) -> tuple[np.ndarray, tuple[str, ...], list[list[str]]]:
     """File k of a class is second k of its Ogg file, named CLASS.ogg#k."""
     paths = sorted(package_data("noise").glob("*.ogg"))
-    sounds = [_mono(path) for path in paths]
-    noise = [one_second(cut(sound, rate)[:NOISE_FILES], rate, fs) for sound, rate in sounds]
+    noise = [one_second(cut(sound, rate)[:NOISE_FILES], rate, fs) for sound, rate in map(_mono, paths)]
     files = [[f"noise/{path.name}#{k}" for k in range(NOISE_FILES)] for path in paths]
     return np.stack(noise), tuple(path.stem for path in paths), files
 
 
 def utterances(folder: Path) -> list[Path]:
-    """SPEAKER/CHAPTER/*.flac: the first utterance of each speaker, then the second, ...; speakers and
-    chapters by number. The published order is not recorded."""
+    """SPEAKER/CHAPTER/*.flac by number: the first of each speaker, then the second, ... (our own order)."""
 
     def numbered(folder):
         folders = [p for p in folder.iterdir() if p.name.isdecimal() and p.is_dir()]

@@ -74,8 +74,7 @@ def chunks_fit(dataset: h5py.Dataset) -> bool:
         if chunk.size > size + size // 1000 + 1000:  # what does not compress grows a little
             return False
         _, content = dataset.id.read_direct_chunk(chunk.chunk_offset)
-        used = [code for k, code in enumerate(filters) if not chunk.filter_mask >> k & 1]
-        for code in reversed(used):
+        for code in reversed([code for k, code in enumerate(filters) if not chunk.filter_mask >> k & 1]):
             if code == h5py.h5z.FILTER_FLETCHER32:
                 content = content[:-4]
             elif code == h5py.h5z.FILTER_DEFLATE:
