@@ -151,7 +151,7 @@ def _short_hops(w: CorrelationSettings, state, index, left, right):
 class Carry(NamedTuple):
     """What a step of the scan leaves for the next; `clips` sounds, C channels."""
 
-    index: jnp.ndarray  # number of the next step; step 0 begins step - D samples early
+    number: jnp.ndarray  # number of the next step; step 0 begins step - D samples early
     source: tuple  # whatever `ears` needs, the filterbank's states
     left: jnp.ndarray  # (clips, D, C), the last samples of the left ear
     right: jnp.ndarray  # (clips, 2 D, C), of the right
@@ -179,12 +179,12 @@ def scan_steps(w: CorrelationSettings, carry: Carry, pieces, ears, end):
     def one(carry, piece):
         source, y = ears(carry.source, piece)
         # the filters ring on, but after its end a sound is zero by definition
-        ahead = carry.index * w.step - (w.step - w.lags)  # number of the first sample in y
+        ahead = carry.number * w.step - (w.step - w.lags)  # number of the first sample in y
         y = jnp.where((ahead + np.arange(w.step) < end)[:, None], y, 0)
         left = jnp.concatenate([carry.left, y[:, 0]], axis=1)  # clips, step + D, C
         right = jnp.concatenate([carry.right, y[:, 1]], axis=1)  # clips, step + 2 D, C
-        energies, cues = advance(w, carry.energies, carry.index, left[:, : w.step], right)
-        return Carry(carry.index + 1, source, left[:, w.step :], right[:, w.step :], energies), cues
+        energies, cues = advance(w, carry.energies, carry.number, left[:, : w.step], right)
+        return Carry(carry.number + 1, source, left[:, w.step :], right[:, w.step :], energies), cues
 
     carry, cues = lax.scan(one, carry, pieces)
     # of short hops each is (steps, hops, clips, C)

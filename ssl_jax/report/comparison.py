@@ -55,7 +55,7 @@ def epochs_table(rows: list[dict]) -> str:
     """Every epoch of one run as a Markdown table."""
     columns = _columns_of(rows[0]["ours"])
     lines = [[str(int(row["ours"]["epoch"])), *(_cell(row, measure) for measure in columns)] for row in rows]
-    return markdown_table(["epoch", *map(COLUMNS.get, columns)], lines)
+    return markdown_table(["epoch", *(COLUMNS[c] for c in columns)], lines)
 
 
 def last_epochs_table(tables: dict[str, list[dict]]) -> str:

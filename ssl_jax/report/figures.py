@@ -29,7 +29,7 @@ def surround(front: FrontEnd, path: Path) -> None:
     cfs, head = front.cfs, heads.hrirs[1]
     voice = corpus.speech[::5].reshape(-1)  # 9 s of one voice
     ears = carry_around(voice, np.concatenate([head, head[:1]]))  # 0 to 360 degrees
-    cues = Cues(*map(np.asarray, front.cues(ears.T)))
+    cues = Cues._make(map(np.asarray, front.cues(ears.T)))
     azimuth = 360 * (np.arange(cues.itd.shape[1]) + 1) * front.hop / len(voice)
     heard = cues.power > 1e-3 * cues.power.max(axis=1, keepdims=True)  # pauses hold no direction
     parts = ((cfs < 1500, OURS, "below 1.5 kHz"), (cfs >= 1500, REPORTED, "above"))
@@ -116,8 +116,9 @@ def recall(results: Path, name: str, path: Path) -> None:
     reported = [float(row["recall"]) for row in rows]
     for values, colour, label in ((reported, REPORTED, "reported, epoch 39"), (ours, OURS, "ours, epoch 40")):
         axis.plot(AROUND, 100 * np.append(values, values[0]), ".-", color=colour, lw=1.4, label=label)
-    axis.set_thetagrids(range(0, 360, 30))
-    axis.set(ylim=(0, 100), title="Recall (%) by azimuth on clips 561 to 700")
+    axis.set(
+        xticks=np.radians(range(0, 360, 30)), ylim=(0, 100), title="Recall (%) by azimuth on clips 561 to 700"
+    )
     figure.legend(loc="outside lower center", ncols=2)
     save_figure(figure, path)
 
@@ -128,7 +129,7 @@ def confusion(results: Path, name: str, run: str, path: Path) -> None:
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure, axis = plt.subplots(figsize=(6.4, 5.6))
     edge = (-AZIMUTH_STEP / 2, 360 - AZIMUTH_STEP / 2)
-    look = {"origin": "lower", "cmap": "viridis", "interpolation": "nearest", "extent": (*edge, *edge)}
+    look: dict = {"origin": "lower", "cmap": "viridis", "interpolation": "nearest", "extent": (*edge, *edge)}
     image = axis.imshow(np.where(share > 0, share, np.nan), norm=colors.LogNorm(0.3, 100), **look)
     axis.set(xlabel="estimated azimuth (degrees)", ylabel="true azimuth (degrees)", facecolor="0.97")
     axis.set(xticks=range(0, 360, 45), yticks=range(0, 360, 45))
@@ -149,8 +150,7 @@ def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
         rows = read_csv(results / name / f"{run}_by_snr.csv", columns)
         low, high, error = np.reshape([float(row[column]) for row in rows for column in columns], (-1, 3)).T
         along.plot((low + high) / 2, error, "o-")
-    around.set_thetagrids(range(0, 360, 30))
-    around.set_title("mean error (degrees) over azimuth")
+    around.set(xticks=np.radians(range(0, 360, 30)), title="mean error (degrees) over azimuth")
     along.set(title="over SNR", xlabel="lower SNR of the two noises (dB)")
     along.set(ylabel="mean error (degrees)", ylim=(0, None))
     figure.legend(loc="outside lower center", ncols=len(runs), frameon=False)
@@ -167,7 +167,7 @@ def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
     require_writable(own)
     compared = [run for run in COMPARED if (results / ex.name / f"{run}_by_snr.csv").exists()]
     continued = ["model2", *(run for run in trained if run.startswith("model2_"))]
-    jobs = [
+    jobs: list[tuple] = [
         (surround, ex.front, own / "surround.png"),
         (scene, ex.front, own / "scene_snr.png"),
         (training_curves, results, ex.name, ["model1"], own / "training_model1.png"),

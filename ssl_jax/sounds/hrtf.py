@@ -12,8 +12,8 @@ from ssl_jax.sounds.sofa import ON_GRID, Sofa, read_sofa
 
 # of the published experiment, in its order
 CIPIC_SUBJECTS = "003 008 009 010 011 012 015 017 018 019 020 021 027 028 033 040 044 048 050 051".split()
-CIPIC_OTHERS = "058 059 060 061 065 119 124 126 127 131 133 134 135 137 147 148 152 153 154 155 156 158"
-CIPIC_OTHERS = [*CIPIC_OTHERS.split(), "162", "163", "165"]  # the rest of its 45
+CIPIC_OTHERS = "058 059 060 061 065 119 124 126 127 131 133 134 135".split()  # the rest of its 45
+CIPIC_OTHERS += "137 147 148 152 153 154 155 156 158 162 163 165".split()
 EMBEDDED = ("MIT_KEMAR_normal_pinna", "kemar_large", "cipic_003", "ku100", "ari_nh898")  # see data/NOTICE.md
 KEMAR = package_data(f"hrtf/{EMBEDDED[0]}.sofa")
 MAX_NEIGHBOUR = 20.0  # degrees: an interpolated azimuth needs a measured one this near on both sides

@@ -52,7 +52,8 @@ def read_sofa(path: Path, fs: int | None = None, ears: str = "", azimuths: str =
     if azimuths == "clockwise":
         sofa = sofa._replace(azimuth=-sofa.azimuth % 360)
     if not ears and not azimuths:
-        sofa = Sofa(sofa.name, *settle_sides(path, *sofa[1:], right_first), *sofa[3:])
+        hrirs, azimuth = settle_sides(path, *sofa[1:], right_first)
+        sofa = sofa._replace(hrirs=hrirs, azimuth=azimuth)
     if fs is None or fs == sofa.fs:
         return sofa
     if sofa.hrirs.nbytes * fs > MAX_BYTES * sofa.fs:
