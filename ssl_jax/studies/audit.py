@@ -3,9 +3,10 @@ trained as Model 1 was (100 clips, 12 epochs), but for a cosine that lets the la
 at the published constant rate it swings by several points. A table's first row is the published setting."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,8 +27,7 @@ from ssl_jax.training.trainer import Trainer, predict_all
 LAST_CLIPS = 560  # the notebook later evaluates on clips 561 to 700
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """One trained row: a cue store, what is held out of it, and a network."""
 
     label: str
@@ -37,8 +37,7 @@ class Variant:
     like: str = "model1"  # run whose batch and optimiser it takes
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """Rows that answer one question; the first is what the others are compared with."""
 
     title: str
@@ -89,7 +88,7 @@ def questions() -> dict[str, Question]:
     """All of them, by the name that `--rows` takes."""
     found = {name: Question(title, (PUBLISHED, *rows)) for name, (title, rows) in QUESTIONS.items()}
     for store in ("published", "clean"):
-        rows = (Variant(label, store, network=name, like="ours") for name, label in PARTS.items())
+        rows = (Variant(label, store, (), name, "ours") for name, label in PARTS.items())
         found[f"ablation_{store}"] = Question(f"Our network and its parts, {store} protocol", tuple(rows))
     return found
 

@@ -52,9 +52,9 @@ def question_section(name: str, question: Question, audit: Audit) -> str:
 def runs_section(results: Path, name: str, runs: tuple[str, ...]) -> str:
     """Of the trained runs of the whole database: every score, by SNR, on and off the plane."""
     home, off = results / name, np.isin(np.arange(0, 360, AZIMUTH_STEP), OFF_PLANE)
-    metrics = read_json(home / "metrics.json") if (home / "metrics.json").exists() else {}
+    metrics, by_snr, by_azimuth = home / "metrics.json", [], []
+    metrics = read_json(metrics) if metrics.exists() else {}
     scores = [[title, *score_cells(metrics[run])] for run, title in TITLES.items() if run in metrics]
-    by_snr, by_azimuth = [], []
     for run in runs:
         if (path := home / f"{run}_by_snr.csv").exists():
             for row in read_csv(path, SNR_COLUMNS):
@@ -94,8 +94,8 @@ def switch_section(switched: list[dict] | None, audit: Audit, name: str) -> str:
 
     after = {"model2": (16,), "model2_continued": (17, 20), "model2_to40": (40,)}
     for run, epochs in after.items():
-        reported = read_reported(audit.results, run).values()
-        add("reported", reported, "last" if run != "model2" else "eval", epochs)
+        part = "last" if run != "model2" else "eval"
+        add("reported", read_reported(audit.results, run).values(), part, epochs)
     for part, label in (("last", "clips 561-700"), ("eval", "held out")):
         for run, epochs in after.items():
             for log in logs_of_seeds(audit.results, name, run)[:1]:
@@ -115,11 +115,9 @@ def weights_section(found: dict, audit: Audit) -> str:
         run, _, epoch = name.rpartition("_epoch")
         reported = read_reported(audit.results, run).get(float(epoch), {})
         beside = reported.get("eval_top1", reported.get("last_top1"))
-        scores = (found[name, store] for store in stores)
-        cells = [f"{score['top1']:.2f} ({score['top5_published']:.2f})" for score in scores]
+        cells = ("{top1:.2f} ({top5_published:.2f})".format(**found[name, store]) for store in stores)
         rows.append([name, "" if beside is None else f"{beside:.2f}", *cells])
-    configs = (audit.stores[store][0] for store in stores)
-    names = (f"{config.snr_low:g} to {config.snr_high:g} dB" for config in configs)
+    names = ("{0.snr_low:g} to {0.snr_high:g} dB".format(audit.stores[store][0]) for store in stores)
     return title + markdown_table(["checkpoint", "reported", *names], rows)
 
 
@@ -128,11 +126,10 @@ def write_audit(audit: Audit, asked: dict[str, Question], weights: dict, switch:
     name, published = PUBLISHED if audit.data else "embedded-published", audit.stores["published"][0]
     entries = audit.measured.values()
     machines, commits = (sorted({entry[k] for entry in entries}) for k in ("machine", "commit"))
-    made = f"device: {'; '.join(machines)}; commit: {', '.join(commits)}"
-    about = f"clips of a trained row: {audit.clips}; seeds: {', '.join(map(str, audit.seeds))}; {made}"
+    about = f"clips of a trained row: {audit.clips}; seeds: {', '.join(map(str, audit.seeds))}"
+    about += f"; device: {'; '.join(machines)}; commit: {', '.join(commits)}"
     parts = [
-        "# Audit: what the tables do not say\n",
-        f"Corpus: {CORPORA[published.corpus]}; {about}.\n",
+        f"# Audit: what the tables do not say\n\nCorpus: {CORPORA[published.corpus]}; {about}.\n",
         HOW_TO_READ.format(low=published.snr_low, high=published.snr_high),
         runs_section(audit.results, name, (*MAIN_RUNS, "ours", "ours_mirrored")),
         switch_section(switch, audit, name),

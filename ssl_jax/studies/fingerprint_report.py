@@ -156,20 +156,20 @@ def draw(path: Path, table: Table, by_range: dict, nearest: tuple[int, int]) -> 
             right.text(column, row, f"{value:.3f}".lstrip("0"), **text)
         scale = colors.LogNorm(np.nanmin(shown), np.nanmax(shown))
         right.imshow(shown, cmap="viridis", norm=scale, aspect="auto")
-        right.set_xticks(range(len(highs)), highs)
-        right.set_yticks(range(len(lows)), lows)
         title = "Distance to the published weights" if table.layers else "Difference of mean IC"
         right.set(xlabel="highest SNR (dB)", ylabel="lowest SNR (dB)", title=title)
+        right.set(xticks=range(len(highs)), xticklabels=highs, yticks=range(len(lows)), yticklabels=lows)
         right.grid(False)
         save_figure(figure, path)
 
 
 def kinds(classes: tuple[str, ...]) -> dict[str, list[int]]:
     """Noise classes by kind."""
-    parts = {"Stationary noises alone": STATIONARY, "Events alone": EVENTS}
-    parts = {f"{title}: {', '.join(names)}": names for title, names in parts.items()}
-    parts = {"All noise classes": classes} | (parts if set(STATIONARY + EVENTS) == set(classes) else {})
-    return {title: [classes.index(name) for name in names] for title, names in parts.items()}
+    kinds = {"All noise classes": classes}
+    if set(STATIONARY + EVENTS) == set(classes):
+        kinds |= {f"Stationary noises alone: {', '.join(STATIONARY)}": STATIONARY}
+        kinds |= {f"Events alone: {', '.join(EVENTS)}": EVENTS}
+    return {title: [classes.index(name) for name in names] for title, names in kinds.items()}
 
 
 def run_fingerprint(args) -> None:
@@ -177,14 +177,13 @@ def run_fingerprint(args) -> None:
     models = load_checkpoints(args.weights) if args.weights else {}
     table = Table(models, read_means(reported_table(args.results, "training_set_means.csv")))
     ex = experiment(args.data is not None, protocol="published-code", seed=args.seed)
-    folder, settings = args.work / "fingerprint", fingerprint(database=ex.database, front=ex.front)
+    folder, weights = args.work / "fingerprint", dict.fromkeys(models, True)
+    settings = fingerprint(database=ex.database, front=ex.front, weights=weights)
     with lock_folder(folder):
-        settings["weights"] = dict.fromkeys(models, True)
         check_settings(folder / "settings.json", settings, "*.npz")
         sounds = study.whole_speech(load_sounds(args.data, ex.database, ex.front.fs))
         given = list(models.values()), ex.database, ex.front, sounds
-        by_range = study.of_ranges(folder, RANGES, *given)
-        labels = kinds(sounds.corpus.noise_classes)
+        by_range, labels = study.of_ranges(folder, RANGES, *given), kinds(sounds.corpus.noise_classes)
         by_kind = [grid_section(title, by_range, table, chosen) for title, chosen in labels.items()]
         found = by_kind[0][1]
         draws = [by_range] + [study.of_ranges(folder, list(found)[:AGAIN], *given, draw) for draw in (1, 2)]

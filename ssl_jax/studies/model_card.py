@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +42,8 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     settings = d.direction_rule, ex.front.hair_cell, d.disjoint, (d.snr_low, d.snr_high)
     protocol = next((name for name, its in PROTOCOLS.items() if its == settings), ex.name)
     info = {"model": config.model, "front": asdict(ex.front), "protocol": protocol, "run": run}
-    info |= {"corpus": d.corpus, "seed": config.seed, "commit": read_json(home / "timing.json")["commit"]}
-    info |= {"metrics": {}}
+    made = read_json(home / "timing.json")["commit"]
+    info |= {"corpus": d.corpus, "seed": config.seed, "commit": made, "metrics": {}}
     pack(source, name, info)
     trainer = Trainer(config, 1, ex.front)
     trainer.set_model(load_weights(name)[0])  # as stored, rounding and all
@@ -68,8 +67,7 @@ def _sure_and_right(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
 
 
 def calibrated(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature at which confidences say best how often they are right, by the log loss (Guo, Pleiss,
-    Sun & Weinberger 2017)."""
+    """The temperature of the confidences with the least log loss (Guo, Pleiss, Sun & Weinberger 2017)."""
 
     def loss(log_temperature):
         sure, right = _sure_and_right(logits / np.exp(log_temperature), labels)
@@ -94,8 +92,7 @@ def draw_reliability(path: Path) -> None:
     axes.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
     for name in available():
         if bins := describe(name).get("reliability"):
-            stated, right, count = np.transpose(bins)
-            axes.plot(stated, right, marker="o", ms=4, label=name)
+            axes.plot(*np.transpose(bins)[:2], marker="o", ms=4, label=name)
     axes.set(xlabel="confidence", ylabel="share within 10°", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(loc="upper left")
     save_figure(figure, path)
@@ -143,10 +140,10 @@ def run_pack(args) -> None:
     """The stage `pack`; the scores go between the card's markers, or make a card where there is none."""
     metrics = pack_run(experiment_of(args), args.run, args.packed, args.work, args.results)
     draw_reliability(args.figures / "reliability.png")
-    write = (
-        partial(put_section, args.card, "scores") if args.card.exists() else partial(write_text, args.card)
-    )
-    write(scores_of_packed())
+    if args.card.exists():
+        put_section(args.card, "scores", scores_of_packed())
+    else:
+        write_text(args.card, scores_of_packed())
     text = re.sub(r"\A---\n.*?\n---\n+", "", args.card.read_text(encoding="utf-8"), flags=re.DOTALL)
     write_text(args.card, card_header() + text)
     scores = f"Top-1 {metrics['top1']:.2f} %, mean error {metrics['mean_angular_error']:.2f} degrees"

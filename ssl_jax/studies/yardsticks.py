@@ -83,10 +83,8 @@ def run_yardsticks(args) -> None:
     if not paths:
         raise InputError(f"{args.heads}: no .sofa files: name a folder of heads and rooms")
     args.protocol = args.protocol or "rooms"
-    name = args.model[0] if args.model else default_weights()
-    rows = score_places(paths, [name], args.clips)
-    ex = experiment_of(args)
-    folder, note = args.work / ex.name, ""
+    name, ex = args.model[0] if args.model else default_weights(), experiment_of(args)
+    rows, folder, note = score_places(paths, [name], args.clips), args.work / ex.name, ""
     if (folder / "manifest.csv").exists():
         store = CueStore(folder / "cues", ex.database, ex.front)
         rows += evaluation_rows(store, read_manifest(folder / "manifest.csv", store.count), name)
