@@ -34,6 +34,11 @@ def class_distance(a, b):
     return apart + (apart > AZIMUTHS // 2) * (AZIMUTHS - 2 * apart)
 
 
+def degrees_apart(a, b) -> np.ndarray:
+    """Degrees between azimuths the short way round the circle, 0..180."""
+    return np.abs((np.asarray(a) - b + 180) % 360 - 180)
+
+
 def top1(logits: ArrayLike, labels: ArrayLike) -> float:
     """Share of mixtures whose estimate is the true class, in percent."""
     _, labels, ranked = _checked(logits, labels)

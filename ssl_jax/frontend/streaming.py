@@ -88,7 +88,7 @@ def cue_block(stream: CueStream, block, last: bool = False) -> tuple[CueStream, 
     waiting = np.concatenate([waiting, block, silence], axis=-2)
     whole = waiting.shape[-2] // w.step * w.step
     rows = waiting[..., :whole, :].reshape(clips, whole, 2).swapaxes(1, 2)
-    before = (int(carry.number) - 1) * w.step // w.hop  # hops given so far; below 0: silence
+    before = (int(stream.carry.number) - 1) * w.step // w.hop  # hops given so far; below 0: silence
     carry, cues = _next_steps(carry, rows, samples if last else ENDLESS, stream[:5])
     stop = samples // w.hop - before if last else cues[0].shape[0]
     cues = tuple(jnp.moveaxis(c[max(-before, 0) : max(stop, 0)], 0, -1) for c in cues)
