@@ -11,7 +11,13 @@ from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, as_sound
 from ssl_jax.frontend.binaural_feature import Cues, filterbank_step, to_cues
 from ssl_jax.frontend.block_filter import start_state
 from ssl_jax.frontend.filter_design import as_cfs
-from ssl_jax.frontend.running_correlation import CorrelationSettings, initial_state, scan_steps, settings
+from ssl_jax.frontend.running_correlation import (
+    Carry,
+    CorrelationSettings,
+    initial_state,
+    scan_steps,
+    settings,
+)
 
 ENDLESS = 2**31 - 1  # samples, while the end of the sound is not known: 13 hours at 44.1 kHz
 
@@ -24,7 +30,7 @@ class CueStream(NamedTuple):
     filter_type: str
     hair_cell: str
     settings: CorrelationSettings
-    carry: tuple | None  # a running_correlation.Carry; None before the first block
+    carry: Carry | None  # None before the first block
     waiting: np.ndarray  # (..., samples, 2), not yet a whole step of the scan
     samples: int  # so far
 
@@ -88,7 +94,7 @@ def cue_block(stream: CueStream, block, last: bool = False) -> tuple[CueStream, 
     waiting = np.concatenate([waiting, block, silence], axis=-2)
     whole = waiting.shape[-2] // w.step * w.step
     rows = waiting[..., :whole, :].reshape(clips, whole, 2).swapaxes(1, 2)
-    before = (int(stream.carry.number) - 1) * w.step // w.hop  # hops given so far; below 0: silence
+    before = (int(carry.number) - 1) * w.step // w.hop  # hops given so far; below 0: silence
     carry, cues = _next_steps(carry, rows, samples if last else ENDLESS, stream[:5])
     stop = samples // w.hop - before if last else cues[0].shape[0]
     cues = tuple(jnp.moveaxis(c[max(-before, 0) : max(stop, 0)], 0, -1) for c in cues)

@@ -67,7 +67,7 @@ QUESTIONS = {
     "protocols": ("The published protocol, against the clean one at the same noise level", [
         Variant("clean: horizontal plane, Roman's hair cell, nothing in both", "clean")]),
 }
-DATABASES = {  # what a cue store changes of the published one
+DATABASES: dict[str, dict] = {  # what a cue store changes of the published one
     "horizontal": {"direction_rule": "horizontal"}, "noise": {"disjoint": ("noise",)},
     "head": {"disjoint": ("head",)}, "disjoint": {"disjoint": ("speaker", "noise", "head")},
     "float": {"bits": 0}, "code": {"snr_low": 15.0, "snr_high": 40.0},
@@ -97,7 +97,7 @@ def stores(data: bool, clips: int, seed: int) -> dict[str, tuple[Database, Front
     """Settings of every cue store in use."""
     published, clean = (experiment(data, protocol=name, seed=seed) for name in ("published", "clean"))
     base, front = replace(published.database, clips=clips), published.front
-    same = {"clips": clips, "snr_low": base.snr_low, "snr_high": base.snr_high}
+    same: dict = {"clips": clips, "snr_low": base.snr_low, "snr_high": base.snr_high}
     found = {"published": (base, front), "clean": (replace(clean.database, **same), clean.front)}
     found |= {name: (replace(base, **changes), front) for name, changes in DATABASES.items()}
     return found | {cell: (base, replace(front, hair_cell=cell)) for cell in HAIR_CELLS}
@@ -105,7 +105,7 @@ def stores(data: bool, clips: int, seed: int) -> dict[str, tuple[Database, Front
 
 def training_of(variant: Variant, clips: int, seed: int) -> Training:
     """How a row is trained."""
-    settled = {"epochs": 12, "epochs_planned": 12, "cosine_epochs": 12}
+    settled: dict = {"epochs": 12, "epochs_planned": 12, "cosine_epochs": 12}
     return replace(RUNS[variant.like], model=variant.network, clips=clips, seed=seed, **settled)
 
 
@@ -151,7 +151,9 @@ class Audit:
     def row(self, variant: Variant) -> None:
         """Measure a row with every seed that is not there yet."""
         todo = [seed for seed in self.seeds if self.key(variant, seed) not in self.measured]
-        mixtures, folder = self.mixtures(variant) if todo else None, self.work / variant.store
+        if not todo:
+            return
+        mixtures, folder = self.mixtures(variant), self.work / variant.store
         for seed in todo:
             name = "-".join([variant.network, *variant.apart, f"seed{seed}"])
             scores = train(name, training_of(variant, self.clips, seed), mixtures, folder, folder / "results")

@@ -10,7 +10,8 @@ from ssl_jax.common.files import lock_folder, read_csv, read_json, write_text
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS
 from ssl_jax.metrics import error_by_azimuth
-from ssl_jax.report.logs import CORPORA, PUBLISHED, TITLES, logs_of_seeds, read_confusion, read_reported
+from ssl_jax.report.comparison import PUBLISHED
+from ssl_jax.report.logs import CORPORA, TITLES, logs_of_seeds, read_confusion, read_reported
 from ssl_jax.report.tables import DEGREES, EVALUATED, SCORES, markdown_table, score_cells
 from ssl_jax.studies.audit import Audit, Question, questions
 
@@ -58,16 +59,17 @@ def runs_section(results: Path, name: str, runs: tuple[str, ...]) -> str:
     for run in runs:
         if (path := home / f"{run}_by_snr.csv").exists():
             for row in read_csv(path, SNR_COLUMNS):
-                low, high, count, top1, error, confused = map(row.get, SNR_COLUMNS)
+                low, high, count, top1, error, confused = (row[c] for c in SNR_COLUMNS)
                 cells = count, top1, f"{error}°", confused
                 by_snr.append([f"{float(low):g}-{float(high):g}", TITLES[run], *cells])
         if (path := home / f"{run}_confusion.csv").exists():
             e = error_by_azimuth(read_confusion(path))
             hardest = ", ".join(f"{AZIMUTH_STEP * c}° ({e[c]:.1f}°)" for c in np.argsort(-e)[:6])
             by_azimuth.append([TITLES[run], f"{e[~off].mean():.2f}°", f"{e[off].mean():.2f}°", hardest])
+    scores_head = ["", *(SCORES[score] for score in EVALUATED)]
     snr_head = ["dB", "run", "mixtures", "Top-1", "mean error", "front-back"]
     tables = (
-        ("Top-5 as counted, against the usual one, and errors", ["", *map(SCORES.get, EVALUATED)], scores),
+        ("Top-5 as counted, against the usual one, and errors", scores_head, scores),
         ("By the lower SNR of the two noises", snr_head, by_snr),
         ("By azimuth", ["run", "48 azimuths on the plane", "24 off it", "hardest"], by_azimuth),
     )

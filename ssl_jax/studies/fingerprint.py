@@ -42,16 +42,16 @@ class Layer(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Sums over mixtures, by a label of each; divided by `count` they are means."""
+    """Sums over mixtures, by a label of each; divided by `number` they are means."""
 
-    count: np.ndarray  # (labels,)
+    number: np.ndarray  # (labels,)
     cues: np.ndarray  # (labels, 3, channels): of ITD (ms), ILD (dB), IC
     layers: np.ndarray  # (labels, checkpoints, 3, 2 layers, 2 moments, 64), see `moments`
 
     def mean(self, labels=slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Means of cues and layers over all mixtures of some labels."""
         count, *sums = (part[labels].sum(0) for part in self)
-        return tuple(part / count for part in sums)
+        return sums[0] / count, sums[1] / count
 
 
 def layers_of(model: ThreeBranch) -> tuple[Layer, Layer]:
@@ -61,7 +61,7 @@ def layers_of(model: ThreeBranch) -> tuple[Layer, Layer]:
         pairs = [(getattr(b, f"conv{k}"), getattr(b, f"norm{k}")) for b in model.branches]
         parts = [(c.kernel[...].sum(0), c.bias, n.mean, n.var, n.scale, n.bias) for c, n in pairs]
         layers.append(Layer(*(np.stack([array[...] for array in part]) for part in zip(*parts))))
-    return tuple(layers)
+    return layers[0], layers[1]
 
 
 def training_set_means(model: ThreeBranch) -> tuple[np.ndarray, np.ndarray]:

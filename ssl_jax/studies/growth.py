@@ -43,7 +43,7 @@ def measure(stage: str, data: Path | None, clips: int, devices: int, folder: Pat
     else:
         run = replace(ex.runs["model2"], clips=clips, epochs=1)
         train("model2", run, Mixtures.of(store), folder, folder / "results", mesh)
-    found = {"seconds": round(time.monotonic() - began, 1), "peak_memory_mb": peak_memory_mb()}
+    found: dict = {"seconds": round(time.monotonic() - began, 1), "peak_memory_mb": peak_memory_mb()}
     found |= {"machine": machine(), "commit": commit()}
     if stage == "train":
         row = read_log(folder / "results/model2.csv")[0]

@@ -38,22 +38,23 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
         remedy = f"ssl_jax train --runs {run} with the same options makes it"
         raise InputError(f"{source}: not trained yet: {remedy}")
     store = CueStore(work / "cues", d, ex.front)
-    mixtures = Mixtures.of(store, read_manifest(work / "manifest.csv", store.count))
+    manifest = read_manifest(work / "manifest.csv", store.count)
+    mixtures = Mixtures.of(store, manifest)
     settings = d.direction_rule, ex.front.hair_cell, d.disjoint, (d.snr_low, d.snr_high)
     protocol = next((name for name, its in PROTOCOLS.items() if its == settings), ex.name)
-    info = {"model": config.model, "front": asdict(ex.front), "protocol": protocol, "run": run}
+    info: dict = {"model": config.model, "front": asdict(ex.front), "protocol": protocol, "run": run}
     made = read_json(home / "timing.json")["commit"]
     info |= {"corpus": d.corpus, "seed": config.seed, "commit": made, "metrics": {}}
     pack(source, name, info)
     trainer = Trainer(config, 1, ex.front)
     trainer.set_model(load_weights(name)[0])  # as stored, rounding and all
-    numbers, part = mixtures.split(config)[1], mixtures.manifest.part
+    numbers, part = mixtures.split(config)[1], manifest.part
     if part is not None and part.max() == PARTS.index("validation"):
         info |= {"temperature": calibrated(*predict_all(trainer, mixtures, numbers))}
         numbers = np.flatnonzero(part == PARTS.index("evaluation"))
     logits, labels = predict_all(trainer, mixtures, numbers)
     info |= {"reliability": reliability(logits / info.get("temperature", 1), labels)}
-    by_snr = scores_by_snr(logits, labels, mixtures.manifest.snr[numbers])
+    by_snr = scores_by_snr(logits, labels, manifest.snr[numbers])
     errors = error_by_azimuth(confusion_matrix(logits, labels)).round(2).tolist()
     info |= {"metrics": evaluate(logits, labels), "mixtures_evaluated": len(labels)}
     pack(source, name, info | {"by_snr": snr_csv(by_snr).splitlines(), "error_by_azimuth": errors})

@@ -4,10 +4,10 @@ import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from ssl_jax.common.errors import InputError, error_reason
 from ssl_jax.common.files import require_file
@@ -18,7 +18,7 @@ from ssl_jax.networks.three_branch import ThreeBranch
 MAX_WEIGHTS_BYTES = 2**26  # of all arrays in a file; the network's take half a million
 
 
-def published_variables(model: ThreeBranch) -> Iterator[tuple[str, nnx.Variable]]:
+def published_variables(model: ThreeBranch) -> Iterator[tuple[str, Any]]:
     """Every array of the network with its name in the published (PyTorch) checkpoints. PyTorch keeps the axes
     of each in the reverse order: Linear (out, in), Conv1d (out, in, kernel)."""
 
@@ -70,10 +70,10 @@ def load_published(weights: str | Path | Mapping[str, np.ndarray]) -> ThreeBranc
     """The three-branch network, in evaluation mode, with a mapping of arrays or those of an .npz file, in
     PyTorch's names and layouts (see `published_variables`); others are passed over. Raises InputError, which
     names the array, where one is missing, of another shape or not finite."""
-    where = "weights"
+    where: Any = "weights"
     if not isinstance(weights, Mapping):
         where, weights = weights, read_npz(Path(weights))
-    model = build_model("three_branch", 0, FrontEnd())
+    model: Any = build_model("three_branch", 0, FrontEnd())
     for name, variable in published_variables(model):
         if name not in weights:
             raise InputError(f"{where}: {name} is missing: these are not of the three-branch network")

@@ -30,7 +30,7 @@ FRONT, EACH = FrontEnd(), PartitionSpec("data")
 def seconds_of(work, repeats: int = 15) -> float:
     """Median wall time of `work()` after a warm-up; fewer repeats where one takes over a second."""
     jax.block_until_ready(work())
-    times = []
+    times: list[float] = []
     while len(times) < repeats and sum(times) < 4:
         began = time.perf_counter()
         jax.block_until_ready(work())
@@ -151,7 +151,7 @@ def jobs_of(mesh) -> list[tuple]:
         ("filterbank", "scipy.signal.sosfilt", lambda: [sps.sosfilt(sos, one) for sos in sections], 1),
         ("cues, hop 441", "ours, filterbank included", lambda: hop441(ears), batch),
         ("cues, hop 1", "ours, filterbank included", lambda: hop1(few), len(few)),
-        ("cues, hop 1", "sample loop, cues alone", lambda: sample_loop(*ear, FRONT.fs), part),
+        ("cues, hop 1", "sample loop, cues alone", lambda: sample_loop(ear[0], ear[1], FRONT.fs), part),
         ("rendering", "ours", lambda: rendering(*drawn), batch),
         ("rendering and cues, hop 441", "ours", lambda: whole(*drawn), batch),
         ("training step, per mixture", "ours", steps, 20 * run.batch),
@@ -183,7 +183,8 @@ def table(results: dict) -> str:
 
 def run_benchmark(args) -> None:
     """The stage `benchmark`: write cpu.json (or gpu.json) and the table beside it, and print the table."""
-    path, mesh, rows, ours = args.results / "benchmark" / jax.default_backend(), data_mesh(), [], {}
+    path, mesh = args.results / "benchmark" / jax.default_backend(), data_mesh()
+    rows, ours = [], dict[str, float]()
     made = {"machine": machine(), "commit": commit(), "devices": mesh.size}
     jobs, rates, needed = jobs_of(mesh), machine_rates(mesh), needs()
     for stage, who, work, per in track(jobs, "benchmark", total=len(jobs)):
