@@ -161,13 +161,15 @@ class Audit:
             scores["train_top1"] = float(last["train_top1"])
             self.measure(self.key(variant, seed), scores.copy)
 
-    def switched_set(self) -> list[dict] | None:
+    def switched_set(self, wanted: bool) -> list[dict] | None:
         """The log of a continuation that trains on with clips 1-560 alone, on the whole published database;
-        None where that or its Model 2 is not there."""
+        None where that or its Model 2 is not there, or it is neither measured nor `wanted`."""
         ex = experiment(self.data is not None, protocol="published", seed=self.seed)
         key, work = f"switch/seed{self.seed}", self.work.parent / ex.name
         store = CueStore(work / "cues", ex.database, ex.front)
-        there = checkpoint_path(work, "model2", 16).exists() and store.path(store.shards - 1).exists()
+        there = (
+            wanted and checkpoint_path(work, "model2", 16).exists() and store.path(store.shards - 1).exists()
+        )
 
         def measured():
             manifest = read_manifest(work / "manifest.csv", store.count)

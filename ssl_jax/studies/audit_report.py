@@ -158,6 +158,6 @@ def run_audit(args) -> None:
     with lock_folder(audit.work):
         for variant in (v for name, question in asked.items() if name in wanted for v in question.variants):
             audit.row(variant)
-        switch = audit.switched_set() if "switch" in wanted else None
+        switch = audit.switched_set("switch" in wanted)
         weights = audit.published_weights(args.weights)
     print(write_audit(audit, asked, weights, switch))
