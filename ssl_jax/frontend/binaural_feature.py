@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
 from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, GF_spectrogram, as_sound, haircell_model
 from ssl_jax.frontend.block_filter import filter_samples, start_state
@@ -63,7 +64,16 @@ def _cues_of_sound(signal, fs, cfs, filter_type, hair_cell, w):
     return to_cues(scan_cues(w, samples, len(cfs), rows, state, ears, signal.dtype), fs, shape)
 
 
-def calculate_itd_ild_ic(left, right, fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None):
+def calculate_itd_ild_ic(
+    left: ArrayLike,
+    right: ArrayLike,
+    fs: float,
+    tau=0.010,
+    max_itd=0.001,
+    max_ild=7.0,
+    hop=None,
+    sharpness=None,
+) -> Cues:
     """Interaural cues of two sets of filter outputs or envelopes.
 
     Parameters
@@ -99,7 +109,14 @@ def calculate_itd_ild_ic(left, right, fs, tau=0.010, max_itd=0.001, max_ild=7.0,
     return _cues_of_envelopes(left, right, float(fs), settings(fs, tau, max_itd, max_ild, hop, sharpness))
 
 
-def get_cues_clean(signal, fs: float, cfs=None, filter_type="gammatone", model_type="roman", **correlation):
+def get_cues_clean(
+    signal: ArrayLike,
+    fs: float,
+    cfs: ArrayLike | None = None,
+    filter_type="gammatone",
+    model_type="roman",
+    **correlation,
+) -> Cues:
     """Interaural cues of a two-ear sound: filterbank, hair cell, running correlation.
 
     Parameters

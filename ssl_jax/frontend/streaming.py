@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, as_sound
 from ssl_jax.frontend.binaural_feature import Cues, filterbank_step, to_cues
@@ -35,7 +36,9 @@ class CueStream(NamedTuple):
     samples: int  # so far
 
 
-def start_cues(fs, cfs=None, filter_type="gammatone", model_type="roman", **correlation) -> CueStream:
+def start_cues(
+    fs: float, cfs: ArrayLike | None = None, filter_type="gammatone", model_type="roman", **correlation
+) -> CueStream:
     """Before the first block of a sound.
 
     Parameters
@@ -63,7 +66,7 @@ def _next_steps(carry, rows, end, static):
     return scan_steps(w, carry, pieces, filterbank_step(*bank, w.step), end)
 
 
-def cue_block(stream: CueStream, block, last: bool = False) -> tuple[CueStream, Cues]:
+def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[CueStream, Cues]:
     """The cues that the next block of a sound makes known.
 
     Parameters
