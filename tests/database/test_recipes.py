@@ -11,6 +11,7 @@ from ssl_jax.config import AZIMUTHS, Database
 from ssl_jax.database import recipes
 from ssl_jax.sounds.corpora import Corpus, SpeechClip
 from ssl_jax.sounds.hrtf import Heads
+from support.runs import refuses
 
 SPEAKERS = [f"s{k // 4}" for k in range(40)]  # ten speakers, four clips each
 CLEAN = Database(clips=40, disjoint=("speaker", "noise", "head"))
@@ -92,8 +93,7 @@ def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp
     found, part = recipes.recipes_of(CLEAN, recipes.Sounds(corpus, heads))
     path, count = tmp_path / "manifest.csv", 40 * AZIMUTHS
     path.write_text("".join(recipes.manifest_csv(found, recipes.Sounds(corpus, heads), part)))
-    with open(path, newline="") as stream:
-        row = list(csv.DictReader(stream))[75]  # second clip, azimuth class 3
+    row = list(csv.DictReader(path.read_text().splitlines()))[75]  # second clip, azimuth class 3
     assert (row["azimuth"], row["clip"], row["head"]) == ("15", "c1", f"h{found.head[75]}")
     assert row["noise_class"] == "abcdefghij"[found.noise_class[75]]
     assert row["noise_file_2"] == str(found.noise_file[75, 1])
@@ -104,5 +104,4 @@ def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp
     assert manifest.speaker[:: 4 * AZIMUTHS] == [f"s{k}" for k in range(10)]
     for fewer, change in ((1, ("", "")), (0, ("training", "trainig")), (0, ("\n5,", "\nx,"))):
         path.write_text(text.replace(*change))
-        with pytest.raises(InputError, match="manifest.csv: is not the manifest of these"):
-            recipes.read_manifest(path, count - fewer)
+        refuses("manifest.csv: is not the manifest of these", recipes.read_manifest, path, count - fewer)

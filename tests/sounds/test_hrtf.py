@@ -7,6 +7,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.sounds import hrtf
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 from support.made_sofa import FS, KEMAR, write_sofa
+from support.runs import refuses
 
 MEASURED = read_sofa(KEMAR)
 PLANE = hrtf.select_directions(MEASURED, "horizontal")[0]
@@ -97,10 +98,8 @@ def test_direction_rules():
     assert across[0, 0, 4] == pytest.approx(np.sqrt(1 * 36))  # the mean of log magnitudes
     between = hrtf.select_directions(unit_head([40, 55]), "horizontal", [45, 50])[0][:, 0, 4]
     assert between == pytest.approx(2 ** np.array([1 / 3, 2 / 3]))  # the nearer one weighs more
-    with pytest.raises(InputError, match=r"unit.*azimuth 65\b"):
-        hrtf.select_directions(unit_head(np.r_[0:61:5, 120:360:5]), "horizontal")
-    with pytest.raises(InputError, match="direction rule"):
-        hrtf.select_directions(unit_head([0]), "upwards")
+    refuses(r"unit.*azimuth 65\b", hrtf.select_directions, unit_head(np.r_[0:61:5, 120:360:5]), "horizontal")
+    refuses("direction rule", hrtf.select_directions, unit_head([0]), "upwards")
 
 
 @pytest.mark.parametrize("factor", [0.87, 0.95, 1.0, 1.15])
