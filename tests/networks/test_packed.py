@@ -10,7 +10,6 @@ from flax import nnx, serialization
 from safetensors import numpy as safetensors
 from safetensors import safe_open
 
-from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import package_data
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks.packed import as_bytes, available, default_weights, describe, load_weights, pack
@@ -93,8 +92,8 @@ def test_damage_is_refused_in_one_line(trained, tmp_path):
 
 
 def test_what_cannot_be_packed(trained, tmp_path):
-    with pytest.raises(InputError, match="weights mine: .*field 'seed' is missing"):
-        pack(trained[0], "mine", {k: v for k, v in INFO.items() if k != "seed"}, tmp_path)
+    seedless = {k: v for k, v in INFO.items() if k != "seed"}
+    refuses("weights mine: .*field 'seed' is missing", pack, trained[0], "mine", seedless, tmp_path)
     (tmp_path / "empty").write_bytes(serialization.msgpack_serialize({}))
     refuses("missing or of another shape", pack, tmp_path / "empty", "mine", INFO, tmp_path)
     assert available(tmp_path) == []
