@@ -85,6 +85,5 @@ def test_other_weights_means_and_folders_are_refused(tmp_path):
     assert list(load_checkpoints(tmp_path)) == ["a_epoch1"]
     np.savez(tmp_path / "weights_b_epoch1.npz", **{k: v for k, v in arrays.items() if "running" not in k})
     refuses("weights_b_epoch1.npz: .* is missing", load_checkpoints, tmp_path)
-    lines = MEANS.read_text().splitlines(keepends=True)
-    (tmp_path / "means.csv").write_text("".join(lines[:20]))
+    (tmp_path / "means.csv").write_text("".join(MEANS.read_text().splitlines(keepends=True)[:20]))
     refuses("means.csv: has 19 channels, not 32", fingerprint_report.read_means, tmp_path / "means.csv")
