@@ -33,8 +33,7 @@ def test_help_lists_every_stage_and_all_options_of_one(stage, capsys):
     options = set(re.findall(r"^  (?:-[hoqv],? ?[A-Z]*\S*, )?(--[a-z-]+)", out, re.MULTILINE)) - {"--help"}
     assert error.value.code == 0
     if stage:
-        own = f"{STAGES[stage][2]} {COMMON}"
-        assert options == {name for name in own.split() if name.startswith("--")}
+        assert options == {name for name in f"{STAGES[stage][2]} {COMMON}".split() if name.startswith("--")}
     else:
         assert options == {"--version", "--print-completion"}
         assert list(STAGES) == re.findall(r"^    ([a-z]+)\b", out, re.MULTILINE)
