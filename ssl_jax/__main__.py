@@ -9,7 +9,7 @@ import time
 import traceback
 from pathlib import Path
 
-from ssl_jax.common.actions import Completion, Version
+from ssl_jax import version
 from ssl_jax.common.errors import InputError, error_reason, os_error_message
 from ssl_jax.config import DIRECTION_RULES, MAIN_RUNS, PROTOCOLS, RUNS
 from ssl_jax.frontend import HAIR_CELLS
@@ -153,11 +153,24 @@ STAGES = {  # what it does, the module with its function, its options
 # fmt: on
 
 
+class Answer(argparse.Action):
+    """Print the version, or a script that completes stages and options in a shell, and end."""
+
+    def __call__(self, parser, _, shell, *__):
+        try:
+            script = importlib.import_module("shtab").complete(parser, shell) if shell else ""
+            print(script or f"ssl_jax {version()}")
+        except ImportError:
+            missing = "the package shtab is missing: pip install 'ssl_jax[completion]'"
+            parser.exit(2, f"ssl_jax: --print-completion: {missing}\n")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line; it needs neither JAX nor matplotlib, so that --help is quick."""
     top = argparse.ArgumentParser(prog="ssl_jax", description="The stages of the experiment, and more.")
-    top.add_argument("--version", action=Version, nargs=0, help="show the version and exit")
-    top.add_argument("--print-completion", action=Completion, choices=SHELLS, help="completes these commands")
+    top.add_argument("--version", action=Answer, nargs=0, help="show the version and exit")
+    top.add_argument("--print-completion", action=Answer, choices=SHELLS, help="completes these commands")
     top.set_defaults(coordinator=None, process=None, processes=None, devices=None, no_cache=False)
     stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
     for stage, (text, module, names) in STAGES.items():
