@@ -21,6 +21,7 @@ from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 
 COMPARED = ("model2", "model2_continued", "ours", "ours_mirrored")  # runs in the figure of errors
 AROUND = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))  # the azimuths, and the first again
+SPOKES = np.radians(range(0, 360, 30))
 
 
 def surround(front: FrontEnd, path: Path) -> None:
@@ -116,9 +117,7 @@ def recall(results: Path, name: str, path: Path) -> None:
     reported = [float(row["recall"]) for row in rows]
     for values, colour, label in ((reported, REPORTED, "reported, epoch 39"), (ours, OURS, "ours, epoch 40")):
         axis.plot(AROUND, 100 * np.append(values, values[0]), ".-", color=colour, lw=1.4, label=label)
-    axis.set(
-        xticks=np.radians(range(0, 360, 30)), ylim=(0, 100), title="Recall (%) by azimuth on clips 561 to 700"
-    )
+    axis.set(xticks=SPOKES, ylim=(0, 100), title="Recall (%) by azimuth on clips 561 to 700")
     figure.legend(loc="outside lower center", ncols=2)
     save_figure(figure, path)
 
@@ -150,7 +149,7 @@ def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
         rows = read_csv(results / name / f"{run}_by_snr.csv", columns)
         low, high, error = np.reshape([float(row[column]) for row in rows for column in columns], (-1, 3)).T
         along.plot((low + high) / 2, error, "o-")
-    around.set(xticks=np.radians(range(0, 360, 30)), title="mean error (degrees) over azimuth")
+    around.set(xticks=SPOKES, title="mean error (degrees) over azimuth")
     along.set(title="over SNR", xlabel="lower SNR of the two noises (dB)")
     along.set(ylabel="mean error (degrees)", ylim=(0, None))
     figure.legend(loc="outside lower center", ncols=len(runs), frameon=False)

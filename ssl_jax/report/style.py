@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 
 LOOK: dict = {"axes.titleweight": "bold", "axes.spines.top": False, "axes.spines.right": False}
 LOOK |= {"legend.frameon": False, "figure.constrained_layout.use": True}
+IMAGE: dict = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
 STYLE: dict = LOOK | {"figure.dpi": 130, "savefig.dpi": 130, "font.size": 9, "axes.titlesize": 10}
 STYLE |= {"axes.grid": True, "grid.alpha": 0.25}
 OURS, REPORTED = "#1565a7", "#d9730d"
@@ -41,9 +42,7 @@ def save_figure(figure, path: Path) -> None:
 
 def cue_map(axes, values, cfs, width: float, limits, colours: str):
     """Draw a cue map (channels, frames): frequency upwards on the ERB scale, 0 to `width` to the right."""
-    look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": colours}
-    image = axes.imshow(values[::-1], extent=(0, width, -0.5, len(cfs) - 0.5), **look)
-    image.set_clim(*limits)
+    image = axes.imshow(values[::-1], colours, extent=(0, width, -0.5, len(cfs) - 0.5), clim=limits, **IMAGE)
     shown = [f for f in TICKS if f <= cfs[0]]
     names = [f"{f}" if f < 1000 else f"{f // 1000}k" for f in shown]
     axes.set_yticks(np.interp(shown, cfs[::-1], np.arange(len(cfs))), names)
