@@ -128,7 +128,6 @@ def batch_counts(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.A
     """Sums over one batch for a running log, each (): cross-entropy in nats, and the hits by `top1` and by
     `top5_as_published`; traceable, so labels (batch,) are not checked."""
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
-    # top_k puts the lower index first among equals, as _checked does, but NaN first
-    best = jax.lax.top_k(jnp.where(jnp.isnan(logits), -jnp.inf, logits), 5)[1]
+    best = jax.lax.top_k(jnp.where(jnp.isnan(logits), -jnp.inf, logits), 5)[1]  # NaN last, as in _checked
     near = class_distance(best, labels[:, None]) <= NEAR_CLASSES  # (batch, 5)
     return -chosen.sum(), (best[:, 0] == labels).sum(), near.any(axis=1).sum()

@@ -16,10 +16,8 @@ class CueBranch(nnx.Module):
     """One cue map to one vector: two convolutions over `kernel` frames, then attention pooling."""
 
     def __init__(self, channels: int, embed: int, kernel: int, rngs: nnx.Rngs):
-        self.conv1 = conv(channels, embed, (kernel,), rngs)
-        self.norm1 = BatchNorm(embed)
-        self.conv2 = conv(embed, embed, (kernel,), rngs)
-        self.norm2 = BatchNorm(embed)
+        self.conv1, self.norm1 = conv(channels, embed, (kernel,), rngs), BatchNorm(embed)
+        self.conv2, self.norm2 = conv(embed, embed, (kernel,), rngs), BatchNorm(embed)
         self.score = linear(embed, 1, rngs)
 
     def convolve(self, layer: nnx.Conv, x: jax.Array) -> jax.Array:

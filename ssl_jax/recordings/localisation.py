@@ -1,11 +1,11 @@
 """Where a sound comes from, over time: a recording of any rate and length in, azimuths out, all in blocks."""
 
 import math
+from collections import namedtuple
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -70,17 +70,8 @@ def _windows(cues: Iterable[Cues], front: FrontEnd, span: int, step: int) -> Ite
         yield held[None]
 
 
-class Listener(NamedTuple):
-    """What estimates of one sound need."""
-
-    name: str  # of the sound, for messages
-    fs: int  # Hz, of the sound
-    model: str
-    network: nnx.Module
-    front: FrontEnd
-    temperature: float  # that the network's logits are divided by
-    span: int  # frames of a window
-    hop: int  # frames from one to the next
+# what estimates of a sound need: its name and rate, Hz; frames of a window, and from one to the next
+Listener = namedtuple("Listener", "name fs model network front temperature span hop")
 
 
 def listener(name: str, fs: float, window: float, step: float, model: str | None) -> Listener:
@@ -159,12 +150,7 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
 
 
 def localise(
-    signal: ArrayLike,
-    fs: float,
-    window: float = TRAINED,
-    step: float = 0.1,
-    model: str | None = None,
-    cues: bool = False,
+    signal: ArrayLike, fs: float, window=TRAINED, step=0.1, model: str | None = None, cues: bool = False
 ) -> Azimuths:
     """Where a sound comes from, over time.
 
@@ -204,9 +190,7 @@ def localise(
     return localise_blocks(blocks, len(signal), fs, "signal", window, step, model, cues)
 
 
-def localise_file(
-    path: Path, window: float = TRAINED, step: float = 0.1, model: str | None = None, cues: bool = False
-) -> Azimuths:
+def localise_file(path: Path, window=TRAINED, step=0.1, model: str | None = None, cues=False) -> Azimuths:
     """`localise` for a sound file of any format, rate and length, in bounded memory."""
     with open_sound(path) as sound:
         fs, samples, ears = sound.samplerate, sound.frames, sound.channels

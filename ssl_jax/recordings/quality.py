@@ -106,9 +106,7 @@ def overview(runs: Iterable[Cues], maps: list, frames: int) -> Iterator[Cues]:
     for cues in runs:
         part = np.stack(cues).astype(np.float32)
         waiting = part if waiting is None else np.concatenate([waiting, part], axis=-1)
-        columns = waiting.shape[-1] // size
-        if columns:
-            use = waiting[..., : columns * size]
-            maps.append(np.add.reduceat(use, np.arange(0, columns * size, size), axis=-1) / size)
-            waiting = waiting[..., columns * size :]
+        whole = waiting.shape[-1] // size * size
+        maps.append(np.add.reduceat(waiting[..., :whole], np.arange(0, whole, size), axis=-1) / size)
+        waiting = waiting[..., whole:]
         yield cues

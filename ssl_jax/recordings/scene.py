@@ -1,13 +1,11 @@
 """A scene of one's own: a sound from an azimuth or along a trajectory, noises beside it, to two ears."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import signal as sps
 
 from ssl_jax.common.errors import InputError
@@ -54,13 +52,7 @@ def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 
 
 
 def render_scene(
-    source: ArrayLike,
-    fs: int,
-    azimuths: ArrayLike,
-    noises: Sequence[ArrayLike] = (),
-    noise_azimuths: Sequence[float] = (),
-    snr: float = 20.0,
-    head: Sofa | None = None,
+    source, fs: int, azimuths, noises=(), noise_azimuths=(), snr: float = 20.0, head: Sofa | None = None
 ) -> Scene:
     """What two ears hear of a source and of noises beside it.
 
@@ -72,10 +64,6 @@ def render_scene(
     noises, noise_azimuths : lists of (any,), repeated to the length of the source, and of degrees
     snr : float, dB, of each noise by itself
     head : Sofa, optional, by default the embedded KEMAR
-
-    Returns
-    -------
-    Scene
 
     Raises
     ------

@@ -34,7 +34,6 @@ def surround(front: FrontEnd, path: Path) -> None:
     azimuth = 360 * (np.arange(cues.itd.shape[1]) + 1) * front.hop / len(voice)
     heard = cues.power > 1e-3 * cues.power.max(axis=1, keepdims=True)  # pauses hold no direction
     parts = ((cfs < 1500, OURS, "below 1.5 kHz"), (cfs >= 1500, REPORTED, "above"))
-
     figure, axes = plt.subplots(2, 2, figsize=(11, 6), sharex=True)
     for (left, right), (title, field, limits, colours) in zip(axes, CUE_MAPS[:2], strict=True):
         values = getattr(cues, field)
