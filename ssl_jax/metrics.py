@@ -39,16 +39,14 @@ def degrees_apart(a, b) -> np.ndarray:
 
 def top1(logits: ArrayLike, labels: ArrayLike) -> float:
     """Share of mixtures whose estimate is the true class, in percent."""
-    _, labels, ranked = _checked(logits, labels)
-    return 100 * float(np.mean(ranked[:, 0] == labels))
+    return within(logits, labels, 0)
 
 
 def top5_as_published(logits: ArrayLike, labels: ArrayLike) -> float:
     """Share with ANY of the five highest classes within two classes of the true one, in percent: Top-5 in
     the published tables (run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization)."""
     _, labels, ranked = _checked(logits, labels)
-    apart = class_distance(ranked[:, :5], labels[:, None])  # (n, 5)
-    return 100 * float(np.mean((apart <= NEAR_CLASSES).any(axis=1)))
+    return 100 * float(np.mean((class_distance(ranked[:, :5], labels[:, None]) <= NEAR_CLASSES).any(axis=1)))
 
 
 def top5(logits: ArrayLike, labels: ArrayLike) -> float:
@@ -92,8 +90,7 @@ def confusion_matrix(logits: ArrayLike, labels: ArrayLike) -> np.ndarray:
 def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> float:
     """Mean cross-entropy of the softmax of the logits, in nats."""
     logits, labels, _ = _checked(logits, labels)
-    chosen = log_softmax(logits.astype(float), axis=1)[np.arange(len(labels)), labels]
-    return float(-np.mean(chosen))
+    return float(-np.mean(log_softmax(logits.astype(float), axis=1)[np.arange(len(labels)), labels]))
 
 
 def evaluate(logits: ArrayLike, labels: ArrayLike) -> dict[str, float]:

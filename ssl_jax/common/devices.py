@@ -20,9 +20,8 @@ CACHE_BYTES = 2**29  # of compiled programs kept on disk
 
 
 def cpu_count() -> int:
-    """Cores that this process may use."""
-    everywhere = hasattr(os, "sched_getaffinity")  # not on macOS or Windows
-    return len(os.sched_getaffinity(0)) if everywhere else os.cpu_count() or 1
+    """Cores that this process may use; macOS and Windows tell only how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_memory() -> None:

@@ -141,6 +141,14 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: the file is empty: fetch it again")
 
 
+def picture_kind(path: Path) -> str:
+    """The format that a picture's name asks for; raises InputError for another than PNG, PDF and SVG."""
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in ("png", "pdf", "svg"):
+        raise InputError(f"{path}: not a name for a picture: use one that ends in .png, .pdf or .svg")
+    return kind
+
+
 def csv_rows(path: Path, columns, max_rows=1_000_000, max_bytes=MAX_TEXT_BYTES) -> Iterator[dict]:
     """Rows of a CSV file as dicts, one at a time; raises InputError unless it is whole and has `columns`."""
     try:

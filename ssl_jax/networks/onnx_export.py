@@ -99,8 +99,7 @@ def run_export(args) -> None:
     info, (net, front) = describe(name), load_weights(name)
     if info["model"] not in GRAPHS:
         raise InputError(f"export: {name} is a network {info['model']!r}: use one of {', '.join(GRAPHS)}")
-    logits = g.Reshape(GRAPHS[info["model"]](g, net), [0, -1])
-    g.Softmax(g.Div(logits, temperature_of(name)), axis=1)
+    g.Softmax(g.Div(g.Reshape(GRAPHS[info["model"]](g, net), [0, -1]), temperature_of(name)), axis=1)
     g[-1].output[0] = "posterior"
     maps: list = ["batch", front.map_count, front.channels, "frames"]
     cues = helper.make_tensor_value_info("cues", TensorProto.FLOAT, maps)

@@ -28,9 +28,8 @@ def _with_double(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Arr
 
 
 class PhaseNetwork(nnx.Module):
-    """Cue maps to azimuth classes; 415,628 parameters. The options are the rows of its ablation: phases,
-    sines and cosines of ITD and ILD, else the cues as they are; gated, the gate by IC; convolved, the two
-    residual convolutions over time; attention, attention over frames, else their mean.
+    """Cue maps to azimuth classes; 415,628 parameters. The options are the rows of its ablation; without
+    phases the cues enter as they are, without attention the frames' mean is classified.
     Where the front-end gives levels, each channel's level about the window's mean and its rise since the last
     frame are features and move the gate: the first wavefront tells the direction (Litovsky et al. 1999)."""
 

@@ -1,8 +1,7 @@
 """The network of both published tables: cue maps in, one logit per azimuth class out (Flax NNX).
-Source: run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization, also for residual.py. Networks
-take maps (batch, 3 cues, channels, frames) of ITD (ms), ILD (dB) and IC (0..1), any number of frames, and
-start and normalise as PyTorch does. Inside `lax.scan` a CPU's convolutions are thirty times slower, so a
-training loop must dispatch step by step."""
+Source: run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization, also for residual.py. Networks take
+maps (batch, 3 cues, channels, frames) of ITD (ms), ILD (dB) and IC (0..1), any number of frames. Inside
+`lax.scan` a CPU's convolutions are thirty times slower, so a training loop must dispatch step by step."""
 
 import jax
 import jax.numpy as jnp

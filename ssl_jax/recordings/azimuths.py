@@ -43,8 +43,7 @@ def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray,
     classes = PEAK_REACH // AZIMUTH_STEP
     around = (middle[..., None] + np.arange(-classes, classes + 1)) % AZIMUTHS
     share = np.take_along_axis(posterior, around, -1)
-    mean = (share * np.exp(2j * np.pi * around / AZIMUTHS)).sum(-1)
-    azimuth = np.degrees(np.angle(mean)) % 360
+    azimuth = np.degrees(np.angle((share * np.exp(2j * np.pi * around / AZIMUTHS)).sum(-1))) % 360
     return share.sum(-1), np.where(azimuth == 360, 0.0, azimuth)  # -1e-20 % 360 is 360
 
 

@@ -1,6 +1,7 @@
 """Sound from a pipe, as it comes: raw or WAV, in blocks of a tenth of a second."""
 
 import io
+import math
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -26,8 +27,8 @@ def _exactly(stream: BinaryIO, size: int, name: str) -> bytes:
     return content
 
 
-def wav_header(stream: BinaryIO, name: str) -> tuple[int, tuple[int, int], int | None]:
-    """Rate, (format, bits) and bytes (None: unknown) of a stereo WAV, read up to its sound; or InputError."""
+def wav_header(stream: BinaryIO, name: str) -> tuple[int, tuple[int, int], float]:
+    """Rate, (format, bits) and bytes (or infinity) of a stereo WAV, read up to its sound; or InputError."""
     head = _exactly(stream, 12, name)
     if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
         raise InputError(f"{name}: not a WAV: {WAV_WANTED}")
@@ -36,8 +37,7 @@ def wav_header(stream: BinaryIO, name: str) -> tuple[int, tuple[int, int], int |
         kind, size = struct.unpack("<4sI", _exactly(stream, 8, name))
         if kind == b"data":
             break
-        left -= size + 8
-        if left < 0:
+        if (left := left - size - 8) < 0:
             raise InputError(f"{name}: over {MAX_HEADER >> 20} MiB before its sound: {WAV_WANTED}")
         content = _exactly(stream, size + size % 2, name)
         if kind == b"fmt " and size >= 16:
@@ -51,27 +51,26 @@ def wav_header(stream: BinaryIO, name: str) -> tuple[int, tuple[int, int], int |
         raise InputError(f"{name}: has {ears} channel{'s' * (ears != 1)}: two ears are needed, left first")
     if (code, bits) not in KINDS:
         raise InputError(f"{name}: WAV of format {code} and {bits} bits: {WAV_WANTED}")
-    return fs, (code, bits), size if 0 < size < UNKNOWN else None
+    return fs, (code, bits), size if 0 < size < UNKNOWN else math.inf
 
 
 def sound_of(stream: BinaryIO, name: str, raw: int | None = None) -> tuple[int, Iterator[np.ndarray]]:
     """Rate and blocks (any, 2) of what comes from `stream`: a WAV, or 16-bit little-endian stereo at `raw`
     Hz. Raises InputError, while it is read too, where it is no such sound or ends too early."""
-    fs, kind, length = (raw, (1, 16), None) if raw is not None else wav_header(stream, name)
+    fs, kind, length = (raw, (1, 16), math.inf) if raw is not None else wav_header(stream, name)
     check_rate(name, fs)
     return fs, _blocks(stream, name, fs, kind, length)
 
 
-def _blocks(stream: BinaryIO, name: str, fs: int, kind, left: int | None) -> Iterator[np.ndarray]:
+def _blocks(stream: BinaryIO, name: str, fs: int, kind, left: float) -> Iterator[np.ndarray]:
     frame, held = 2 * kind[1] // 8, b""
     form: dict = {"channels": 2, "format": "RAW", "subtype": KINDS[kind], "endian": "LITTLE"}
-    while left != 0:
-        most = round(BLOCK_SECONDS * fs) * frame - len(held)
-        wanted = most if left is None else min(most, left)
+    while left:
+        wanted = min(round(BLOCK_SECONDS * fs) * frame - len(held), left)
         content = stream.read1(wanted)  # type: ignore[attr-defined]  # what is there, without waiting
         if not content:
             break
-        left = None if left is None else left - len(content)
+        left -= len(content)
         held += content
         whole = len(held) // frame * frame
         if whole:
@@ -80,5 +79,5 @@ def _blocks(stream: BinaryIO, name: str, fs: int, kind, left: int | None) -> Ite
     if held:
         cut = f"ends in the middle of a sample, {len(held)} bytes of {frame}"
         raise InputError(f"{name}: {cut}: send it whole")
-    if left:
+    if 0 < left < math.inf:
         raise InputError(f"{name}: {CUT_SHORT}")

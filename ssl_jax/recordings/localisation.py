@@ -100,8 +100,7 @@ def estimates(ear: Listener, quality: Quality, blocks, live: bool = False, wrap=
     cues = wrap(_cue_frames(resampled(quality.watch(blocks), ear.fs, front.fs), quality, frames))
     classify = partial(_posterior, *nnx.split(ear.network))
     for windows in filled(_windows(cues, front, ear.span, ear.hop), batch):
-        span = windows.shape[-1]
-        posterior = np.array(classify(windows, ear.temperature))
+        span, posterior = windows.shape[-1], np.array(classify(windows, ear.temperature))
         if quality.ended:  # what fills up the last batch is no window
             posterior = posterior[: (quality.frames - span) // ear.hop + 1 - given]
         if not len(posterior):
@@ -134,8 +133,7 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
     maps: list[np.ndarray] = []
 
     def wrap(runs):
-        total = length // (BLOCK_FRAMES * front.hop) + 1
-        runs = track(runs, f"localise {Path(name).name}", total=total)
+        runs = track(runs, f"localise {Path(name).name}", length // (BLOCK_FRAMES * front.hop) + 1)
         return overview(runs, maps, frames) if cues else runs
 
     quality = Quality(ear.fs, name, front)

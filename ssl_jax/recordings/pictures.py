@@ -15,7 +15,6 @@ from ssl_jax.report.style import IMAGE, LOOK, cue_map, plt, save_figure
 STYLE = LOOK | {"figure.dpi": 150, "savefig.dpi": 150, "font.size": 10, "axes.titlesize": 11}
 STYLE |= {"axes.titlelocation": "left", "figure.titlesize": 13, "figure.titleweight": "bold"}
 ESTIMATE, SURE_OF_IT, HAIR = "#d9730d", "Blues", "#5b4a3f"
-SIDES = ((-180, "back 180°"), (-90, "right 270°"), (0, "front 0°"), (90, "left 90°"), (180, "back 180°"))
 INNER, OUTER = 0.62, 1.0  # radii of the ring around the head
 MIDDLE = {"ha": "center", "va": "center"}
 LEADS, LOUDER = "ITD (ms), red = left leads", "ILD (dB), red = left louder"
@@ -49,7 +48,7 @@ def _over_time(axes, found: Azimuths) -> None:
         if (use := use & np.isfinite(azimuth)).any():
             look = {"c": colour, "edgecolors": edge, "linewidths": 0.6, "zorder": 3, "clip_on": False}
             axes.scatter(found.times[use], azimuth[use], size[use], alpha=alpha[use], label=label, **look)
-    axes.set_yticks(*zip(*SIDES))
+    axes.set_yticks((-180, -90, 0, 90, 180), ("back 180°", "right 270°", "front 0°", "left 90°", "back 180°"))
     axes.set_yticks(range(-180, 181, 30), minor=True)
     axes.grid(axis="y", alpha=0.3, lw=0.6)
     axes.set(ylim=(-183, 183), xlim=(0, found.seconds), title="Azimuth over time", xlabel="time (s)")
@@ -137,8 +136,7 @@ def draw_spectrogram(ears: np.ndarray, fs: int, path: Path, title: str, azimuths
         hop = min(max(size // 4, len(ears) // 3000), size)  # as many columns as can be seen
         _, _, powers = sps.spectrogram(ears.T, fs, "hann", size, size - hop, mode="psd")  # ear by ear
         levels = 10 * np.log10(powers + 1e-20)
-        top = levels.max()
-        extent = (0, len(ears) / fs, 0, fs / 2000)  # s, kHz
+        top, extent = levels.max(), (0, len(ears) / fs, 0, fs / 2000)  # dB; s, kHz
         for axis, level, name in zip(axes[-2:], levels, ("Left ear", "Right ear"), strict=True):
             image = axis.imshow(level, cmap="magma", vmin=top - 80, vmax=top, extent=extent, **IMAGE)
             axis.set(title=name, ylabel="frequency (kHz)")

@@ -140,8 +140,7 @@ def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
     """Mean error over azimuth, the head seen from above, and over SNR."""
     figure = plt.figure(figsize=(9.6, 4.4))
     around = figure.add_subplot(1, 2, 1, projection="polar", theta_offset=np.pi / 2)  # front up
-    along = figure.add_subplot(1, 2, 2)
-    columns = ("snr_from_db", "snr_to_db", "mean_angular_error")
+    along, columns = figure.add_subplot(1, 2, 2), ("snr_from_db", "snr_to_db", "mean_angular_error")
     for run in runs:
         error = error_by_azimuth(read_confusion(results / name / f"{run}_confusion.csv"))
         around.plot(AROUND, np.append(error, error[0]), label=TITLES[run])

@@ -50,8 +50,7 @@ def compare(results: Path, name: str) -> dict[str, list[dict]]:
     """For each training run, a row per epoch: ours, reported ({} where nothing is)."""
     tables = {}
     for run in TITLES:
-        path = results / name / f"{run}.csv"
-        if path.exists():
+        if (path := results / name / f"{run}.csv").exists():
             reported, log = read_reported(results, run), read_log(path, LOGGED)
             tables[run] = [{"ours": row, "reported": reported.get(row["epoch"], {})} for row in log]
     if not tables:

@@ -5,8 +5,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import atomic_write
+from ssl_jax.common.files import atomic_write, picture_kind
 
 matplotlib.use("Agg")  # no display needed
 import matplotlib.pyplot as plt
@@ -21,14 +20,6 @@ TICKS = (80, 200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
 # title, field, limits, colours
 CUE_MAPS = (("ITD (ms)", "itd", (-1, 1), "RdBu_r"), ("ILD (dB)", "ild", (-7, 7), "RdBu_r"))
 CUE_MAPS += (("IC", "ic", (0.5, 1), "viridis"),)
-
-
-def picture_kind(path: Path) -> str:
-    """The format that a picture's name asks for; raises InputError for another than PNG, PDF and SVG."""
-    kind = Path(path).suffix.lower().lstrip(".")
-    if kind not in ("png", "pdf", "svg"):
-        raise InputError(f"{path}: not a name for a picture: use one that ends in .png, .pdf or .svg")
-    return kind
 
 
 def save_figure(figure, path: Path) -> None:
