@@ -15,16 +15,15 @@ from ssl_jax.config import DIRECTION_RULES, MAIN_RUNS, PROTOCOLS, RUNS
 from ssl_jax.frontend import HAIR_CELLS
 
 EPILOG = {
-    "localise": """\
-Channel 1 is the left ear; swapped ears cannot be noticed and mirror every azimuth. Azimuths are
-counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the share of the posterior within 10
-degrees of its peak. Do not rely on a flagged window: silent, quiet (50 dB below the loudest so far), one
-ear, clipped, narrow band (sampled too slowly), short (less sound than --window), another azimuth (front and
-back cannot be told apart) or unsure (confidence below 0.9). The networks were trained on windows of 1 s;
-shorter ones are less accurate. From a pipe a line comes 0.25 s of sound after its window at most.""",
-    "render": """\
-Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between measured ones responses are
-interpolated. A negative first azimuth needs the equals sign: --trajectory=-90:90""",
+    "localise": """Channel 1 is the left ear; swapped ears cannot be noticed and mirror every azimuth.
+Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the share of the
+posterior within 10 degrees of its peak. Do not rely on a flagged window: silent, quiet (50 dB below the
+loudest so far), one ear, clipped, narrow band (sampled too slowly), short (less sound than --window), another
+azimuth (front and back cannot be told apart) or unsure (confidence below 0.9). The networks were trained on
+windows of 1 s; shorter ones are less accurate. From a pipe a line comes 0.25 s of sound after its window at
+most.""",
+    "render": """Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between measured ones
+responses are interpolated. A negative first azimuth needs the equals sign: --trajectory=-90:90""",
 }
 
 
@@ -39,9 +38,8 @@ def number(kind: type, metavar: str | tuple[str, str], default, text: str, **mor
     return {"type": kind, "metavar": metavar, "default": default, "help": text} | more
 
 
-# Every option, written once; NAME/STAGE where a stage means something else by it.
 # fmt: off
-OPTIONS = {
+OPTIONS = {  # every option, written once; NAME/STAGE where a stage means something else by it
     "--data": path("DIR", "publishers' corpora (see download), not the embedded one; also $SSL_JAX_DATA"),
     "--protocol": {"choices": PROTOCOLS, "help": "published: nearest azimuth at any elevation, no hair cell, "
                    "noise as the published weights tell (default with --data); published-code: its noise is "

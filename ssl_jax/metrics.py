@@ -67,14 +67,12 @@ def within(logits: ArrayLike, labels: ArrayLike, degrees: float) -> float:
 
 
 def front_back_confusion_rate(logits: ArrayLike, labels: ArrayLike) -> float:
-    """Share of estimates that took front for back or back for front, in percent; NaN when none counts. Such
-    an estimate is strictly nearer to the true azimuth's mirror image about the interaural axis than to the
-    azimuth itself (Wightman & Kistler 1989, J. Acoust. Soc. Am. 85, 868-878). Sources within 10 degrees of
-    that axis are left out: the two all but coincide there."""
+    """Share of estimates that took front for back or the reverse, in percent; NaN when none counts. They are
+    strictly nearer to the true azimuth's mirror image about the interaural axis than to itself (Wightman &
+    Kistler 1989, J. Acoust. Soc. Am. 85, 868-878). Sources within 10 degrees of the axis are left out."""
     _, labels, ranked = _checked(logits, labels)
     lateral = np.minimum(class_distance(labels, LEFT), class_distance(labels, RIGHT))
-    kept = lateral * AZIMUTH_STEP > AXIS_MARGIN
-    if not kept.any():
+    if not (kept := lateral * AZIMUTH_STEP > AXIS_MARGIN).any():
         return float("nan")
     estimate, true = ranked[kept, 0], labels[kept]
     mirror = (AZIMUTHS // 2 - true) % AZIMUTHS

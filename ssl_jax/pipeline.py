@@ -52,8 +52,7 @@ def run_database(args, ex: Experiment) -> None:
     by_main_process(check_results, results, fingerprint(database=ex.database, front=ex.front))
     made = [store.path(shard).exists() for shard in range(store.shards)]
     with timed(results, "database", any(made), all(made)):
-        sounds = load_sounds(args.data, ex.database, ex.front.fs)
-        build(args.work / ex.name, ex.database, ex.front, sounds)
+        build(args.work / ex.name, ex.database, ex.front, load_sounds(args.data, ex.database, ex.front.fs))
 
 
 def run_train(args, ex: Experiment) -> None:

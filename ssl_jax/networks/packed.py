@@ -35,8 +35,7 @@ def available(folder: Path | None = None) -> list[str]:
 
 def default_weights(folder: Path | None = None) -> str:
     """The network to use where none is named; raises InputError when there is none."""
-    names = available(folder)
-    if not names:
+    if not (names := available(folder)):
         raise InputError(f"{_folder(folder)}: no weights: {REINSTALL}")
     return next((name for name in PREFERRED if name in names), names[0])
 

@@ -16,13 +16,11 @@ BLOCK_SECONDS = 0.1
 UNKNOWN = 0x7FFF0000  # bytes: programs that write to a pipe state 0, this or more
 MAX_HEADER = 2**20  # bytes that may come before a WAV's sound
 KINDS = {(1, 16): "PCM_16", (1, 24): "PCM_24", (1, 32): "PCM_32", (3, 32): "FLOAT", (3, 64): "DOUBLE"}
-EXTENSIBLE = 0xFFFE  # a format that is given further on
 WAV_WANTED = "use WAV of 16, 24 or 32 bits, or raw sound with --raw FS"
 
 
 def _exactly(stream: BinaryIO, size: int, name: str) -> bytes:
-    content = stream.read(size)
-    if len(content) < size:
+    if len(content := stream.read(size)) < size:
         raise InputError(f"{name}: ends within its header: {WAV_WANTED}")
     return content
 
@@ -42,7 +40,7 @@ def wav_header(stream: BinaryIO, name: str) -> tuple[int, tuple[int, int], float
         content = _exactly(stream, size + size % 2, name)
         if kind == b"fmt " and size >= 16:
             found = struct.unpack("<HHIIHH", content[:16])
-            if found[0] == EXTENSIBLE and size >= 26:
+            if found[0] == 0xFFFE and size >= 26:  # the format is given further on
                 found = (int.from_bytes(content[24:26], "little"), *found[1:])
     if found is None:
         raise InputError(f"{name}: a WAV that does not say its format: {WAV_WANTED}")
@@ -72,8 +70,7 @@ def _blocks(stream: BinaryIO, name: str, fs: int, kind, left: float) -> Iterator
             break
         left -= len(content)
         held += content
-        whole = len(held) // frame * frame
-        if whole:
+        if whole := len(held) // frame * frame:
             yield soundfile.read(io.BytesIO(held[:whole]), dtype="float32", samplerate=fs, **form)[0]
         held = held[whole:]
     if held:

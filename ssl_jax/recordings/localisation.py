@@ -126,11 +126,9 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
     ear = listener(name, fs, window, step, model)
     front, seconds = ear.front, samples / ear.fs
     _check_length(name, seconds)
-    length = math.ceil(samples * front.fs / ear.fs)
-    if length > ENDLESS - front.fs * LONGEST:
+    if (length := math.ceil(samples * front.fs / ear.fs)) > ENDLESS - front.fs * LONGEST:
         raise InputError(f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours")
-    rate, frames = front.fs / front.hop, length // front.hop  # frames a second, and in all
-    maps: list[np.ndarray] = []
+    rate, frames, maps = front.fs / front.hop, length // front.hop, list[np.ndarray]()  # a second; in all
 
     def wrap(runs):
         runs = track(runs, f"localise {Path(name).name}", length // (BLOCK_FRAMES * front.hop) + 1)
@@ -138,13 +136,12 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
 
     quality = Quality(ear.fs, name, front)
     *values, flags = zip(*estimates(ear, quality, blocks, wrap=wrap), strict=True)
-    found = [*map(np.concatenate, values), tuple(chain(*flags))]
+    found: list = [*map(np.concatenate, values), tuple(chain(*flags))]
     notes, span = quality.notes(), min(ear.span, frames)
     if span < ear.span:
         notes += (f"{seconds:.2f} s of sound, shorter than the window of {window:g} s, is one window",)
     kept = Cues._make(np.concatenate(maps, axis=-1)) if cues else None
-    about = notes, ear.model, span / rate, ear.hop / rate, seconds, ear.fs, kept, front.cfs
-    return Azimuths._make([*found, *about])
+    return Azimuths(*found, notes, ear.model, span / rate, ear.hop / rate, seconds, ear.fs, kept, front.cfs)
 
 
 def localise(

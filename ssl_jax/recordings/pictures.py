@@ -39,8 +39,7 @@ def _over_time(axes, found: Azimuths) -> None:
     image = np.concatenate([image, image[:, :1]], axis=1).T  # back once more, at the top
     half, top = found.step / 2, 180 + AZIMUTH_STEP / 2
     extent = (found.times[0] - half, found.times[-1] + half, -top, top)
-    norm = PowerNorm(0.4, 0, 1)  # a tenth can be seen
-    shown = axes.imshow(image, extent=extent, norm=norm, cmap=SURE_OF_IT, **IMAGE)
+    shown = axes.imshow(image, SURE_OF_IT, PowerNorm(0.4, 0, 1), extent=extent, **IMAGE)  # shows a tenth
     bare, azimuth = np.array([not flags for flags in found.flags]), _signed(found.azimuth)
     size, alpha = 5 + 17 * found.confidence, np.clip(0.25 + 0.75 * found.confidence, 0, 1)
     dots = ((bare, ESTIMATE, "white", "estimate"), (~bare, "white", ESTIMATE, "flagged"))

@@ -76,7 +76,6 @@ def scene(front: FrontEnd, path: Path, azimuth: int = 60, noise_azimuths=(200, 3
     save_figure(figure, path)
 
 
-# part of the log -> how its curve and its reported points look
 PARTS = {"train": ("training", "--", "x"), "eval": ("held out", "-", "o"), "last": ("last clips", ":", "s")}
 
 
@@ -164,14 +163,11 @@ def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
     require_writable(own)
     compared = [run for run in COMPARED if (results / ex.name / f"{run}_by_snr.csv").exists()]
     continued = ["model2", *(run for run in trained if run.startswith("model2_"))]
-    jobs: list[tuple] = [
-        (surround, ex.front, own / "surround.png"),
-        (scene, ex.front, own / "scene_snr.png"),
-        (training_curves, results, ex.name, ["model1"], own / "training_model1.png"),
-        (training_curves, results, ex.name, continued, own / "training_model2.png"),
-        *((confusion, results, ex.name, run, own / f"confusion_{run}.png") for run in trained),
-        (errors, results, ex.name, compared, own / "errors.png"),
-    ]
+    jobs: list[tuple] = [(surround, ex.front, own / "surround.png"), (scene, ex.front, own / "scene_snr.png")]
+    for runs in (["model1"], continued):
+        jobs.append((training_curves, results, ex.name, runs, own / f"training_{runs[0]}.png"))
+    jobs += [(confusion, results, ex.name, run, own / f"confusion_{run}.png") for run in trained]
+    jobs.append((errors, results, ex.name, compared, own / "errors.png"))
     if (results / ex.name / "model2_to40_last_confusion.csv").exists():
         jobs.append((recall, results, ex.name, own / "recall_model2_to40.png"))
     with plt.rc_context(STYLE):

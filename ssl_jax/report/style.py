@@ -17,9 +17,8 @@ STYLE: dict = LOOK | {"figure.dpi": 130, "savefig.dpi": 130, "font.size": 9, "ax
 STYLE |= {"axes.grid": True, "grid.alpha": 0.25}
 OURS, REPORTED = "#1565a7", "#d9730d"
 TICKS = (80, 200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
-# title, field, limits, colours
 CUE_MAPS = (("ITD (ms)", "itd", (-1, 1), "RdBu_r"), ("ILD (dB)", "ild", (-7, 7), "RdBu_r"))
-CUE_MAPS += (("IC", "ic", (0.5, 1), "viridis"),)
+CUE_MAPS += (("IC", "ic", (0.5, 1), "viridis"),)  # title, field, limits, colours
 
 
 def save_figure(figure, path: Path) -> None:
