@@ -136,12 +136,13 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
 
     quality = Quality(ear.fs, name, front)
     *values, flags = zip(*estimates(ear, quality, blocks, wrap=wrap), strict=True)
-    found: list = [*map(np.concatenate, values), tuple(chain(*flags))]
+    found = [*map(np.concatenate, values), tuple(chain(*flags))]
     notes, span = quality.notes(), min(ear.span, frames)
     if span < ear.span:
         notes += (f"{seconds:.2f} s of sound, shorter than the window of {window:g} s, is one window",)
     kept = Cues._make(np.concatenate(maps, axis=-1)) if cues else None
-    return Azimuths(*found, notes, ear.model, span / rate, ear.hop / rate, seconds, ear.fs, kept, front.cfs)
+    about = notes, ear.model, span / rate, ear.hop / rate, seconds, ear.fs, kept, front.cfs
+    return Azimuths._make([*found, *about])
 
 
 def localise(
