@@ -9,22 +9,21 @@ import time
 import traceback
 from pathlib import Path
 
-from ssl_jax.common.actions import Completion, Version
+from ssl_jax import version
 from ssl_jax.common.errors import InputError, error_reason, os_error_message
 from ssl_jax.config import DIRECTION_RULES, MAIN_RUNS, PROTOCOLS, RUNS
 from ssl_jax.frontend import HAIR_CELLS
 
 EPILOG = {
-    "localise": """\
-Channel 1 is the left ear; swapped ears cannot be noticed and mirror every azimuth. Azimuths are
-counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the share of the posterior within 10
-degrees of its peak. Do not rely on a flagged window: silent, quiet (50 dB below the loudest so far), one
-ear, clipped, narrow band (sampled too slowly), short (less sound than --window), another azimuth (front and
-back cannot be told apart) or unsure (confidence below 0.9). The networks were trained on windows of 1 s;
-shorter ones are less accurate. From a pipe a line comes 0.25 s of sound after its window at most.""",
-    "render": """\
-Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between measured ones responses are
-interpolated. A negative first azimuth needs the equals sign: --trajectory=-90:90""",
+    "localise": """Channel 1 is the left ear; swapped ears cannot be noticed and mirror every azimuth.
+Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the share of the
+posterior within 10 degrees of its peak. Do not rely on a flagged window: silent, quiet (50 dB below the
+loudest so far), one ear, clipped, narrow band (sampled too slowly), short (less sound than --window), another
+azimuth (front and back cannot be told apart) or unsure (confidence below 0.9). The networks were trained on
+windows of 1 s; shorter ones are less accurate. From a pipe a line comes 0.25 s of sound after its window at
+most.""",
+    "render": """Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between measured ones
+responses are interpolated. A negative first azimuth needs the equals sign: --trajectory=-90:90""",
 }
 
 
@@ -39,9 +38,8 @@ def number(kind: type, metavar: str | tuple[str, str], default, text: str, **mor
     return {"type": kind, "metavar": metavar, "default": default, "help": text} | more
 
 
-# Every option, written once; NAME/STAGE where a stage means something else by it.
 # fmt: off
-OPTIONS = {
+OPTIONS = {  # every option, written once; NAME/STAGE where a stage means something else by it
     "--data": path("DIR", "publishers' corpora (see download), not the embedded one; also $SSL_JAX_DATA"),
     "--protocol": {"choices": PROTOCOLS, "help": "published: nearest azimuth at any elevation, no hair cell, "
                    "noise as the published weights tell (default with --data); published-code: its noise is "
@@ -153,11 +151,24 @@ STAGES = {  # what it does, the module with its function, its options
 # fmt: on
 
 
+class Answer(argparse.Action):
+    """Print the version, or a script that completes stages and options in a shell, and end."""
+
+    def __call__(self, parser, _, shell, *__):
+        try:
+            script = importlib.import_module("shtab").complete(parser, shell) if shell else ""
+            print(script or f"ssl_jax {version()}")
+        except ImportError:
+            missing = "the package shtab is missing: pip install 'ssl_jax[completion]'"
+            parser.exit(2, f"ssl_jax: --print-completion: {missing}\n")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line; it needs neither JAX nor matplotlib, so that --help is quick."""
     top = argparse.ArgumentParser(prog="ssl_jax", description="The stages of the experiment, and more.")
-    top.add_argument("--version", action=Version, nargs=0, help="show the version and exit")
-    top.add_argument("--print-completion", action=Completion, choices=SHELLS, help="completes these commands")
+    top.add_argument("--version", action=Answer, nargs=0, help="show the version and exit")
+    top.add_argument("--print-completion", action=Answer, choices=SHELLS, help="completes these commands")
     top.set_defaults(coordinator=None, process=None, processes=None, devices=None, no_cache=False)
     stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
     for stage, (text, module, names) in STAGES.items():

@@ -1,9 +1,7 @@
 """Metrics of localisation: pure functions of logits (n, 72) and true classes, labels (n,) of int.
-
-A class is an azimuth divided by 5 degrees, counter-clockwise, 0 = front, 18 = left. The estimate is the
-class with the highest logit; among equal logits the lower class ranks first, NaN last. All functions
-raise ValueError for other shapes, labels outside 0..71, or no mixtures at all.
-"""
+A class is an azimuth divided by 5 degrees, counter-clockwise, 0 = front, 18 = left. The estimate is the class
+with the highest logit; among equal logits the lower class ranks first, NaN last. All functions raise
+ValueError for other shapes, labels outside 0..71, or no mixtures at all."""
 
 import jax
 import jax.numpy as jnp
@@ -41,18 +39,14 @@ def degrees_apart(a, b) -> np.ndarray:
 
 def top1(logits: ArrayLike, labels: ArrayLike) -> float:
     """Share of mixtures whose estimate is the true class, in percent."""
-    _, labels, ranked = _checked(logits, labels)
-    return 100 * float(np.mean(ranked[:, 0] == labels))
+    return within(logits, labels, 0)
 
 
 def top5_as_published(logits: ArrayLike, labels: ArrayLike) -> float:
-    """Share with ANY of the five highest classes within two classes of the true one, in percent.
-
-    The published tables call this Top-5 (run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization).
-    """
+    """Share with ANY of the five highest classes within two classes of the true one, in percent: Top-5 in
+    the published tables (run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization)."""
     _, labels, ranked = _checked(logits, labels)
-    apart = class_distance(ranked[:, :5], labels[:, None])  # (n, 5)
-    return 100 * float(np.mean((apart <= NEAR_CLASSES).any(axis=1)))
+    return 100 * float(np.mean((class_distance(ranked[:, :5], labels[:, None]) <= NEAR_CLASSES).any(axis=1)))
 
 
 def top5(logits: ArrayLike, labels: ArrayLike) -> float:
@@ -73,16 +67,12 @@ def within(logits: ArrayLike, labels: ArrayLike, degrees: float) -> float:
 
 
 def front_back_confusion_rate(logits: ArrayLike, labels: ArrayLike) -> float:
-    """Share of estimates that took front for back or back for front, in percent; NaN when none counts.
-
-    The estimate is then strictly nearer to the true azimuth's mirror image about the interaural axis than
-    to the azimuth itself (Wightman & Kistler 1989, J. Acoust. Soc. Am. 85, 868-878). Sources within 10
-    degrees of that axis are left out: the two all but coincide there.
-    """
+    """Share of estimates that took front for back or the reverse, in percent; NaN when none counts. They are
+    strictly nearer to the true azimuth's mirror image about the interaural axis than to itself (Wightman &
+    Kistler 1989, J. Acoust. Soc. Am. 85, 868-878). Sources within 10 degrees of the axis are left out."""
     _, labels, ranked = _checked(logits, labels)
     lateral = np.minimum(class_distance(labels, LEFT), class_distance(labels, RIGHT))
-    kept = lateral * AZIMUTH_STEP > AXIS_MARGIN
-    if not kept.any():
+    if not (kept := lateral * AZIMUTH_STEP > AXIS_MARGIN).any():
         return float("nan")
     estimate, true = ranked[kept, 0], labels[kept]
     mirror = (AZIMUTHS // 2 - true) % AZIMUTHS
@@ -98,8 +88,7 @@ def confusion_matrix(logits: ArrayLike, labels: ArrayLike) -> np.ndarray:
 def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> float:
     """Mean cross-entropy of the softmax of the logits, in nats."""
     logits, labels, _ = _checked(logits, labels)
-    chosen = log_softmax(logits.astype(float), axis=1)[np.arange(len(labels)), labels]
-    return float(-np.mean(chosen))
+    return float(-np.mean(log_softmax(logits.astype(float), axis=1)[np.arange(len(labels)), labels]))
 
 
 def evaluate(logits: ArrayLike, labels: ArrayLike) -> dict[str, float]:
@@ -117,9 +106,9 @@ def scores_by_snr(logits: ArrayLike, labels: ArrayLike, snr: np.ndarray, width: 
     logits, labels, _ = _checked(logits, labels)
     lower, rows = np.floor(np.asarray(snr) / width) * width, []
     for edge in np.unique(lower):
-        z, y = logits[lower == edge], labels[lower == edge]
-        row = {"snr_from_db": edge, "snr_to_db": edge + width, "mixtures": len(y)}
-        scores = evaluate(z, y)
+        there = lower == edge
+        scores = evaluate(logits[there], labels[there])
+        row = {"snr_from_db": edge, "snr_to_db": edge + width, "mixtures": int(there.sum())}
         rows.append(row | {score: scores[score] for score in ("top1", "mean_angular_error", "front_back")})
     return rows
 
@@ -131,12 +120,9 @@ def error_by_azimuth(counts: np.ndarray) -> np.ndarray:
 
 
 def batch_counts(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Sums over one batch for a running log; traceable, so labels (batch,) are not checked.
-
-    Gives the summed cross-entropy in nats, and the hits by `top1` and by `top5_as_published`, each ().
-    """
+    """Sums over one batch for a running log, each (): cross-entropy in nats, and the hits by `top1` and by
+    `top5_as_published`; traceable, so labels (batch,) are not checked."""
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
-    # top_k puts the lower index first among equals, as _checked does, but NaN first
-    best = jax.lax.top_k(jnp.where(jnp.isnan(logits), -jnp.inf, logits), 5)[1]
+    best = jax.lax.top_k(jnp.where(jnp.isnan(logits), -jnp.inf, logits), 5)[1]  # NaN last, as in _checked
     near = class_distance(best, labels[:, None]) <= NEAR_CLASSES  # (batch, 5)
     return -chosen.sum(), (best[:, 0] == labels).sum(), near.any(axis=1).sum()

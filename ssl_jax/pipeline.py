@@ -12,6 +12,7 @@ from ssl_jax.config import Experiment, experiment, fingerprint, seeded_runs
 from ssl_jax.database.build import build, export_wav
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import load_sounds, read_manifest
+from ssl_jax.report.comparison import update_readme, write_report
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.run import train
@@ -51,8 +52,7 @@ def run_database(args, ex: Experiment) -> None:
     by_main_process(check_results, results, fingerprint(database=ex.database, front=ex.front))
     made = [store.path(shard).exists() for shard in range(store.shards)]
     with timed(results, "database", any(made), all(made)):
-        sounds = load_sounds(args.data, ex.database, ex.front.fs)
-        build(args.work / ex.name, ex.database, ex.front, sounds)
+        build(args.work / ex.name, ex.database, ex.front, load_sounds(args.data, ex.database, ex.front.fs))
 
 
 def run_train(args, ex: Experiment) -> None:
@@ -66,12 +66,11 @@ def run_train(args, ex: Experiment) -> None:
     settings = mixtures.settings
     by_main_process(check_results, results, settings)
     metrics, before = trained_before(results, settings)
-    mesh = data_mesh() if args.devices else None
     for name, run in runs.items():
         epochs = range(run.start_epoch + 1, run.epochs + 1)
         made = [checkpoint_path(work, name, epoch).exists() for epoch in epochs]
         with timed(results, name, any(made), made[-1]):
-            metrics[name] = train(name, run, mixtures, work, results, mesh)
+            metrics[name] = train(name, run, mixtures, work, results, data_mesh() if args.devices else None)
         before[name] = fingerprint(run=run)["run"]
         by_main_process(write_json, results / "metrics.json", metrics)
         by_main_process(write_json, results / "settings.json", {**settings, "runs": before})
@@ -84,8 +83,6 @@ def run_figures(args, ex: Experiment) -> None:
 
 
 def run_report(args, ex: Experiment) -> None:
-    from ssl_jax.report.comparison import update_readme, write_report
-
     print(write_report(args.results, ex.name))
     if args.readme:
         update_readme(args.readme, args.results)

@@ -20,9 +20,8 @@ CACHE_BYTES = 2**29  # of compiled programs kept on disk
 
 
 def cpu_count() -> int:
-    """Cores that this process may use."""
-    everywhere = hasattr(os, "sched_getaffinity")  # not on macOS or Windows
-    return len(os.sched_getaffinity(0)) if everywhere else os.cpu_count() or 1
+    """Cores that this process may use; macOS and Windows tell only how many there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def keep_memory() -> None:
@@ -110,12 +109,11 @@ def shared_out(mesh: Mesh) -> NamedSharding:
 
 
 def to_devices(arrays, sharding: NamedSharding):
-    """Put a tree of arrays on devices; each process gives what its own devices are to hold."""
+    """Put a tree of arrays, of each process its share, on devices; unlike `device_put` it asks no other."""
 
     def one(ours):
         if isinstance(ours, jax.Array) and jax.dtypes.issubdtype(ours.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(one(jax.random.key_data(ours)))
-        # unlike jax.device_put it asks the other processes nothing, so any thread may call it
         return jax.make_array_from_process_local_data(sharding, np.asarray(ours))
 
     return jax.tree.map(one, arrays)

@@ -95,8 +95,7 @@ def _is_running(process: int) -> bool:
 def remove_stale_parts(folder: Path) -> None:
     """Delete unfinished files that `atomic_write` left in processes that were killed."""
     for part in folder.rglob(".*.part"):
-        process = part.name.split(".")[-2]
-        if process.isdecimal() and not _is_running(int(process)):
+        if (process := part.name.split(".")[-2]).isdecimal() and not _is_running(int(process)):
             part.unlink(missing_ok=True)
 
 
@@ -129,10 +128,8 @@ def write_checksum(path: Path) -> None:
 def checksum_agrees(path: Path) -> bool:
     """Are the file and its checksum there, and do they agree?"""
     note = path.with_suffix(".sha256")
-    if not (path.is_file() and note.is_file()):
-        return False
-    with open(note, "rb") as stream:
-        return stream.read(100).strip() == sha256_of(path).encode()
+    there = path.is_file() and note.is_file() and note.stat().st_size <= 100
+    return there and note.read_bytes().strip() == sha256_of(path).encode()
 
 
 def require_file(path: Path) -> None:
@@ -143,14 +140,21 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: the file is empty: fetch it again")
 
 
+def picture_kind(path: Path) -> str:
+    """The format that a picture's name asks for; raises InputError for another than PNG, PDF and SVG."""
+    kind = Path(path).suffix.lower().lstrip(".")
+    if kind not in ("png", "pdf", "svg"):
+        raise InputError(f"{path}: not a name for a picture: use one that ends in .png, .pdf or .svg")
+    return kind
+
+
 def csv_rows(path: Path, columns, max_rows=1_000_000, max_bytes=MAX_TEXT_BYTES) -> Iterator[dict]:
     """Rows of a CSV file as dicts, one at a time; raises InputError unless it is whole and has `columns`."""
     try:
         check_size(path, max_bytes)
         with open(path, newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
-            missing = [c for c in columns if c not in (reader.fieldnames or ())]
-            if missing:
+            if missing := [c for c in columns if c not in (reader.fieldnames or ())]:
                 raise InputError(f"{path}: no column {missing[0]!r}: the file is not what its name says")
             for number, row in enumerate(reader, 1):
                 if None in row.values():  # a short row: DictReader would fill every column that is missing

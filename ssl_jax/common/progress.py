@@ -1,5 +1,6 @@
 """What a stage says beside its output: notes, and progress of anything that takes over five seconds."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterable, Iterator
@@ -32,25 +33,17 @@ def say(text: str, shown: bool = True) -> None:
 
 def track(items: Iterable, label: str, total: int, done: int = 0) -> Iterator:
     """Yield `items`: with a bar on a terminal, and lines for the log and, with --verbose, other places."""
-    items = _noted(items, label, total, done)
-    if verbosity < 0 or not console.is_terminal:
-        yield from items
-        return
     columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
     times = (bars.TimeElapsedColumn(), bars.TextColumn("left"), bars.TimeRemainingColumn())
-    with bars.Progress(*columns, *times, console=console, transient=True) as progress:
-        task = progress.add_task(label, total=total, completed=done)
-        for item in items:
-            yield item
-            progress.advance(task)
-
-
-def _noted(items: Iterable, label: str, total: int, done: int) -> Iterator:
+    bar = bars.Progress(*columns, *times, console=console, transient=True)
+    task, terminal = bar.add_task(label, total=total, completed=done), console.is_terminal
     start = last = time.monotonic()
-    for count, item in enumerate(items, 1):
-        yield item
-        if time.monotonic() - last > LINE_SECONDS:
-            last = time.monotonic()
-            at, spent = done + count, last - start
-            line = f"{label}: {at}/{total}, {spent:.0f} s, {spent / count * (total - at):.0f} s left"
-            say(line, verbosity > 0 and not console.is_terminal)
+    with bar if terminal and verbosity >= 0 else contextlib.nullcontext():
+        for count, item in enumerate(items, 1):
+            yield item
+            bar.advance(task)
+            if time.monotonic() - last > LINE_SECONDS:
+                last = time.monotonic()
+                at, spent = done + count, last - start
+                line = f"{label}: {at}/{total}, {spent:.0f} s, {spent / count * (total - at):.0f} s left"
+                say(line, verbosity > 0 and not terminal)

@@ -49,7 +49,7 @@ def peak_memory_mb() -> int:
 
 @contextlib.contextmanager
 def clock(path: Path, stage: str, begun: bool, done: bool = False):
-    """Note a stage's wall time and peak memory in a file, with the commit that made the numbers."""
+    """Note a stage's time, memory and commit in a file. Times add up; unless `begun`, its note was copied."""
     began = time.monotonic()
     require_writable(path.parent)  # fail now, not after hours of work
     yield
@@ -57,7 +57,6 @@ def clock(path: Path, stage: str, begun: bool, done: bool = False):
         return
     notes = read_json(path) if path.exists() else {}
     stages = notes.setdefault("stages", {})
-    # times add up; those of a stage not `begun` were copied with the results, without the work
     before = {"seconds": 0, "peak_memory_mb": 0} | (stages.get(stage, {}) if begun else {})
     seconds = round(before["seconds"] + time.monotonic() - began, 1)
     stages[stage] = {"seconds": seconds, "peak_memory_mb": max(before["peak_memory_mb"], peak_memory_mb())}

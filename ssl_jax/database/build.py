@@ -39,8 +39,7 @@ def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=
     folder = Path(folder)
     recipes, part = recipes_of(config, sounds)
     store = CueStore(folder / "cues", config, front)
-    manifest = partial(manifest_csv, recipes, sounds, part)
-    digest = hashlib.sha256()
+    manifest, digest = partial(manifest_csv, recipes, sounds, part), hashlib.sha256()
     for line in manifest():
         digest.update(line.encode())
     ours = np.frombuffer(digest.digest(), np.uint8)

@@ -93,7 +93,7 @@ def draw_parts(config: Database, speakers: Sequence[str] = ()) -> np.ndarray | N
 
 
 def _parts_of_speakers(config: Database, speakers: Sequence[str]) -> list[int]:
-    """The part of each clip, by speakers, who are drawn until a part has the share of clips asked for."""
+    """The part of each clip. In random order, a speaker is taken if that brings a part nearer its share."""
     sizes = Counter(speakers)
     if len(sizes) < 2:
         alone = f"{config.clips} clips, all of one speaker, cannot be kept apart"
@@ -103,7 +103,6 @@ def _parts_of_speakers(config: Database, speakers: Sequence[str]) -> list[int]:
     for part, share in ((1, config.evaluation_share), (2, config.validation_share)):
         without, wanted = 0, share * config.clips
         for name in order:
-            # take a speaker where that comes nearer to the share than going without
             if part_of[name] == 0 and abs(without + sizes[name] - wanted) < abs(without - wanted):
                 part_of[name] = part
                 without += sizes[name]
@@ -185,8 +184,7 @@ def read_manifest(path: Path, count: int) -> Manifest:
     speakers, heads, parts = list[str](), list[str](), set[str]()
     columns = "mixture", "speaker", "head", "snr_1_db", "snr_2_db", "part"
     try:
-        for row in csv_rows(path, columns, count + 1, MAX_TEXT_BYTES + 1000 * count):
-            i = len(speakers)
+        for i, row in enumerate(csv_rows(path, columns, count + 1, MAX_TEXT_BYTES + 1000 * count)):
             if int(row["mixture"]) != i or i == count:
                 raise ValueError
             snr[i] = min(float(row["snr_1_db"]), float(row["snr_2_db"]))

@@ -32,10 +32,8 @@ class BatchNorm(nnx.Module):
     (divided by n - 1); `nnx.BatchNorm` uses the biased one in both places."""
 
     def __init__(self, features: int):
-        self.scale = nnx.Param(jnp.ones(features))
-        self.bias = nnx.Param(jnp.zeros(features))
-        self.mean = nnx.BatchStat(jnp.zeros(features))
-        self.var = nnx.BatchStat(jnp.ones(features))
+        self.scale, self.bias = nnx.Param(jnp.ones(features)), nnx.Param(jnp.zeros(features))
+        self.mean, self.var = nnx.BatchStat(jnp.zeros(features)), nnx.BatchStat(jnp.ones(features))
         self.use_running_average = False  # the name that nnx's train() and eval() set
         self.momentum, self.epsilon = 0.1, 1e-5  # Flax counts this momentum as 0.9
 

@@ -99,15 +99,12 @@ def run_export(args) -> None:
     info, (net, front) = describe(name), load_weights(name)
     if info["model"] not in GRAPHS:
         raise InputError(f"export: {name} is a network {info['model']!r}: use one of {', '.join(GRAPHS)}")
-    logits = g.Reshape(GRAPHS[info["model"]](g, net), [0, -1])
-    g.Softmax(g.Div(logits, temperature_of(name)), axis=1)
+    g.Softmax(g.Div(g.Reshape(GRAPHS[info["model"]](g, net), [0, -1]), temperature_of(name)), axis=1)
     g[-1].output[0] = "posterior"
-    shapes: dict = {
-        "cues": ["batch", front.map_count, front.channels, "frames"],
-        "posterior": ["batch", AZIMUTHS],
-    }
-    ends = [helper.make_tensor_value_info(end, TensorProto.FLOAT, shape) for end, shape in shapes.items()]
-    graph = helper.make_graph(g, name, ends[:1], ends[1:])
+    maps: list = ["batch", front.map_count, front.channels, "frames"]
+    cues = helper.make_tensor_value_info("cues", TensorProto.FLOAT, maps)
+    posterior = helper.make_tensor_value_info("posterior", TensorProto.FLOAT, ["batch", AZIMUTHS])
+    graph = helper.make_graph(g, name, [cues], [posterior])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)  # of 2022
     helper.set_model_props(model, {"ssl_jax": json.dumps(info)})
     with atomic_write(args.to) as stream:

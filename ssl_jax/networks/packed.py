@@ -1,6 +1,5 @@
 """Trained networks of the package, data/weights/NAME.safetensors: arrays, and in the header what they are."""
 
-import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -36,8 +35,7 @@ def available(folder: Path | None = None) -> list[str]:
 
 def default_weights(folder: Path | None = None) -> str:
     """The network to use where none is named; raises InputError when there is none."""
-    names = available(folder)
-    if not names:
+    if not (names := available(folder)):
         raise InputError(f"{_folder(folder)}: no weights: {REINSTALL}")
     return next((name for name in PREFERRED if name in names), names[0])
 
@@ -89,8 +87,7 @@ def describe(name: str, folder: Path | None = None) -> dict:
 
 def _filled(name: str, front: FrontEnd, arrays: dict) -> nnx.Module:
     """A network with these arrays in it; raises InputError for one that does not fit."""
-    model = nnx.eval_shape(lambda: build_model(name, 0, front))  # drawing weights takes 3 s
-    graph, weights, rest = split(model)
+    graph, weights, rest = split(nnx.eval_shape(lambda: build_model(name, 0, front)))  # drawing takes 3 s
     return nnx.merge(graph, from_named("weights", weights, arrays), from_named("rest", rest, arrays))
 
 
@@ -99,11 +96,10 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
     path, info, arrays = _read(name, folder)
     try:
         front = FrontEnd(**info["front"])
-        for field in dataclasses.fields(FrontEnd):
-            value, kind = getattr(front, field.name), type(field.default)
-            number = kind not in (str, bool)
-            if type(value) not in (int, kind) or (number and not 0 < value < np.inf):
-                raise ValueError(f"front.{field.name} is {value!r}")
+        for field, usual in vars(FrontEnd()).items():
+            value, kind = getattr(front, field), type(usual)
+            if type(value) not in (int, kind) or (kind not in (str, bool) and not 0 < value < np.inf):
+                raise ValueError(f"front.{field} is {value!r}")
         if front.channels > MAX_CHANNELS:
             raise ValueError(f"front.channels is {front.channels}")
         model = _filled(info["model"], front, _converted(arrays, "", np.float16, np.float32))

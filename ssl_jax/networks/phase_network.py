@@ -28,9 +28,8 @@ def _with_double(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Arr
 
 
 class PhaseNetwork(nnx.Module):
-    """Cue maps to azimuth classes; 415,628 parameters. The options are the rows of its ablation: phases,
-    sines and cosines of ITD and ILD, else the cues as they are; gated, the gate by IC; convolved, the two
-    residual convolutions over time; attention, attention over frames, else their mean.
+    """Cue maps to azimuth classes; 415,628 parameters. The options are the rows of its ablation; without
+    phases the cues enter as they are, without attention the frames' mean is classified.
     Where the front-end gives levels, each channel's level about the window's mean and its rise since the last
     frame are features and move the gate: the first wavefront tells the direction (Litovsky et al. 1999)."""
 
@@ -43,15 +42,12 @@ class PhaseNetwork(nnx.Module):
         self.cycles = np.minimum(front.cfs / 1000, HIGHEST_CYCLES).astype(np.float32)[:, None]  # per ms
         self.gate = nnx.Param(jnp.full((self.channels, 1), GATE_IC))
         if front.levels:
-            self.gate_level = nnx.Param(jnp.zeros((self.channels, 1)))
-            self.gate_onset = nnx.Param(jnp.zeros((self.channels, 1)))
-        self.mixed = linear(self.channels * features, width, rngs)
-        self.mixed_norm = BatchNorm(width)
+            self.gate_level, self.gate_onset = (nnx.Param(jnp.zeros((self.channels, 1))) for _ in range(2))
+        self.mixed, self.mixed_norm = linear(self.channels * features, width, rngs), BatchNorm(width)
         self.convs = nnx.List([conv(width, width, (3,), rngs) for _ in range(2 * convolved)])
         self.norms = nnx.List([BatchNorm(width) for _ in range(2 * convolved)])
-        self.score = linear(width, heads, rngs)
-        self.hidden = linear(width * (heads if attention else 1), 256, rngs)
-        self.hidden_norm = BatchNorm(256)
+        self.score, pooled = linear(width, heads, rngs), width * (heads if attention else 1)
+        self.hidden, self.hidden_norm = linear(pooled, 256, rngs), BatchNorm(256)
         self.dropout = nnx.Dropout(dropout, rngs=rngs)
         self.classify = linear(256, AZIMUTHS, rngs)
 

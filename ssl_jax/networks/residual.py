@@ -13,10 +13,8 @@ class ResidualBlock(nnx.Module):
     one that is normalised too, where size or width changes."""
 
     def __init__(self, inputs: int, outputs: int, kernel: tuple[int, ...], rngs: nnx.Rngs, stride: int = 1):
-        self.conv1 = conv(inputs, outputs, kernel, rngs, stride)
-        self.norm1 = BatchNorm(outputs)
-        self.conv2 = conv(outputs, outputs, kernel, rngs)
-        self.norm2 = BatchNorm(outputs)
+        self.conv1, self.norm1 = conv(inputs, outputs, kernel, rngs, stride), BatchNorm(outputs)
+        self.conv2, self.norm2 = conv(outputs, outputs, kernel, rngs), BatchNorm(outputs)
         self.project = len(kernel) == 1 or stride != 1 or inputs != outputs
         self.normed = self.project and len(kernel) == 2
         if self.project:
@@ -54,8 +52,7 @@ class ResNet(nnx.Module):
 
     def __init__(self, rngs: nnx.Rngs, front: FrontEnd):
         self.channels = front.channels
-        self.conv = conv(CUES, 32, (3, 3), rngs)
-        self.norm = BatchNorm(32)
+        self.conv, self.norm = conv(CUES, 32, (3, 3), rngs), BatchNorm(32)
         sizes = ((32, 64, 2), (64, 128, 2), (128, 128, 1))  # inputs, outputs, stride
         self.blocks = nnx.List([ResidualBlock(i, o, (3, 3), rngs, stride) for i, o, stride in sizes])
         self.dropout = nnx.Dropout(0.3, rngs=rngs)  # draws from a stream in the model's state (nnx.RngState)

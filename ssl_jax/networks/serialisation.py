@@ -15,8 +15,7 @@ MAX_BYTES = 2**25  # of a file, unpacked in memory; the largest network's checkp
 
 def split(model: nnx.Module) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:
     """A network's structure, its weights, and the rest: running statistics and the state of its dropout."""
-    graph, weights, *rest = nnx.split(model, nnx.Param, ...)
-    return graph, weights, rest[0]
+    return nnx.split(model, nnx.Param, ...)  # type: ignore[return-value]
 
 
 def _is_key(leaf) -> bool:

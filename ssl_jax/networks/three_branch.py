@@ -1,8 +1,7 @@
 """The network of both published tables: cue maps in, one logit per azimuth class out (Flax NNX).
-Source: run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization, also for residual.py. Networks
-take maps (batch, 3 cues, channels, frames) of ITD (ms), ILD (dB) and IC (0..1), any number of frames, and
-start and normalise as PyTorch does. Inside `lax.scan` a CPU's convolutions are thirty times slower, so a
-training loop must dispatch step by step."""
+Source: run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization, also for residual.py. Networks take
+maps (batch, 3 cues, channels, frames) of ITD (ms), ILD (dB) and IC (0..1), any number of frames. Inside
+`lax.scan` a CPU's convolutions are thirty times slower, so a training loop must dispatch step by step."""
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +15,8 @@ class CueBranch(nnx.Module):
     """One cue map to one vector: two convolutions over `kernel` frames, then attention pooling."""
 
     def __init__(self, channels: int, embed: int, kernel: int, rngs: nnx.Rngs):
-        self.conv1 = conv(channels, embed, (kernel,), rngs)
-        self.norm1 = BatchNorm(embed)
-        self.conv2 = conv(embed, embed, (kernel,), rngs)
-        self.norm2 = BatchNorm(embed)
+        self.conv1, self.norm1 = conv(channels, embed, (kernel,), rngs), BatchNorm(embed)
+        self.conv2, self.norm2 = conv(embed, embed, (kernel,), rngs), BatchNorm(embed)
         self.score = linear(embed, 1, rngs)
 
     def convolve(self, layer: nnx.Conv, x: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 from ssl_jax.frontend.binaural_feature import Cues
 
 PEAK_REACH = 10  # degrees on either side of the posterior's peak that count as the peak
+REACH = PEAK_REACH // AZIMUTH_STEP  # the same in classes
 SURE = 0.9  # confidence below this is flagged
 AGREE = 0.7  # length of the windows' mean unit vector from which one azimuth stands for all
 LEAST = 0.1  # share of a posterior that a second direction has at least
@@ -40,11 +41,9 @@ Windows = namedtuple("Windows", "times azimuth confidence mirrored posterior fla
 
 def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Share of posteriors (..., 72) within 10 degrees of class `middle` (...), and its circular mean."""
-    classes = PEAK_REACH // AZIMUTH_STEP
-    around = (middle[..., None] + np.arange(-classes, classes + 1)) % AZIMUTHS
+    around = (middle[..., None] + np.arange(-REACH, REACH + 1)) % AZIMUTHS
     share = np.take_along_axis(posterior, around, -1)
-    mean = (share * np.exp(2j * np.pi * around / AZIMUTHS)).sum(-1)
-    azimuth = np.degrees(np.angle(mean)) % 360
+    azimuth = np.degrees(np.angle((share * np.exp(2j * np.pi * around / AZIMUTHS)).sum(-1))) % 360
     return share.sum(-1), np.where(azimuth == 360, 0.0, azimuth)  # -1e-20 % 360 is 360
 
 
@@ -75,8 +74,7 @@ def directions(posterior: np.ndarray) -> list[tuple[float, float]]:
         if share < LEAST:
             break
         found.append((float(azimuth), float(share)))
-        reach = 2 * PEAK_REACH // AZIMUTH_STEP
-        rest[(peak + np.arange(-reach, reach + 1)) % AZIMUTHS] = 0
+        rest[(peak + np.arange(-2 * REACH, 2 * REACH + 1)) % AZIMUTHS] = 0
     return found
 
 

@@ -6,9 +6,10 @@ import math
 import sys
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import atomic_write, write_text
+from ssl_jax.common.files import atomic_write, picture_kind, write_text
 from ssl_jax.common.progress import say
 from ssl_jax.recordings.azimuths import Overall
+from ssl_jax.recordings.scene import parse_trajectory, render_file, write_scene
 
 ROWS = 40  # of a printed table at most; the files have all
 COLUMNS = f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags"
@@ -90,7 +91,6 @@ def run_localise(args) -> None:
         raise InputError("--raw: says what comes from standard input: give - as the file")
     if args.plot:  # the only one to need matplotlib
         from ssl_jax.recordings.pictures import draw_azimuths
-        from ssl_jax.report.style import picture_kind
 
         if len(args.files) > 1:
             raise InputError(f"--plot {args.plot}: draws one recording, not {len(args.files)}: give one FILE")
@@ -113,17 +113,13 @@ def run_localise(args) -> None:
 
 
 def run_render(args) -> None:
-    from ssl_jax.recordings.scene import parse_trajectory, render_file, write_scene
-
     if args.plot:
         from ssl_jax.recordings.pictures import draw_spectrogram
-        from ssl_jax.report.style import picture_kind
 
         picture_kind(args.plot)
     azimuths = [args.azimuth] if args.trajectory is None else parse_trajectory(args.trajectory)
-    noises = (args.noise, args.noise_azimuth or [], args.snr)
-    sides, hrtf = {"ears": args.ears, "azimuths": args.azimuths}, args.hrtf
-    scene = render_file(args.speech, azimuths, *noises, hrtf, args.seconds, args.start, sides)
+    others = args.hrtf, args.seconds, args.start, {"ears": args.ears, "azimuths": args.azimuths}
+    scene = render_file(args.speech, azimuths, args.noise, args.noise_azimuth or [], args.snr, *others)
     for note in scene.notes:
         say(f"ssl_jax: note: {note}")
     write_scene(scene, args.output, args.bits)

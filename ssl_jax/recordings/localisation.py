@@ -1,11 +1,11 @@
 """Where a sound comes from, over time: a recording of any rate and length in, azimuths out, all in blocks."""
 
 import math
+from collections import namedtuple
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -70,17 +70,8 @@ def _windows(cues: Iterable[Cues], front: FrontEnd, span: int, step: int) -> Ite
         yield held[None]
 
 
-class Listener(NamedTuple):
-    """What estimates of one sound need."""
-
-    name: str  # of the sound, for messages
-    fs: int  # Hz, of the sound
-    model: str
-    network: nnx.Module
-    front: FrontEnd
-    temperature: float  # that the network's logits are divided by
-    span: int  # frames of a window
-    hop: int  # frames from one to the next
+# what estimates of a sound need: its name and rate, Hz; frames of a window, and from one to the next
+Listener = namedtuple("Listener", "name fs model network front temperature span hop")
 
 
 def listener(name: str, fs: float, window: float, step: float, model: str | None) -> Listener:
@@ -109,8 +100,7 @@ def estimates(ear: Listener, quality: Quality, blocks, live: bool = False, wrap=
     cues = wrap(_cue_frames(resampled(quality.watch(blocks), ear.fs, front.fs), quality, frames))
     classify = partial(_posterior, *nnx.split(ear.network))
     for windows in filled(_windows(cues, front, ear.span, ear.hop), batch):
-        span = windows.shape[-1]
-        posterior = np.array(classify(windows, ear.temperature))
+        span, posterior = windows.shape[-1], np.array(classify(windows, ear.temperature))
         if quality.ended:  # what fills up the last batch is no window
             posterior = posterior[: (quality.frames - span) // ear.hop + 1 - given]
         if not len(posterior):
@@ -136,15 +126,12 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
     ear = listener(name, fs, window, step, model)
     front, seconds = ear.front, samples / ear.fs
     _check_length(name, seconds)
-    length = math.ceil(samples * front.fs / ear.fs)
-    if length > ENDLESS - front.fs * LONGEST:
+    if (length := math.ceil(samples * front.fs / ear.fs)) > ENDLESS - front.fs * LONGEST:
         raise InputError(f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours")
-    rate, frames = front.fs / front.hop, length // front.hop  # frames a second, and in all
-    maps: list[np.ndarray] = []
+    rate, frames, maps = front.fs / front.hop, length // front.hop, list[np.ndarray]()  # a second; in all
 
     def wrap(runs):
-        total = length // (BLOCK_FRAMES * front.hop) + 1
-        runs = track(runs, f"localise {Path(name).name}", total=total)
+        runs = track(runs, f"localise {Path(name).name}", length // (BLOCK_FRAMES * front.hop) + 1)
         return overview(runs, maps, frames) if cues else runs
 
     quality = Quality(ear.fs, name, front)
@@ -159,12 +146,7 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
 
 
 def localise(
-    signal: ArrayLike,
-    fs: float,
-    window: float = TRAINED,
-    step: float = 0.1,
-    model: str | None = None,
-    cues: bool = False,
+    signal: ArrayLike, fs: float, window=TRAINED, step=0.1, model: str | None = None, cues: bool = False
 ) -> Azimuths:
     """Where a sound comes from, over time.
 
@@ -204,9 +186,7 @@ def localise(
     return localise_blocks(blocks, len(signal), fs, "signal", window, step, model, cues)
 
 
-def localise_file(
-    path: Path, window: float = TRAINED, step: float = 0.1, model: str | None = None, cues: bool = False
-) -> Azimuths:
+def localise_file(path: Path, window=TRAINED, step=0.1, model: str | None = None, cues=False) -> Azimuths:
     """`localise` for a sound file of any format, rate and length, in bounded memory."""
     with open_sound(path) as sound:
         fs, samples, ears = sound.samplerate, sound.frames, sound.channels

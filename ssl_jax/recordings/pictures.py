@@ -10,20 +10,16 @@ from scipy import signal as sps
 
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth
-from ssl_jax.report.style import LOOK, cue_map, plt, save_figure
+from ssl_jax.report.style import IMAGE, LOOK, cue_map, plt, save_figure
 
 STYLE = LOOK | {"figure.dpi": 150, "savefig.dpi": 150, "font.size": 10, "axes.titlesize": 11}
 STYLE |= {"axes.titlelocation": "left", "figure.titlesize": 13, "figure.titleweight": "bold"}
-ESTIMATE, SURE_OF_IT, SKIN, HAIR = "#d9730d", "Blues", "#f3e3d3", "#5b4a3f"
-SIDES = ((-180, "back 180°"), (-90, "right 270°"), (0, "front 0°"), (90, "left 90°"), (180, "back 180°"))
+ESTIMATE, SURE_OF_IT, HAIR = "#d9730d", "Blues", "#5b4a3f"
 INNER, OUTER = 0.62, 1.0  # radii of the ring around the head
-IMAGE = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
 MIDDLE = {"ha": "center", "va": "center"}
-MAPS = (  # title, field, limits, colours
-    ("ITD (ms), red = left leads", "itd", (-0.8, 0.8), "RdBu_r"),
-    ("ILD (dB), red = left louder", "ild", (-7, 7), "RdBu_r"),
-    ("Interaural coherence", "ic", (0.6, 1), "magma"),
-)
+LEADS, LOUDER = "ITD (ms), red = left leads", "ILD (dB), red = left louder"
+MAPS = ((LEADS, "itd", (-0.8, 0.8), "RdBu_r"), (LOUDER, "ild", (-7, 7), "RdBu_r"))  # see CUE_MAPS
+MAPS += (("Interaural coherence", "ic", (0.6, 1), "magma"),)
 
 
 def _signed(azimuth):
@@ -41,19 +37,17 @@ def _over_time(axes, found: Azimuths) -> None:
     order = np.argsort(_signed(np.arange(AZIMUTHS) * AZIMUTH_STEP))  # classes from -180 to 175 degrees
     image = np.where(np.isfinite(found.azimuth)[:, None], found.posterior, np.nan)[:, order]
     image = np.concatenate([image, image[:, :1]], axis=1).T  # back once more, at the top
-    edge, half = AZIMUTH_STEP / 2, found.step / 2
-    extent = (found.times[0] - half, found.times[-1] + half, -180 - edge, 180 + edge)
-    norm = PowerNorm(0.4, 0, 1)  # a tenth can be seen
-    shown = axes.imshow(image, extent=extent, norm=norm, cmap=SURE_OF_IT, **IMAGE)
+    half, top = found.step / 2, 180 + AZIMUTH_STEP / 2
+    extent = (found.times[0] - half, found.times[-1] + half, -top, top)
+    shown = axes.imshow(image, SURE_OF_IT, PowerNorm(0.4, 0, 1), extent=extent, **IMAGE)  # shows a tenth
     bare, azimuth = np.array([not flags for flags in found.flags]), _signed(found.azimuth)
     size, alpha = 5 + 17 * found.confidence, np.clip(0.25 + 0.75 * found.confidence, 0, 1)
     dots = ((bare, ESTIMATE, "white", "estimate"), (~bare, "white", ESTIMATE, "flagged"))
-    for use, colour, edge_colour, label in dots:
-        use = use & np.isfinite(azimuth)
-        if use.any():
-            look = {"c": colour, "edgecolors": edge_colour, "linewidths": 0.6, "zorder": 3, "clip_on": False}
+    for use, colour, edge, label in dots:
+        if (use := use & np.isfinite(azimuth)).any():
+            look = {"c": colour, "edgecolors": edge, "linewidths": 0.6, "zorder": 3, "clip_on": False}
             axes.scatter(found.times[use], azimuth[use], size[use], alpha=alpha[use], label=label, **look)
-    axes.set_yticks(*zip(*SIDES))
+    axes.set_yticks((-180, -90, 0, 90, 180), ("back 180°", "right 270°", "front 0°", "left 90°", "back 180°"))
     axes.set_yticks(range(-180, 181, 30), minor=True)
     axes.grid(axis="y", alpha=0.3, lw=0.6)
     axes.set(ylim=(-183, 183), xlim=(0, found.seconds), title="Azimuth over time", xlabel="time (s)")
@@ -83,7 +77,7 @@ def _from_above(axes, found: Azimuths) -> None:
         ends = (azimuth + 90 - half, azimuth + 90 + half)  # counted from the right, counter-clockwise
         width, colour = (OUTER - INNER) * share, plt.get_cmap(SURE_OF_IT)(0.15 + 0.75 * share)
         axes.add_patch(Wedge((0, 0), INNER + width, *ends, width=width, fc=colour, ec="white", lw=0.3))
-    outline: dict = {"fc": SKIN, "ec": HAIR, "lw": 1.2}
+    outline: dict = {"fc": "#f3e3d3", "ec": HAIR, "lw": 1.2}
     for side, name in ((-1, "L"), (1, "R")):
         axes.add_patch(Ellipse((side * 0.315, -0.01), 0.09, 0.17, **outline))
         axes.text(side * 0.19, -0.02, name, color="white", weight="bold", **MIDDLE)
@@ -141,8 +135,7 @@ def draw_spectrogram(ears: np.ndarray, fs: int, path: Path, title: str, azimuths
         hop = min(max(size // 4, len(ears) // 3000), size)  # as many columns as can be seen
         _, _, powers = sps.spectrogram(ears.T, fs, "hann", size, size - hop, mode="psd")  # ear by ear
         levels = 10 * np.log10(powers + 1e-20)
-        top = levels.max()
-        extent = (0, len(ears) / fs, 0, fs / 2000)  # s, kHz
+        top, extent = levels.max(), (0, len(ears) / fs, 0, fs / 2000)  # dB; s, kHz
         for axis, level, name in zip(axes[-2:], levels, ("Left ear", "Right ear"), strict=True):
             image = axis.imshow(level, cmap="magma", vmin=top - 80, vmax=top, extent=extent, **IMAGE)
             axis.set(title=name, ylabel="frequency (kHz)")

@@ -21,10 +21,9 @@ class Quality:
 
     def __init__(self, fs: int, name: str, front: FrontEnd):
         self.fs, self.name, self.front, self.rate = fs, name, front, front.fs / front.hop  # frames a second
-        self.samples, self.ended = 0, False  # so far
+        self.samples, self.first, self.ended = 0, 0, False  # so far; frame that the rows below begin with
         empty = int(np.sum(front.cfs >= fs / 2))
         self.narrow = f"{empty} of {front.channels} channels are empty" if empty > front.channels / 4 else ""
-        self.first = 0  # frame that the rows below begin with
         self.energy = np.zeros((0, 2))  # per frame and ear, sum of squares
         self.clipped = np.zeros(0, bool)  # per frame
         self.total, self.loudest, self.clipped_at = np.zeros(2), 0.0, math.nan  # of all; RMS; s
@@ -106,9 +105,7 @@ def overview(runs: Iterable[Cues], maps: list, frames: int) -> Iterator[Cues]:
     for cues in runs:
         part = np.stack(cues).astype(np.float32)
         waiting = part if waiting is None else np.concatenate([waiting, part], axis=-1)
-        columns = waiting.shape[-1] // size
-        if columns:
-            use = waiting[..., : columns * size]
-            maps.append(np.add.reduceat(use, np.arange(0, columns * size, size), axis=-1) / size)
-            waiting = waiting[..., columns * size :]
+        whole = waiting.shape[-1] // size * size
+        maps.append(np.add.reduceat(waiting[..., :whole], np.arange(0, whole, size), axis=-1) / size)
+        waiting = waiting[..., whole:]
         yield cues

@@ -1,13 +1,11 @@
 """A scene of one's own: a sound from an azimuth or along a trajectory, noises beside it, to two ears."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import signal as sps
 
 from ssl_jax.common.errors import InputError
@@ -54,15 +52,10 @@ def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 
 
 
 def render_scene(
-    source: ArrayLike,
-    fs: int,
-    azimuths: ArrayLike,
-    noises: Sequence[ArrayLike] = (),
-    noise_azimuths: Sequence[float] = (),
-    snr: float = 20.0,
-    head: Sofa | None = None,
+    source, fs: int, azimuths, noises=(), noise_azimuths=(), snr: float = 20.0, head: Sofa | None = None
 ) -> Scene:
-    """What two ears hear of a source and of noises beside it.
+    """What two ears hear of a source and of noises beside it. Raises InputError where a number is out of
+    range, or not every noise has an azimuth.
 
     Parameters
     ----------
@@ -72,15 +65,6 @@ def render_scene(
     noises, noise_azimuths : lists of (any,), repeated to the length of the source, and of degrees
     snr : float, dB, of each noise by itself
     head : Sofa, optional, by default the embedded KEMAR
-
-    Returns
-    -------
-    Scene
-
-    Raises
-    ------
-    InputError
-        A number is out of range, or not every noise has an azimuth.
     """
     source, corners = np.asarray(source, np.float32), np.asarray(azimuths, float).ravel()
     if len(noises) != len(noise_azimuths):
@@ -129,8 +113,7 @@ def write_scene(scene: Scene, path: Path, bits: int = 16) -> None:
     if bits not in (16, 24):
         raise InputError(f"{bits} bits: not supported: use 16 or 24")
     whole = np.round(scene.ears.astype(np.float64) * (2 ** (bits - 1) - 1)).astype(np.int32)
-    whole = whole.astype(np.int16) if bits == 16 else whole << 8  # 24 bits are the upper ones of 32
-    write_wav(path, whole, scene.fs, bits)
+    write_wav(path, whole.astype(np.int16) if bits == 16 else whole << 8, scene.fs, bits)  # upper 24 of 32
 
 
 def parse_trajectory(text: str) -> list[float]:

@@ -22,10 +22,6 @@ EMBEDDED += "sizes each instead of twenty people, and all directions on the hori
 FOOTNOTE = f"Each cell: ours (reported, difference). Shares in percent, loss in nats. {TOP5} {SEEN}"
 
 
-def _columns_of(row: dict) -> list[str]:
-    return [measure for measure in COLUMNS if measure in row]
-
-
 def _figures(row: dict, measure: str, loss_digits: int) -> list[str]:
     """A measure of an epoch: ours and, where it was reported, that and the difference."""
     digits = loss_digits if "loss" in measure else 2
@@ -38,7 +34,7 @@ def comparison_csv(tables: dict[str, list[dict]]) -> str:
     """One row per epoch and measure."""
     lines = ["run,epoch,measure,ours,reported,difference"]
     for run, rows in tables.items():
-        for row, measure in product(rows, _columns_of(rows[0]["ours"])):
+        for row, measure in product(rows, [m for m in COLUMNS if m in rows[0]["ours"]]):
             figures = (_figures(row, measure, 4) + ["", ""])[:3]
             lines.append(",".join([run, str(int(row["ours"]["epoch"])), measure, *figures]))
     return "\n".join(lines) + "\n"
@@ -53,7 +49,7 @@ def _cell(row: dict, measure: str) -> str:
 
 def epochs_table(rows: list[dict]) -> str:
     """Every epoch of one run as a Markdown table."""
-    columns = _columns_of(rows[0]["ours"])
+    columns = [measure for measure in COLUMNS if measure in rows[0]["ours"]]
     lines = [[str(int(row["ours"]["epoch"])), *(_cell(row, measure) for measure in columns)] for row in rows]
     return markdown_table(["epoch", *(COLUMNS[c] for c in columns)], lines)
 
@@ -90,16 +86,14 @@ def agreement_table(results: Path, name: str) -> str:
 
 
 def seeds_table(results: Path, name: str) -> str:
-    """Mean and standard deviation over seeds beside the reported figure; "" where there is one seed only; a
-    seed draws initial weights, split and order; the mixtures are the same."""
+    """Mean and standard deviation over seeds beside the reported figure; "" where there is one seed only."""
     rows = []
     for run in TITLES:
-        logs = logs_of_seeds(results, name, run)
-        if len(logs) < 2:
+        if len(logs := logs_of_seeds(results, name, run)) < 2:
             continue
         lasts, cells = [log[-1] for log in logs], dict.fromkeys(COLUMNS, "")
         beside = read_reported(results, run).get(lasts[0]["epoch"], {})
-        for measure in _columns_of(lasts[0]):
+        for measure in (measure for measure in COLUMNS if measure in lasts[0]):
             digits, values = 3 if "loss" in measure else 2, [last[measure] for last in lasts]
             given = f" ({beside[measure]:.{digits}f})" if measure in beside else ""
             mean, spread = statistics.fmean(values), statistics.stdev(values)

@@ -21,6 +21,7 @@ from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 
 COMPARED = ("model2", "model2_continued", "ours", "ours_mirrored")  # runs in the figure of errors
 AROUND = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))  # the azimuths, and the first again
+SPOKES = np.radians(range(0, 360, 30))
 
 
 def surround(front: FrontEnd, path: Path) -> None:
@@ -33,7 +34,6 @@ def surround(front: FrontEnd, path: Path) -> None:
     azimuth = 360 * (np.arange(cues.itd.shape[1]) + 1) * front.hop / len(voice)
     heard = cues.power > 1e-3 * cues.power.max(axis=1, keepdims=True)  # pauses hold no direction
     parts = ((cfs < 1500, OURS, "below 1.5 kHz"), (cfs >= 1500, REPORTED, "above"))
-
     figure, axes = plt.subplots(2, 2, figsize=(11, 6), sharex=True)
     for (left, right), (title, field, limits, colours) in zip(axes, CUE_MAPS[:2], strict=True):
         values = getattr(cues, field)
@@ -76,7 +76,6 @@ def scene(front: FrontEnd, path: Path, azimuth: int = 60, noise_azimuths=(200, 3
     save_figure(figure, path)
 
 
-# part of the log -> how its curve and its reported points look
 PARTS = {"train": ("training", "--", "x"), "eval": ("held out", "-", "o"), "last": ("last clips", ":", "s")}
 
 
@@ -116,9 +115,7 @@ def recall(results: Path, name: str, path: Path) -> None:
     reported = [float(row["recall"]) for row in rows]
     for values, colour, label in ((reported, REPORTED, "reported, epoch 39"), (ours, OURS, "ours, epoch 40")):
         axis.plot(AROUND, 100 * np.append(values, values[0]), ".-", color=colour, lw=1.4, label=label)
-    axis.set(
-        xticks=np.radians(range(0, 360, 30)), ylim=(0, 100), title="Recall (%) by azimuth on clips 561 to 700"
-    )
+    axis.set(xticks=SPOKES, ylim=(0, 100), title="Recall (%) by azimuth on clips 561 to 700")
     figure.legend(loc="outside lower center", ncols=2)
     save_figure(figure, path)
 
@@ -142,15 +139,14 @@ def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
     """Mean error over azimuth, the head seen from above, and over SNR."""
     figure = plt.figure(figsize=(9.6, 4.4))
     around = figure.add_subplot(1, 2, 1, projection="polar", theta_offset=np.pi / 2)  # front up
-    along = figure.add_subplot(1, 2, 2)
-    columns = ("snr_from_db", "snr_to_db", "mean_angular_error")
+    along, columns = figure.add_subplot(1, 2, 2), ("snr_from_db", "snr_to_db", "mean_angular_error")
     for run in runs:
         error = error_by_azimuth(read_confusion(results / name / f"{run}_confusion.csv"))
         around.plot(AROUND, np.append(error, error[0]), label=TITLES[run])
         rows = read_csv(results / name / f"{run}_by_snr.csv", columns)
         low, high, error = np.reshape([float(row[column]) for row in rows for column in columns], (-1, 3)).T
         along.plot((low + high) / 2, error, "o-")
-    around.set(xticks=np.radians(range(0, 360, 30)), title="mean error (degrees) over azimuth")
+    around.set(xticks=SPOKES, title="mean error (degrees) over azimuth")
     along.set(title="over SNR", xlabel="lower SNR of the two noises (dB)")
     along.set(ylabel="mean error (degrees)", ylim=(0, None))
     figure.legend(loc="outside lower center", ncols=len(runs), frameon=False)
@@ -167,14 +163,11 @@ def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
     require_writable(own)
     compared = [run for run in COMPARED if (results / ex.name / f"{run}_by_snr.csv").exists()]
     continued = ["model2", *(run for run in trained if run.startswith("model2_"))]
-    jobs: list[tuple] = [
-        (surround, ex.front, own / "surround.png"),
-        (scene, ex.front, own / "scene_snr.png"),
-        (training_curves, results, ex.name, ["model1"], own / "training_model1.png"),
-        (training_curves, results, ex.name, continued, own / "training_model2.png"),
-        *((confusion, results, ex.name, run, own / f"confusion_{run}.png") for run in trained),
-        (errors, results, ex.name, compared, own / "errors.png"),
-    ]
+    jobs: list[tuple] = [(surround, ex.front, own / "surround.png"), (scene, ex.front, own / "scene_snr.png")]
+    for runs in (["model1"], continued):
+        jobs.append((training_curves, results, ex.name, runs, own / f"training_{runs[0]}.png"))
+    jobs += [(confusion, results, ex.name, run, own / f"confusion_{run}.png") for run in trained]
+    jobs.append((errors, results, ex.name, compared, own / "errors.png"))
     if (results / ex.name / "model2_to40_last_confusion.csv").exists():
         jobs.append((recall, results, ex.name, own / "recall_model2_to40.png"))
     with plt.rc_context(STYLE):

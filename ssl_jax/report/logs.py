@@ -10,9 +10,8 @@ from ssl_jax.config import AZIMUTHS, MAIN_RUNS, RUNS
 from ssl_jax.training.log import read_log
 
 HEADINGS = {"loss": "loss", "top1": "Top-1", "top5": "Top-5*"}  # loss in nats, the others in percent
-# column of the logs -> heading
 MEASURES = {f"{part}_{k}": f"{part} {title}" for part in ("train", "eval") for k, title in HEADINGS.items()}
-LAST = {f"last_{k}": f"last clips {title}" for k, title in HEADINGS.items()}
+LAST = {f"last_{k}": f"last clips {title}" for k, title in HEADINGS.items()}  # all by column of the logs
 EXTRA = {"eval_top5_standard": "eval Top-5, standard", "eval_mean_angular_error": "eval mean error"}
 COLUMNS, LOGGED = MEASURES | LAST | EXTRA, (*MEASURES, *EXTRA)  # all, and what every log of ours has
 TITLES = {"model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2, learning rate reduced"}
@@ -50,8 +49,7 @@ def compare(results: Path, name: str) -> dict[str, list[dict]]:
     """For each training run, a row per epoch: ours, reported ({} where nothing is)."""
     tables = {}
     for run in TITLES:
-        path = results / name / f"{run}.csv"
-        if path.exists():
+        if (path := results / name / f"{run}.csv").exists():
             reported, log = read_reported(results, run), read_log(path, LOGGED)
             tables[run] = [{"ours": row, "reported": reported.get(row["epoch"], {})} for row in log]
     if not tables:

@@ -5,29 +5,20 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import atomic_write
+from ssl_jax.common.files import atomic_write, picture_kind
 
 matplotlib.use("Agg")  # no display needed
 import matplotlib.pyplot as plt
 
 LOOK: dict = {"axes.titleweight": "bold", "axes.spines.top": False, "axes.spines.right": False}
 LOOK |= {"legend.frameon": False, "figure.constrained_layout.use": True}
+IMAGE: dict = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
 STYLE: dict = LOOK | {"figure.dpi": 130, "savefig.dpi": 130, "font.size": 9, "axes.titlesize": 10}
 STYLE |= {"axes.grid": True, "grid.alpha": 0.25}
 OURS, REPORTED = "#1565a7", "#d9730d"
 TICKS = (80, 200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
-# title, field, limits, colours
 CUE_MAPS = (("ITD (ms)", "itd", (-1, 1), "RdBu_r"), ("ILD (dB)", "ild", (-7, 7), "RdBu_r"))
-CUE_MAPS += (("IC", "ic", (0.5, 1), "viridis"),)
-
-
-def picture_kind(path: Path) -> str:
-    """The format that a picture's name asks for; raises InputError for another than PNG, PDF and SVG."""
-    kind = Path(path).suffix.lower().lstrip(".")
-    if kind not in ("png", "pdf", "svg"):
-        raise InputError(f"{path}: not a name for a picture: use one that ends in .png, .pdf or .svg")
-    return kind
+CUE_MAPS += (("IC", "ic", (0.5, 1), "viridis"),)  # title, field, limits, colours
 
 
 def save_figure(figure, path: Path) -> None:
@@ -41,9 +32,7 @@ def save_figure(figure, path: Path) -> None:
 
 def cue_map(axes, values, cfs, width: float, limits, colours: str):
     """Draw a cue map (channels, frames): frequency upwards on the ERB scale, 0 to `width` to the right."""
-    look = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "cmap": colours}
-    image = axes.imshow(values[::-1], extent=(0, width, -0.5, len(cfs) - 0.5), **look)
-    image.set_clim(*limits)
+    image = axes.imshow(values[::-1], colours, extent=(0, width, -0.5, len(cfs) - 0.5), clim=limits, **IMAGE)
     shown = [f for f in TICKS if f <= cfs[0]]
     names = [f"{f}" if f < 1000 else f"{f // 1000}k" for f in shown]
     axes.set_yticks(np.interp(shown, cfs[::-1], np.arange(len(cfs))), names)
