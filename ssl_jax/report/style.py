@@ -16,7 +16,7 @@ LOOK |= {"legend.frameon": False, "figure.constrained_layout.use": True}
 STYLE: dict = LOOK | {"figure.dpi": 130, "savefig.dpi": 130, "font.size": 9, "axes.titlesize": 10}
 STYLE |= {"axes.grid": True, "grid.alpha": 0.25}
 OURS, REPORTED = "#1565a7", "#d9730d"
-TICKS = (80, 200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
+TICKS = {80: "80", 200: "200", 500: "500", 1000: "1k", 2000: "2k", 4000: "4k", 8000: "8k", 16000: "16k"}  # Hz
 # title, field, limits, colours
 CUE_MAPS = (("ITD (ms)", "itd", (-1, 1), "RdBu_r"), ("ILD (dB)", "ild", (-7, 7), "RdBu_r"))
 CUE_MAPS += (("IC", "ic", (0.5, 1), "viridis"),)
@@ -45,7 +45,6 @@ def cue_map(axes, values, cfs, width: float, limits, colours: str):
     image = axes.imshow(values[::-1], extent=(0, width, -0.5, len(cfs) - 0.5), **look)
     image.set_clim(*limits)
     shown = [f for f in TICKS if f <= cfs[0]]
-    names = [f"{f}" if f < 1000 else f"{f // 1000}k" for f in shown]
-    axes.set_yticks(np.interp(shown, cfs[::-1], np.arange(len(cfs))), names)
+    axes.set_yticks(np.interp(shown, cfs[::-1], np.arange(len(cfs))), [TICKS[f] for f in shown])
     axes.grid(False)
     return image

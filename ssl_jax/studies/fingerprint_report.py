@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib import colors
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import check_settings, lock_folder, read_csv, write_text
+from ssl_jax.common.files import check_settings, lock_folder, read_csv
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import FrontEnd, experiment, fingerprint
 from ssl_jax.database.recipes import load_sounds
 from ssl_jax.report.logs import CORPORA, reported_table
 from ssl_jax.report.style import OURS, REPORTED, STYLE, TICKS, plt, save_figure
-from ssl_jax.report.tables import markdown_table
+from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.studies import fingerprint as study
 from ssl_jax.studies.fingerprint import EVENTS, RANGES, STATIONARY
 from ssl_jax.studies.published_weights import load_checkpoints
@@ -26,6 +26,8 @@ rms of (our mean - running mean) / running standard deviation and the rms of the
 averaged; 0 is the training set itself. ITD (ms), ILD (dB), IC: rms over the 32 channels of our mean less the
 training set's. No accuracy was looked at.
 """
+KINDS = {f"Stationary noises alone: {', '.join(STATIONARY)}": STATIONARY}  # of the publishers' noise classes
+KINDS |= {f"Events alone: {', '.join(EVENTS)}": EVENTS}
 AGAIN = 5  # ranges measured with more mixtures, so that their order can be told from chance
 CODE = (15, 40)  # dB, of the published code
 CUES = ("itd_ms", "ild_db", "ic")
@@ -53,17 +55,17 @@ class Table:
         """To every checkpoint, of mean cues and layers."""
         return [study.distance(pair, moments) for pair, moments in zip(self.layers, found[1])]
 
-    def apart(self, found) -> np.ndarray:
-        """Rms differences (3,) of the mean cues."""
-        return np.sqrt(np.mean((found[0] - self.means) ** 2, axis=1))
+    def values(self, found) -> list[float]:
+        """By `head`: the distance to the best checkpoint, and rms differences of the mean cues."""
+        near = [] if self.best is None else [self.distances(found)[self.best]]
+        return [*near, *np.sqrt(np.mean((found[0] - self.means) ** 2, axis=1))]
 
     def score(self, found) -> float:
         """What is made smallest: the distance to the best checkpoint; without weights, that of mean IC."""
-        return float(self.apart(found)[2] if self.best is None else self.distances(found)[self.best])
+        return float(self.values(found)[0 if self.layers else -1])
 
     def cells(self, found) -> list[str]:
-        near = [] if self.best is None else [f"{self.score(found):.3f}"]
-        return [*near, *(f"{rms:.3f}" for rms in self.apart(found))]
+        return [f"{value:.3f}" for value in self.values(found)]
 
 
 def grid_section(title: str, by_range: dict, table: Table, labels: list[int]) -> tuple[str, dict]:
@@ -143,33 +145,25 @@ def draw(path: Path, table: Table, by_range: dict, nearest: tuple[int, int]) -> 
         for values, colour, style, label in lines:
             left.semilogx(FrontEnd().cfs, values, style, color=colour, label=label, ms=3, lw=1.6)
         left.set(xlabel="centre frequency (Hz)", ylabel="mean IC", title="Mean interaural coherence")
-        left.set_xticks(TICKS, [f"{f / 1000:g}k" if f >= 1000 else f"{f}" for f in TICKS])
+        left.set_xticks(list(TICKS), list(TICKS.values()))
         left.minorticks_off()
         left.legend()
-        lows, highs = (sorted({at[k] for at in by_range}) for k in (0, 1))
-        shown = np.full((len(lows), len(highs)), np.nan)
-        for (a, b), means in by_range.items():
-            row, column, value = lows.index(a), highs.index(b), table.score(means)
+        lows, highs = (sorted(set(ends)) for ends in zip(*by_range))
+        shown, text = (
+            np.full((len(lows), len(highs)), np.nan),
+            {"ha": "center", "va": "center", "fontsize": 7},
+        )
+        for (low, high), means in by_range.items():  # the nearest is the first
+            row, column, value = lows.index(low), highs.index(high), table.score(means)
             shown[row, column] = value
-            dark = value < np.sqrt(np.nanmin(shown) * 0.3)
-            text = {"ha": "center", "va": "center", "fontsize": 7, "color": "white" if dark else "black"}
-            right.text(column, row, f"{value:.3f}".lstrip("0"), **text)
-        scale = colors.LogNorm(np.nanmin(shown), np.nanmax(shown))
-        right.imshow(shown, cmap="viridis", norm=scale, aspect="auto")
+            colour = "white" if value < np.sqrt(np.nanmin(shown) * 0.3) else "black"
+            right.text(column, row, f"{value:.3f}".lstrip("0"), color=colour, **text)
+        right.imshow(shown, cmap="viridis", norm=colors.LogNorm(), aspect="auto")
         title = "Distance to the published weights" if table.layers else "Difference of mean IC"
         right.set(xlabel="highest SNR (dB)", ylabel="lowest SNR (dB)", title=title)
         right.set(xticks=range(len(highs)), xticklabels=highs, yticks=range(len(lows)), yticklabels=lows)
         right.grid(False)
         save_figure(figure, path)
-
-
-def kinds(classes: tuple[str, ...]) -> dict[str, list[int]]:
-    """Noise classes by kind."""
-    kinds = {"All noise classes": classes}
-    if set(STATIONARY + EVENTS) == set(classes):
-        kinds |= {f"Stationary noises alone: {', '.join(STATIONARY)}": STATIONARY}
-        kinds |= {f"Events alone: {', '.join(EVENTS)}": EVENTS}
-    return {title: [classes.index(name) for name in names] for title, names in kinds.items()}
 
 
 def run_fingerprint(args) -> None:
@@ -178,13 +172,17 @@ def run_fingerprint(args) -> None:
     table = Table(models, read_means(reported_table(args.results, "training_set_means.csv")))
     ex = experiment(args.data is not None, protocol="published-code", seed=args.seed)
     folder, weights = args.work / "fingerprint", dict.fromkeys(models, True)
-    settings = fingerprint(database=ex.database, front=ex.front, weights=weights)
     with lock_folder(folder):
+        settings = fingerprint(database=ex.database, front=ex.front, weights=weights)
         check_settings(folder / "settings.json", settings, "*.npz")
         sounds = study.whole_speech(load_sounds(args.data, ex.database, ex.front.fs))
         given = list(models.values()), ex.database, ex.front, sounds
-        by_range, labels = study.of_ranges(folder, RANGES, *given), kinds(sounds.corpus.noise_classes)
-        by_kind = [grid_section(title, by_range, table, chosen) for title, chosen in labels.items()]
+        by_range, classes = study.of_ranges(folder, RANGES, *given), sounds.corpus.noise_classes
+        by_kind = [
+            grid_section(title, by_range, table, [classes.index(name) for name in names])
+            for title, names in {"All noise classes": classes, **KINDS}.items()
+            if set(names) <= set(classes)
+        ]
         found = by_kind[0][1]
         draws = [by_range] + [study.of_ranges(folder, list(found)[:AGAIN], *given, draw) for draw in (1, 2)]
         again, nearest = again_section(draws, table)
@@ -194,7 +192,6 @@ def run_fingerprint(args) -> None:
             parts.append(variants_section(args, models, table, nearest))
     made = f"seed: {args.seed}; device: {machine()}; commit: {commit()}"
     about = f"Corpus: {CORPORA[ex.database.corpus]}; {made}. `ssl_jax fingerprint --data DIR --weights DIR`\n"
-    text = "\n".join(["# The fingerprint of the published training set\n", about, HOW_TO_READ, *parts])
-    write_text(args.results / "fingerprint.md", text)
+    title = "# The fingerprint of the published training set\n"
+    write_page(args.results / "fingerprint.md", title, about, HOW_TO_READ, *parts)
     draw(args.figures / "fingerprint.png", table, found, nearest)
-    print(text)
