@@ -141,10 +141,3 @@ def whole_speech(sounds: Sounds) -> Sounds:
     """The same with all speech in memory, where it is drawn from at random."""
     speech = sounds.corpus.speech
     return sounds._replace(corpus=sounds.corpus._replace(speech=speech[np.arange(len(speech))]))
-
-
-def of_database(models, config: Database, front: FrontEnd, sounds: Sounds, few: dict[str, int]):
-    """Mean cues and layers of a thousand mixtures of a database, which draw from so `few` clips or heads."""
-    some, recipes = some_recipes(config, sounds)
-    recipes = recipes._replace(**{field: getattr(recipes, field) % count for field, count in few.items()})
-    return statistics(models, some, front, sounds, recipes, np.zeros(len(recipes.clip), int)).mean()

@@ -15,7 +15,7 @@ from ssl_jax.config import FrontEnd, experiment, fingerprint
 from ssl_jax.database.recipes import load_sounds
 from ssl_jax.report.logs import CORPORA, reported_table
 from ssl_jax.report.style import OURS, REPORTED, STYLE, TICKS, plt, save_figure
-from ssl_jax.report.tables import markdown_table, write_page
+from ssl_jax.report.tables import markdown_table, spread, write_page
 from ssl_jax.studies import fingerprint as study
 from ssl_jax.studies.fingerprint import EVENTS, RANGES, STATIONARY
 from ssl_jax.studies.published_weights import load_checkpoints
@@ -86,9 +86,8 @@ def again_section(draws: list[dict], table: Table) -> tuple[str, tuple[int, int]
     rows, order = [], sorted(scores, key=lambda at: statistics.fmean(scores[at]))
     for at in order:
         over = [a - b for a, b in zip(scores[at], scores[order[0]])]
-        spread = f"{statistics.fmean(over):+.4f} ± {statistics.stdev(over):.4f}" if any(over) else ""
         cells = (f"{score:.4f}" for score in (*scores[at], statistics.fmean(scores[at])))
-        rows.append([named(*at), *cells, spread])
+        rows.append([named(*at), *cells, spread(over, digits="+.4f") if any(over) else ""])
     head = ["SNR of each noise", *(f"draw {k}" for k in range(len(draws))), "mean", "above the nearest"]
     how = f"{len(draws)} draws of a thousand mixtures each; the least mean is taken.\n"
     how += "Standard deviations are over draws."
@@ -126,11 +125,13 @@ def variants_section(args, models: dict, table: Table, snr_range: tuple[int, int
     """Databases that differ in one thing, at the range found."""
     rows = []
     for label, (data, changes, front, few) in track(VARIANTS.items(), "databases", total=len(VARIANTS)):
-        protocol, folder = ("published", args.data) if data else ("embedded", None)
-        ex = experiment(data, protocol=protocol, snr_range=snr_range, seed=args.seed)
+        ex = experiment(data, snr_range=snr_range, seed=args.seed)
         config, front = replace(ex.database, **changes), replace(ex.front, **front)
-        sounds = study.whole_speech(load_sounds(folder, config, front.fs))
-        found = study.of_database(list(models.values()), config, front, sounds, few)
+        sounds = study.whole_speech(load_sounds(args.data if data else None, config, front.fs))
+        some, recipes = study.some_recipes(config, sounds)
+        recipes = recipes._replace(**{field: getattr(recipes, field) % count for field, count in few.items()})
+        alike = np.zeros(len(recipes.clip), int)
+        found = study.statistics(models.values(), some, front, sounds, recipes, alike).mean()
         rows.append([label, *table.cells(found)])
     return f"## Other databases at {named(*snr_range)}\n\n{markdown_table(['', *table.head], rows)}"
 
@@ -148,16 +149,13 @@ def draw(path: Path, table: Table, by_range: dict, nearest: tuple[int, int]) -> 
         left.set_xticks(list(TICKS), list(TICKS.values()))
         left.minorticks_off()
         left.legend()
-        lows, highs = (sorted(set(ends)) for ends in zip(*by_range))
-        shown, text = (
-            np.full((len(lows), len(highs)), np.nan),
-            {"ha": "center", "va": "center", "fontsize": 7},
-        )
-        for (low, high), means in by_range.items():  # the nearest is the first
-            row, column, value = lows.index(low), highs.index(high), table.score(means)
-            shown[row, column] = value
-            colour = "white" if value < np.sqrt(np.nanmin(shown) * 0.3) else "black"
-            right.text(column, row, f"{value:.3f}".lstrip("0"), color=colour, **text)
+        scores = {at: table.score(means) for at, means in by_range.items()}
+        lows, highs = (sorted(set(ends)) for ends in zip(*scores))
+        shown = np.array([[scores.get((low, high), np.nan) for high in highs] for low in lows])
+        text: dict = {"ha": "center", "va": "center", "fontsize": 7}
+        for (low, high), score in scores.items():
+            colour = "white" if score < np.sqrt(np.nanmin(shown) * 0.3) else "black"
+            right.text(highs.index(high), lows.index(low), f"{score:.3f}".lstrip("0"), color=colour, **text)
         right.imshow(shown, cmap="viridis", norm=colors.LogNorm(), aspect="auto")
         title = "Distance to the published weights" if table.layers else "Difference of mean IC"
         right.set(xlabel="highest SNR (dB)", ylabel="lowest SNR (dB)", title=title)
@@ -176,13 +174,11 @@ def run_fingerprint(args) -> None:
         settings = fingerprint(database=ex.database, front=ex.front, weights=weights)
         check_settings(folder / "settings.json", settings, "*.npz")
         sounds = study.whole_speech(load_sounds(args.data, ex.database, ex.front.fs))
-        given = list(models.values()), ex.database, ex.front, sounds
+        given = models.values(), ex.database, ex.front, sounds
         by_range, classes = study.of_ranges(folder, RANGES, *given), sounds.corpus.noise_classes
-        by_kind = [
-            grid_section(title, by_range, table, [classes.index(name) for name in names])
-            for title, names in {"All noise classes": classes, **KINDS}.items()
-            if set(names) <= set(classes)
-        ]
+        kinds = {"All noise classes": classes} | (KINDS if set(STATIONARY + EVENTS) == set(classes) else {})
+        labels = {title: [classes.index(name) for name in names] for title, names in kinds.items()}
+        by_kind = [grid_section(title, by_range, table, chosen) for title, chosen in labels.items()]
         found = by_kind[0][1]
         draws = [by_range] + [study.of_ranges(folder, list(found)[:AGAIN], *given, draw) for draw in (1, 2)]
         again, nearest = again_section(draws, table)
