@@ -1,6 +1,7 @@
 """Tables in Markdown, and the scores that stand in several of them."""
 
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 
 from ssl_jax.common.errors import InputError
@@ -21,6 +22,12 @@ def score_cells(metrics: dict) -> list[str]:
 def markdown_table(head: list[str], rows: list[list[str]]) -> str:
     """A Markdown table, which ends in a line break."""
     return "".join(f"| {' | '.join(line)} |\n" for line in (head, ["---"] * len(head), *rows))
+
+
+def snr_cells(row: Iterable[str]) -> list[str]:
+    """A row of `scores_by_snr` as cells: the range in dB, mixtures, Top-1, mean error, front-back."""
+    low, high, *scores, error, confused = row
+    return [f"{float(low):g}-{float(high):g}", *scores, f"{error}°", confused]
 
 
 def spread(values: list[float], unit: str = "", digits: str = ".2f") -> str:

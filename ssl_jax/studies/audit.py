@@ -4,7 +4,6 @@ at the published constant rate it swings by several points. A table's first row 
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -187,6 +186,6 @@ class Audit:
                 key = f"published_weights/{name}/{store}{clips}"
                 if key not in self.measured:
                     trainer.set_model(model)
-                    self.measure(key, partial(evaluate, *predict_all(trainer, mixtures, every)))
+                    self.measure(key, evaluate(*predict_all(trainer, mixtures, every)).copy)
         keys = [k for k in sorted(self.measured) if k.startswith("published_weights/") and k.endswith(clips)]
         return {tuple(key.split("/")[1:3]): self.measured[key] for key in keys}

@@ -121,21 +121,6 @@ VARIANTS = {
 }
 
 
-def variants_section(args, models: dict, table: Table, snr_range: tuple[int, int]) -> str:
-    """Databases that differ in one thing, at the range found."""
-    rows = []
-    for label, (data, changes, front, few) in track(VARIANTS.items(), "databases", total=len(VARIANTS)):
-        ex = experiment(data, snr_range=snr_range, seed=args.seed)
-        config, front = replace(ex.database, **changes), replace(ex.front, **front)
-        sounds = study.whole_speech(load_sounds(args.data if data else None, config, front.fs))
-        some, recipes = study.some_recipes(config, sounds)
-        recipes = recipes._replace(**{field: getattr(recipes, field) % count for field, count in few.items()})
-        alike = np.zeros(len(recipes.clip), int)
-        found = study.statistics(models.values(), some, front, sounds, recipes, alike).mean()
-        rows.append([label, *table.cells(found)])
-    return f"## Other databases at {named(*snr_range)}\n\n{markdown_table(['', *table.head], rows)}"
-
-
 def draw(path: Path, table: Table, by_range: dict, nearest: tuple[int, int]) -> None:
     """Mean IC over centre frequency, theirs and ours, and the distance over SNR ranges."""
     with plt.rc_context(STYLE):
@@ -185,9 +170,19 @@ def run_fingerprint(args) -> None:
         parts = [checkpoints_section(models, table, found[nearest], found[CODE])] if models else []
         parts += [again, *(text for text, _ in by_kind)]
         if args.data:
-            parts.append(variants_section(args, models, table, nearest))
-    made = f"seed: {args.seed}; device: {machine()}; commit: {commit()}"
-    about = f"Corpus: {CORPORA[ex.database.corpus]}; {made}. `ssl_jax fingerprint --data DIR --weights DIR`\n"
+            rows = []
+            for label, (data, changes, front, few) in track(VARIANTS.items(), "databases", len(VARIANTS)):
+                one = experiment(data, snr_range=nearest, seed=args.seed)
+                config, front = replace(one.database, **changes), replace(one.front, **front)
+                sounds = study.whole_speech(load_sounds(args.data if data else None, config, front.fs))
+                some, recipes = study.some_recipes(config, sounds)
+                first = recipes._replace(**{field: getattr(recipes, field) % n for field, n in few.items()})
+                alike = np.zeros(len(first.clip), int)
+                made = study.statistics(models.values(), some, front, sounds, first, alike).mean()
+                rows.append([label, *table.cells(made)])
+            parts += [f"## Other databases at {named(*nearest)}", "", markdown_table(["", *table.head], rows)]
+    by = f"seed: {args.seed}; device: {machine()}; commit: {commit()}"
+    about = f"Corpus: {CORPORA[ex.database.corpus]}; {by}. `ssl_jax fingerprint --data DIR --weights DIR`\n"
     title = "# The fingerprint of the published training set\n"
     write_page(args.results / "fingerprint.md", title, about, HOW_TO_READ, *parts)
     draw(args.figures / "fingerprint.png", table, found, nearest)

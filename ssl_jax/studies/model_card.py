@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from ssl_jax.pipeline import experiment_of
 from ssl_jax.recordings.azimuths import PEAK_REACH, peak_azimuth
 from ssl_jax.report.logs import CORPORA
 from ssl_jax.report.style import LOOK, plt, save_figure
-from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, put_section, score_cells
+from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, put_section, score_cells, snr_cells
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.log import snr_csv
@@ -42,7 +41,7 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     mixtures = Mixtures.of(store, manifest)
     settings = d.direction_rule, ex.front.hair_cell, d.disjoint, (d.snr_low, d.snr_high)
     protocol = next((name for name, its in PROTOCOLS.items() if its == settings), ex.name)
-    info: dict = {"model": config.model, "front": asdict(ex.front), "protocol": protocol, "run": run}
+    info: dict = {"model": config.model, "front": dict(vars(ex.front)), "protocol": protocol, "run": run}
     made = read_json(home / "timing.json")["commit"]
     info |= {"corpus": d.corpus, "seed": config.seed, "commit": made, "metrics": {}}
     pack(source, name, info)
@@ -86,19 +85,6 @@ def reliability(logits: np.ndarray, labels: np.ndarray) -> list[list[float]]:
     return found
 
 
-def draw_reliability(path: Path) -> None:
-    """Stated confidence against what is right, of every packed network that says so."""
-    plt.rcParams.update(LOOK)
-    figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
-    axes.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
-    for name in available():
-        if bins := describe(name).get("reliability"):
-            axes.plot(*np.transpose(bins)[:2], marker="o", ms=4, label=name)
-    axes.set(xlabel="confidence", ylabel="share within 10°", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.legend(loc="upper left")
-    save_figure(figure, path)
-
-
 def scores_of_packed() -> str:
     """All packed networks as Markdown: what they are, and their scores in all, by SNR and by azimuth."""
     infos = {f"`{name}`": describe(name) for name in available()}
@@ -107,8 +93,7 @@ def scores_of_packed() -> str:
         about = [name, info["model"], CORPORA.get(info["corpus"], info["corpus"]), info["protocol"]]
         rows.append([*about, f"{info['mixtures_evaluated']:,}", *score_cells(info["metrics"])])
         for line in info.get("by_snr", [])[1:]:
-            low, high, count, best, error, confused = line.split(",")
-            by_snr.append([name, f"{low}-{high}", count, best, f"{error}°", confused])
+            by_snr.append([name, *snr_cells(line.split(","))])
         if "error_by_azimuth" in info:
             errors[name] = [f"{error:.2f}" for error in info["error_by_azimuth"]]
     by_azimuth = [[f"{AZIMUTH_STEP * c}°", *(e[c] for e in errors.values())] for c in range(AZIMUTHS)]
@@ -138,9 +123,18 @@ def card_header() -> str:
 
 
 def run_pack(args) -> None:
-    """The stage `pack`; the scores go between the card's markers, or make a card where there is none."""
+    """The stage `pack`. Scores go between the card's markers, or make a card where there is none; the figure
+    is of stated confidence against what is right, of every packed network that says so."""
     metrics = pack_run(experiment_of(args), args.run, args.packed, args.work, args.results)
-    draw_reliability(args.figures / "reliability.png")
+    plt.rcParams.update(LOOK)
+    figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
+    axes.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
+    for name in available():
+        if bins := describe(name).get("reliability"):
+            axes.plot(*np.transpose(bins)[:2], marker="o", ms=4, label=name)
+    axes.set(xlabel="confidence", ylabel="share within 10°", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.legend(loc="upper left")
+    save_figure(figure, args.figures / "reliability.png")
     if args.card.exists():
         put_section(args.card, "scores", scores_of_packed())
     else:

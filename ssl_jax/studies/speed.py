@@ -1,7 +1,6 @@
 """How fast, against whom, and how far from the floor: per second of 44.1 kHz stereo, 32 channels."""
 
 import contextlib
-import statistics
 import time
 from dataclasses import replace
 from functools import partial
@@ -9,7 +8,6 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
 from scipy import signal as sps
 
 from ssl_jax.common.devices import data_mesh, on_all, shared_out, to_devices
@@ -24,7 +22,7 @@ from ssl_jax.frontend.filter_design import gammatone_sos
 from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.training.trainer import Trainer
 
-FRONT, EACH = FrontEnd(), PartitionSpec("data")
+FRONT, EACH = FrontEnd(), jax.P("data")
 
 
 def seconds_of(work, repeats: int = 15) -> float:
@@ -35,7 +33,7 @@ def seconds_of(work, repeats: int = 15) -> float:
         began = time.perf_counter()
         jax.block_until_ready(work())
         times.append(time.perf_counter() - began)
-    return statistics.median(times)
+    return float(np.median(times))
 
 
 def on_all_devices(function, mesh, specs=EACH):
@@ -129,7 +127,7 @@ def jobs_of(mesh) -> list[tuple]:
     ears, pair, few = (jax.device_put(mixtures[:n], shared_out(mesh)) for n in shares)
     one, bands = mixtures[0].astype(np.float64), np.asarray(GF_spectrogram(mixtures[0], FRONT.fs))
     ear, part = bands[:, 9, : FRONT.fs // 50], 1 / 50 / FRONT.channels  # of a second; the loop is slow
-    rendering = on_all_devices(render, mesh, (PartitionSpec(), EACH, EACH))
+    rendering = on_all_devices(render, mesh, (jax.P(), EACH, EACH))
     whole, sections = render_and_extract(FRONT, mesh), gammatone_sos(FRONT.fs, FRONT.cfs)
     filterbank = on_all_devices(partial(GF_spectrogram, fs=FRONT.fs), mesh)
     hop441 = on_all_devices(lambda x: FRONT.cues(x.swapaxes(1, 2)), mesh)

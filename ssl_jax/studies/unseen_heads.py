@@ -1,6 +1,5 @@
 """The packed networks on other heads and rooms: the embedded corpus from the directions of a SOFA file."""
 
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -27,9 +26,8 @@ HEAD += ["frontal RMSE", "frontal MAE", "stated 0.9 or more", "of these within 1
 
 
 def measured_place(path: Path, fs: int, **sides) -> Sofa:
-    """The directions of a SOFA file on the horizontal plane, or those nearest to it; where they are more than
-    72, the nearest to each class. Nothing is interpolated; responses are float32, and of sounds that repeat
-    every second."""
+    """Directions of a SOFA file on the horizontal plane or nearest to it, of more than 72 the nearest to each
+    class; nothing is interpolated. Responses are float32, of sounds that repeat every second."""
     place = read_sofa(path, fs, **sides)
     away = np.abs(place.elevation)
     level = np.flatnonzero(away <= away.min() + ON_GRID)
@@ -59,7 +57,7 @@ def heard_at(place: Sofa, corpus: Corpus, networks: dict) -> dict:
     recipes = recipes._replace(noise_azimuth=recipes.noise_azimuth % count)
     tail = np.zeros((1, 2, corpus.speech.shape[1]), np.float32)
     waveforms, mixed = jax.device_put((corpus.noise, place.hrirs[None], tail)), jax.jit(render)
-    cues = {front: jax.jit(partial(extract, front=front)) for _, front in networks.values()}
+    cues = {front: jax.jit(lambda ears, front=front: extract(ears, front)) for _, front in networks.values()}
     heard = {name: jax.jit(lambda maps, model=model: model(maps)) for name, (model, _) in networks.items()}
     blocks = range(0, clips * count, block)
     for at in track(blocks, place.name, total=len(blocks)):
