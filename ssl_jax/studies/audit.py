@@ -1,6 +1,5 @@
-"""The audit: what the published tables do not say, one measured comparison for each question. Every row is
-trained as Model 1 was (100 clips, 12 epochs), but for a cosine that lets the last epoch's evaluation settle:
-at the published constant rate it swings by several points. A table's first row is the published setting."""
+"""The audit: what the published tables do not say, one comparison for each question. Rows are trained as
+Model 1 was, but for a cosine: at the published constant rate the last evaluation swings by several points."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -96,9 +95,8 @@ def stores(data: bool, clips: int, seed: int) -> dict[str, tuple[Database, Front
     base, front = replace(published.database, clips=clips), published.front
     same: dict = {"clips": clips, "snr_low": base.snr_low, "snr_high": base.snr_high}
     found = {"published": (base, front), "clean": (replace(clean.database, **same), clean.front)}
-    found |= {name: (replace(base, **changes), front) for name, changes in DATABASES.items()}
-    cells = ("halfwave", "roman", "bernstein")
-    return found | {cell: (base, replace(front, hair_cell=cell)) for cell in cells}
+    found |= {c: (base, replace(front, hair_cell=c)) for c in ("halfwave", "roman", "bernstein")}
+    return found | {name: (replace(base, **changes), front) for name, changes in DATABASES.items()}
 
 
 def training_of(variant: Variant, clips: int, seed: int) -> Training:
@@ -159,8 +157,7 @@ class Audit:
             self.measure(self.key(variant, seed), (scores | {"train_top1": float(last["train_top1"])}).copy)
 
     def switched_set(self) -> list[dict] | None:
-        """The log of a continuation that trains on with clips 1-560 alone, on the whole published database;
-        None where that or its Model 2 is not there."""
+        """The log of a continuation on clips 1-560 alone; None where its Model 2 or the database is not."""
         ex = experiment(self.data is not None, protocol="published", seed=self.seed)
         key, work = f"switch/seed{self.seed}", self.work.parent / ex.name
         store = CueStore(work / "cues", ex.database, ex.front)

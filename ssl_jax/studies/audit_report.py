@@ -124,8 +124,7 @@ def run_audit(args) -> None:
         switch = audit.switched_set() if "switch" in wanted else None
         weights = audit.published_weights(args.weights)
     name, published = PUBLISHED if args.data else "embedded-published", audit.stores["published"][0]
-    entries = audit.measured.values()
-    machines, commits = (sorted({entry[k] for entry in entries}) for k in ("machine", "commit"))
+    machines, commits = (sorted({row[k] for row in audit.measured.values()}) for k in ("machine", "commit"))
     about = f"clips of a trained row: {audit.clips}; seeds: {', '.join(map(str, audit.seeds))}"
     about += f"; device: {'; '.join(machines)}; commit: {', '.join(commits)}"
     parts = [

@@ -94,17 +94,6 @@ def again_section(draws: list[dict], table: Table) -> tuple[str, tuple[int, int]
     return f"## The nearest again\n\n{how}\n\n{markdown_table(head, rows)}", order[0]
 
 
-def checkpoints_section(models: dict, table: Table, chosen, code) -> str:
-    """What every checkpoint says of its training set, and how near both ranges come to it."""
-    rows, at = [], np.abs(FrontEnd().cfs - 2000).argmin()
-    for name, model, *near in zip(models, models.values(), table.distances(chosen), table.distances(code)):
-        means, residuals = study.training_set_means(model)
-        shown = [f"{means[2, at]:.3f}", *(f"{100 * r:.2f} %" for r in residuals)]
-        rows.append([name, *shown, *(f"{distance:.3f}" for distance in near)])
-    head = ["checkpoint", "mean IC at 2 kHz", *(f"residual, {cue}" for cue in ("ITD", "ILD", "IC"))]
-    return markdown_table([*head, "distance, nearest range", "distance, 15 to 40 dB"], rows)
-
-
 # data?, changes of the database and of the front-end, and the first few that recipes draw from
 VARIANTS = {
     "as found": (True, {}, {}, {}),
@@ -167,8 +156,17 @@ def run_fingerprint(args) -> None:
         found = by_kind[0][1]
         draws = [by_range] + [study.of_ranges(folder, list(found)[:AGAIN], *given, draw) for draw in (1, 2)]
         again, nearest = again_section(draws, table)
-        parts = [checkpoints_section(models, table, found[nearest], found[CODE])] if models else []
-        parts += [again, *(text for text, _ in by_kind)]
+        parts = [again, *(text for text, _ in by_kind)]
+        if models:
+            rows, at = [], np.abs(FrontEnd().cfs - 2000).argmin()
+            near = zip(table.distances(found[nearest]), table.distances(found[CODE]))
+            for name, model, distances in zip(models, models.values(), near):
+                means, residuals = study.training_set_means(model)
+                shown = [f"{means[2, at]:.3f}", *(f"{100 * r:.2f} %" for r in residuals)]
+                rows.append([name, *shown, *(f"{distance:.3f}" for distance in distances)])
+            head = ["checkpoint", "mean IC at 2 kHz", *(f"residual, {cue}" for cue in ("ITD", "ILD", "IC"))]
+            head += ["distance, nearest range", "distance, 15 to 40 dB"]
+            parts.insert(0, markdown_table(head, rows))
         if args.data:
             rows = []
             for label, (data, changes, front, few) in track(VARIANTS.items(), "databases", len(VARIANTS)):

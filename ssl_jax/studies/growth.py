@@ -29,8 +29,7 @@ STAGES = {"database": "database", "train": "an epoch of Model 2"}
 
 
 def measure(stage: str, data: Path | None, clips: int, devices: int, folder: Path) -> dict:
-    """Make a store of so many clips, or train one epoch of Model 2 on it: seconds, MB, and what came out. For
-    a fresh process: memory is the most that it ever had."""
+    """Make a store of so many clips, or train Model 2 on it: s, most MB of a fresh process, what came out."""
     start(devices)
     keep_memory()
     ex, mesh, began = experiment(data is not None), data_mesh(devices), time.monotonic()

@@ -36,13 +36,12 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     if not source.exists() or not checkpoint_path(work, run, config.epochs).exists():
         remedy = f"ssl_jax train --runs {run} with the same options makes it"
         raise InputError(f"{source}: not trained yet: {remedy}")
-    store = CueStore(work / "cues", d, ex.front)
+    store, made = CueStore(work / "cues", d, ex.front), read_json(home / "timing.json")["commit"]
     manifest = read_manifest(work / "manifest.csv", store.count)
     mixtures = Mixtures.of(store, manifest)
     settings = d.direction_rule, ex.front.hair_cell, d.disjoint, (d.snr_low, d.snr_high)
     protocol = next((name for name, its in PROTOCOLS.items() if its == settings), ex.name)
     info: dict = {"model": config.model, "front": dict(vars(ex.front)), "protocol": protocol, "run": run}
-    made = read_json(home / "timing.json")["commit"]
     info |= {"corpus": d.corpus, "seed": config.seed, "commit": made, "metrics": {}}
     pack(source, name, info)
     trainer = Trainer(config, 1, ex.front)
@@ -108,23 +107,8 @@ def scores_of_packed() -> str:
     )
 
 
-def card_header() -> str:
-    """What model hubs read at the top of a card: licence, corpora and scores, as YAML."""
-    infos = {name: describe(name) for name in available()}
-    kinds = {"accuracy": "top1", "angular_error": "mean_angular_error"}
-    corpora = sorted({part for info in infos.values() for part in info["corpus"].split("-")})
-    lines = ["license: apache-2.0", f"datasets: [{', '.join(corpora)}]", "model-index:"]
-    for name, info in infos.items():
-        metrics = [{"type": k, "value": round(info["metrics"][score], 2)} for k, score in kinds.items()]
-        data = {"type": info["corpus"], "name": f"{info['corpus']}, {info['protocol']}"}
-        result = {"task": {"type": "audio-classification"}, "dataset": data, "metrics": metrics}
-        lines.append("- " + json.dumps({"name": name, "results": [result]}))  # JSON is YAML
-    return "\n".join(["---", *lines, "---\n\n"])
-
-
 def run_pack(args) -> None:
-    """The stage `pack`. Scores go between the card's markers, or make a card where there is none; the figure
-    is of stated confidence against what is right, of every packed network that says so."""
+    """The stage `pack`; the scores go between the card's markers, or make a card where there is none."""
     metrics = pack_run(experiment_of(args), args.run, args.packed, args.work, args.results)
     plt.rcParams.update(LOOK)
     figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
@@ -139,7 +123,17 @@ def run_pack(args) -> None:
         put_section(args.card, "scores", scores_of_packed())
     else:
         write_text(args.card, scores_of_packed())
+    infos = {name: describe(name) for name in available()}
+    kinds = {"accuracy": "top1", "angular_error": "mean_angular_error"}
+    corpora = sorted({part for info in infos.values() for part in info["corpus"].split("-")})
+    # what model hubs read at the top of a card: licence, corpora and scores, as YAML
+    lines = ["---", "license: apache-2.0", f"datasets: [{', '.join(corpora)}]", "model-index:"]
+    for name, info in infos.items():
+        measured = [{"type": k, "value": round(info["metrics"][score], 2)} for k, score in kinds.items()]
+        data = {"type": info["corpus"], "name": f"{info['corpus']}, {info['protocol']}"}
+        result = {"task": {"type": "audio-classification"}, "dataset": data, "metrics": measured}
+        lines.append("- " + json.dumps({"name": name, "results": [result]}))  # JSON is YAML
     text = re.sub(r"\A---\n.*?\n---\n+", "", args.card.read_text(encoding="utf-8"), flags=re.DOTALL)
-    write_text(args.card, card_header() + text)
+    write_text(args.card, "\n".join([*lines, "---\n", text]))
     scores = f"Top-1 {metrics['top1']:.2f} %, mean error {metrics['mean_angular_error']:.2f} degrees"
     print(f"{args.packed}: {scores} as packed; {args.card} says more")

@@ -23,14 +23,14 @@ from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.trainer import Trainer, predict_all
 
 SCENES, SECONDS, APART, NEAR = 200, 3, 60, 10  # of two talkers; s; degrees between them, and of a hit
-LITERATURE = [  # who, what, known to it, figure
-    ["people, free field", "broadband noise, one's own ears", "about 2° in front to 20° at the side, "
-     "front-back 6 %", "Makous & Middlebrooks 1990"],
-    ["people, frontal half", "loudspeakers, 24 of them", "RMSE 6.2° ± 1.8°", "Yost et al. 2013"],
-    ["WaveLoc", "Surrey Room A, trained on the same head", "RMSE 1.5°", "Vecchiotti et al. 2019"],
-    ["GCC-PHAT and a network", "Surrey Room A, trained on the same head", "RMSE 2.7°",
-     "Vecchiotti et al. 2019"],
-]  # fmt: skip
+LITERATURE = (
+    "who | what was known | error | source",
+    "people, free field | broadband noise, one's own ears | about 2° in front to 20° at the side, "
+    "front-back 6 % | Makous & Middlebrooks 1990",
+    "people, frontal half | loudspeakers, 24 of them | RMSE 6.2° ± 1.8° | Yost et al. 2013",
+    "WaveLoc | Surrey Room A, trained on the same head | RMSE 1.5° | Vecchiotti et al. 2019",
+    "GCC-PHAT and a network | Surrey Room A, trained on the same head | RMSE 2.7° | Vecchiotti et al. 2019",
+)
 
 
 def two_talkers(paths: list[Path], name: str) -> str:
@@ -90,6 +90,6 @@ def run_yardsticks(args) -> None:
         "from each direction. It knew the heads of its training part (docs/rooms.md), KEMAR among them, and "
         f"no room below. `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n"
     )
-    known = markdown_table(["who", "what was known", "error", "source"], LITERATURE)
-    text = about, markdown_table(HEAD, rows), note + two_talkers(paths, name), "## Literature\n", known
-    write_page(args.results / "yardsticks.md", *text)
+    head, *known = (line.split(" | ") for line in LITERATURE)
+    text = about, markdown_table(HEAD, rows), note + two_talkers(paths, name), "## Literature\n"
+    write_page(args.results / "yardsticks.md", *text, markdown_table(head, known))
