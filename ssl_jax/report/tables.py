@@ -1,5 +1,7 @@
 """Tables in Markdown, and the scores that stand in several of them."""
 
+import statistics
+from collections.abc import Iterable
 from pathlib import Path
 
 from ssl_jax.common.errors import InputError
@@ -20,6 +22,25 @@ def score_cells(metrics: dict) -> list[str]:
 def markdown_table(head: list[str], rows: list[list[str]]) -> str:
     """A Markdown table, which ends in a line break."""
     return "".join(f"| {' | '.join(line)} |\n" for line in (head, ["---"] * len(head), *rows))
+
+
+def snr_cells(row: Iterable[str]) -> list[str]:
+    """A row of `scores_by_snr` as cells: the range in dB, mixtures, Top-1, mean error, front-back."""
+    low, high, *scores, error, confused = row
+    return [f"{float(low):g}-{float(high):g}", *scores, f"{error}°", confused]
+
+
+def spread(values: list[float], unit: str = "", digits: str = ".2f") -> str:
+    """Mean, and standard deviation where there are several: "43.10 ± 0.52"."""
+    mean, several = f"{statistics.fmean(values):{digits}}", len(values) > 1
+    return (f"{mean} ± {statistics.stdev(values):{digits.lstrip('+')}}" if several else mean) + unit
+
+
+def write_page(path: Path, *parts: str) -> None:
+    """Write a page of Markdown, a line break between its parts, and print it."""
+    text = "\n".join(parts)
+    write_text(path, text)
+    print(text)
 
 
 def put_section(page: Path, name: str, section: str) -> None:

@@ -1,10 +1,8 @@
-"""The audit: what the published tables do not say, one measured comparison for each question. Every row is
-trained as Model 1 was (100 clips, 12 epochs), but for a cosine that lets the last epoch's evaluation settle:
-at the published constant rate it swings by several points. A table's first row is the published setting."""
+"""The audit: what the published tables do not say, one comparison for each question. Rows are trained as
+Model 1 was, but for a cosine: at the published constant rate the last evaluation swings by several points."""
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,35 +44,31 @@ class Question(NamedTuple):
 
 PUBLISHED = Variant("as published", "published")
 # fmt: off
-QUESTIONS = {
+QUESTIONS: dict[str, tuple[str, list]] = {  # title, and fields of each variant beside the published one
     "directions": ("Nearest azimuth at any elevation, against the horizontal plane", [
-        Variant("horizontal plane", "horizontal")]),
+        ("horizontal plane", "horizontal")]),
     "splits": ("What training and evaluation share", [
-        Variant("no clip in both", "published", ("clip",)),
-        Variant("no speaker in both", "published", ("speaker",)),
-        Variant("no noise file in both", "noise"), Variant("no head in both", "head"),
-        Variant("no speaker, noise file or head in both", "disjoint")]),
+        ("no clip in both", "published", ("clip",)), ("no speaker in both", "published", ("speaker",)),
+        ("no noise file in both", "noise"), ("no head in both", "head"),
+        ("no speaker, noise file or head in both", "disjoint")]),
     "haircells": ("Hair cell", [
-        Variant("half-wave rectification", "halfwave"), Variant("Roman (square root of half-wave)", "roman"),
-        Variant("Bernstein (power 0.23, half-wave, 425 Hz)", "bernstein")]),
+        ("half-wave rectification", "halfwave"), ("Roman (square root of half-wave)", "roman"),
+        ("Bernstein (power 0.23, half-wave, 425 Hz)", "bernstein")]),
     "hops": ("Frames under a kernel", [
-        Variant("kernels on one frame, as at hop 1", "published", network="three_branch_held")]),
-    "storage": ("Mixtures stored in 16 bits, against floats", [Variant("floats", "float")]),
+        ("kernels on one frame, as at hop 1", "published", (), "three_branch_held")]),
+    "storage": ("Mixtures stored in 16 bits, against floats", [("floats", "float")]),
     "snr": ("SNR of each noise", [
-        Variant("15 to 40 dB, as the published code says", "code"), Variant("0 to 15 dB", "noisier")]),
-    "noises": ("Kind of noise", [
-        Variant("stationary classes alone", "stationary"), Variant("events alone", "events")]),
+        ("15 to 40 dB, as the published code says", "code"), ("0 to 15 dB", "noisier")]),
+    "noises": ("Kind of noise", [("stationary classes alone", "stationary"), ("events alone", "events")]),
     "protocols": ("The published protocol, against the clean one at the same noise level", [
-        Variant("clean: horizontal plane, Roman's hair cell, nothing in both", "clean")]),
+        ("clean: horizontal plane, Roman's hair cell, nothing in both", "clean")]),
 }
 DATABASES: dict[str, dict] = {  # what a cue store changes of the published one
-    "horizontal": {"direction_rule": "horizontal"}, "noise": {"disjoint": ("noise",)},
+    "horizontal": {"direction_rule": "horizontal"}, "float": {"bits": 0}, "noise": {"disjoint": ("noise",)},
     "head": {"disjoint": ("head",)}, "disjoint": {"disjoint": ("speaker", "noise", "head")},
-    "float": {"bits": 0}, "code": {"snr_low": 15.0, "snr_high": 40.0},
-    "noisier": {"snr_low": 0.0, "snr_high": 15.0}, "stationary": {"noise": STATIONARY},
-    "events": {"noise": EVENTS},
+    "code": {"snr_low": 15.0, "snr_high": 40.0}, "noisier": {"snr_low": 0.0, "snr_high": 15.0},
+    "stationary": {"noise": STATIONARY}, "events": {"noise": EVENTS},
 }
-HAIR_CELLS = ("halfwave", "roman", "bernstein")
 PARTS = {  # our network, each of its parts left out, and the published network trained the same way
     "ours": "ours", "ours_raw_cues": "without phases: ITD, ILD and IC as they are",
     "ours_ungated": "without the gate by IC", "ours_single_frames": "without convolutions over time",
@@ -86,10 +80,12 @@ PARTS = {  # our network, each of its parts left out, and the published network 
 
 def questions() -> dict[str, Question]:
     """All of them, by the name that `--rows` takes."""
-    found = {name: Question(title, (PUBLISHED, *rows)) for name, (title, rows) in QUESTIONS.items()}
+    found = {}
+    for key, (title, rows) in QUESTIONS.items():
+        found[key] = Question(title, (PUBLISHED, *(Variant(*row) for row in rows)))
     for store in ("published", "clean"):
-        rows = (Variant(label, store, (), name, "ours") for name, label in PARTS.items())
-        found[f"ablation_{store}"] = Question(f"Our network and its parts, {store} protocol", tuple(rows))
+        parts = (Variant(label, store, (), name, "ours") for name, label in PARTS.items())
+        found[f"ablation_{store}"] = Question(f"Our network and its parts, {store} protocol", tuple(parts))
     return found
 
 
@@ -99,8 +95,8 @@ def stores(data: bool, clips: int, seed: int) -> dict[str, tuple[Database, Front
     base, front = replace(published.database, clips=clips), published.front
     same: dict = {"clips": clips, "snr_low": base.snr_low, "snr_high": base.snr_high}
     found = {"published": (base, front), "clean": (replace(clean.database, **same), clean.front)}
-    found |= {name: (replace(base, **changes), front) for name, changes in DATABASES.items()}
-    return found | {cell: (base, replace(front, hair_cell=cell)) for cell in HAIR_CELLS}
+    found |= {c: (base, replace(front, hair_cell=c)) for c in ("halfwave", "roman", "bernstein")}
+    return found | {name: (replace(base, **changes), front) for name, changes in DATABASES.items()}
 
 
 def training_of(variant: Variant, clips: int, seed: int) -> Training:
@@ -158,28 +154,22 @@ class Audit:
             name = "-".join([variant.network, *variant.apart, f"seed{seed}"])
             scores = train(name, training_of(variant, self.clips, seed), mixtures, folder, folder / "results")
             last = read_csv(folder / "results" / f"{name}.csv", ("train_top1",))[-1]
-            scores["train_top1"] = float(last["train_top1"])
-            self.measure(self.key(variant, seed), scores.copy)
+            self.measure(self.key(variant, seed), (scores | {"train_top1": float(last["train_top1"])}).copy)
 
     def switched_set(self, wanted: bool) -> list[dict] | None:
-        """The log of a continuation that trains on with clips 1-560 alone, on the whole published database;
-        None where that or its Model 2 is not there, or it is neither measured nor `wanted`."""
+        """The log of a continuation on clips 1-560 alone, or None; measured if `wanted` and all is there."""
         ex = experiment(self.data is not None, protocol="published", seed=self.seed)
         key, work = f"switch/seed{self.seed}", self.work.parent / ex.name
         store = CueStore(work / "cues", ex.database, ex.front)
-        there = (
-            wanted and checkpoint_path(work, "model2", 16).exists() and store.path(store.shards - 1).exists()
-        )
-
-        def measured():
+        needed = checkpoint_path(work, "model2", 16), store.path(store.shards - 1)
+        if wanted and key not in self.measured and all(path.exists() for path in needed):
             manifest = read_manifest(work / "manifest.csv", store.count)
             last = manifest._replace(part=np.arange(store.count) >= LAST_CLIPS * AZIMUTHS)
             run = replace(ex.runs["model2_continued"], last_share=0.0)
             train("model2_switched", run, Mixtures.of(store, last), work, self.work / "switched")
-            content = load_checkpoint(checkpoint_path(work, "model2_switched", run.epochs))
-            return {"log": rows_of_checkpoint(content)}
-
-        return self.measure(key, measured)["log"] if there or key in self.measured else None
+            content = load_checkpoint(checkpoint_path(work, "model2_switched", run.epochs)) or {}
+            self.measure(key, lambda: {"log": rows_of_checkpoint(content)})
+        return self.measured[key]["log"] if key in self.measured else None
 
     def published_weights(self, folder: Path | None) -> dict:
         """Scores of published checkpoints on mixtures that they never heard, by (name, store). Their kernels
@@ -193,6 +183,6 @@ class Audit:
                 key = f"published_weights/{name}/{store}{clips}"
                 if key not in self.measured:
                     trainer.set_model(model)
-                    self.measure(key, partial(evaluate, *predict_all(trainer, mixtures, every)))
+                    self.measure(key, evaluate(*predict_all(trainer, mixtures, every)).copy)
         keys = [k for k in sorted(self.measured) if k.startswith("published_weights/") and k.endswith(clips)]
         return {tuple(key.split("/")[1:3]): self.measured[key] for key in keys}

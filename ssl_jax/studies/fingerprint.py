@@ -1,6 +1,5 @@
-"""The fingerprint: what published weights tell of the database they were trained on. BatchNorm's running
-statistics are those of the training set as a convolution sees it, so a database can be held against them
-without a look at any accuracy; the noise level of the protocol `published` was found so."""
+"""The fingerprint: what published weights tell of their training set. BatchNorm's statistics are those of
+that set as a convolution sees it, so a database can be held against them without a look at any accuracy."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,6 @@ CLIPS = 14  # a thousand mixtures of each database
 # of ESC-10: what Piczak (2015) calls soundscapes and noise, and the sounds of events
 STATIONARY = ("chainsaw", "crackling_fire", "helicopter", "rain", "sea_waves")
 EVENTS = ("clock_tick", "crying_baby", "dog", "rooster", "sneezing")
-ORDER = 5  # what a generator is for, part of its seed
 
 
 class Layer(NamedTuple):
@@ -117,7 +115,7 @@ def statistics(models, config: Database, front: FrontEnd, sounds: Sounds, recipe
 def some_recipes(config: Database, sounds: Sounds, draw: int = 0) -> tuple[Database, Recipes]:
     """A thousand random mixtures of a database, others with every `draw`."""
     recipes, count = recipes_of(config, sounds)[0], CLIPS * AZIMUTHS
-    order = np.random.default_rng((config.seed, ORDER)).permutation(len(recipes.clip))
+    order = np.random.default_rng((config.seed, 5)).permutation(len(recipes.clip))  # 5: what it is for
     return replace(config, clips=CLIPS), recipes.rows(np.sort(order[draw * count :][:count]))
 
 
@@ -141,10 +139,3 @@ def whole_speech(sounds: Sounds) -> Sounds:
     """The same with all speech in memory, where it is drawn from at random."""
     speech = sounds.corpus.speech
     return sounds._replace(corpus=sounds.corpus._replace(speech=speech[np.arange(len(speech))]))
-
-
-def of_database(models, config: Database, front: FrontEnd, sounds: Sounds, few: dict[str, int]):
-    """Mean cues and layers of a thousand mixtures of a database, which draw from so `few` clips or heads."""
-    some, recipes = some_recipes(config, sounds)
-    recipes = recipes._replace(**{field: getattr(recipes, field) % count for field, count in few.items()})
-    return statistics(models, some, front, sounds, recipes, np.zeros(len(recipes.clip), int)).mean()

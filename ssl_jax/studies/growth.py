@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ssl_jax.common.devices import data_mesh, keep_memory, start
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import lock_folder, read_json, write_json, write_text
+from ssl_jax.common.files import lock_folder, read_json, write_json
 from ssl_jax.common.progress import say
 from ssl_jax.common.provenance import commit, machine, peak_memory_mb
 from ssl_jax.config import AZIMUTHS, experiment
@@ -19,7 +19,7 @@ from ssl_jax.database.build import build
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import load_sounds
 from ssl_jax.report.logs import CORPORA
-from ssl_jax.report.tables import markdown_table
+from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.log import read_log
 from ssl_jax.training.run import train
@@ -29,8 +29,7 @@ STAGES = {"database": "database", "train": "an epoch of Model 2"}
 
 
 def measure(stage: str, data: Path | None, clips: int, devices: int, folder: Path) -> dict:
-    """Make a store of so many clips, or train one epoch of Model 2 on it: seconds, MB, and what came out. For
-    a fresh process: memory is the most that it ever had."""
+    """Make a store of so many clips, or train Model 2 on it: s, most MB of a fresh process, what came out."""
     start(devices)
     keep_memory()
     ex, mesh, began = experiment(data is not None), data_mesh(devices), time.monotonic()
@@ -82,9 +81,8 @@ def table(rows: list[dict]) -> str:
     head, lines = ["mixtures", "devices", *times, "store", "loss after an epoch, training / evaluation"], []
     for row in rows:
         line = [f"{row['mixtures']:,}", str(row["devices"])]
-        for cell in (row[stage] for stage in STAGES):
-            each = 1e3 * cell["seconds"] / row["mixtures"]
-            line += [f"{cell['seconds']:,.1f}", f"{each:.2f}", f"{cell['peak_memory_mb']:,}"]
+        for seconds, memory in ((row[stage]["seconds"], row[stage]["peak_memory_mb"]) for stage in STAGES):
+            line += [f"{seconds:,.1f}", f"{1e3 * seconds / row['mixtures']:.2f}", f"{memory:,}"]
         losses = "{train_loss:.4f} / {eval_loss:.4f}".format(**row["train"])
         lines.append([*line, row["database"]["sha256"][:8], losses])
     return markdown_table(head, lines)
@@ -92,13 +90,11 @@ def table(rows: list[dict]) -> str:
 
 def run_growth(args) -> None:
     """The stage `growth`: measure what is missing, write growth.json and .md, and print the table."""
-    folder, data = args.results / "benchmark", args.data
-    rows = measure_all(data, args.devices, args.work, folder / "growth.json")
-    cells = [row[stage] for row in rows for stage in STAGES]
+    path, option = args.results / "benchmark/growth.json", " --data DIR" if args.data else ""
+    rows = measure_all(args.data, args.devices, args.work, path)
+    cells, corpus = [row[stage] for row in rows for stage in STAGES], CORPORA[rows[0]["corpus"]]
     machines, commits = (", ".join(sorted({cell[k] for cell in cells})) for k in ("machine", "commit"))
-    command, corpus = f"`ssl_jax growth{' --data DIR' if data else ''}`", CORPORA[rows[0]["corpus"]]
-    how = "the experiment's settings with so many of its clips; every cell a process of its own"
-    text = f"{corpus[0].upper()}{corpus[1:]}, seed 0, {how}, compilation included."
-    text += f" {machines}; commit {commits}; {command}.\n\n{table(rows)}"
-    write_text(folder / "growth.md", text)
-    print(text)
+    about = f"{corpus[0].upper()}{corpus[1:]}, seed 0, the experiment's settings with so many of its clips; "
+    about += "every cell a process of its own, compilation included. "
+    about += f"{machines}; commit {commits}; `ssl_jax growth{option}`.\n"
+    write_page(path.with_suffix(".md"), about, table(rows))

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from ssl_jax.pipeline import experiment_of
 from ssl_jax.recordings.azimuths import PEAK_REACH, peak_azimuth
 from ssl_jax.report.logs import CORPORA
 from ssl_jax.report.style import LOOK, plt, save_figure
-from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, put_section, score_cells
+from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, put_section, score_cells, snr_cells
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.log import snr_csv
@@ -37,13 +36,12 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     if not source.exists() or not checkpoint_path(work, run, config.epochs).exists():
         remedy = f"ssl_jax train --runs {run} with the same options makes it"
         raise InputError(f"{source}: not trained yet: {remedy}")
-    store = CueStore(work / "cues", d, ex.front)
+    store, made = CueStore(work / "cues", d, ex.front), read_json(home / "timing.json")["commit"]
     manifest = read_manifest(work / "manifest.csv", store.count)
     mixtures = Mixtures.of(store, manifest)
     settings = d.direction_rule, ex.front.hair_cell, d.disjoint, (d.snr_low, d.snr_high)
     protocol = next((name for name, its in PROTOCOLS.items() if its == settings), ex.name)
-    info: dict = {"model": config.model, "front": asdict(ex.front), "protocol": protocol, "run": run}
-    made = read_json(home / "timing.json")["commit"]
+    info: dict = {"model": config.model, "front": dict(vars(ex.front)), "protocol": protocol, "run": run}
     info |= {"corpus": d.corpus, "seed": config.seed, "commit": made, "metrics": {}}
     pack(source, name, info)
     trainer = Trainer(config, 1, ex.front)
@@ -86,19 +84,6 @@ def reliability(logits: np.ndarray, labels: np.ndarray) -> list[list[float]]:
     return found
 
 
-def draw_reliability(path: Path) -> None:
-    """Stated confidence against what is right, of every packed network that says so."""
-    plt.rcParams.update(LOOK)
-    figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
-    axes.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
-    for name in available():
-        if bins := describe(name).get("reliability"):
-            axes.plot(*np.transpose(bins)[:2], marker="o", ms=4, label=name)
-    axes.set(xlabel="confidence", ylabel="share within 10°", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.legend(loc="upper left")
-    save_figure(figure, path)
-
-
 def scores_of_packed() -> str:
     """All packed networks as Markdown: what they are, and their scores in all, by SNR and by azimuth."""
     infos = {f"`{name}`": describe(name) for name in available()}
@@ -107,8 +92,7 @@ def scores_of_packed() -> str:
         about = [name, info["model"], CORPORA.get(info["corpus"], info["corpus"]), info["protocol"]]
         rows.append([*about, f"{info['mixtures_evaluated']:,}", *score_cells(info["metrics"])])
         for line in info.get("by_snr", [])[1:]:
-            low, high, count, best, error, confused = line.split(",")
-            by_snr.append([name, f"{low}-{high}", count, best, f"{error}°", confused])
+            by_snr.append([name, *snr_cells(line.split(","))])
         if "error_by_azimuth" in info:
             errors[name] = [f"{error:.2f}" for error in info["error_by_azimuth"]]
     by_azimuth = [[f"{AZIMUTH_STEP * c}°", *(e[c] for e in errors.values())] for c in range(AZIMUTHS)]
@@ -123,29 +107,33 @@ def scores_of_packed() -> str:
     )
 
 
-def card_header() -> str:
-    """What model hubs read at the top of a card: licence, corpora and scores, as YAML."""
-    infos = {name: describe(name) for name in available()}
-    kinds = {"accuracy": "top1", "angular_error": "mean_angular_error"}
-    corpora = sorted({part for info in infos.values() for part in info["corpus"].split("-")})
-    lines = ["license: apache-2.0", f"datasets: [{', '.join(corpora)}]", "model-index:"]
-    for name, info in infos.items():
-        metrics = [{"type": k, "value": round(info["metrics"][score], 2)} for k, score in kinds.items()]
-        data = {"type": info["corpus"], "name": f"{info['corpus']}, {info['protocol']}"}
-        result = {"task": {"type": "audio-classification"}, "dataset": data, "metrics": metrics}
-        lines.append("- " + json.dumps({"name": name, "results": [result]}))  # JSON is YAML
-    return "\n".join(["---", *lines, "---\n\n"])
-
-
 def run_pack(args) -> None:
     """The stage `pack`; the scores go between the card's markers, or make a card where there is none."""
     metrics = pack_run(experiment_of(args), args.run, args.packed, args.work, args.results)
-    draw_reliability(args.figures / "reliability.png")
+    plt.rcParams.update(LOOK)
+    figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
+    axes.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
+    for name in available():
+        if bins := describe(name).get("reliability"):
+            axes.plot(*np.transpose(bins)[:2], marker="o", ms=4, label=name)
+    axes.set(xlabel="confidence", ylabel="share within 10°", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.legend(loc="upper left")
+    save_figure(figure, args.figures / "reliability.png")
     if args.card.exists():
         put_section(args.card, "scores", scores_of_packed())
     else:
         write_text(args.card, scores_of_packed())
+    infos = {name: describe(name) for name in available()}
+    kinds = {"accuracy": "top1", "angular_error": "mean_angular_error"}
+    corpora = sorted({part for info in infos.values() for part in info["corpus"].split("-")})
+    # what model hubs read at the top of a card: licence, corpora and scores, as YAML
+    lines = ["---", "license: apache-2.0", f"datasets: [{', '.join(corpora)}]", "model-index:"]
+    for name, info in infos.items():
+        measured = [{"type": k, "value": round(info["metrics"][score], 2)} for k, score in kinds.items()]
+        data = {"type": info["corpus"], "name": f"{info['corpus']}, {info['protocol']}"}
+        result = {"task": {"type": "audio-classification"}, "dataset": data, "metrics": measured}
+        lines.append("- " + json.dumps({"name": name, "results": [result]}))  # JSON is YAML
     text = re.sub(r"\A---\n.*?\n---\n+", "", args.card.read_text(encoding="utf-8"), flags=re.DOTALL)
-    write_text(args.card, card_header() + text)
+    write_text(args.card, "\n".join([*lines, "---\n", text]))
     scores = f"Top-1 {metrics['top1']:.2f} %, mean error {metrics['mean_angular_error']:.2f} degrees"
     print(f"{args.packed}: {scores} as packed; {args.card} says more")

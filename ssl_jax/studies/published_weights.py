@@ -70,14 +70,12 @@ def load_published(weights: str | Path | Mapping[str, np.ndarray]) -> ThreeBranc
     """The three-branch network, in evaluation mode, with a mapping of arrays or those of an .npz file, in
     PyTorch's names and layouts (see `published_variables`); others are passed over. Raises InputError, which
     names the array, where one is missing, of another shape or not finite."""
-    where: Any = "weights"
-    if not isinstance(weights, Mapping):
-        where, weights = weights, read_npz(Path(weights))
+    where, held = ("weights", weights) if isinstance(weights, Mapping) else (weights, read_npz(Path(weights)))
     model: Any = build_model("three_branch", 0, FrontEnd())
     for name, variable in published_variables(model):
-        if name not in weights:
+        if name not in held:
             raise InputError(f"{where}: {name} is missing: these are not of the three-branch network")
-        array, shape = np.asarray(weights[name]), variable[...].shape[::-1]
+        array, shape = np.asarray(held[name]), variable[...].shape[::-1]
         if array.shape != shape:
             raise InputError(f"{where}: {name} has shape {array.shape}, the network needs {shape}")
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():

@@ -1,30 +1,28 @@
 """How fast, against whom, and how far from the floor: per second of 44.1 kHz stereo, 32 channels."""
 
 import contextlib
-import statistics
 import time
+from dataclasses import replace
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
 from scipy import signal as sps
 
 from ssl_jax.common.devices import data_mesh, on_all, shared_out, to_devices
-from ssl_jax.common.files import write_json, write_text
+from ssl_jax.common.files import write_json
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTHS, RUNS, Database, FrontEnd
 from ssl_jax.database.program import block_size, render, render_and_extract, waveforms_of
 from ssl_jax.database.recipes import load_sounds, recipes_of
 from ssl_jax.frontend.auditory_model import GF_spectrogram
-from ssl_jax.frontend.binaural_feature import get_cues_clean
 from ssl_jax.frontend.filter_design import gammatone_sos
-from ssl_jax.report.tables import markdown_table
+from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.training.trainer import Trainer
 
-FRONT, EACH = FrontEnd(), PartitionSpec("data")
+FRONT, EACH = FrontEnd(), jax.P("data")
 
 
 def seconds_of(work, repeats: int = 15) -> float:
@@ -35,22 +33,12 @@ def seconds_of(work, repeats: int = 15) -> float:
         began = time.perf_counter()
         jax.block_until_ready(work())
         times.append(time.perf_counter() - began)
-    return statistics.median(times)
+    return float(np.median(times))
 
 
 def on_all_devices(function, mesh, specs=EACH):
     """`function` of a batch (clips, ...), the clips shared among all devices."""
     return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=EACH, check_vma=False))
-
-
-def machine_rates(mesh) -> dict[str, float]:
-    """Measured float32 matrix products (FLOP/s) and memory traffic (bytes/s), all devices at work."""
-    n, rng, ones = 2048, np.random.default_rng(0), np.ones((mesh.size, 2**26 // mesh.size), np.float32)
-    a, big = jax.device_put((rng.standard_normal((mesh.size, n, n), np.float32), ones), shared_out(mesh))
-    product = on_all_devices(lambda x: jnp.matmul(x[0], x[0], precision="highest")[None], mesh)
-    copy = on_all_devices(lambda x: x + 1, mesh)
-    flops = mesh.size * 2 * n**3 / seconds_of(lambda: product(a))
-    return {"matrix_flops": flops, "memory_bytes": 2 * big.nbytes / seconds_of(lambda: copy(big))}
 
 
 def needs() -> dict[str, tuple[float, float]]:
@@ -95,11 +83,8 @@ def torch_train_step(batch: int):
     except ImportError:
         return None
     device = "cuda" if torch.cuda.is_available() else "cpu"
-
-    def layer(inputs):
-        return nn.Conv1d(inputs, 64, 5, padding=2), nn.BatchNorm1d(64), nn.ReLU()
-
-    branches = [nn.Sequential(*layer(32), *layer(64)).to(device) for _ in range(3)]
+    layers = [(nn.Conv1d(n, 64, 5, padding=2), nn.BatchNorm1d(64), nn.ReLU()) for n in (32, 64) * 3]
+    branches = [nn.Sequential(*layers[k], *layers[k + 1]).to(device) for k in (0, 2, 4)]
     scores = [nn.Linear(64, 1, device=device) for _ in range(3)]
     attention = nn.MultiheadAttention(64, 4, batch_first=True, device=device)
     norm, classify = nn.LayerNorm(64, device=device), nn.Linear(192, 72, device=device)
@@ -132,19 +117,15 @@ def jobs_of(mesh) -> list[tuple]:
     ears, pair, few = (jax.device_put(mixtures[:n], shared_out(mesh)) for n in shares)
     one, bands = mixtures[0].astype(np.float64), np.asarray(GF_spectrogram(mixtures[0], FRONT.fs))
     ear, part = bands[:, 9, : FRONT.fs // 50], 1 / 50 / FRONT.channels  # of a second; the loop is slow
-    rendering = on_all_devices(render, mesh, (PartitionSpec(), EACH, EACH))
+    rendering = on_all_devices(render, mesh, (jax.P(), EACH, EACH))
     whole, sections = render_and_extract(FRONT, mesh), gammatone_sos(FRONT.fs, FRONT.cfs)
     filterbank = on_all_devices(partial(GF_spectrogram, fs=FRONT.fs), mesh)
-    hop441, hop1 = (
-        on_all_devices(lambda x, hop=hop: get_cues_clean(x.swapaxes(1, 2), FRONT.fs, hop=hop), mesh)
-        for hop in (441, 1)
-    )
+    hop441 = on_all_devices(lambda x: FRONT.cues(x.swapaxes(1, 2)), mesh)
+    hop1 = on_all_devices(lambda x: replace(FRONT, hop=1).cues(x.swapaxes(1, 2)), mesh)
     maps = np.random.default_rng(0).standard_normal((run.batch, 3, 32, 100)).astype(np.float16)
     labelled, trainer = (maps, np.arange(run.batch, dtype=np.int32)), Trainer(run, 1, FRONT, mesh)
-
-    def steps():
-        return trainer.train_epoch(to_devices(labelled, shared_out(mesh)) for _ in range(20))
-
+    steps, batch_there = range(20), partial(to_devices, labelled, shared_out(mesh))
+    step, taught = "training step, per mixture", len(steps) * run.batch
     jobs = [
         ("filterbank", "ours, a clip a device", lambda: filterbank(pair), len(pair)),
         ("filterbank", f"the same, {batch} clips at once", lambda: filterbank(ears), batch),
@@ -154,10 +135,10 @@ def jobs_of(mesh) -> list[tuple]:
         ("cues, hop 1", "sample loop, cues alone", lambda: sample_loop(ear[0], ear[1], FRONT.fs), part),
         ("rendering", "ours", lambda: rendering(*drawn), batch),
         ("rendering and cues, hop 441", "ours", lambda: whole(*drawn), batch),
-        ("training step, per mixture", "ours", steps, 20 * run.batch),
+        (step, "ours", lambda: trainer.train_epoch(batch_there() for _ in steps), taught),
     ]
     if torch_step := torch_train_step(run.batch):
-        jobs.append((jobs[-1][0], "PyTorch", lambda: [torch_step() for _ in range(20)], 20 * run.batch))
+        jobs.append((step, "PyTorch", lambda: [torch_step() for _ in steps], taught))
     with contextlib.suppress(ImportError):
         from gammatone.filters import erb_filterbank, make_erb_filters
 
@@ -185,15 +166,19 @@ def run_benchmark(args) -> None:
     """The stage `benchmark`: write cpu.json (or gpu.json) and the table beside it, and print the table."""
     path, mesh = args.results / "benchmark" / jax.default_backend(), data_mesh()
     rows, ours = [], dict[str, float]()
-    made = {"machine": machine(), "commit": commit(), "devices": mesh.size}
-    jobs, rates, needed = jobs_of(mesh), machine_rates(mesh), needs()
+    n, rng, ones = 2048, np.random.default_rng(0), np.ones((mesh.size, 2**26 // mesh.size), np.float32)
+    a, big = jax.device_put((rng.standard_normal((mesh.size, n, n), np.float32), ones), shared_out(mesh))
+    product = on_all_devices(lambda x: jnp.matmul(x[0], x[0], precision="highest")[None], mesh)
+    copy = on_all_devices(lambda x: x + 1, mesh)
+    rates = {"matrix_flops": mesh.size * 2 * n**3 / seconds_of(lambda: product(a))}  # float32, FLOP/s
+    rates |= {"memory_bytes": 2 * big.nbytes / seconds_of(lambda: copy(big))}  # bytes/s; both on all devices
+    jobs, needed = jobs_of(mesh), needs()
     for stage, who, work, per in track(jobs, "benchmark", total=len(jobs)):
         seconds, (operations, traffic) = seconds_of(work) / per, needed[stage]
         floor = max(operations / rates["matrix_flops"], traffic / rates["memory_bytes"])
         row = {"stage": stage, "who": who, "seconds": seconds}
         row |= {"ratio_to_ours": seconds / ours.setdefault(stage, seconds), "operations": operations}
         rows.append(row | {"bytes": traffic, "floor_seconds": floor, "share_of_floor": floor / seconds})
-    results = {**made, **rates, "rows": rows}
+    results = {"machine": machine(), "commit": commit(), "devices": mesh.size, **rates, "rows": rows}
     write_json(path.with_suffix(".json"), results)
-    write_text(path.with_suffix(".md"), table(results))
-    print(table(results))
+    write_page(path.with_suffix(".md"), table(results))

@@ -1,15 +1,12 @@
 """The packed networks on other heads and rooms: the embedded corpus from the directions of a SOFA file."""
 
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
 from scipy.special import softmax
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import write_text
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Database
@@ -18,9 +15,9 @@ from ssl_jax.database.recipes import draw_recipes
 from ssl_jax.metrics import AXIS_MARGIN, degrees_apart
 from ssl_jax.networks.packed import available, load_weights, temperature_of
 from ssl_jax.recordings.azimuths import SURE, peak_azimuth
-from ssl_jax.report.tables import markdown_table
+from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.sounds.corpora import Corpus, load_corpus
-from ssl_jax.sounds.sofa import ON_GRID, read_sofa
+from ssl_jax.sounds.sofa import ON_GRID, Sofa, read_sofa
 
 SHORT = 4  # windows of 0.25 s in a second
 LOUD = 10 ** (-20 / 10)  # power of a short window that is scored, of the loudest of its second
@@ -28,29 +25,20 @@ HEAD = ["network", "head or room", "directions", "window", "mean error", "within
 HEAD += ["frontal RMSE", "frontal MAE", "stated 0.9 or more", "of these within 10°"]
 
 
-class Place(NamedTuple):
-    """A head or room in D directions that were measured."""
-
-    name: str
-    azimuth: np.ndarray  # (D,) degrees
-    elevation: np.ndarray  # (D,) degrees
-    responses: np.ndarray  # (D, 2, taps) float32; of sounds that repeat every second
-
-
-def measured_place(path: Path, fs: int, **sides) -> Place:
-    """The directions of a SOFA file on the horizontal plane, or those nearest to it; where they are more than
-    72, the nearest to each class. Nothing is interpolated."""
-    sofa = read_sofa(path, fs, **sides)
-    away = np.abs(sofa.elevation)
+def measured_place(path: Path, fs: int, **sides) -> Sofa:
+    """Directions of a SOFA file on the horizontal plane or nearest to it, of more than 72 the nearest to each
+    class; nothing is interpolated. Responses are float32, of sounds that repeat every second."""
+    place = read_sofa(path, fs, **sides)
+    away = np.abs(place.elevation)
     level = np.flatnonzero(away <= away.min() + ON_GRID)
     if len(level) > AZIMUTHS:
-        apart = degrees_apart(sofa.azimuth[level], AZIMUTH_STEP * np.arange(AZIMUTHS)[:, None])
+        apart = degrees_apart(place.azimuth[level], AZIMUTH_STEP * np.arange(AZIMUTHS)[:, None])
         level = level[np.unique(apart.argmin(1))]
-    hrirs = sofa.hrirs[level]
+    hrirs = place.hrirs[level]
     if hrirs.shape[-1] > fs:  # what comes after a second falls on the next one, which is the same
         hrirs = np.pad(hrirs, ((0, 0), (0, 0), (0, -hrirs.shape[-1] % fs)))
         hrirs = hrirs.reshape(*hrirs.shape[:2], -1, fs).sum(2)
-    return Place(path.stem, sofa.azimuth[level], sofa.elevation[level], hrirs.astype(np.float32))
+    return Sofa(path.stem, hrirs.astype(np.float32), place.azimuth[level], place.elevation[level], fs)
 
 
 def some_voices(clips: int, fs: int) -> Corpus:
@@ -59,7 +47,7 @@ def some_voices(clips: int, fs: int) -> Corpus:
     return corpus._replace(speech=corpus.speech[::9], speech_info=corpus.speech_info[::9])
 
 
-def heard_at(place: Place, corpus: Corpus, networks: dict) -> dict:
+def heard_at(place: Sofa, corpus: Corpus, networks: dict) -> dict:
     """Logits of every network and window, and true azimuths: {(network, window in s): ((n, 72), (n,))}. Each
     voice comes from each direction, and two noises of a class at 15 to 40 dB from others, seed 0."""
     clips, count, block = len(corpus.speech), len(place.azimuth), block_size()
@@ -68,8 +56,8 @@ def heard_at(place: Place, corpus: Corpus, networks: dict) -> dict:
     recipes = recipes.rows((np.arange(clips)[:, None] * AZIMUTHS + np.arange(count)).ravel())
     recipes = recipes._replace(noise_azimuth=recipes.noise_azimuth % count)
     tail = np.zeros((1, 2, corpus.speech.shape[1]), np.float32)
-    waveforms, mixed = jax.device_put((corpus.noise, place.responses[None], tail)), jax.jit(render)
-    cues = {front: jax.jit(partial(extract, front=front)) for _, front in networks.values()}
+    waveforms, mixed = jax.device_put((corpus.noise, place.hrirs[None], tail)), jax.jit(render)
+    cues = {front: jax.jit(lambda ears, front=front: extract(ears, front)) for _, front in networks.values()}
     heard = {name: jax.jit(lambda maps, model=model: model(maps)) for name, (model, _) in networks.items()}
     blocks = range(0, clips * count, block)
     for at in track(blocks, place.name, total=len(blocks)):
@@ -136,14 +124,12 @@ def run_check(args) -> None:
         raise InputError(f"--clips {args.clips}: out of range: use 1 to 70")
     sides = {"ears": args.ears, "azimuths": args.azimuths}
     rows = score_places(args.files, args.model or available(), args.clips, **sides)
-    text = (
+    about = (
         f"# Heads and rooms that no training heard\n\n{args.clips} seconds of the embedded corpus's voices "
         "from each direction measured nearest to the horizontal plane, two of its noises at 15 to 40 dB each "
         "from others, seed 0; nothing is interpolated. `embedded` was trained on these voices and noises. "
         "Frontal: sources in front, and estimates among frontal classes. Windows of 0.25 s that are 20 dB "
         f"quieter than the loudest of their second are left out. `ssl_jax check FILE.sofa ...`; {machine()}; "
-        f"commit {commit()}.\n\n"
+        f"commit {commit()}.\n"
     )
-    text += markdown_table(HEAD, rows)
-    write_text(args.results / "unseen_heads.md", text)
-    print(text)
+    write_page(args.results / "unseen_heads.md", about, markdown_table(HEAD, rows))

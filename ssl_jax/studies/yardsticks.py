@@ -6,7 +6,6 @@ import numpy as np
 from scipy.special import softmax
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import write_text
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTH_STEP, Training
@@ -17,36 +16,21 @@ from ssl_jax.networks.packed import default_weights, describe, load_weights, tem
 from ssl_jax.pipeline import experiment_of
 from ssl_jax.recordings.azimuths import Overall
 from ssl_jax.recordings.localisation import localise
-from ssl_jax.report.tables import markdown_table
+from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.sounds.mixing import mean_power, spatialise_endless
 from ssl_jax.studies.unseen_heads import HEAD, cells, measured_place, score_places, scores_of, some_voices
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.trainer import Trainer, predict_all
 
 SCENES, SECONDS, APART, NEAR = 200, 3, 60, 10  # of two talkers; s; degrees between them, and of a hit
-LITERATURE = [  # who, what, known to it, figure
-    ["people, free field", "broadband noise, one's own ears", "about 2° in front to 20° at the side, "
-     "front-back 6 %", "Makous & Middlebrooks 1990"],
-    ["people, frontal half", "loudspeakers, 24 of them", "RMSE 6.2° ± 1.8°", "Yost et al. 2013"],
-    ["WaveLoc", "Surrey Room A, trained on the same head", "RMSE 1.5°", "Vecchiotti et al. 2019"],
-    ["GCC-PHAT and a network", "Surrey Room A, trained on the same head", "RMSE 2.7°",
-     "Vecchiotti et al. 2019"],
-]  # fmt: skip
-
-
-def evaluation_rows(store: CueStore, manifest, name: str) -> list[list[str]]:
-    """Rows of the evaluation part of a store of rooms: all, in rooms, in the free field, and by SNR."""
-    network, front = load_weights(name)
-    trainer = Trainer(Training(model=describe(name)["model"]), 1, front)
-    trainer.set_model(network)
-    numbers = np.flatnonzero(manifest.part == PARTS.index("evaluation"))
-    logits, labels = predict_all(trainer, Mixtures.of(store, manifest), numbers)
-    posterior, truth = softmax(logits / temperature_of(name), axis=1), AZIMUTH_STEP * labels
-    free, snr = np.array(["-free" in manifest.head[i] for i in numbers]), manifest.snr[numbers]
-    parts = {"rooms": ~free, "free field": free, "free field, 15 to 40 dB": free & (snr >= 15)}
-    parts |= {"free field, -5 to 5 dB": free & (snr < 5), "rooms, -5 to 5 dB": ~free & (snr < 5)}
-    shown = {what: cells(scores_of(posterior[use], truth[use])) for what, use in parts.items()}
-    return [[f"`{name}`", f"evaluation part, {what}", "72", "1 s", *row] for what, row in shown.items()]
+LITERATURE = (
+    "who | what was known | error | source",
+    "people, free field | broadband noise, one's own ears | about 2° in front to 20° at the side, "
+    "front-back 6 % | Makous & Middlebrooks 1990",
+    "people, frontal half | loudspeakers, 24 of them | RMSE 6.2° ± 1.8° | Yost et al. 2013",
+    "WaveLoc | Surrey Room A, trained on the same head | RMSE 1.5° | Vecchiotti et al. 2019",
+    "GCC-PHAT and a network | Surrey Room A, trained on the same head | RMSE 2.7° | Vecchiotti et al. 2019",
+)
 
 
 def two_talkers(paths: list[Path], name: str) -> str:
@@ -63,7 +47,7 @@ def two_talkers(paths: list[Path], name: str) -> str:
         voice = rng.choice(5, 2, replace=False)  # of the languages, whose clips take turns
         clips = np.array([voice + 5 * k for k in rng.choice(12, SECONDS, replace=False)])  # SECONDS, 2
         which, silent = [first, second], np.zeros((2, fs), np.float32)
-        ears = spatialise_endless(speech[clips], place.responses[which], silent)  # SECONDS, 2, 2, fs
+        ears = spatialise_endless(speech[clips], place.hrirs[which], silent)  # SECONDS, 2, 2, fs
         ears = np.asarray(ears) / np.sqrt(np.asarray(mean_power(ears)))[..., None, None]
         ears = 0.1 * np.concatenate(ears, axis=-1).sum(0)
         found = Overall().add(localise(ears.T, fs, window=0.25, step=0.05, model=name)).directions[:2]
@@ -85,17 +69,27 @@ def run_yardsticks(args) -> None:
     args.protocol = args.protocol or "rooms"
     name, ex = args.model[0] if args.model else default_weights(), experiment_of(args)
     rows, folder, note = score_places(paths, [name], args.clips), args.work / ex.name, ""
-    if (folder / "manifest.csv").exists():
+    if (folder / "manifest.csv").exists():  # of rooms: all, in rooms, in the free field, and by SNR
         store = CueStore(folder / "cues", ex.database, ex.front)
-        rows += evaluation_rows(store, read_manifest(folder / "manifest.csv", store.count), name)
+        manifest, (network, front) = read_manifest(folder / "manifest.csv", store.count), load_weights(name)
+        trainer = Trainer(Training(model=describe(name)["model"]), 1, front)
+        trainer.set_model(network)
+        numbers = np.flatnonzero(manifest.part == PARTS.index("evaluation"))
+        logits, labels = predict_all(trainer, Mixtures.of(store, manifest), numbers)
+        posterior, truth = softmax(logits / temperature_of(name), axis=1), AZIMUTH_STEP * labels
+        free, snr = np.array(["-free" in manifest.head[i] for i in numbers]), manifest.snr[numbers]
+        parts = {"rooms": ~free, "free field": free, "free field, 15 to 40 dB": free & (snr >= 15)}
+        parts |= {"free field, -5 to 5 dB": free & (snr < 5), "rooms, -5 to 5 dB": ~free & (snr < 5)}
+        for what, use in parts.items():
+            scores = cells(scores_of(posterior[use], truth[use]))
+            rows.append([f"`{name}`", f"evaluation part, {what}", "72", "1 s", *scores])
     else:
         note = f"Not there: {folder}, the evaluation part (`ssl_jax database --protocol rooms` makes it).\n\n"
-    text = (
+    about = (
         f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{name}`, {args.clips} s of each voice "
         "from each direction. It knew the heads of its training part (docs/rooms.md), KEMAR among them, and "
-        f"no room below. `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n\n"
+        f"no room below. `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n"
     )
-    text += markdown_table(HEAD, rows) + "\n" + note + two_talkers(paths, name) + "\n## Literature\n\n"
-    text += markdown_table(["who", "what was known", "error", "source"], LITERATURE)
-    write_text(args.results / "yardsticks.md", text)
-    print(text)
+    head, *known = (line.split(" | ") for line in LITERATURE)
+    text = about, markdown_table(HEAD, rows), note + two_talkers(paths, name), "## Literature\n"
+    write_page(args.results / "yardsticks.md", *text, markdown_table(head, known))
