@@ -17,7 +17,7 @@ fi
 
 case "${1:-}" in -h | --help | help)
     echo "./reproduce.sh [OPTION...]       set up, run every stage, print ours beside the reported tables"
-    echo "./reproduce.sh test [OPTION...]  set up, check the style, run the tests (options go to pytest; --slow adds an hour)"
+    echo "./reproduce.sh test [OPTION...]  set up, check style and types, run the tests (options go to pytest; --slow adds an hour)"
     echo
     exec "$python" -m ssl_jax all --help
     ;;
@@ -43,6 +43,7 @@ if [ "${1:-}" = test ]; then
     shift
     .venv/bin/ruff check --quiet .
     .venv/bin/ruff format --quiet --check .
+    .venv/bin/mypy --no-error-summary
     exec .venv/bin/python -m pytest "$@"
 fi
 exec .venv/bin/python -m ssl_jax all "$@"

@@ -33,7 +33,7 @@ def path(metavar: str, text: str, **more) -> dict:
     return {"type": Path, "metavar": metavar, "help": text} | more
 
 
-def number(kind: type, metavar: str, default, text: str, **more) -> dict:
+def number(kind: type, metavar: str | tuple[str, str], default, text: str, **more) -> dict:
     """Arguments of `add_argument` for a number; its default is shown unless it is None."""
     text += "" if default is None else " (default %(default)s)"
     return {"type": kind, "metavar": metavar, "default": default, "help": text} | more
@@ -72,9 +72,8 @@ OPTIONS = {
     "--run": {"required": True, "help": "which run's last weights"},
     "--as": {"dest": "packed", "required": True, "metavar": "NAME", "help": "their name in the package"},
     "--card": path("FILE", "(default %(default)s)", default=Path("docs/model-card.md")),
-    "--rows": {"nargs": "+", "metavar": "ROW", "help": "only these: directions, splits, haircells, hops, "
-               "storage, snr, noises, protocols, ablation_published, ablation_clean, switch, weights "
-               "(default: all)"},
+    "--rows": {"nargs": "+", "metavar": "ROW", "help": "only: directions, splits, haircells, hops, storage, "
+               "snr, noises, protocols, ablation_published, ablation_clean, switch, weights (default: all)"},
     "--clips/audit": number(int, "N", 100, "of a trained row; as Model 1"),
     "--seeds/audit": number(int, "N", 3, "trainings of each row"),
     "--weights": path("DIR", "published checkpoints, weights_*.npz"),
@@ -105,8 +104,7 @@ OPTIONS = {
     "--noise-azimuth": number(float, "DEG", None, "one for each noise", nargs="+"),
     "--snr": number(float, "DB", 20.0, "of each noise by itself"),
     "--hrtf": path("FILE", "head, a SOFA file (default: KEMAR)"),
-    "--ears": {"choices": ("stated", "swap"), "default": "", "help": "take the file's ears as stated, or "
-               "swapped; else its responses tell which is the left one"},
+    "--ears": {"choices": ("stated", "swap"), "default": "", "help": "as stated or swapped; else by HRIRs"},
     "--azimuths": {"choices": ("stated", "clockwise"), "default": "", "help": "the same for its azimuths"},
     "--start": number(float, "S", 0.0, "skip so much of SPEECH"),
     "--seconds": number(float, "S", None, "length (default: all of SPEECH)"),
@@ -121,42 +119,36 @@ OPTIONS = {
 }
 COMMON, SHORT = "--quiet --verbose --log", {"--output": ["-o"], "--quiet": ["-q"], "--verbose": ["-v"]}
 SHELLS = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}  # what completes paths there
-PIPELINE = "pipeline:run_experiment"
 EXPERIMENT = ("--data --protocol --directions --hair-cell --snr-range --hop --seed --quick --name --results "
               "--work --figures --no-cache")
 DEVICES = f"{EXPERIMENT} --devices --coordinator --processes --process"
 TRAINING = f"{DEVICES} --runs --seeds"
-STAGES = {  # what it does, the function that does it, its options
-    "all": ("database, train, figures and report: what ./reproduce.sh runs", PIPELINE, TRAINING),
-    "database": ("rendered mixtures and their cue maps", PIPELINE, f"{DEVICES} --export-wav --limit"),
-    "train": ("Model 1, Model 2 and its learning-rate-drop continuation", PIPELINE, TRAINING),
-    "figures": ("every figure, from results/ (and scenes rendered afresh)", PIPELINE, EXPERIMENT),
-    "report": ("comparison of results/ with the reported tables", PIPELINE, f"{EXPERIMENT} --readme"),
-    "localise": ("where the sound in a binaural recording comes from, over time",
-                 "recordings.commands:run_localise",
+STAGES = {  # what it does, the module with its function, its options
+    "all": ("database, train, figures and report: what ./reproduce.sh runs", "pipeline", TRAINING),
+    "database": ("rendered mixtures and their cue maps", "pipeline", f"{DEVICES} --export-wav --limit"),
+    "train": ("Model 1, Model 2 and its learning-rate-drop continuation", "pipeline", TRAINING),
+    "figures": ("every figure, from results/ (and scenes rendered afresh)", "pipeline", EXPERIMENT),
+    "report": ("comparison of results/ with the reported tables", "pipeline", f"{EXPERIMENT} --readme"),
+    "localise": ("where the sound in a binaural recording comes from, over time", "recordings.commands",
                  "files --raw --window --step --model --plot --json --csv --no-cache"),
     "render": ("a scene of one's own, static or moving: mono sounds in, a binaural WAV out",
-               "recordings.commands:run_render", "speech --azimuth --trajectory --noise --noise-azimuth "
+               "recordings.commands", "speech --azimuth --trajectory --noise --noise-azimuth "
                "--snr --hrtf --ears --azimuths --start --seconds --bits --plot --output --no-cache"),
-    "export": ("a packed network as ONNX, for PyTorch", "networks.onnx_export:run_export", "--model --to"),
-    "download": ("fetch LibriSpeech, ESC-50 and CIPIC", "sounds.download:run_download",
-                 "--to --speech --heads"),
-    "audit": ("study: what the reported tables do not say, one measured row for each question",
-              "studies.audit_report:run_audit",
+    "export": ("a packed network as ONNX, for PyTorch", "networks.onnx_export", "--model --to"),
+    "download": ("fetch LibriSpeech, ESC-50 and CIPIC", "sounds.download", "--to --speech --heads"),
+    "audit": ("study: what the reported tables do not say, a measured row a question", "studies.audit_report",
               "--data --rows --clips --seeds --seed --weights --results --work --no-cache"),
-    "fingerprint": ("study: the noise level that the published weights ask for",
-                    "studies.fingerprint_report:run_fingerprint",
+    "fingerprint": ("study: the noise level that the published weights ask for", "studies.fingerprint_report",
                     "--data --seed --weights --results --work --figures --no-cache"),
     "pack": ("study: put a trained run into the package, for localise, and write the model card",
-             "studies.model_card:run_pack", f"{EXPERIMENT} --run --as --card"),
-    "check": ("study: score packed networks on the heads of any SOFA files", "studies.unseen_heads:run_check",
+             "studies.model_card", f"{EXPERIMENT} --run --as --card"),
+    "check": ("study: score packed networks on the heads of any SOFA files", "studies.unseen_heads",
               "files --ears --azimuths --model --clips --results --no-cache"),
     "yardsticks": ("study: the network for recordings on heads and rooms, beside the literature",
-                   "studies.yardsticks:run_yardsticks", f"{EXPERIMENT} --heads --model --clips"),
-    "benchmark": ("study: speed of every stage beside its peers and the machine's floor",
-                  "studies.speed:run_benchmark", "--results"),
+                   "studies.yardsticks", f"{EXPERIMENT} --heads --model --clips"),
+    "benchmark": ("study: speed of stages beside peers and a machine's floor", "studies.speed", "--results"),
     "growth": ("study: time and memory over numbers of mixtures and devices; about an hour",
-               "studies.growth:run_growth", "--data --devices --work --results"),
+               "studies.growth", "--data --devices --work --results"),
 }
 # fmt: on
 
@@ -168,18 +160,17 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--print-completion", action=Completion, choices=SHELLS, help="completes these commands")
     top.set_defaults(coordinator=None, process=None, processes=None, devices=None, no_cache=False)
     stages = top.add_subparsers(dest="stage", metavar="STAGE", required=True)
-    for stage, (text, function, names) in STAGES.items():
-        look = {"help": text, "description": text, "epilog": EPILOG.get(stage)}
-        options = stages.add_parser(stage, **look)
+    for stage, (text, module, names) in STAGES.items():
+        options = stages.add_parser(stage, help=text, description=text, epilog=EPILOG.get(stage))
         data = os.environ.get("SSL_JAX_DATA") or None
-        options.set_defaults(function=function, verbosity=0, data=data, export_wav=None, readme=None)
+        options.set_defaults(module=module, verbosity=0, data=data, export_wav=None, readme=None)
         where = options.add_mutually_exclusive_group(required=True) if stage == "render" else options
         for name in f"{names} {COMMON}".split():
             holder = where if name in ("--azimuth", "--trajectory") else options
             about = OPTIONS.get(f"{name}/{stage}") or OPTIONS[name]
             action = holder.add_argument(*SHORT.get(name, []), name, **about)
             if action.type is Path:
-                action.complete = SHELLS
+                action.complete = SHELLS  # type: ignore[attr-defined]
     return top
 
 
@@ -187,7 +178,6 @@ def run(args) -> None:
     """Carry out one stage."""
     from ssl_jax.common import progress  # here, and others below: --help need not wait for them
 
-    module, function = args.function.split(":")
     progress.begin(args.verbosity, args.log)
     if args.stage != "download":
         import jax
@@ -200,8 +190,10 @@ def run(args) -> None:
         if args.stage not in ("growth", "localise", "render"):  # one starts processes, two need one device
             devices.start(args.devices, args.coordinator, args.processes, args.process)
         if args.verbosity > 0 and args.stage != "growth":
-            progress.say(f"{jax.devices()}; compiled programs in {jax.config.jax_compilation_cache_dir}")
-    getattr(importlib.import_module(f"ssl_jax.{module}"), function)(args)
+            kept = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+            progress.say(f"{jax.devices()}; compiled programs in {kept}")
+    function = "run_experiment" if args.module == "pipeline" else f"run_{args.stage}"
+    getattr(importlib.import_module(f"ssl_jax.{args.module}"), function)(args)
 
 
 def main(argv=None) -> int:

@@ -1,16 +1,13 @@
-"""The settings of every stage: one frozen dataclass each, every field with its unit and source.
-
-"published" marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4) does.
-"""
+"""The settings of every stage: one frozen dataclass each, every field with its unit and source. "published"
+marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4) does."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 
 from ssl_jax.common.errors import InputError
 
 AZIMUTHS = 72  # classes on the circle; class = azimuth / AZIMUTH_STEP (published)
 AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA convention)
-
 DIRECTION_RULES = ("horizontal", "nearest_azimuth")
 SPLIT_BY = ("clip", "speaker", "noise", "head")  # what training and evaluation may be kept from sharing
 
@@ -110,15 +107,13 @@ class Training:
 
 
 MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
-
 # The runs of the published tables, and what the public repository and its notebook hold beyond them.
 # fmt: off
 RUNS = {
     "model1": Training(clips=100, epochs=12, batch=16, learning_rate=1e-3),
     "model2": Training(),
-    "model2_continued": Training(epochs=20, epochs_planned=40, learning_rate=1e-3, cosine_epochs=20,
-                                 start_from="model2", start_epoch=16, restart_epochs=(17, 18),
-                                 last_share=0.2),  # clips 561 to 700, on which the notebook evaluates
+    "model2_continued": Training(epochs_planned=40, learning_rate=1e-3, cosine_epochs=20, start_from="model2",
+                                 start_epoch=16, restart_epochs=(17, 18), last_share=0.2),  # clips 561 to 700
     "model2_to40": Training(epochs=40, epochs_planned=40, learning_rate=1e-3, last_share=0.2, start_epoch=20,
                             start_from="model2_continued", keep_optimiser=True, cosine_epochs=20),
     "model2_to60": Training(epochs=60, epochs_planned=60, learning_rate=1e-4, cosine_epochs=20,
@@ -135,26 +130,18 @@ RUNS = {
                            short_share=0.3, colour=4.0, mirrored=True),
 }
 # fmt: on
-
-FOUND = (
-    5.0,
-    15.0,
-)  # dB, the range nearest to the statistics in the published weights: results/fingerprint.md
+FOUND = 5.0, 15.0  # dB, nearest to the statistics in the published weights: results/fingerprint.md
 PROTOCOLS = {  # direction rule, hair cell, what training and evaluation do not share, SNR range
-    # as the published weights were trained, as far as they tell: elevations leak the class, all is known
-    "published": ("nearest_azimuth", "none", (), FOUND),
-    # the same with the noise that the published code says
-    "published-code": ("nearest_azimuth", "none", (), (15.0, 40.0)),
+    "published": ("nearest_azimuth", "none", (), FOUND),  # as the weights tell: elevations leak the class
+    "published-code": ("nearest_azimuth", "none", (), (15.0, 40.0)),  # the same with that code's noise
     # the one to cite: one plane, and nothing of the evaluation heard in training; the noise of that code
     "clean": ("horizontal", "roman", ("speaker", "noise", "head"), (15.0, 40.0)),
-    # the embedded corpus with the least departure from "published": its heads are measured on the plane alone
-    "embedded": ("horizontal", "none", (), FOUND),
-    # for recordings: ROOMS_DATABASE and ROOMS_FRONT say more
+    "embedded": ("horizontal", "none", (), FOUND),  # "published" of heads measured on the plane alone
+    # for recordings, and besides what follows: three parts that share nothing, ILDs of whole heads, levels
     "rooms": ("horizontal", "roman", ("speaker", "noise", "head"), (-5.0, 40.0)),
 }
-# what the protocol of rooms has besides: three parts that share nothing, ILDs of whole heads, levels
-ROOMS_DATABASE = {"rooms": 420, "evaluation_share": 0.1, "validation_share": 0.1}
-ROOMS_FRONT = {"max_ild": 20.0, "levels": True}
+ROOMS_DATABASE: dict = {"rooms": 420, "evaluation_share": 0.1, "validation_share": 0.1}
+ROOMS_FRONT: dict = {"max_ild": 20.0, "levels": True}
 
 
 @dataclass(frozen=True)
@@ -175,11 +162,9 @@ class Experiment:
 def experiment(
     data=False, rule=None, cell=None, hop=None, seed=0, quick=False, name=None, protocol=None, snr_range=None
 ) -> Experiment:
-    """The experiment of the given options; raises InputError for a hop, seed, SNR or name out of range.
-
-    The default protocol is "published" on the publishers' corpora (`data`) and "embedded" on the
-    embedded corpus; direction `rule`, hair `cell` and SNR range (dB) replace the protocol's own.
-    """
+    """The experiment of the given options; raises InputError for a hop, seed, SNR or name out of range. The
+    default protocol is "published" on the publishers' corpora (`data`) and "embedded" on the embedded one;
+    direction `rule`, hair `cell` and SNR range (dB) replace the protocol's own."""
     hop = FrontEnd.hop if hop is None else hop
     if not 1 <= hop <= FrontEnd.fs:
         raise InputError(f"hop {hop}: out of range: use 1 to {FrontEnd.fs} samples")
@@ -198,28 +183,23 @@ def experiment(
     if rooms:
         database = replace(database, clips=1100 if data else 700, **ROOMS_DATABASE)
         front = replace(front, **ROOMS_FRONT)
-    # the networks other than "recordings" take no levels
-    names = ["recordings"] if rooms else MAIN_RUNS if quick else RUNS
+    names = ["recordings"] if rooms else MAIN_RUNS if quick else RUNS  # the other networks take no levels
     runs = {key: replace(RUNS[key], seed=seed) for key in names}
     if quick:
         database = replace(database, clips=100)
         runs = {key: replace(run, clips=100, epochs=3, epochs_planned=3) for key, run in runs.items()}
     if quick and not rooms:
-        later = {"epochs": 6, "epochs_planned": 6, "start_epoch": 3, "restart_epochs": (4, 5)}
+        later: dict = {"epochs": 6, "epochs_planned": 6, "start_epoch": 3, "restart_epochs": (4, 5)}
         runs["model2_continued"] = replace(runs["model2_continued"], **later)
-    # a run with other settings gets a folder of its own
     differs = {"quick": quick, protocol: protocol not in (None, usual), rule: rule != its_rule}
     differs |= {f"haircell_{cell}": cell != its_cell, f"snr{low:g}to{high:g}": (low, high) != its_range}
-    differs |= {f"hop{hop}": hop != FrontEnd.hop, f"seed{seed}": seed != 0}
+    differs |= {f"hop{hop}": hop != FrontEnd.hop, f"seed{seed}": seed != 0}  # each has its own folder
     name = name or "-".join([corpus, *(part for part, shown in differs.items() if shown)])
     return Experiment(name, database, front, runs)
 
 
 def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) -> dict[str, Training]:
-    """Runs of the given names, and each again with the `seeds` - 1 next seeds, as NAME_seedK.
-
-    Raises InputError for a run that this experiment does not have.
-    """
+    """The runs `wanted`, and each with the `seeds` - 1 next seeds as NAME_seedK; InputError for others."""
     chosen = {}
     for name in wanted:
         if name not in runs:
@@ -227,12 +207,11 @@ def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) ->
             raise InputError(f"--runs {name}: is none of {', '.join(runs)}: {remedy}")
         run = chosen[name] = runs[name]
         for seed in range(run.seed + 1, run.seed + seeds):
-            # from the twin of the same seed, where it starts from another
-            start = f"{run.start_from}_seed{seed}" if run.start_from else ""
+            start = f"{run.start_from}_seed{seed}" if run.start_from else ""  # its twin of that seed
             chosen[f"{name}_seed{seed}"] = replace(run, seed=seed, start_from=start)
     return chosen
 
 
 def fingerprint(**parts) -> dict:
     """The given settings as one JSON-ready dict; dataclasses become dicts of their fields."""
-    return {name: asdict(part) if is_dataclass(part) else part for name, part in parts.items()}
+    return {name: dict(vars(part)) if is_dataclass(part) else part for name, part in parts.items()}

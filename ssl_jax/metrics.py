@@ -8,6 +8,7 @@ raise ValueError for other shapes, labels outside 0..71, or no mixtures at all.
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
@@ -17,7 +18,7 @@ LEFT, RIGHT = AZIMUTHS // 4, 3 * AZIMUTHS // 4  # classes of the interaural axis
 AXIS_MARGIN = 10  # degrees about the interaural axis where front and back are not told apart
 
 
-def _checked(logits, labels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(logits: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both as arrays, and each mixture's classes (n, 72), the highest logit first."""
     logits, labels = np.asarray(logits), np.asarray(labels)
     if logits.ndim != 2 or logits.shape[1] != AZIMUTHS or labels.shape != logits.shape[:1] or not len(labels):
@@ -33,13 +34,18 @@ def class_distance(a, b):
     return apart + (apart > AZIMUTHS // 2) * (AZIMUTHS - 2 * apart)
 
 
-def top1(logits, labels) -> float:
+def degrees_apart(a, b) -> np.ndarray:
+    """Degrees between azimuths the short way round the circle, 0..180."""
+    return np.abs((np.asarray(a) - b + 180) % 360 - 180)
+
+
+def top1(logits: ArrayLike, labels: ArrayLike) -> float:
     """Share of mixtures whose estimate is the true class, in percent."""
     _, labels, ranked = _checked(logits, labels)
     return 100 * float(np.mean(ranked[:, 0] == labels))
 
 
-def top5_as_published(logits, labels) -> float:
+def top5_as_published(logits: ArrayLike, labels: ArrayLike) -> float:
     """Share with ANY of the five highest classes within two classes of the true one, in percent.
 
     The published tables call this Top-5 (run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization).
@@ -49,24 +55,24 @@ def top5_as_published(logits, labels) -> float:
     return 100 * float(np.mean((apart <= NEAR_CLASSES).any(axis=1)))
 
 
-def top5(logits, labels) -> float:
+def top5(logits: ArrayLike, labels: ArrayLike) -> float:
     """Share with the true class among the five highest, in percent (the usual Top-5)."""
     _, labels, ranked = _checked(logits, labels)
     return 100 * float(np.mean((ranked[:, :5] == labels[:, None]).any(axis=1)))
 
 
-def angular_error(logits, labels) -> np.ndarray:
+def angular_error(logits: ArrayLike, labels: ArrayLike) -> np.ndarray:
     """Degrees on the circle between estimated and true azimuth of each mixture: (n,) of 0, 5, ... 180."""
     _, labels, ranked = _checked(logits, labels)
     return AZIMUTH_STEP * class_distance(ranked[:, 0], labels)
 
 
-def within(logits, labels, degrees: float) -> float:
+def within(logits: ArrayLike, labels: ArrayLike, degrees: float) -> float:
     """Share estimated no more than `degrees` from the true azimuth, in percent."""
     return 100 * float(np.mean(angular_error(logits, labels) <= degrees))
 
 
-def front_back_confusion_rate(logits, labels) -> float:
+def front_back_confusion_rate(logits: ArrayLike, labels: ArrayLike) -> float:
     """Share of estimates that took front for back or back for front, in percent; NaN when none counts.
 
     The estimate is then strictly nearer to the true azimuth's mirror image about the interaural axis than
@@ -83,20 +89,20 @@ def front_back_confusion_rate(logits, labels) -> float:
     return 100 * float(np.mean(class_distance(estimate, mirror) < class_distance(estimate, true)))
 
 
-def confusion_matrix(logits, labels) -> np.ndarray:
+def confusion_matrix(logits: ArrayLike, labels: ArrayLike) -> np.ndarray:
     """Counts (72, 72) of mixtures by true class (rows) and estimated class (columns)."""
     _, labels, ranked = _checked(logits, labels)
     return np.bincount(labels * AZIMUTHS + ranked[:, 0], minlength=AZIMUTHS**2).reshape(AZIMUTHS, AZIMUTHS)
 
 
-def cross_entropy(logits, labels) -> float:
+def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> float:
     """Mean cross-entropy of the softmax of the logits, in nats."""
     logits, labels, _ = _checked(logits, labels)
     chosen = log_softmax(logits.astype(float), axis=1)[np.arange(len(labels)), labels]
     return float(-np.mean(chosen))
 
 
-def evaluate(logits, labels) -> dict[str, float]:
+def evaluate(logits: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     """Every metric of one set of mixtures, by name: loss in nats, errors in degrees, the rest in percent."""
     error = angular_error(logits, labels)
     metrics = {"loss": cross_entropy, "top1": top1, "top5_published": top5_as_published, "top5": top5}
@@ -106,7 +112,7 @@ def evaluate(logits, labels) -> dict[str, float]:
     return scores | {"front_back": front_back_confusion_rate(logits, labels)}
 
 
-def scores_by_snr(logits, labels, snr: np.ndarray, width: float = 5.0) -> list[dict]:
+def scores_by_snr(logits: ArrayLike, labels: ArrayLike, snr: np.ndarray, width: float = 5.0) -> list[dict]:
     """Top-1 and errors by SNR (n,), dB: a row for every `width` dB that holds mixtures."""
     logits, labels, _ = _checked(logits, labels)
     lower, rows = np.floor(np.asarray(snr) / width) * width, []

@@ -18,7 +18,6 @@ from ssl_jax.training.run import train
 
 
 def experiment_of(args) -> Experiment:
-    """The experiment that the options ask for."""
     options = (args.directions, args.hair_cell, args.hop, args.seed, args.quick, args.name, args.protocol)
     return experiment(args.data is not None, *options, args.snr_range)
 
@@ -36,11 +35,10 @@ def check_results(results: Path, settings: dict) -> None:
 def trained_before(results: Path, settings: dict) -> tuple[dict, dict]:
     """Metrics and settings of the runs that earlier calls trained here on the same mixtures."""
     notes, metrics = results / "settings.json", results / "metrics.json"
-    if notes.exists() and metrics.exists():
-        before = read_json(notes)
-        if {k: before.get(k) for k in settings} == json.loads(json.dumps(settings)):
-            return read_json(metrics), before.get("runs", {})
-    return {}, {}
+    before = read_json(notes) if notes.exists() and metrics.exists() else {}
+    if {k: before.get(k) for k in settings} != json.loads(json.dumps(settings)):
+        return {}, {}
+    return read_json(metrics), before.get("runs", {})
 
 
 def run_database(args, ex: Experiment) -> None:

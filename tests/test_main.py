@@ -94,16 +94,12 @@ def test_unknown_words_are_usage_errors(says, capsys):
     assert error.value.code == 2 and says in capsys.readouterr().err.splitlines()[-1]
 
 
-REFUSED = {
-    **{f"all --hop {hop}": f"hop {hop}: out of range: use " for hop in (0, -5, 44101)},
-    "figures --seed -1": "seed -1: out of range: use ",
-    "report --name reported": "--name reported: that folder is for reported tables: use ",
-    "database --export-wav out --limit 0": "--limit 0: no mixtures asked for: use at least 1",
-    "figures": "no log of model1: run the train stage",
-    "report": "results/embedded: no training logs: run ./reproduce.sh",
-    "audit --rows x": "--rows x: unknown",
-    "audit --clips 1": "too few",
-}
+REFUSED = {f"all --hop {hop}": f"hop {hop}: out of range: use " for hop in (0, -5, 44101)}
+REFUSED |= {"figures --seed -1": "seed -1: out of range: use ", "audit --rows x": "--rows x: unknown"}
+REFUSED |= {"report --name reported": "--name reported: that folder is for reported tables: use "}
+REFUSED |= {"database --export-wav out --limit 0": "--limit 0: no mixtures asked for: use at least 1"}
+REFUSED |= {"figures": "no log of model1: run the train stage", "audit --clips 1": "too few"}
+REFUSED |= {"report": "results/embedded: no training logs: run ./reproduce.sh"}
 
 
 @pytest.mark.parametrize("words", REFUSED)
@@ -134,11 +130,9 @@ def test_a_file_where_the_results_or_the_mixtures_should_go(call, tmp_path, monk
     refused(ended, tmp_path / "taken", "a file stands where a folder is needed")
 
 
-STOPS = [
-    (InputError("a: two\nlines: do something"), 2, "a: two lines: do something"),
-    (PermissionError(13, "no", "a\nb"), 2, "a b: permission denied: choose a folder you may write to"),
-    (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here"),
-]
+STOPS = [(InputError("a: two\nlines: do something"), 2, "a: two lines: do something")]
+STOPS += [(PermissionError(13, "no", "a\nb"), 2, "a b: permission denied: choose a folder you may write to")]
+STOPS += [(KeyboardInterrupt(), 130, "interrupted; the same command goes on from here")]
 
 
 @pytest.mark.parametrize("error, status, says", STOPS)

@@ -1,7 +1,6 @@
 """The README: short, its table is the report's, its links lead somewhere, its examples run."""
 
 import re
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +11,12 @@ import yaml
 from ssl_jax.networks.packed import available, describe
 from ssl_jax.report.comparison import README_RUNS, readme_section
 from ssl_jax.studies import model_card
+from support.pages import blocks, commands
 from support.runs import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = ["README.md", *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md")))]
 MAX_BYTES = 10_240  # two or three screens
-
-
-def blocks(language, text):
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def test_it_is_short_and_its_table_is_that_of_the_report(monkeypatch):
@@ -83,9 +79,7 @@ def test_the_walkthrough_runs_as_written(call, tmp_path):
     section = README.split("## Localise your own recording")[1].split("\n## ")[0]
     (tmp_path / "ssl_jax").symlink_to(ROOT / "ssl_jax")
     written, out = set(), ""
-    for line in "".join(blocks("sh", section)).splitlines():
-        start = re.match(r"((\.venv/bin/)?python -m )?ssl_jax ", line)
-        words = shlex.split(line[start.end() :], comments=True)
+    for words in commands(section):
         ended = call(*words)
         assert ended.status == 0, ended
         out += ended.out

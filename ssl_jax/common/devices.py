@@ -96,8 +96,7 @@ def mesh_of(devices) -> Mesh:
 
 def data_mesh(each: int | None = None) -> Mesh:
     """The devices of all processes, or the first `each` of every process."""
-    groups = [[d for d in jax.devices() if d.process_index == p] for p in range(jax.process_count())]
-    return mesh_of([device for group in groups for device in group[:each]])
+    return mesh_of([d for p in range(jax.process_count()) for d in jax.local_devices(p)[:each]])
 
 
 def on_all(mesh: Mesh) -> NamedSharding:

@@ -24,7 +24,7 @@ def os_error_message(error: OSError) -> str:
     name = error.filename if error.filename is not None else "input/output"
     # an error raised by a library may have a text but no number
     reason = error.strerror or " ".join(map(str, error.args)) or type(error).__name__
-    return f"{name}: {REMEDIES.get(errno.errorcode.get(error.errno), reason)}"
+    return f"{name}: {REMEDIES.get(errno.errorcode.get(error.errno or 0, ''), reason)}"
 
 
 def error_reason(error: Exception | str) -> str:

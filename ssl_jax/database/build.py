@@ -12,7 +12,7 @@ import numpy as np
 
 from ssl_jax.common.devices import barrier, broadcast_from_first, by_main_process, is_main_process, mesh_of
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import atomic_write, sha256_of
+from ssl_jax.common.files import atomic_write, checksum_agrees, sha256_of
 from ssl_jax.common.progress import say, track
 from ssl_jax.config import AZIMUTH_STEP, Database, FrontEnd
 from ssl_jax.database.cue_store import CueStore
@@ -34,10 +34,8 @@ def write_manifest(path: Path, lines: Iterable[str], sha256: str, count: int) ->
 
 
 def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=None) -> CueStore:
-    """Make every shard of the cue store in folder/cues that is not there yet, and folder/manifest.csv.
-
-    Raises InputError where processes or the folder have other recordings, or the folder other settings.
-    """
+    """Make every shard of the cue store in folder/cues that is not there yet, and folder/manifest.csv. Raises
+    InputError where processes or the folder have other recordings, or the folder other settings."""
     folder = Path(folder)
     recipes, part = recipes_of(config, sounds)
     store = CueStore(folder / "cues", config, front)
@@ -52,7 +50,7 @@ def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=
     by_main_process(store.open)
     by_main_process(write_manifest, folder / "manifest.csv", manifest(), digest.hexdigest(), store.count)
     with barrier():
-        whole = np.array([is_main_process() and store.whole(s) for s in range(store.shards)])
+        whole = np.array([is_main_process() and checksum_agrees(store.path(s)) for s in range(store.shards)])
     todo = np.flatnonzero(~broadcast_from_first(whole)).tolist()
     for path in map(store.path, todo):
         if is_main_process() and path.exists():

@@ -13,8 +13,8 @@ from ssl_jax.config import AZIMUTHS, Database, FrontEnd, fingerprint
 
 def _header(shape: tuple[int, ...]) -> bytes:
     """What a .npy file of float16 of this shape begins with."""
-    stream, fields = io.BytesIO(), {"descr": "<f2", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, fields)
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": "<f2", "fortran_order": False, "shape": shape})
     return stream.getvalue()
 
 
@@ -66,10 +66,6 @@ class CueStore:
         """Write the settings, or check them: raises InputError, which names the one that differs."""
         check_settings(self.folder / "store.json", fingerprint(database=self.config, front=self.front))
 
-    def whole(self, shard: int) -> bool:
-        """Is the shard there, and as it was written?"""
-        return checksum_agrees(self.path(shard))
-
     def write(self, shard: int, cues: np.ndarray) -> None:
         with atomic_write(self.path(shard)) as stream:  # np.save would not report a full disk
             stream.write(_header(cues.shape))
@@ -79,7 +75,7 @@ class CueStore:
     def read(self) -> list[Shard]:
         """All shards; raises InputError if one is missing or damaged, or the settings differ."""
         for shard in range(self.shards):
-            if not self.whole(shard):
+            if not checksum_agrees(self.path(shard)):
                 raise InputError(f"{self.path(shard)}: missing or damaged: run the database stage again")
         self.open()
         return [Shard(self.path(shard), (self.size(shard), *self.shape)) for shard in range(self.shards)]

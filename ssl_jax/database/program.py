@@ -16,8 +16,7 @@ from ssl_jax.sounds.mixing import mix, spatialise, spatialise_endless
 
 
 def waveforms_of(sounds: Sounds) -> tuple[np.ndarray, np.ndarray]:
-    """What every device holds: noises (classes, files, samples), HRIRs (heads, 72, 2, taps), and the tails
-    (heads, 2, samples) of rooms."""
+    """Noises (classes, files, samples), HRIRs (heads, 72, 2, taps) and tails (heads, 2, samples) of rooms."""
     tails = () if sounds.heads.tails is None else (sounds.heads.tails,)
     return sounds.corpus.noise, sounds.heads.hrirs, *tails
 
@@ -28,10 +27,8 @@ def block_size() -> int:
 
 
 def render(waveforms, speech, recipes: Recipes, bits: int = 16):
-    """Mixtures (n, 2, samples) of recipes and their speech (n, samples), as a WAV of `bits` bits has them.
-
-    In rooms every clip is taken to repeat, so that what was said before still sounds at its beginning.
-    """
+    """Mixtures (n, 2, samples) of recipes and their speech (n, samples), as a WAV of `bits` bits has them. In
+    rooms every clip is taken to repeat, so that what was said before still sounds at its beginning."""
     noises, heads, *tails = waveforms
     noise = noises[recipes.noise_class[:, None], recipes.noise_file]  # n, 2, samples
     azimuths = jnp.concatenate([recipes.azimuth[:, None], recipes.noise_azimuth], axis=1)
@@ -60,14 +57,13 @@ def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):
         return extract(render(waveforms, speech, recipes, bits), front)
 
     each = PartitionSpec("data")
-    specs = {"in_specs": (PartitionSpec(), each, each), "out_specs": each}
-    return jax.jit(jax.shard_map(one_device, mesh=mesh, check_vma=False, **specs))
+    specs = PartitionSpec(), each, each
+    return jax.jit(jax.shard_map(one_device, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False))
 
 
 def cues_of(shards, store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mesh) -> Iterator[list]:
     """Have every device make blocks of mixtures; after each round, yield (shard, cues) of those now whole."""
-    # which mixtures form a block does not depend on how many devices there are, so neither do the cues
-    block = block_size()
+    block = block_size()  # however many devices there are, so that the cues do not depend on them
     program = render_and_extract(store.front, mesh, store.config.bits)
     waveforms = to_devices(waveforms_of(sounds), on_all(mesh))
     made: dict[int, np.ndarray] = {}
@@ -83,7 +79,6 @@ def cues_of(shards, store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mes
                 yield shard, first, start + rows, speech[at[rows]]
 
     def keep(group, cues):
-        """Put finished blocks into their shards, and return the shards that are then whole."""
         for (shard, first, *_), part in zip(group, np.asarray(cues).reshape(-1, block, *store.shape)):
             if shard not in made:  # in one piece at once: small results kept would break up the free memory
                 made[shard] = np.empty((store.size(shard), *store.shape), np.float16)

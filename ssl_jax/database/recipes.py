@@ -1,8 +1,5 @@
-"""What every mixture is made of, and which of them are kept for evaluation and validation.
-
-Mixture i is speech clip i // 72 from azimuth class i % 72, and two noises. Everything drawn for it
-comes from a generator seeded by (run seed, i) alone, so that no mixture depends on another.
-"""
+"""What every mixture is made of, and which are kept for evaluation and validation. Mixture i is of speech
+clip i // 72 and azimuth class i % 72; all drawn for it comes from a generator seeded by (run seed, i)."""
 
 import csv
 import sys
@@ -21,8 +18,7 @@ from ssl_jax.sounds.corpora import Corpus, load_corpus
 from ssl_jax.sounds.hrtf import Heads, load_heads
 from ssl_jax.sounds.rooms import load_rooms
 
-# what a generator that serves the whole database is for: part of its seed, longer than a mixture's
-MIXTURE, CLIP, SPEAKER, HEAD, NOISE = ((0, k) for k in range(5))
+MIXTURE, CLIP, SPEAKER, HEAD, NOISE = ((0, k) for k in range(5))  # in seeds: longer than a mixture's
 VALIDATION = 6
 PARTS = ("training", "evaluation", "validation")
 COLUMNS = "mixture clip speaker azimuth elevation head noise_class noise_file_1 noise_azimuth_1 snr_1_db"
@@ -57,7 +53,6 @@ class Recipes(NamedTuple):
     snr: np.ndarray  # (n, 2), dB
 
     def rows(self, which) -> "Recipes":
-        """The recipes of some mixtures."""
         return Recipes(*(field[which] for field in self))
 
 
@@ -79,10 +74,8 @@ def shared_out(count: int, config: Database, seed: tuple) -> list[np.ndarray]:
 
 
 def draw_parts(config: Database, speakers: Sequence[str] = ()) -> np.ndarray | None:
-    """Which of PARTS each mixture (clips * 72,) is for, or None if `config.disjoint` is empty.
-
-    Raises InputError if that names something else than SPLIT_BY, or there is but one speaker or clip.
-    """
+    """Which of PARTS each mixture (clips * 72,) is for, or None if `config.disjoint` is empty. Raises
+    InputError if that names something else than SPLIT_BY, or there is but one speaker or clip."""
     by, clips, mixtures = set(config.disjoint), config.clips, config.clips * AZIMUTHS
     if unknown := by - set(SPLIT_BY):
         raise InputError(f"{', '.join(unknown)}: cannot be kept apart: {', '.join(SPLIT_BY)} can")
@@ -115,16 +108,15 @@ def _parts_of_speakers(config: Database, speakers: Sequence[str]) -> list[int]:
                 part_of[name] = part
                 without += sizes[name]
         if share and not without:
-            part_of[min((name for name in names if part_of[name] == 0), key=sizes.get)] = part
+            part_of[min((name for name in names if part_of[name] == 0), key=sizes.__getitem__)] = part
     return [part_of[speaker] for speaker in speakers]
 
 
 def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: int, part=None, rooms=None):
-    """Draw the recipe of every mixture of `config`, clips * 72 of them; `part` (mixtures,) is of
-    `draw_parts`, and `rooms` (heads,) says the same of heads whose part is settled."""
+    """Recipes of clips * 72 mixtures; `part` (mixtures,) is of `draw_parts`, `rooms` (heads,) of heads."""
     count = config.clips * AZIMUTHS
     draws = (np.random.default_rng((config.seed, i)).random(8) for i in range(count))
-    u = np.fromiter(draws, np.dtype((float, 8)), count)
+    u: np.ndarray = np.fromiter(draws, np.dtype((float, 8)), count)
     part = np.zeros(count, int) if part is None else part
 
     def pick(column, choices):
@@ -148,8 +140,7 @@ def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: 
     for kind in range(noise_classes):
         files = [chosen[two(2, len(chosen))] for chosen in parts_of("noise", noise_files, *NOISE, kind)]
         noise_file = np.where((noise_class == kind)[:, None], np.choose(part[:, None], files), noise_file)
-    # four decimals, so that the manifest's text says exactly what was rendered
-    snr = np.round(config.snr_low + (config.snr_high - config.snr_low) * u[:, 6:], 4)
+    snr = np.round(config.snr_low + (config.snr_high - config.snr_low) * u[:, 6:], 4)  # as the manifest says
     clip, azimuth = np.divmod(index, AZIMUTHS)
     return Recipes(clip, azimuth, head, noise_class, noise_file, two(4, AZIMUTHS), snr)
 
@@ -157,8 +148,8 @@ def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: 
 def recipes_of(config: Database, sounds: Sounds) -> tuple[Recipes, np.ndarray | None]:
     """The recipes over all sounds, and the part of each mixture (None: left to training)."""
     part = draw_parts(config, [info.speaker for info in sounds.corpus.speech_info])
-    files = sounds.corpus.noise.shape[:2]
-    return draw_recipes(config, len(sounds.heads.names), *files, part, sounds.heads.part), part
+    classes, files = sounds.corpus.noise.shape[:2]
+    return draw_recipes(config, len(sounds.heads.names), classes, files, part, sounds.heads.part), part
 
 
 def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = None) -> Iterator[str]:
@@ -190,7 +181,8 @@ def read_manifest(path: Path, count: int) -> Manifest:
     """Read a manifest; raises InputError where it is missing, or not one of `count` mixtures."""
     if not path.exists():
         raise InputError(f"{path}: is missing: run the database stage again")
-    snr, part, speakers, heads, parts = np.empty(count), np.empty(count, int), [], [], set()
+    snr, part = np.empty(count), np.empty(count, int)
+    speakers, heads, parts = list[str](), list[str](), set[str]()
     columns = "mixture", "speaker", "head", "snr_1_db", "snr_2_db", "part"
     try:
         for row in csv_rows(path, columns, count + 1, MAX_TEXT_BYTES + 1000 * count):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from numpy.typing import ArrayLike
 from scipy import signal as sps
 
 from ssl_jax.frontend import HAIR_CELLS
@@ -31,7 +32,9 @@ def _zero_phase(x, fs, cfs, filter_type):
     return jnp.concatenate(back, axis=1)[:, :, ::-1][:, :, edge : y.shape[2] - edge]
 
 
-def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
+def GF_spectrogram(
+    signal: ArrayLike, fs: float, cfs: ArrayLike | None = None, filter_type="gammatone"
+) -> jax.Array:
     """Filter a sound with an auditory filterbank, of unit gain at the centre frequencies.
 
     Parameters
@@ -54,9 +57,8 @@ def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
     ValueError
         Unknown filter type, or a centre frequency outside 0 to fs / 2.
     """
-    x = as_sound(signal)
+    x, cfs = as_sound(signal), as_cfs(cfs, fs)
     rows = x.reshape(-1, x.shape[-1])
-    cfs = as_cfs(cfs, fs)
     if filter_type in ZERO_PHASE:
         y = _zero_phase(rows, float(fs), cfs, filter_type)
     else:
@@ -65,7 +67,7 @@ def GF_spectrogram(signal, fs: float, cfs=None, filter_type: str = "gammatone"):
     return y.reshape(*x.shape[:-1], *y.shape[1:])
 
 
-def as_sound(signal, ears: bool = False):
+def as_sound(signal: ArrayLike, ears: bool = False) -> jax.Array:
     """The signal as a floating-point JAX array with at least one sample, (..., samples, 2) if of two ears."""
     x = jnp.asarray(signal)
     if ears and (x.ndim < 2 or x.shape[-1] != 2):
@@ -76,7 +78,7 @@ def as_sound(signal, ears: bool = False):
     return x
 
 
-def Roman(x):
+def Roman(x: jax.Array | np.ndarray) -> jax.Array:
     """Square root of the positive part (Roman, Wang & Brown 2003); its derivative is 0 where x <= 0."""
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
@@ -110,7 +112,9 @@ def _lowpass(x, sos):
 
 
 @partial(jax.jit, static_argnames=("fs", "model_type"))
-def haircell_model(audiogram, fs: float, model_type: str | None = "roman"):
+def haircell_model(
+    audiogram: jax.Array | np.ndarray, fs: float, model_type: str | None = "roman"
+) -> jax.Array:
     """Inner hair cell: from filter output to firing rate envelope.
 
     Parameters
@@ -158,7 +162,9 @@ def haircell_model(audiogram, fs: float, model_type: str | None = "roman"):
     return _lowpass(jax.nn.relu(compressed) ** 2, sps.butter(4, cutoff, fs=fs, output="sos"))
 
 
-def auditory_peripheral(signal, fs: float, cfs=None, filter_type="gammatone", model_type="roman"):
+def auditory_peripheral(
+    signal: ArrayLike, fs: float, cfs: ArrayLike | None = None, filter_type="gammatone", model_type="roman"
+) -> tuple[jax.Array, jax.Array]:
     """Filterbank and hair cell of both ears.
 
     Parameters

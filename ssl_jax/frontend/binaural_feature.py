@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
 from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, GF_spectrogram, as_sound, haircell_model
 from ssl_jax.frontend.block_filter import filter_samples, start_state
@@ -40,8 +41,7 @@ def to_cues(cues, fs: float, shape: tuple) -> Cues:
 def _cues_of_envelopes(left, right, fs, w):
     *shape, channels, samples = left.shape
     rows = jnp.stack([left, right]).reshape(2, -1, channels, samples).transpose(1, 0, 3, 2)
-    cues = scan_cues(w, samples, channels, rows, (), lambda s, f: (s, f), left.dtype)
-    return to_cues(cues, fs, shape)
+    return to_cues(scan_cues(w, samples, channels, rows, (), lambda s, f: (s, f), left.dtype), fs, shape)
 
 
 def filterbank_step(fs: float, cfs, filter_type: str, hair_cell: str, step: int):
@@ -61,13 +61,19 @@ def _cues_of_sound(signal, fs, cfs, filter_type, hair_cell, w):
     rows = signal.reshape(-1, samples, 2).swapaxes(1, 2)  # clips, 2, samples
     state = start_state(fs, cfs, filter_type, 2 * rows.shape[0], signal.dtype)
     ears = filterbank_step(fs, cfs, filter_type, hair_cell, w.step)
-    cues = scan_cues(w, samples, len(cfs), rows, state, ears, signal.dtype)
-    return to_cues(cues, fs, shape)
+    return to_cues(scan_cues(w, samples, len(cfs), rows, state, ears, signal.dtype), fs, shape)
 
 
 def calculate_itd_ild_ic(
-    left, right, fs: float, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None
-):
+    left: ArrayLike,
+    right: ArrayLike,
+    fs: float,
+    tau=0.010,
+    max_itd=0.001,
+    max_ild=7.0,
+    hop=None,
+    sharpness=None,
+) -> Cues:
     """Interaural cues of two sets of filter outputs or envelopes.
 
     Parameters
@@ -103,7 +109,14 @@ def calculate_itd_ild_ic(
     return _cues_of_envelopes(left, right, float(fs), settings(fs, tau, max_itd, max_ild, hop, sharpness))
 
 
-def get_cues_clean(signal, fs: float, cfs=None, filter_type="gammatone", model_type="roman", **correlation):
+def get_cues_clean(
+    signal: ArrayLike,
+    fs: float,
+    cfs: ArrayLike | None = None,
+    filter_type="gammatone",
+    model_type="roman",
+    **correlation,
+) -> Cues:
     """Interaural cues of a two-ear sound: filterbank, hair cell, running correlation.
 
     Parameters

@@ -20,8 +20,7 @@ def filter_samples(banks: tuple[BlockFilter, ...], state, x):
     """Filter x (rows, n) by `block_filters` for n samples: the new state, and y (rows, n, C)."""
     pieces = []
     for bank in banks:
-        size = bank.D.shape[0]
-        use = x.shape[1] // size * size
+        use = x.shape[1] // len(bank.D) * len(bank.D)
         state, y = _filter_blocks(bank, state, x[:, :use])
         pieces.append(y)
         x = x[:, use:]
@@ -62,8 +61,7 @@ def filter_sound(x, fs: float, cfs: tuple, filter_type: str, state):
     bank = block_filters(fs, cfs, STRETCH, filter_type)[0]
 
     def put(carry, item):  # straight to its place: stacked outputs would be moved through memory once more
-        state, y = carry
-        start, stretch = item
+        (state, y), (start, stretch) = carry, item
         state, blocks = _filter_blocks(bank, state, stretch, channels_first=True)
         blocks = blocks.swapaxes(1, 2).reshape(rows, len(cfs), STRETCH)
         return (state, lax.dynamic_update_slice_in_dim(y, blocks, start, axis=2)), None

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import signal as sps
 from scipy.special import comb
 
@@ -18,12 +19,12 @@ FILTERS = ("gammatone", "allpole", "butterworth")
 BLOCK = 64  # samples per matrix product at most; 16 to 64 measured, larger is faster on CPU
 
 
-def erb(f):
+def erb(f: ArrayLike) -> np.ndarray:
     """Equivalent rectangular bandwidth in Hz at `f` Hz (Glasberg & Moore 1990)."""
     return MIN_BANDWIDTH + np.asarray(f, np.float64) / EAR_Q
 
 
-def centre_frequencies(fs: float, channels: int = 32, low_freq: float = 80.0, high_freq=None):
+def centre_frequencies(fs: float, channels=32, low_freq=80.0, high_freq: float | None = None) -> np.ndarray:
     """Centre frequencies (channels,) in Hz, evenly spaced on the ERB scale, highest first.
 
     The last is `low_freq`; the scale ends one step above the first, at `high_freq` (fs / 2 unless given).
@@ -38,12 +39,12 @@ def centre_frequencies(fs: float, channels: int = 32, low_freq: float = 80.0, hi
     return (high_freq + offset) * np.exp(step * np.arange(1, channels + 1)) - offset
 
 
-def as_cfs(cfs, fs: float) -> tuple[float, ...]:
+def as_cfs(cfs: ArrayLike | None, fs: float) -> tuple[float, ...]:
     """Centre frequencies as a hashable tuple; the default 32 where none are given."""
     return tuple(np.asarray(centre_frequencies(fs) if cfs is None else cfs, np.float64).ravel().tolist())
 
 
-def gammatone_sos(fs: float, cfs) -> np.ndarray:
+def gammatone_sos(fs: float, cfs: ArrayLike) -> np.ndarray:
     """Slaney's gammatone (1993), equations 8 to 14: sections (channels, 4, 6), of unit gain at `cfs` (Hz)."""
     cfs = np.asarray(cfs, np.float64)
     if cfs.ndim != 1 or not ((cfs > 0) & (cfs < fs / 2)).all():
@@ -64,7 +65,7 @@ def _pole(fs: float, cfs: np.ndarray) -> np.ndarray:
     return np.exp((2j * np.pi * cfs - 1.019 * 2 * np.pi * erb(cfs)) / fs)
 
 
-def allpole_sos(fs: float, cfs) -> np.ndarray:
+def allpole_sos(fs: float, cfs: ArrayLike) -> np.ndarray:
     """All-pole gammatone (Lyon 1996): Slaney's poles, no zeros, unit gain at the centre frequency."""
     sos = gammatone_sos(fs, cfs)
     z = np.exp(2j * np.pi * np.asarray(cfs) / fs)[:, None]

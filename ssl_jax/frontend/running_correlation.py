@@ -1,8 +1,8 @@
-"""The running interaural cross-correlation as one scan over steps of one hop or more.
+"""The running interaural cross-correlation (equations: binaural_feature.py) as one scan over steps of hops.
 
 Only the values at the end of each hop are kept: inside a hop the lagged correlation is an exponentially
 weighted sum, across hops a decay. The filterbank runs inside the same scan, so that its outputs, 64
-numbers a sample, never leave the cache. The equations stand in binaural_feature.py.
+numbers a sample, never leave the cache.
 """
 
 import math
@@ -126,8 +126,7 @@ def _long_hop(w: CorrelationSettings, state, index, left, right):
     cross = _correlate(w, cross, left, right)
     left_energy = _decayed_sum(w, left_energy, left * left)
     energy = _decayed_sum(w, energy, later[:, : w.hop])
-    around = _running_energy(w, energy, later[:, w.hop :])  # lags 1 - D .. D
-    around = jnp.concatenate([energy[:, None], around], axis=1)
+    around = jnp.concatenate([energy[:, None], _running_energy(w, energy, later[:, w.hop :])], axis=1)
     return (cross, left_energy, energy, head), _best_lag(w, cross, left_energy, around + head)
 
 
@@ -152,7 +151,7 @@ def _short_hops(w: CorrelationSettings, state, index, left, right):
 class Carry(NamedTuple):
     """What a step of the scan leaves for the next; `clips` sounds, C channels."""
 
-    index: jnp.ndarray  # number of the next step; step 0 begins step - D samples early
+    number: jnp.ndarray  # number of the next step; step 0 begins step - D samples early
     source: tuple  # whatever `ears` needs, the filterbank's states
     left: jnp.ndarray  # (clips, D, C), the last samples of the left ear
     right: jnp.ndarray  # (clips, 2 D, C), of the right
@@ -175,22 +174,21 @@ def scan_steps(w: CorrelationSettings, carry: Carry, pieces, ears, end):
 
     `ears` turns (source, (clips, 2, step, ...)) into (source, (.., C)). Gives Carry, cues (hops, clips, C).
     """
-    long = w.hop == w.step
+    advance = _long_hop if w.hop == w.step else _short_hops
 
     def one(carry, piece):
         source, y = ears(carry.source, piece)
         # the filters ring on, but after its end a sound is zero by definition
-        ahead = carry.index * w.step - (w.step - w.lags)  # number of the first sample in y
+        ahead = carry.number * w.step - (w.step - w.lags)  # number of the first sample in y
         y = jnp.where((ahead + np.arange(w.step) < end)[:, None], y, 0)
         left = jnp.concatenate([carry.left, y[:, 0]], axis=1)  # clips, step + D, C
         right = jnp.concatenate([carry.right, y[:, 1]], axis=1)  # clips, step + 2 D, C
-        advance = _long_hop if long else _short_hops
-        energies, cues = advance(w, carry.energies, carry.index, left[:, : w.step], right)
-        return Carry(carry.index + 1, source, left[:, w.step :], right[:, w.step :], energies), cues
+        energies, cues = advance(w, carry.energies, carry.number, left[:, : w.step], right)
+        return Carry(carry.number + 1, source, left[:, w.step :], right[:, w.step :], energies), cues
 
     carry, cues = lax.scan(one, carry, pieces)
     # of short hops each is (steps, hops, clips, C)
-    return carry, cues if long else tuple(c.reshape(-1, *c.shape[2:]) for c in cues)
+    return carry, cues if advance is _long_hop else tuple(c.reshape(-1, *c.shape[2:]) for c in cues)
 
 
 def scan_cues(w: CorrelationSettings, samples: int, channels: int, rows, source, ears, dtype):
@@ -205,5 +203,4 @@ def scan_cues(w: CorrelationSettings, samples: int, channels: int, rows, source,
     rows = lax.pad(rows, jnp.zeros((), rows.dtype), pad)
     pieces = jnp.moveaxis(rows.reshape(clips, 2, steps, w.step, *rows.shape[3:]), 2, 0)
     _, cues = scan_steps(w, initial_state(w, clips, channels, source, dtype), pieces, ears, samples)
-    skip = w.step // w.hop
-    return tuple(jnp.moveaxis(c[skip : skip + hops], 0, -1) for c in cues)
+    return tuple(jnp.moveaxis(c[w.step // w.hop :][:hops], 0, -1) for c in cues)

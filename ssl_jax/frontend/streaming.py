@@ -1,8 +1,4 @@
-"""Cues of sounds of any length in bounded memory, from consecutive blocks.
-
-The state goes in and comes out; block after block gives what the whole sound would. Blocks of one length
-compile once.
-"""
+"""Cues of sounds of any length in bounded memory: block after block gives what the whole sound would."""
 
 from functools import partial
 from typing import NamedTuple
@@ -10,30 +6,39 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, as_sound
 from ssl_jax.frontend.binaural_feature import Cues, filterbank_step, to_cues
 from ssl_jax.frontend.block_filter import start_state
 from ssl_jax.frontend.filter_design import as_cfs
-from ssl_jax.frontend.running_correlation import CorrelationSettings, initial_state, scan_steps, settings
+from ssl_jax.frontend.running_correlation import (
+    Carry,
+    CorrelationSettings,
+    initial_state,
+    scan_steps,
+    settings,
+)
 
 ENDLESS = 2**31 - 1  # samples, while the end of the sound is not known: 13 hours at 44.1 kHz
 
 
 class CueStream(NamedTuple):
-    """The cues' scan in the middle of a sound."""
+    """The cues' scan in the middle of a sound; blocks of one length compile once."""
 
     fs: float  # Hz
     cfs: tuple[float, ...]  # Hz
     filter_type: str
     hair_cell: str
     settings: CorrelationSettings
-    carry: tuple | None  # a running_correlation.Carry; None before the first block
+    carry: Carry | None  # None before the first block
     waiting: np.ndarray  # (..., samples, 2), not yet a whole step of the scan
     samples: int  # so far
 
 
-def start_cues(fs, cfs=None, filter_type="gammatone", model_type="roman", **correlation) -> CueStream:
+def start_cues(
+    fs: float, cfs: ArrayLike | None = None, filter_type="gammatone", model_type="roman", **correlation
+) -> CueStream:
     """Before the first block of a sound.
 
     Parameters
@@ -61,7 +66,7 @@ def _next_steps(carry, rows, end, static):
     return scan_steps(w, carry, pieces, filterbank_step(*bank, w.step), end)
 
 
-def cue_block(stream: CueStream, block, last: bool = False) -> tuple[CueStream, Cues]:
+def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[CueStream, Cues]:
     """The cues that the next block of a sound makes known.
 
     Parameters
@@ -92,7 +97,7 @@ def cue_block(stream: CueStream, block, last: bool = False) -> tuple[CueStream, 
     waiting = np.concatenate([waiting, block, silence], axis=-2)
     whole = waiting.shape[-2] // w.step * w.step
     rows = waiting[..., :whole, :].reshape(clips, whole, 2).swapaxes(1, 2)
-    before = (int(carry.index) - 1) * w.step // w.hop  # hops given so far; below 0: silence
+    before = (int(carry.number) - 1) * w.step // w.hop  # hops given so far; below 0: silence
     carry, cues = _next_steps(carry, rows, samples if last else ENDLESS, stream[:5])
     stop = samples // w.hop - before if last else cues[0].shape[0]
     cues = tuple(jnp.moveaxis(c[max(-before, 0) : max(stop, 0)], 0, -1) for c in cues)

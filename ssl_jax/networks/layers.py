@@ -22,9 +22,8 @@ def linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
 
 def conv(inputs: int, outputs: int, kernel: tuple[int, ...], rngs: nnx.Rngs, stride: int = 1) -> nnx.Conv:
     """Convolution as PyTorch starts and pads it: kernel // 2 zeros on both sides, unlike a strided "SAME"."""
-    init, padding = uniform((inputs * np.prod(kernel)) ** -0.5), tuple((k // 2, k // 2) for k in kernel)
-    options = {"strides": stride, "padding": padding, "kernel_init": init, "bias_init": init}
-    return nnx.Conv(inputs, outputs, kernel, **options, rngs=rngs)
+    init, pad = uniform((inputs * np.prod(kernel)) ** -0.5), tuple((k // 2, k // 2) for k in kernel)
+    return nnx.Conv(inputs, outputs, kernel, stride, padding=pad, kernel_init=init, bias_init=init, rngs=rngs)
 
 
 class BatchNorm(nnx.Module):
@@ -47,8 +46,7 @@ class BatchNorm(nnx.Module):
         else:
             n, axes = x.size // x.shape[-1], tuple(range(x.ndim - 1))
             mean = x.mean(axes)
-            # E[x^2] - E[x]^2 reads x once; its rounding, near 1e-7 E[x]^2, is far below epsilon
-            var = jnp.maximum((x * x).mean(axes) - mean * mean, 0)
+            var = jnp.maximum((x * x).mean(axes) - mean * mean, 0)  # reads x once; off by 1e-7 E[x]^2
             unbiased = var * (n / max(n - 1, 1))
             self.mean[...] += self.momentum * (lax.stop_gradient(mean) - self.mean[...])
             self.var[...] += self.momentum * (lax.stop_gradient(unbiased) - self.var[...])

@@ -95,7 +95,6 @@ GRAPHS = {"ours": phase_network, "recordings": phase_network, "three_branch": th
 
 
 def run_export(args) -> None:
-    """The stage `export`."""
     name, g = args.model or default_weights(), Graph()
     info, (net, front) = describe(name), load_weights(name)
     if info["model"] not in GRAPHS:
@@ -103,11 +102,13 @@ def run_export(args) -> None:
     logits = g.Reshape(GRAPHS[info["model"]](g, net), [0, -1])
     g.Softmax(g.Div(logits, temperature_of(name)), axis=1)
     g[-1].output[0] = "posterior"
-    shapes = {"cues": ["batch", front.map_count, front.channels, "frames"], "posterior": ["batch", AZIMUTHS]}
+    shapes: dict = {
+        "cues": ["batch", front.map_count, front.channels, "frames"],
+        "posterior": ["batch", AZIMUTHS],
+    }
     ends = [helper.make_tensor_value_info(end, TensorProto.FLOAT, shape) for end, shape in shapes.items()]
     graph = helper.make_graph(g, name, ends[:1], ends[1:])
-    # versions of 2022: whatever reads the file may be older than what wrote it
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)  # of 2022
     helper.set_model_props(model, {"ssl_jax": json.dumps(info)})
     with atomic_write(args.to) as stream:
         stream.write(model.SerializeToString())

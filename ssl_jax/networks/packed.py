@@ -13,7 +13,7 @@ from ssl_jax.common import files
 from ssl_jax.common.errors import InputError, error_reason
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks.registry import build_model
-from ssl_jax.networks.serialisation import from_named, unpack
+from ssl_jax.networks.serialisation import from_named, split, unpack
 
 REINSTALL = "install the package again"
 FORMAT = 1  # of the notes; a file of a higher one was made by a newer version
@@ -74,7 +74,6 @@ def _parsed(source: str | Path, content: bytes) -> tuple[dict, dict]:
 
 
 def _read(name: str, folder: Path | None) -> tuple[Path, dict, dict]:
-    """A network's file, what it says of it, and its arrays."""
     if name not in (names := available(folder)):
         known = ", ".join(names) or "(none are installed)"
         raise InputError(f"model {name!r}: there is none of that name: use one of {known}")
@@ -91,7 +90,7 @@ def describe(name: str, folder: Path | None = None) -> dict:
 def _filled(name: str, front: FrontEnd, arrays: dict) -> nnx.Module:
     """A network with these arrays in it; raises InputError for one that does not fit."""
     model = nnx.eval_shape(lambda: build_model(name, 0, front))  # drawing weights takes 3 s
-    graph, weights, rest = nnx.split(model, nnx.Param, ...)
+    graph, weights, rest = split(model)
     return nnx.merge(graph, from_named("weights", weights, arrays), from_named("rest", rest, arrays))
 
 
@@ -101,9 +100,9 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
     try:
         front = FrontEnd(**info["front"])
         for field in dataclasses.fields(FrontEnd):
-            value = getattr(front, field.name)
-            number = field.type not in (str, bool)
-            if not isinstance(value, (int, field.type)) or (number and not 0 < value < np.inf):
+            value, kind = getattr(front, field.name), type(field.default)
+            number = kind not in (str, bool)
+            if type(value) not in (int, kind) or (number and not 0 < value < np.inf):
                 raise ValueError(f"front.{field.name} is {value!r}")
         if front.channels > MAX_CHANNELS:
             raise ValueError(f"front.channels is {front.channels}")
@@ -129,8 +128,7 @@ def _converted(arrays: dict, prefix: str, old, new) -> dict:
 
 
 def pack(source: Path, name: str, info: dict, folder: Path | None = None) -> Path:
-    """Put trained weights, results/NAME/RUN_epochK.msgpack, and `info` into the package: the new path. Raises
-    InputError where `info` is not what is NEEDED, or the weights do not fit or are too large."""
+    """Put weights, results/NAME/RUN_epochK.msgpack, and `info` into the package: its path, or InputError."""
     info = {"name": name} | info
     _parsed(f"weights {name}", as_bytes(info, {}))  # refuses what would not be read again
     arrays = {k: np.asarray(a) for k, a in sorted(unpack(Path(source), "train it again").items())}

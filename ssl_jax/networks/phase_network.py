@@ -1,11 +1,9 @@
 """Our network on the same cue maps: interaural phases instead of raw numbers, all cues together.
-
 A linear layer cannot read an ambiguous ITD: above some 700 Hz one direction gives several peaks, a
 period apart. Here every ITD enters as sines and cosines of its phase at a few frequencies, the channel's
 own among them, every ILD likewise; what comes from incoherent moments is gated down by IC (Faller &
 Merimaa 2004 select cues the same way). All channels and cues of a frame then meet in one layer, two
-residual convolutions see some 70 ms, and four attention heads choose the frames to sum up.
-"""
+residual convolutions see some 70 ms, and four attention heads choose the frames to sum up."""
 
 import jax
 import jax.numpy as jnp
@@ -33,10 +31,8 @@ class PhaseNetwork(nnx.Module):
     """Cue maps to azimuth classes; 415,628 parameters. The options are the rows of its ablation: phases,
     sines and cosines of ITD and ILD, else the cues as they are; gated, the gate by IC; convolved, the two
     residual convolutions over time; attention, attention over frames, else their mean.
-
-    Where the front-end gives levels, each channel's level about the window's mean and its rise since the
-    last frame are features too, and move the gate: the first wavefront tells the direction (Litovsky,
-    Colburn, Yost & Guzman 1999)."""
+    Where the front-end gives levels, each channel's level about the window's mean and its rise since the last
+    frame are features and move the gate: the first wavefront tells the direction (Litovsky et al. 1999)."""
 
     def __init__(
         self, rngs, front, phases=True, gated=True, convolved=True, attention=True, dropout=0.4, width=160

@@ -9,7 +9,7 @@ from ssl_jax.networks.phase_network import PhaseNetwork
 from ssl_jax.networks.residual import DeepBranch, ResNet
 from ssl_jax.networks.three_branch import HeldBranch, ThreeBranch
 
-NETWORKS = {
+NETWORKS: dict = {
     "three_branch": ThreeBranch,
     "three_branch_held": partial(ThreeBranch, branch=HeldBranch),  # as at hop 1: sees one frame at a time
     "resnet": ResNet,

@@ -32,8 +32,7 @@ class ResidualBlock(nnx.Module):
 
 
 class DeepBranch(nnx.Module):
-    """One cue map to one vector: three residual stages, halved in time in between. Layer sizes as published;
-    where its shortcuts run is not recorded, here around every two layers."""
+    """One cue map to one vector: three stages, halved in time between; its shortcuts are not recorded."""
 
     def __init__(self, channels: int, embed: int, kernel: int, rngs: nnx.Rngs):
         half, quarter = embed // 2, embed // 4

@@ -5,12 +5,18 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import serialization
+from flax import nnx, serialization
 
 from ssl_jax.common.errors import InputError, error_reason
 from ssl_jax.common.files import check_size
 
 MAX_BYTES = 2**25  # of a file, unpacked in memory; the largest network's checkpoints have 20 million
+
+
+def split(model: nnx.Module) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:
+    """A network's structure, its weights, and the rest: running statistics and the state of its dropout."""
+    graph, weights, *rest = nnx.split(model, nnx.Param, ...)
+    return graph, weights, rest[0]
 
 
 def _is_key(leaf) -> bool:

@@ -1,10 +1,8 @@
 """The network of both published tables: cue maps in, one logit per azimuth class out (Flax NNX).
-
 Source: run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization, also for residual.py. Networks
 take maps (batch, 3 cues, channels, frames) of ITD (ms), ILD (dB) and IC (0..1), any number of frames, and
 start and normalise as PyTorch does. Inside `lax.scan` a CPU's convolutions are thirty times slower, so a
-training loop must dispatch step by step.
-"""
+training loop must dispatch step by step."""
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +36,7 @@ class HeldBranch(CueBranch):
     """The same with every tap of a kernel on one frame: at hop 1 neighbouring samples hold the same cues."""
 
     def convolve(self, layer: nnx.Conv, x: jax.Array) -> jax.Array:
-        return x @ layer.kernel[...].sum(0) + layer.bias[...]
+        return x @ layer.kernel[...].sum(0) + layer.bias[...]  # type: ignore[index]
 
 
 class SelfAttention(nnx.Module):
@@ -58,8 +56,7 @@ class SelfAttention(nnx.Module):
 
 
 class ThreeBranch(nnx.Module):
-    """The network of both published tables: a branch per cue, attention across the three cues. 124,171
-    parameters. No residual around the attention, no dropout, as published."""
+    """A branch per cue and attention across them, without residual or dropout: 124,171 parameters."""
 
     def __init__(self, rngs: nnx.Rngs, front: FrontEnd, kernel=5, embed=64, branch=CueBranch):
         self.channels = front.channels

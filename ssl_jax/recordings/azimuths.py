@@ -4,6 +4,7 @@ from collections import namedtuple
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 from ssl_jax.frontend.binaural_feature import Cues
@@ -34,12 +35,11 @@ class Azimuths(NamedTuple):
     cfs: np.ndarray  # (channels,) Hz
 
 
-Windows = namedtuple("Windows", Azimuths._fields[:6])  # of some windows, as they come
+Windows = namedtuple("Windows", "times azimuth confidence mirrored posterior flags")  # as they come
 
 
 def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What classes within 10 degrees of class `middle` (...) hold of posteriors (..., 72), and their circular
-    mean, degrees."""
+    """Share of posteriors (..., 72) within 10 degrees of class `middle` (...), and its circular mean."""
     classes = PEAK_REACH // AZIMUTH_STEP
     around = (middle[..., None] + np.arange(-classes, classes + 1)) % AZIMUTHS
     share = np.take_along_axis(posterior, around, -1)
@@ -48,17 +48,15 @@ def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray,
     return share.sum(-1), np.where(azimuth == 360, 0.0, azimuth)  # -1e-20 % 360 is 360
 
 
-def peak_azimuth(posterior) -> tuple[np.ndarray, np.ndarray]:
-    """Azimuth (degrees) and confidence (...) of posteriors (..., 72): the circular mean of the classes within
-    10 degrees of the highest, and what they hold of the posterior."""
+def peak_azimuth(posterior: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuth (degrees) and confidence (...) of posteriors (..., 72): mean and share about the peak."""
     posterior = np.asarray(posterior, float)
     share, azimuth = _share_about(posterior, posterior.argmax(-1))
     return azimuth, share
 
 
-def mirror_azimuth(posterior) -> np.ndarray:
-    """The peak's mirror image about the interaural axis, degrees (...), where front and back cannot be told
-    apart: both together are sure, neither is by itself; NaN elsewhere."""
+def mirror_azimuth(posterior: ArrayLike) -> np.ndarray:
+    """The peak's mirror image about the interaural axis, degrees (...), where it may be that; else NaN."""
     posterior = np.asarray(posterior, float)
     peak = posterior.argmax(-1)
     image = (AZIMUTHS // 2 - peak) % AZIMUTHS
@@ -70,9 +68,9 @@ def mirror_azimuth(posterior) -> np.ndarray:
 
 def directions(posterior: np.ndarray) -> list[tuple[float, float]]:
     """The peaks of a posterior (72,), highest first: azimuth (degrees) and share within 10 degrees of it."""
-    rest, found = np.array(posterior, float), []
+    rest, found = np.array(posterior, float), list[tuple[float, float]]()
     while len(found) < MOST:
-        peak = rest.argmax()
+        peak = np.asarray(rest.argmax())
         share, azimuth = _share_about(rest, peak)
         if share < LEAST:
             break
@@ -93,9 +91,9 @@ class Overall:
         """Count the windows of `found`, Windows or Azimuths."""
         heard, clean = np.isfinite(found.azimuth), np.array([not flags for flags in found.flags], bool)
         turn = np.exp(1j * np.radians(np.where(heard, found.azimuth, 0)))
-        for k, use in enumerate((heard, heard & clean)):
-            self.vectors[k] += (use * found.confidence * turn).sum()
-            self.weights[k] += (use * found.confidence).sum()
+        weights = np.stack([heard, heard & clean]) * found.confidence
+        self.vectors += (weights * turn).sum(1)
+        self.weights += weights.sum(1)
         self.posterior += found.posterior[heard].sum(0)
         self.heard, self.windows = self.heard + int(heard.sum()), self.windows + len(heard)
         self.flagged += int((~clean).sum())

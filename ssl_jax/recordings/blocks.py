@@ -42,5 +42,5 @@ def filled(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
         while len(held) >= size:
             yield held[:size]
             held = held[size:]
-    if len(held):
+    if held is not None and len(held):
         yield np.concatenate([held, np.zeros((size - len(held), *held.shape[1:]), held.dtype)])

@@ -11,18 +11,14 @@ from ssl_jax.common.progress import say
 from ssl_jax.recordings.azimuths import Overall
 
 ROWS = 40  # of a printed table at most; the files have all
-
-
-def heading(name: str, length: str, fs: int, model: str, window: float, step: float) -> str:
-    """The first line about a sound."""
-    return f"{name}: {length} at {fs} Hz; network {model}, windows of {window:g} s every {step:g} s"
-
-
 COLUMNS = f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags"
 
 
+def heading(name: str, length: str, fs: int, model: str, window: float, step: float) -> str:
+    return f"{name}: {length} at {fs} Hz; network {model}, windows of {window:g} s every {step:g} s"
+
+
 def line(found, i: int) -> str:
-    """Window `i` as text."""
     azimuth = "-" if math.isnan(found.azimuth[i]) else f"{found.azimuth[i]:.1f}°"
     flags = ", ".join(found.flags[i]).replace("front or back", f"or {found.mirrored[i]:.1f}°")
     return f"{found.times[i]:9.2f}  {azimuth:>7}  {found.confidence[i]:10.2f}  {flags}".rstrip()
@@ -55,11 +51,11 @@ def as_json(name: str, found) -> dict:
     """Everything about a recording, ready for JSON; an azimuth that is not known is null."""
     windows = []
     for time, azimuth, sure, mirrored, posterior, flags in zip(*found[:6]):
-        window = {"time_s": round(float(time), 3), "azimuth_deg": _degrees(azimuth)}
+        window: dict = {"time_s": round(float(time), 3), "azimuth_deg": _degrees(azimuth)}
         window |= {"confidence": round(float(sure), 4), "flags": list(flags)}
         shares = [round(float(share), 6) for share in posterior]
         windows.append(window | {"mirrored_deg": _degrees(mirrored), "posterior": shares})
-    about = {"file": name, "seconds": found.seconds, "fs_hz": found.fs, "model": found.model}
+    about: dict = {"file": name, "seconds": found.seconds, "fs_hz": found.fs, "model": found.model}
     about |= {"window_s": found.window, "step_s": found.step, "notes": list(found.notes)}
     overall = Overall().add(found)
     several = [{"azimuth_deg": _degrees(at), "share": round(share, 4)} for at, share in overall.directions]
@@ -68,27 +64,24 @@ def as_json(name: str, found) -> dict:
 
 def run_live(args) -> None:
     """The stage `localise` on standard input: a line as soon as each window is known."""
-    from ssl_jax.recordings.live import sound_of
-    from ssl_jax.recordings.localisation import estimates, listener
-    from ssl_jax.recordings.quality import Quality
+    from ssl_jax.recordings import live, localisation, quality
 
     if len(args.files) > 1 or args.plot or args.json or args.csv:
         raise InputError("-: standard input alone, as lines: save it to a file for --plot, --json or --csv")
     name, overall = "standard input", Overall()
-    fs, blocks = sound_of(sys.stdin.buffer, name, args.raw)
-    ear = listener(name, fs, args.window, args.step, args.model)
+    fs, blocks = live.sound_of(sys.stdin.buffer, name, args.raw)
+    ear = localisation.listener(name, fs, args.window, args.step, args.model)
     rate = ear.front.fs / ear.front.hop
     print(heading(name, "as it comes", fs, ear.model, ear.span / rate, ear.hop / rate))
     print(COLUMNS, flush=True)
-    quality = Quality(fs, name, ear.front)
-    for found in estimates(ear, quality, blocks, live=True):
+    watch = quality.Quality(fs, name, ear.front)
+    for found in localisation.estimates(ear, watch, blocks, live=True):
         overall.add(found)
         print(*(line(found, i) for i in range(len(found.times))), sep="\n", flush=True)
-    print(*(f"note: {note}" for note in quality.notes()), summary(overall), sep="\n")
+    print(*(f"note: {note}" for note in watch.notes()), summary(overall), sep="\n")
 
 
 def run_localise(args) -> None:
-    """The stage `localise`."""
     from ssl_jax.recordings.localisation import localise_file
 
     if any(str(path) == "-" for path in args.files):
@@ -120,7 +113,6 @@ def run_localise(args) -> None:
 
 
 def run_render(args) -> None:
-    """The stage `render`."""
     from ssl_jax.recordings.scene import parse_trajectory, render_file, write_scene
 
     if args.plot:

@@ -25,8 +25,7 @@ def _exactly(stream: BinaryIO, size: int, name: str) -> bytes:
 
 
 def wav_header(stream: BinaryIO, name: str) -> tuple[int, tuple[int, int], int | None]:
-    """Rate, (format, bits) and bytes of a stereo WAV, read up to its sound; None bytes where its writer did
-    not know. Raises InputError for anything else."""
+    """Rate, (format, bits) and bytes (None: unknown) of a stereo WAV, read up to its sound; or InputError."""
     head = _exactly(stream, 12, name)
     if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
         raise InputError(f"{name}: not a WAV: {WAV_WANTED}")
@@ -76,7 +75,8 @@ def _blocks(stream: BinaryIO, name: str, kind, left: int | None, size: int) -> I
     frame, held = 2 * kind[1] // 8, b""
     while left != 0:
         most = size * frame - len(held)
-        content = stream.read1(most if left is None else min(most, left))  # what is there, without waiting
+        wanted = most if left is None else min(most, left)
+        content = stream.read1(wanted)  # type: ignore[attr-defined]  # what is there, without waiting
         if not content:
             break
         left = None if left is None else left - len(content)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from flax import nnx
+from numpy.typing import ArrayLike
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
@@ -46,17 +47,17 @@ def _cue_frames(blocks: Iterable[np.ndarray], quality: Quality, frames: int) -> 
             hours = ENDLESS / quality.front.fs / 3600
             raise InputError(f"{quality.name}: over {hours:.0f} hours: start again")
         kept = quality.frames - given if quality.ended else None
-        cues = Cues(*(np.asarray(c)[:, :kept] for c in cues))
+        cues = Cues._make(np.asarray(c)[:, :kept] for c in cues)
         given += cues.itd.shape[1]
         yield cues
 
 
 def _windows(cues: Iterable[Cues], front: FrontEnd, span: int, step: int) -> Iterator[np.ndarray]:
-    """Windows of `span` frames every `step` frames, (windows, maps, channels, span) float16; a sound shorter
-    than that is one window."""
-    held, skip, none = None, 0, True  # frames still to skip before the next window starts
-    for part in cues:
-        part = np.asarray(front.maps(part, 0))
+    """(windows, maps, channels, span) float16 every `step` frames; a shorter sound is one window."""
+    held: np.ndarray | None = None
+    skip, none = 0, True  # frames still to skip before the next window starts
+    for found in cues:
+        part = np.asarray(front.maps(found, 0))
         part, skip = part[..., skip:], max(skip - part.shape[-1], 0)
         held = part if held is None else np.concatenate([held, part], axis=-1)
         if held.shape[-1] >= span:
@@ -138,7 +139,8 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
     length = math.ceil(samples * front.fs / ear.fs)
     if length > ENDLESS - front.fs * LONGEST:
         raise InputError(f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours")
-    rate, frames, maps = front.fs / front.hop, length // front.hop, []  # frames a second, and in all
+    rate, frames = front.fs / front.hop, length // front.hop  # frames a second, and in all
+    maps: list[np.ndarray] = []
 
     def wrap(runs):
         total = length // (BLOCK_FRAMES * front.hop) + 1
@@ -147,27 +149,31 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
 
     quality = Quality(ear.fs, name, front)
     *values, flags = zip(*estimates(ear, quality, blocks, wrap=wrap), strict=True)
-    found = (*(np.concatenate(value) for value in values), tuple(chain(*flags)))
+    found = [*map(np.concatenate, values), tuple(chain(*flags))]
     notes, span = quality.notes(), min(ear.span, frames)
     if span < ear.span:
         notes += (f"{seconds:.2f} s of sound, shorter than the window of {window:g} s, is one window",)
-    maps = Cues(*np.concatenate(maps, axis=-1)) if cues else None
-    return Azimuths(*found, notes, ear.model, span / rate, ear.hop / rate, seconds, ear.fs, maps, front.cfs)
+    kept = Cues._make(np.concatenate(maps, axis=-1)) if cues else None
+    about = notes, ear.model, span / rate, ear.hop / rate, seconds, ear.fs, kept, front.cfs
+    return Azimuths._make([*found, *about])
 
 
-def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
+def localise(
+    signal: ArrayLike,
+    fs: float,
+    window: float = TRAINED,
+    step: float = 0.1,
+    model: str | None = None,
+    cues: bool = False,
+) -> Azimuths:
     """Where a sound comes from, over time.
 
     Parameters
     ----------
-    signal : (samples, 2), left ear first, full scale is 1
-        A binaural recording; at least 50 ms. Its level does not matter.
-    fs : int, Hz
-        Any; the sound is resampled to the network's rate.
-    window : float, s
-        Of sound that each estimate rests on; the networks were trained on 1 s.
-    step : float, s
-        From one estimate to the next; both are rounded to whole frames of 10 ms.
+    signal : (samples, 2), left ear first, full scale is 1, of any level and at least 50 ms
+    fs : int, Hz, of any value: the sound is resampled to the network's rate
+    window : float, s, of sound that each estimate rests on; the networks were trained on 1 s
+    step : float, s, from one estimate to the next; both are rounded to whole frames of 10 ms
     model : str, optional, one of `networks.packed.available()`
     cues : bool, whether to keep the cue maps too, averaged to 4000 columns at most: for pictures
 
@@ -182,11 +188,10 @@ def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Az
 
     Notes
     -----
-    A window is flagged, in `Azimuths.flags`, as "silent" (below -100 dB of full scale; it has no azimuth),
-    "quiet" (50 dB below the loudest window so far), "one ear" (50 dB less in the other), "clipped",
-    "narrow band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window
-    asked for), "front or back" (`Azimuths.mirrored` is as likely a place) or "unsure" (confidence below
-    0.9). Swapped ears cannot be known: they mirror every azimuth.
+    A window is flagged as "silent" (below -100 dB of full scale; it has no azimuth), "quiet" (50 dB below the
+    loudest so far), "one ear" (50 dB less in the other), "clipped", "narrow band" (over a quarter of the
+    channels lie above fs / 2), "short" (less sound than the window asked for), "front or back" (`mirrored` is
+    as likely) or "unsure" (confidence below 0.9). Swapped ears cannot be known: they mirror every azimuth.
     """
     signal = np.asarray(signal)
     if signal.ndim != 2 or signal.shape[1] != 2:
@@ -199,7 +204,9 @@ def localise(signal, fs, window=TRAINED, step=0.1, model=None, cues=False) -> Az
     return localise_blocks(blocks, len(signal), fs, "signal", window, step, model, cues)
 
 
-def localise_file(path: Path, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
+def localise_file(
+    path: Path, window: float = TRAINED, step: float = 0.1, model: str | None = None, cues: bool = False
+) -> Azimuths:
     """`localise` for a sound file of any format, rate and length, in bounded memory."""
     with open_sound(path) as sound:
         fs, samples, ears = sound.samplerate, sound.frames, sound.channels

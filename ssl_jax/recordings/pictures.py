@@ -83,7 +83,7 @@ def _from_above(axes, found: Azimuths) -> None:
         ends = (azimuth + 90 - half, azimuth + 90 + half)  # counted from the right, counter-clockwise
         width, colour = (OUTER - INNER) * share, plt.get_cmap(SURE_OF_IT)(0.15 + 0.75 * share)
         axes.add_patch(Wedge((0, 0), INNER + width, *ends, width=width, fc=colour, ec="white", lw=0.3))
-    outline = {"fc": SKIN, "ec": HAIR, "lw": 1.2}
+    outline: dict = {"fc": SKIN, "ec": HAIR, "lw": 1.2}
     for side, name in ((-1, "L"), (1, "R")):
         axes.add_patch(Ellipse((side * 0.315, -0.01), 0.09, 0.17, **outline))
         axes.text(side * 0.19, -0.02, name, color="white", weight="bold", **MIDDLE)
@@ -109,7 +109,7 @@ def draw_azimuths(found: Azimuths, path: Path, title: str = "Localised") -> None
         raise ValueError("the picture shows the cues: use localise(..., cues=True)")
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(12.8, 8))
-        upper, lower = figure.subfigures(2, 1, height_ratios=(1.5, 1))
+        upper, lower = figure.subfigures(2, 1, height_ratios=(1.5, 1))  # type: ignore[misc]
         left, right = upper.subplots(1, 2, width_ratios=(1.65, 1))
         _over_time(left, found)
         _from_above(right, found)

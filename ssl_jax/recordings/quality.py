@@ -69,8 +69,7 @@ class Quality:
         self.samples += len(block)
 
     def flags(self, first: np.ndarray, span: int) -> tuple[np.ndarray, list[tuple[str, ...]]]:
-        """Which windows of `span` frames from `first` (n,) on are silent, and all flags; what comes before
-        the last of them is then forgotten."""
+        """Which windows of `span` frames from `first` (n,) are silent, all flags; forgets what is before."""
         start = first - self.first
 
         def total(values):
@@ -102,8 +101,7 @@ class Quality:
 
 
 def overview(runs: Iterable[Cues], maps: list, frames: int) -> Iterator[Cues]:
-    """The same cues (channels, some), `frames` in all; means over at most COLUMNS columns in all are left in
-    `maps`, as arrays (4, channels, columns)."""
+    """The same cues, `frames` in all; `maps` gets means, (4, channels, columns), COLUMNS in all at most."""
     size, waiting = -(-frames // COLUMNS), None
     for cues in runs:
         part = np.stack(cues).astype(np.float32)

@@ -1,11 +1,13 @@
 """A scene of one's own: a sound from an azimuth or along a trajectory, noises beside it, to two ears."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import signal as sps
 
 from ssl_jax.common.errors import InputError
@@ -51,17 +53,23 @@ def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 
     return sps.resample_poly(sound, fs // divisor, rate // divisor).astype(np.float32)
 
 
-def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20.0, head=None) -> Scene:
+def render_scene(
+    source: ArrayLike,
+    fs: int,
+    azimuths: ArrayLike,
+    noises: Sequence[ArrayLike] = (),
+    noise_azimuths: Sequence[float] = (),
+    snr: float = 20.0,
+    head: Sofa | None = None,
+) -> Scene:
     """What two ears hear of a source and of noises beside it.
 
     Parameters
     ----------
     source : (samples,)
     fs : int, Hz
-    azimuths : float or list, degrees, 90 = left
-        One, or several that the source passes at equal times, straight from one to the next.
-    noises, noise_azimuths : lists of (any,) and of degrees
-        Noises are repeated to the length of the source.
+    azimuths : float or list, degrees, 90 = left; several are passed at equal times, straight on
+    noises, noise_azimuths : lists of (any,), repeated to the length of the source, and of degrees
     snr : float, dB, of each noise by itself
     head : Sofa, optional, by default the embedded KEMAR
 
@@ -78,7 +86,7 @@ def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20
     if len(noises) != len(noise_azimuths):
         raise InputError(f"{len(noises)} noises and {len(noise_azimuths)} azimuths: give one for each")
     if not (len(corners) and np.isfinite(corners).all() and np.abs(np.diff(corners)).sum() <= MAX_TURN):
-        raise InputError(f"azimuths {azimuths}: use numbers of degrees, at most {MAX_TURN} in all")
+        raise InputError(f"azimuths {azimuths!r}: use numbers of degrees, at most {MAX_TURN} in all")
     if not -100 <= snr <= 100:
         raise InputError(f"SNR {snr:g}: out of range: use -100 to 100 dB")
     head = read_sofa(KEMAR, fs) if head is None else head
@@ -104,8 +112,7 @@ def render_scene(source, fs: int, azimuths, noises=(), noise_azimuths=(), snr=20
 def render_file(
     speech, azimuths, noises=(), noise_azimuths=(), snr=20.0, hrtf=None, seconds=None, start=0.0, sides=None
 ):
-    """`render_scene` of sound files and a SOFA file, on whose ears and azimuths `sides` tells `read_sofa`
-    what to think; of the speech, `seconds` from second `start` on."""
+    """`render_scene` of files; `sides` go to `read_sofa`; of the speech `seconds` from second `start` on."""
     if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
         raise InputError(f"{seconds:g} seconds: out of range: use 0.01 to {MAX_SECONDS}")
     if not 0 <= start < np.inf:

@@ -7,20 +7,10 @@ from pathlib import Path
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json, write_text
 from ssl_jax.config import AZIMUTHS, MAIN_RUNS, RUNS
-from ssl_jax.report.logs import (
-    CODE,
-    COLUMNS,
-    CORPORA,
-    PUBLISHED,
-    REPORTED_RUNS,
-    TITLES,
-    columns_of,
-    compare,
-    logs_of_seeds,
-    read_reported,
-)
+from ssl_jax.report.logs import COLUMNS, CORPORA, REPORTED_RUNS, TITLES, compare, logs_of_seeds, read_reported
 from ssl_jax.report.tables import markdown_table, put_section
 
+PUBLISHED, CODE = "librispeech-esc10-cipic", "librispeech-esc10-cipic-published-code"  # folders of results
 README_RUNS = (PUBLISHED, "embedded", CODE, "librispeech-esc10-cipic-clean")
 TOP5 = "Top-5* as the published code counts it: any of the five highest classes within 10 degrees of the true"
 TOP5 += " one."
@@ -30,6 +20,10 @@ SEEN += "held-out ones (eval) are the ones to quote."
 EMBEDDED = "What differs from the published database: four voices, noises of a game, five heads at four "
 EMBEDDED += "sizes each instead of twenty people, and all directions on the horizontal plane."
 FOOTNOTE = f"Each cell: ours (reported, difference). Shares in percent, loss in nats. {TOP5} {SEEN}"
+
+
+def _columns_of(row: dict) -> list[str]:
+    return [measure for measure in COLUMNS if measure in row]
 
 
 def _figures(row: dict, measure: str, loss_digits: int) -> list[str]:
@@ -44,7 +38,7 @@ def comparison_csv(tables: dict[str, list[dict]]) -> str:
     """One row per epoch and measure."""
     lines = ["run,epoch,measure,ours,reported,difference"]
     for run, rows in tables.items():
-        for row, measure in product(rows, columns_of(rows)):
+        for row, measure in product(rows, _columns_of(rows[0]["ours"])):
             figures = (_figures(row, measure, 4) + ["", ""])[:3]
             lines.append(",".join([run, str(int(row["ours"]["epoch"])), measure, *figures]))
     return "\n".join(lines) + "\n"
@@ -59,9 +53,9 @@ def _cell(row: dict, measure: str) -> str:
 
 def epochs_table(rows: list[dict]) -> str:
     """Every epoch of one run as a Markdown table."""
-    columns = columns_of(rows)
+    columns = _columns_of(rows[0]["ours"])
     lines = [[str(int(row["ours"]["epoch"])), *(_cell(row, measure) for measure in columns)] for row in rows]
-    return markdown_table(["epoch", *map(COLUMNS.get, columns)], lines)
+    return markdown_table(["epoch", *(COLUMNS[c] for c in columns)], lines)
 
 
 def last_epochs_table(tables: dict[str, list[dict]]) -> str:
@@ -79,7 +73,7 @@ def agreement_table(results: Path, name: str) -> str:
     for run in REPORTED_RUNS:
         logs = logs_of_seeds(results, name, run)
         reported = read_reported(results, run) if logs else {}
-        part = "last" if RUNS[run].last_share else "eval"
+        part, evaluated = ("last", "last clips") if RUNS[run].last_share else ("eval", "held out")
         cells, epochs = [], set()
         for measure in (f"{part}_top1", f"{part}_top5", "train_top1"):
             found = []
@@ -90,35 +84,27 @@ def agreement_table(results: Path, name: str) -> str:
                     epochs.add(int(ours[0]["epoch"]))
             cells.append(f"{statistics.fmean(found):.2f}" if found else "")
         if epochs:
-            evaluated = "last clips" if part == "last" else "held out"
-            which = f"{min(epochs)} to {max(epochs)}"
-            rows.append([TITLES[run], which, str(len(logs)), evaluated, *cells])
+            rows.append([TITLES[run], f"{min(epochs)} to {max(epochs)}", str(len(logs)), evaluated, *cells])
     head = ["run", "epochs", "seeds", "evaluated on", "evaluation Top-1", "evaluation Top-5*", "train Top-1"]
     return markdown_table(head, rows)
 
 
 def seeds_table(results: Path, name: str) -> str:
-    """Mean and standard deviation over seeds beside the reported figure; "" where there is one seed only.
-
-    The seed of a row draws initial weights, split and order; the mixtures are the same.
-    """
+    """Mean and standard deviation over seeds beside the reported figure; "" where there is one seed only; a
+    seed draws initial weights, split and order; the mixtures are the same."""
     rows = []
     for run in TITLES:
         logs = logs_of_seeds(results, name, run)
         if len(logs) < 2:
             continue
-        lasts, cells = [log[-1] for log in logs], []
+        lasts, cells = [log[-1] for log in logs], dict.fromkeys(COLUMNS, "")
         beside = read_reported(results, run).get(lasts[0]["epoch"], {})
-        for measure in COLUMNS:
-            if measure not in lasts[0]:
-                cells.append("")
-                continue
+        for measure in _columns_of(lasts[0]):
             digits, values = 3 if "loss" in measure else 2, [last[measure] for last in lasts]
             given = f" ({beside[measure]:.{digits}f})" if measure in beside else ""
-            unit = "°" if "error" in measure else ""
             mean, spread = statistics.fmean(values), statistics.stdev(values)
-            cells.append(f"{mean:.{digits}f} ± {spread:.{digits}f}{unit}{given}")
-        rows.append([f"{TITLES[run]}, epoch {int(lasts[0]['epoch'])}", str(len(lasts)), *cells])
+            cells[measure] = f"{mean:.{digits}f} ± {spread:.{digits}f}{'°' * ('error' in measure)}{given}"
+        rows.append([f"{TITLES[run]}, epoch {int(lasts[0]['epoch'])}", str(len(lasts)), *cells.values()])
     table = markdown_table(["run", "seeds", *COLUMNS.values()], rows)
     return f"Mean ± standard deviation over seeds (reported):\n\n{table}" if rows else ""
 
@@ -129,22 +115,16 @@ def header(results: Path, name: str, brief: bool = False) -> str:
         settings, timing = (read_json(results / name / f"{file}.json") for file in ("settings", "timing"))
         database, front, stages = settings["database"], settings["front"], timing["stages"].values()
         corpus, mixtures = database["corpus"], database["clips"] * AZIMUTHS
-        heads = "5 heads, each scaled to 4" if corpus == "embedded" else "20 CIPIC heads"
         minutes = sum(s["seconds"] for s in stages) / 60
         memory = max(s["peak_memory_mb"] for s in stages) / 1024
-        facts = {
-            "Corpus": f"{CORPORA.get(corpus, corpus)}, {mixtures:,} mixtures",
-            "heads": heads,
-            "directions": database["direction_rule"],
-            "hair cell": front["hair_cell"],
-            "SNR of each noise": f"{database['snr_low']:g} to {database['snr_high']:g} dB",
-            "kept apart in training and evaluation": ", ".join(database.get("disjoint") or ["mixture"]),
-            "hop": f"{front['hop']} samples",
-            "seed": database["seed"],
-            "device": timing["machine"],
-            "wall time": f"{minutes:.1f} minutes, peak memory {memory:.1f} GiB",
-            "commit": timing["commit"],
-        }
+        facts = {"Corpus": f"{CORPORA.get(corpus, corpus)}, {mixtures:,} mixtures"}
+        facts |= {"heads": "5 heads, each scaled to 4" if corpus == "embedded" else "20 CIPIC heads"}
+        facts |= {"directions": database["direction_rule"], "hair cell": front["hair_cell"]}
+        facts |= {"SNR of each noise": f"{database['snr_low']:g} to {database['snr_high']:g} dB"}
+        facts |= {"kept apart in training and evaluation": ", ".join(database.get("disjoint") or ["mixture"])}
+        facts |= {"hop": f"{front['hop']} samples", "seed": database["seed"], "device": timing["machine"]}
+        facts |= {"wall time": f"{minutes:.1f} minutes, peak memory {memory:.1f} GiB"}
+        facts |= {"commit": timing["commit"]}
         kept = ("Corpus", "SNR of each noise", "seed", "device", "commit") if brief else facts
         return "; ".join(f"{what}: {facts[what]}" for what in kept) + "."
     except (FileNotFoundError, LookupError, TypeError, ValueError, AttributeError):
@@ -157,12 +137,10 @@ def write_report(results: Path, name: str) -> str:
     """Write comparison.csv and comparison.md under results/name, and return the latter's text."""
     tables = compare(results, name)
     parts = [f"# Ours beside the reported tables: {name}\n", header(results, name) + "\n", FOOTNOTE + "\n"]
-    if name.startswith("embedded"):
-        parts += [EMBEDDED + "\n"]
+    parts += [EMBEDDED + "\n"] * name.startswith("embedded")
     parts += ["## How far our curves lie from the reported ones\n"]
     parts += ["Mean absolute difference over epochs in points, of the mean over our seeds.\n"]
-    parts += [agreement_table(results, name)]
-    parts += ["## The last epoch of each run\n", last_epochs_table(tables)]
+    parts += [agreement_table(results, name), "## The last epoch of each run\n", last_epochs_table(tables)]
     parts += [table] if (table := seeds_table(results, name)) else []
     if name == PUBLISHED and (results / CODE / "settings.json").exists():
         parts += [f"At the noise level of the published code: {header(results, CODE)}\n"]
@@ -188,10 +166,8 @@ def readme_section(results: Path, names: list[str]) -> str:
     for run in MAIN_RUNS:
         epoch, reported = max(read_reported(results, run).items())
         lasts = [[log[-1] for log in logs_of_seeds(results, name, run)] for name in names]
-        parts = {"eval": ""}
-        if RUNS[run].last_share:
-            parts = {"last": ", on the last clips", "eval": ", held out"}
-        for part, on in parts.items():
+        both = {"last": ", on the last clips", "eval": ", held out"}
+        for part, on in (both if RUNS[run].last_share else {"eval": ""}).items():
             cells = [cell(rows, part) for rows in ([reported], *lasts)]
             lines.append([f"{TITLES[run]}, epoch {int(epoch)}{on}", *cells])
     head = ["", "reported", *(f"[{name}](results/{name}/comparison.md)" for name in names)]

@@ -20,15 +20,16 @@ from ssl_jax.sounds.hrtf import load_heads
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 
 COMPARED = ("model2", "model2_continued", "ours", "ours_mirrored")  # runs in the figure of errors
+AROUND = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))  # the azimuths, and the first again
 
 
 def surround(front: FrontEnd, path: Path) -> None:
     """A voice carried once around the head: ITD and ILD over time."""
     corpus, heads = load_corpus(None, 45, front.fs), load_heads(None, "horizontal", front.fs)
-    cfs, seconds, middle = front.cfs, 9, 1
-    voice = corpus.speech[::5][:seconds].reshape(-1)  # one voice, second after second
-    hrirs = np.concatenate([heads.hrirs[middle], heads.hrirs[middle, :1]])  # 0 to 360 degrees
-    cues = Cues(*map(np.asarray, front.cues(carry_around(voice, hrirs).T)))
+    cfs, head = front.cfs, heads.hrirs[1]
+    voice = corpus.speech[::5].reshape(-1)  # 9 s of one voice
+    ears = carry_around(voice, np.concatenate([head, head[:1]]))  # 0 to 360 degrees
+    cues = Cues._make(map(np.asarray, front.cues(ears.T)))
     azimuth = 360 * (np.arange(cues.itd.shape[1]) + 1) * front.hop / len(voice)
     heard = cues.power > 1e-3 * cues.power.max(axis=1, keepdims=True)  # pauses hold no direction
     parts = ((cfs < 1500, OURS, "below 1.5 kHz"), (cfs >= 1500, REPORTED, "above"))
@@ -51,18 +52,16 @@ def surround(front: FrontEnd, path: Path) -> None:
     axes[0, 1].plot(angle, kuhn, color="0.3", lw=1, label="Kuhn (1977), low frequencies")
     axes[0, 1].legend(loc="upper right", markerscale=2)
     plt.setp(axes[1], xlabel="azimuth (degrees, 90 = left)", xlim=(0, 360), xticks=range(0, 361, 45))
-    whose = f"{heads.names[middle]}, hair cell {front.hair_cell}"
-    figure.suptitle(f"A voice carried around the head in {seconds} s ({whose})")
+    figure.suptitle(f"A voice carried around the head in 9 s ({heads.names[1]}, hair cell {front.hair_cell})")
     save_figure(figure, path)
 
 
 def scene(front: FrontEnd, path: Path, azimuth: int = 60, noise_azimuths=(200, 310)) -> None:
     """One scene at SNR 0 and at SNR 15 dB: ITD, ILD and IC maps."""
     corpus, heads = load_corpus(None, 1, front.fs), load_heads(None, "horizontal", front.fs)
-    head = heads.hrirs[1]
     at = [a // AZIMUTH_STEP for a in (azimuth, *noise_azimuths)]
     sources = np.stack([corpus.speech[0], corpus.noise[0, 0], corpus.noise[0, 1]])
-    ears = spatialise(jnp.asarray(sources), jnp.asarray(head[at]))  # 3, 2, samples
+    ears = spatialise(jnp.asarray(sources), jnp.asarray(heads.hrirs[1, at]))  # 3, 2, samples
     figure, axes = plt.subplots(2, 3, figsize=(11, 5.6), sharex=True, sharey=True)
     for row, snr in zip(axes, (0, 15), strict=True):
         cues = front.cues(mix(ears[0], ears[1:], jnp.full(2, float(snr))).T)
@@ -85,10 +84,9 @@ def training_curves(results: Path, name: str, runs: list[str], path: Path) -> No
     """Top-1, Top-5 and loss by epoch: ours as the mean and the range over seeds, reported as points."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6))
     measures = (("top1", "Top-1 (%)"), ("top5", "Top-5 as published (%)"), ("loss", "loss (nats)"))
-    curves = [(run, part) for run in runs for part in PARTS]
     ours = {run: logs_of_seeds(results, name, run) for run in runs}
     reported = {run: read_reported(results, run) for run in runs}
-    for (axis, (key, title)), (run, part) in product(zip(axes, measures, strict=True), curves):
+    for (axis, (key, title)), run, part in product(zip(axes, measures, strict=True), runs, PARTS):
         whose, style, marker = PARTS[part]
         logs, measure = ours[run], f"{part}_{key}"
         if measure in logs[0][0]:
@@ -114,14 +112,13 @@ def recall(results: Path, name: str, path: Path) -> None:
     counts = read_confusion(results / name / "model2_to40_last_confusion.csv")
     rows = read_csv(reported_table(results, "epoch39_by_class.csv"), ("azimuth", "recall"))
     figure, axis = plt.subplots(figsize=(6, 6), subplot_kw={"projection": "polar", "theta_offset": np.pi / 2})
-    angle = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))
     ours = np.diag(counts) / np.maximum(counts.sum(1), 1)
     reported = [float(row["recall"]) for row in rows]
-    curves = ((reported, REPORTED, "reported, epoch 39"), (ours, OURS, "ours, epoch 40"))
-    for values, colour, label in curves:
-        axis.plot(angle, 100 * np.append(values, values[0]), ".-", color=colour, lw=1.4, label=label)
-    axis.set_thetagrids(range(0, 360, 30))
-    axis.set(ylim=(0, 100), title="Recall (%) by azimuth on clips 561 to 700")
+    for values, colour, label in ((reported, REPORTED, "reported, epoch 39"), (ours, OURS, "ours, epoch 40")):
+        axis.plot(AROUND, 100 * np.append(values, values[0]), ".-", color=colour, lw=1.4, label=label)
+    axis.set(
+        xticks=np.radians(range(0, 360, 30)), ylim=(0, 100), title="Recall (%) by azimuth on clips 561 to 700"
+    )
     figure.legend(loc="outside lower center", ncols=2)
     save_figure(figure, path)
 
@@ -132,7 +129,7 @@ def confusion(results: Path, name: str, run: str, path: Path) -> None:
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure, axis = plt.subplots(figsize=(6.4, 5.6))
     edge = (-AZIMUTH_STEP / 2, 360 - AZIMUTH_STEP / 2)
-    look = {"origin": "lower", "cmap": "viridis", "interpolation": "nearest", "extent": (*edge, *edge)}
+    look: dict = {"origin": "lower", "cmap": "viridis", "interpolation": "nearest", "extent": (*edge, *edge)}
     image = axis.imshow(np.where(share > 0, share, np.nan), norm=colors.LogNorm(0.3, 100), **look)
     axis.set(xlabel="estimated azimuth (degrees)", ylabel="true azimuth (degrees)", facecolor="0.97")
     axis.set(xticks=range(0, 360, 45), yticks=range(0, 360, 45))
@@ -146,17 +143,14 @@ def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
     figure = plt.figure(figsize=(9.6, 4.4))
     around = figure.add_subplot(1, 2, 1, projection="polar", theta_offset=np.pi / 2)  # front up
     along = figure.add_subplot(1, 2, 2)
-    angle = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))
     columns = ("snr_from_db", "snr_to_db", "mean_angular_error")
     for run in runs:
         error = error_by_azimuth(read_confusion(results / name / f"{run}_confusion.csv"))
-        around.plot(angle, np.append(error, error[0]), label=TITLES[run])
+        around.plot(AROUND, np.append(error, error[0]), label=TITLES[run])
         rows = read_csv(results / name / f"{run}_by_snr.csv", columns)
-        rows = [[float(row[column]) for column in columns] for row in rows]
-        low, high, error = np.reshape(rows, (-1, 3)).T
+        low, high, error = np.reshape([float(row[column]) for row in rows for column in columns], (-1, 3)).T
         along.plot((low + high) / 2, error, "o-")
-    around.set_thetagrids(range(0, 360, 30))
-    around.set_title("mean error (degrees) over azimuth")
+    around.set(xticks=np.radians(range(0, 360, 30)), title="mean error (degrees) over azimuth")
     along.set(title="over SNR", xlabel="lower SNR of the two noises (dB)")
     along.set(ylabel="mean error (degrees)", ylim=(0, None))
     figure.legend(loc="outside lower center", ncols=len(runs), frameon=False)
@@ -168,13 +162,12 @@ def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
     """Draw every figure of an experiment into `figures`/name."""
     own = figures / ex.name
     trained = [run for run in TITLES if (results / ex.name / f"{run}.csv").exists()]
-    for run in MAIN_RUNS:
-        if run not in trained:
-            raise InputError(f"{results / ex.name}: no log of {run}: run the train stage first")
+    if missing := [run for run in MAIN_RUNS if run not in trained]:
+        raise InputError(f"{results / ex.name}: no log of {missing[0]}: run the train stage first")
     require_writable(own)
     compared = [run for run in COMPARED if (results / ex.name / f"{run}_by_snr.csv").exists()]
     continued = ["model2", *(run for run in trained if run.startswith("model2_"))]
-    jobs = [
+    jobs: list[tuple] = [
         (surround, ex.front, own / "surround.png"),
         (scene, ex.front, own / "scene_snr.png"),
         (training_curves, results, ex.name, ["model1"], own / "training_model1.png"),

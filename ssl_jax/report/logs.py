@@ -14,14 +14,13 @@ HEADINGS = {"loss": "loss", "top1": "Top-1", "top5": "Top-5*"}  # loss in nats, 
 MEASURES = {f"{part}_{k}": f"{part} {title}" for part in ("train", "eval") for k, title in HEADINGS.items()}
 LAST = {f"last_{k}": f"last clips {title}" for k, title in HEADINGS.items()}
 EXTRA = {"eval_top5_standard": "eval Top-5, standard", "eval_mean_angular_error": "eval mean error"}
-COLUMNS = MEASURES | LAST | EXTRA
+COLUMNS, LOGGED = MEASURES | LAST | EXTRA, (*MEASURES, *EXTRA)  # all, and what every log of ours has
 TITLES = {"model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2, learning rate reduced"}
 TITLES |= {"model2_to40": "Model 2, continued to 40", "model2_to60": "Model 2, continued to 60 at rate 1e-4"}
 TITLES |= {"resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network"}
 TITLES |= {"ours": "ours", "ours_mirrored": "ours, heads mirrored", "recordings": "for recordings"}
 REPORTED_RUNS = (*MAIN_RUNS, "model2_to40", "model2_to60")  # tables in data/reported
 CORPORA = {"embedded": "the embedded corpus", "librispeech-esc10-cipic": "LibriSpeech, ESC-10 and CIPIC"}
-PUBLISHED, CODE = "librispeech-esc10-cipic", "librispeech-esc10-cipic-published-code"  # folders of results
 
 
 def reported_table(results: Path, name: str) -> Path:
@@ -40,16 +39,11 @@ def read_reported(results: Path, run: str) -> dict[float, dict]:
     return {row["epoch"]: row for row in rows}
 
 
-def read_ours(path: Path) -> list[dict]:
-    """A log of ours, a row an epoch."""
-    return read_log(path, (*MEASURES, *EXTRA))
-
-
 def logs_of_seeds(results: Path, name: str, run: str) -> list[list[dict]]:
     """The logs of a run and of its twins with other seeds; none where the run itself is not there."""
     own, twins = results / name / f"{run}.csv", sorted((results / name).glob(f"{run}_seed*.csv"))
     twins = [path for path in twins if path.stem.removeprefix(f"{run}_seed").isdigit()]
-    return [read_ours(path) for path in (own, *twins)] if own.exists() else []
+    return [read_log(path, LOGGED) for path in (own, *twins)] if own.exists() else []
 
 
 def compare(results: Path, name: str) -> dict[str, list[dict]]:
@@ -58,16 +52,11 @@ def compare(results: Path, name: str) -> dict[str, list[dict]]:
     for run in TITLES:
         path = results / name / f"{run}.csv"
         if path.exists():
-            reported, log = read_reported(results, run), read_ours(path)
+            reported, log = read_reported(results, run), read_log(path, LOGGED)
             tables[run] = [{"ours": row, "reported": reported.get(row["epoch"], {})} for row in log]
     if not tables:
         raise InputError(f"{results / name}: no training logs: run ./reproduce.sh with the same options")
     return tables
-
-
-def columns_of(rows: list[dict]) -> list[str]:
-    """The columns that a run has."""
-    return [measure for measure in COLUMNS if measure in rows[0]["ours"]]
 
 
 def read_confusion(path: Path) -> np.ndarray:

@@ -11,17 +11,15 @@ from ssl_jax.common.files import atomic_write
 matplotlib.use("Agg")  # no display needed
 import matplotlib.pyplot as plt
 
-LOOK = {"axes.titleweight": "bold", "axes.spines.top": False, "axes.spines.right": False}
+LOOK: dict = {"axes.titleweight": "bold", "axes.spines.top": False, "axes.spines.right": False}
 LOOK |= {"legend.frameon": False, "figure.constrained_layout.use": True}
-STYLE = LOOK | {"figure.dpi": 130, "savefig.dpi": 130, "font.size": 9, "axes.titlesize": 10}
+STYLE: dict = LOOK | {"figure.dpi": 130, "savefig.dpi": 130, "font.size": 9, "axes.titlesize": 10}
 STYLE |= {"axes.grid": True, "grid.alpha": 0.25}
 OURS, REPORTED = "#1565a7", "#d9730d"
 TICKS = (80, 200, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
-CUE_MAPS = (  # title, field, limits, colours
-    ("ITD (ms)", "itd", (-1, 1), "RdBu_r"),
-    ("ILD (dB)", "ild", (-7, 7), "RdBu_r"),
-    ("IC", "ic", (0.5, 1), "viridis"),
-)
+# title, field, limits, colours
+CUE_MAPS = (("ITD (ms)", "itd", (-1, 1), "RdBu_r"), ("ILD (dB)", "ild", (-7, 7), "RdBu_r"))
+CUE_MAPS += (("IC", "ic", (0.5, 1), "viridis"),)
 
 
 def picture_kind(path: Path) -> str:

@@ -19,8 +19,7 @@ def score_cells(metrics: dict) -> list[str]:
 
 def markdown_table(head: list[str], rows: list[list[str]]) -> str:
     """A Markdown table, which ends in a line break."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, ["---"] * len(head), *rows))
 
 
 def put_section(page: Path, name: str, section: str) -> None:

@@ -77,8 +77,7 @@ class _Inflated(gzip.GzipFile):
 def _members(archive: Path, stack: contextlib.ExitStack) -> Iterator[tuple]:
     """(name, is it a folder, bytes, bytes of the archive before its end, function to open it) of each."""
     if ".zip" in archive.suffixes:
-        done = 0
-        pack = stack.enter_context(zipfile.ZipFile(archive))
+        done, pack = 0, stack.enter_context(zipfile.ZipFile(archive))
         for info in pack.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -91,8 +90,7 @@ def _members(archive: Path, stack: contextlib.ExitStack) -> Iterator[tuple]:
         return
     raw = stack.enter_context(open(archive, "rb"))
     stream = stack.enter_context(_Inflated(fileobj=raw))
-    pack = stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))
-    for member in pack:
+    for member in (pack := stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))):
         if not (member.isreg() or member.isdir()) or member.issparse():
             raise InputError(f"{member.name[:60]!r} in it is a link or a device")
         yield member.name, member.isdir(), member.size, raw.tell(), partial(pack.extractfile, member)

@@ -65,11 +65,11 @@ def load_corpus(data: Path | None, clips: int, fs: int) -> Corpus:
         raise InputError(f"{clips} speech clips asked for: ask for at least 1")
     try:
         if data is None:
-            return Corpus("embedded", *_embedded_speech(clips, fs), *_embedded_noise(fs))
+            return Corpus._make(["embedded", *_embedded_speech(clips, fs), *_embedded_noise(fs)])
         subset = check_data_folder(data)
         noise = _esc10(data / "ESC-50", fs)  # first: it is the quicker to fail
         speech = _librispeech(data / "LibriSpeech" / subset, clips, fs)
-        return Corpus("librispeech-esc10-cipic", *speech, *noise)
+        return Corpus._make(["librispeech-esc10-cipic", *speech, *noise])
     except OSError as error:
         raise InputError(os_error_message(error)) from None
 
@@ -79,7 +79,7 @@ def check_data_folder(data: Path) -> str:
     remedy = f"python -m ssl_jax download --to {data} fetches it"
     if not data.is_dir():
         raise InputError(f"{data}: no such folder: {remedy}")
-    subset = next((s for s in SPEECH_SUBSETS if (data / "LibriSpeech" / s).is_dir()), None)
+    subset = next((s for s in SPEECH_SUBSETS if (data / "LibriSpeech" / s).is_dir()), "")
     missing = [] if subset else [f"LibriSpeech/{SPEECH_SUBSETS[0]} (or {SPEECH_SUBSETS[1]})"]
     missing += [name for name in ("ESC-50/meta/esc50.csv", "ESC-50/audio") if not (data / name).exists()]
     heads = [s for s in CIPIC_SUBJECTS if not (data / f"cipic/subject_{s}.sofa").is_file()]
@@ -99,8 +99,7 @@ def one_second(signals: np.ndarray, rate: int, fs: int) -> np.ndarray:
 
 def cut(sound: np.ndarray, rate: int) -> np.ndarray:
     """Consecutive seconds (seconds, rate) of (samples,), the last one zero-padded."""
-    seconds = math.ceil(len(sound) / rate)
-    return np.pad(sound, (0, seconds * rate - len(sound))).reshape(seconds, rate)
+    return np.pad(sound, (0, -len(sound) % rate)).reshape(-1, rate)
 
 
 def _mono(path: Path, seconds: int | None = None) -> tuple[np.ndarray, int]:
@@ -129,15 +128,13 @@ def _embedded_speech(clips: int, fs: int) -> tuple[Speech, list[SpeechClip]]:
 def _embedded_noise(fs: int) -> tuple[np.ndarray, tuple[str, ...], list[list[str]]]:
     """File k of a class is second k of its Ogg file, named CLASS.ogg#k."""
     paths = sorted(package_data("noise").glob("*.ogg"))
-    sounds = [_mono(path) for path in paths]
-    noise = [one_second(cut(sound, rate)[:NOISE_FILES], rate, fs) for sound, rate in sounds]
+    noise = [one_second(cut(sound, rate)[:NOISE_FILES], rate, fs) for sound, rate in map(_mono, paths)]
     files = [[f"noise/{path.name}#{k}" for k in range(NOISE_FILES)] for path in paths]
     return np.stack(noise), tuple(path.stem for path in paths), files
 
 
 def utterances(folder: Path) -> list[Path]:
-    """SPEAKER/CHAPTER/*.flac: the first utterance of each speaker, then the second, ...; speakers and
-    chapters by number. The published order is not recorded."""
+    """SPEAKER/CHAPTER/*.flac by number: the first of each speaker, then the second, ... (our own order)."""
 
     def numbered(folder):
         folders = [p for p in folder.iterdir() if p.name.isdecimal() and p.is_dir()]
@@ -151,7 +148,7 @@ def utterances(folder: Path) -> list[Path]:
 
 def _librispeech(folder: Path, clips: int, fs: int) -> tuple[Speech, list[SpeechClip]]:
     """The first `clips` seconds of the utterances in turn; wholly silent seconds are left out."""
-    data, info = folder.parent.parent, []
+    data, info = folder.parent.parent, list[SpeechClip]()
     for path in utterances(folder):
         name, seconds = path.relative_to(data).as_posix(), cut(*_mono(path))
         for k in np.flatnonzero(seconds.any(axis=1))[: clips - len(info)]:
@@ -176,7 +173,7 @@ def _esc10(folder: Path, fs: int) -> tuple[np.ndarray, tuple[str, ...], list[lis
         raise InputError(f"{table}: has {len(classes)} ESC-10 classes, not {NOISE_CLASSES}: fetch it again")
     noise, files = np.empty((NOISE_CLASSES, NOISE_FILES, fs), np.float32), []
     for stored, category in zip(noise, sorted(classes)):
-        chosen = []
+        chosen: list[str] = []
         for name in sorted(classes[category]):
             sound, rate = _mono(folder / "audio" / name, seconds=1)
             if sound.any():

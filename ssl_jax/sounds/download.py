@@ -22,10 +22,9 @@ from ssl_jax.sounds.sofa import read_sofa
 
 TIMEOUT = 30.0  # s without a byte
 ATTEMPTS = 4  # in a row that bring less than a PIECE each
-LIBRISPEECH = {  # MD5 from https://www.openslr.org/resources/12/md5sum.txt, and a bound in bytes
-    "train-clean-100": ("2a93770f6d5c6c964bc36631d331a522", 7 * 10**9),
-    "dev-clean": ("42e2234ba48799c1f50f24a7926300a1", 5 * 10**8),
-}
+# MD5 from https://www.openslr.org/resources/12/md5sum.txt, and a bound in bytes; the first is the published
+LIBRISPEECH = {"train-clean-100": ("2a93770f6d5c6c964bc36631d331a522", 7 * 10**9)}
+LIBRISPEECH |= {"dev-clean": ("42e2234ba48799c1f50f24a7926300a1", 5 * 10**8)}
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,12 @@ def _check_esc50(folder: Path) -> None:
 
 
 def published_sources(subset: str, heads: str = "published") -> list[Source]:
-    """LibriSpeech's `subset`, ESC-50, and the 20 CIPIC subjects of the published run, or "all" 45, the
-    quickest first."""
+    """The quickest first: the 20 CIPIC subjects (published), or "all" 45, ESC-50, LibriSpeech's `subset`."""
     if subset not in LIBRISPEECH:
         raise InputError(f"speech {subset!r}: unknown: use one of {', '.join(LIBRISPEECH)}")
     md5, max_bytes = LIBRISPEECH[subset]
     pack, home = f"{subset}.tar.gz", f"LibriSpeech/{subset}"
-    subjects = CIPIC_SUBJECTS + CIPIC_OTHERS * (heads == "all")
-    files = [f"cipic/subject_{s}.sofa" for s in subjects]
+    files = [f"cipic/subject_{s}.sofa" for s in CIPIC_SUBJECTS + CIPIC_OTHERS * (heads == "all")]
     sources = [Source(f"https://sofacoustics.org/data/database/{f}", f, check=read_sofa) for f in files]
     esc50 = "https://github.com/karolpiczak/ESC-50/archive/master.zip"  # made on request: of no known length
     sources.append(Source(esc50, "ESC-50.zip", "", "ESC-50", "ESC-50-master", _check_esc50, 12 * 10**8))
@@ -63,9 +60,7 @@ def published_sources(subset: str, heads: str = "published") -> list[Source]:
 
 def download_all(to: Path, subset: str, sources: list[Source] | None = None, wait: float = 2.0) -> None:
     """Fetch every source that is not there yet into the data folder `to`, going on where a run before ended.
-    `subset` is "train-clean-100" (6.3 GB, published) or "dev-clean" (0.3 GB) of LibriSpeech; `sources` may
-    replace the published ones; `wait` s before a second attempt, doubled for each that follows."""
-    to = Path(to)
+    `sources` replace those of LibriSpeech's `subset`; `wait` s before a second attempt, then twice that."""
     sources = published_sources(subset) if sources is None else sources
     try:
         for number, source in enumerate(sources, 1):
@@ -137,8 +132,7 @@ def _transfer(source: Source, part: Path) -> None:
     """Append to `part` what it lacks, or write it anew; raises ConnectionError to be asked again."""
     url, limit = source.url, source.max_bytes
     have = _size(part) if source.checksum else 0
-    response = _open(source, have)
-    if response is None:
+    if (response := _open(source, have)) is None:
         return  # nothing follows `part`; the checksum says whether it is the whole file
     with response:
         if response.status != 206:  # the whole file: the first time, or the server knows no ranges
@@ -154,8 +148,7 @@ def _transfer(source: Source, part: Path) -> None:
             pieces = track(pieces, f"{part.stem} (MiB)", math.ceil(total / PIECE), have // PIECE)
         with open(part, "ab" if have else "wb") as stream:
             for piece in pieces:
-                stream.write(piece)
-                have += len(piece)
+                have += stream.write(piece)
                 if have > limit:
                     break
     if have < total:

@@ -4,6 +4,7 @@ import math
 import mmap
 import zlib
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,7 +20,7 @@ HEAP = b"GCOL\1\0\0\0"  # what HDF5's stores of texts begin with
 def plain_dataset(path: Path, file: h5py.File, name: str, dims: tuple) -> h5py.Dataset:
     """A numeric dataset of one of `dims` dimensions, stored inside the file itself."""
     # links and external storage would read other files of this machine
-    field = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    field: Any = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
     plain = isinstance(field, h5py.Dataset) and field.dtype.kind in "fiu" and field.shape is not None
     if not plain or field.is_virtual or field.external or field.ndim not in dims:
         raise InputError(f"{path}: {name} is no plain array of {dims[-1]} dimensions: fetch it again")
@@ -68,14 +69,13 @@ def chunks_fit(dataset: h5py.Dataset) -> bool:
     filters = [settings.get_filter(k)[0] for k in range(settings.get_nfilters())]
     if size > MAX_CHUNK_BYTES or not set(filters) <= set(FILTERS):
         return False
-    chunks = []
+    chunks: list = []
     dataset.id.chunk_iter(chunks.append)
     for chunk in chunks:
         if chunk.size > size + size // 1000 + 1000:  # what does not compress grows a little
             return False
         _, content = dataset.id.read_direct_chunk(chunk.chunk_offset)
-        used = [code for k, code in enumerate(filters) if not chunk.filter_mask >> k & 1]
-        for code in reversed(used):
+        for code in reversed([code for k, code in enumerate(filters) if not chunk.filter_mask >> k & 1]):
             if code == h5py.h5z.FILTER_FLETCHER32:
                 content = content[:-4]
             elif code == h5py.h5z.FILTER_DEFLATE:

@@ -12,10 +12,8 @@ from ssl_jax.sounds.sofa import ON_GRID, Sofa, read_sofa
 
 # of the published experiment, in its order
 CIPIC_SUBJECTS = "003 008 009 010 011 012 015 017 018 019 020 021 027 028 033 040 044 048 050 051".split()
-CIPIC_OTHERS = (
-    "058 059 060 061 065 119 124 126 127 131 133 134 135 137 147 148 152 153 154 155 156 158 162 163"
-)
-CIPIC_OTHERS = [*CIPIC_OTHERS.split(), "165"]  # the rest of its 45
+CIPIC_OTHERS = "058 059 060 061 065 119 124 126 127 131 133 134 135".split()  # the rest of its 45
+CIPIC_OTHERS += "137 147 148 152 153 154 155 156 158 162 163 165".split()
 EMBEDDED = ("MIT_KEMAR_normal_pinna", "kemar_large", "cipic_003", "ku100", "ari_nh898")  # see data/NOTICE.md
 KEMAR = package_data(f"hrtf/{EMBEDDED[0]}.sofa")
 MAX_NEIGHBOUR = 20.0  # degrees: an interpolated azimuth needs a measured one this near on both sides
@@ -33,16 +31,13 @@ class Heads(NamedTuple):
 
 
 def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Responses (..., taps) between two neighbouring directions, `weight` (...) of the second.
-
-    Arend, Poerschmann, Weinzierl & Brinkmann (2023). Moves KEMAR's ITD 1 us, minimum phase 23 us (median).
-    """
+    """Responses (..., taps) between two neighbouring directions, `weight` (...) of the second: Arend,
+    Poerschmann, Weinzierl & Brinkmann (2023). Moves KEMAR's ITD 1 us, minimum phase 23 us (median)."""
     taps = first.shape[-1]
     nfft = 2 ** int(np.ceil(np.log2(4 * taps)))
     weight = np.asarray(weight)[..., None]
     spectra = np.fft.rfft(first, nfft), np.fft.rfft(second, nfft)
-    shift = delay_between(*spectra, nfft)[..., None]  # samples
-    angle = 2j * np.pi * np.fft.rfftfreq(nfft) * shift
+    angle = 2j * np.pi * np.fft.rfftfreq(nfft) * delay_between(*spectra, nfft)[..., None]
     mean = (1 - weight) * spectra[0] + weight * spectra[1] * np.exp(angle)
     tiny = np.finfo(float).tiny
     log_first, log_second = (np.log(np.abs(spectrum) + tiny) for spectrum in spectra)
@@ -63,11 +58,9 @@ def delay_between(first: np.ndarray, second: np.ndarray, nfft: int, upsampling: 
 
 
 def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray, np.ndarray]:
-    """Response pairs (n, 2, taps) for `azimuths` (n,), by default the 72 classes, and elevations (n,).
-
-    Rule "nearest_azimuth", as published: the first of nearest azimuth, whatever its elevation; "horizontal":
-    elevation 0, interpolated where not measured; raises InputError where neighbours are too far.
-    """
+    """Response pairs (n, 2, taps) for `azimuths` (n,), by default the 72 classes, and elevations (n,). Rule
+    "nearest_azimuth", as published: the first of nearest azimuth, whatever its elevation; "horizontal":
+    elevation 0, interpolated where not measured; raises InputError where neighbours are too far."""
     if rule not in DIRECTION_RULES:
         raise InputError(f"direction rule {rule!r}: unknown: use one of {', '.join(DIRECTION_RULES)}")
     azimuths = np.arange(AZIMUTHS) * AZIMUTH_STEP if azimuths is None else np.asarray(azimuths)
@@ -91,8 +84,7 @@ def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray,
     off = np.abs(offset).min(axis=1) > ON_GRID
     if off.any():
         left, right = ahead[off].argmin(axis=1), behind[off].argmin(axis=1)
-        weight = gaps[0][off] / (gaps[0][off] + gaps[1][off])
-        weight = np.repeat(weight[:, None], 2, axis=1)  # the same for both ears
+        weight = gaps[0][off, None] / np.add(*gaps)[off, None]  # the same for both ears
         hrirs[off] = interpolate(sofa.hrirs[plane[left]], sofa.hrirs[plane[right]], weight)
         elevations[off] = 0.0
     return hrirs, elevations
@@ -116,33 +108,20 @@ def virtual_factors(n: int = 4) -> np.ndarray:
 
 def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
     """The 20 heads of a run at `fs` (Hz): data/cipic/subject_*.sofa, or the five embedded scaled to four."""
+    paths, heads = [package_data(f"hrtf/{name}.sofa") for name in EMBEDDED], []
     if data is not None:
         paths = [Path(data) / "cipic" / f"subject_{subject}.sofa" for subject in CIPIC_SUBJECTS]
-        for path in paths:
-            if not path.is_file():
-                raise InputError(f"{path}: no such file: python -m ssl_jax download --to {data} fetches it")
-        return load_heads_from(paths, direction_rule, fs)
-    paths = [package_data(f"hrtf/{name}.sofa") for name in EMBEDDED]
-    heads = [_seventy_two(path, direction_rule, fs) for path in paths]
-    return _stack([scale_head(head, factor) for head in heads for factor in virtual_factors()])
-
-
-def load_heads_from(paths, direction_rule: str, fs: int, **sides) -> Heads:
-    """Heads from any SimpleFreeFieldHRIR files, named after them; `sides` as `read_sofa` takes them."""
-    return _stack([_seventy_two(path, direction_rule, fs, **sides) for path in paths])
-
-
-def _seventy_two(path: Path, direction_rule: str, fs: int, **sides) -> Sofa:
-    """A head in the directions of the 72 classes."""
-    sofa = read_sofa(path, fs, **sides)
-    hrirs, elevations = select_directions(sofa, direction_rule)
-    return sofa._replace(hrirs=hrirs, elevation=elevations)
-
-
-def _stack(heads: list[Sofa]) -> Heads:
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file: python -m ssl_jax download --to {data} fetches it")
+    for path in paths:
+        sofa = read_sofa(path, fs)
+        hrirs, elevations = select_directions(sofa, direction_rule)
+        heads.append(sofa._replace(hrirs=hrirs, elevation=elevations))
+    if data is None:
+        heads = [scale_head(head, factor) for head in heads for factor in virtual_factors()]
     taps = [head.hrirs.shape[-1] for head in heads]
     hrirs = np.zeros((len(heads), AZIMUTHS, 2, max(taps)), np.float32)  # shorter responses end in zeros
     for stored, head, length in zip(hrirs, heads, taps):
         stored[..., :length] = head.hrirs
-    elevations = np.stack([head.elevation for head in heads])
-    return Heads(tuple(head.name for head in heads), hrirs, elevations, heads[0].fs)
+    return Heads(tuple(head.name for head in heads), hrirs, np.stack([head.elevation for head in heads]), fs)

@@ -14,17 +14,10 @@ AGREED = 0.5  # mean vote that decides
 
 
 def side_vote(hrirs: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray, fs: int) -> float | None:
-    """Mean of the votes of all lateral directions, or None where there is none.
-
-    A direction votes 1 where the direct sound is louder at the ear on its stated side, and once more where
-    that ear hears it first; -1 where it is the other ear.
-
-    Parameters
-    ----------
-    hrirs : (M, 2, taps), left ear first
-    azimuth, elevation : (M,), degrees, counter-clockwise: 90 = left
-    fs : int, Hz
-    """
+    """Mean of the votes of all lateral directions, or None where there is none. A direction votes 1 where the
+    direct sound is louder at the ear on its stated side, and once more where that ear hears it first; -1
+    where it is the other ear. `hrirs` (M, 2, taps), left ear first; `azimuth`, `elevation` (M,), degrees,
+    counter-clockwise: 90 = left; `fs`, Hz."""
     side = np.sin(np.radians(azimuth)) * np.cos(np.radians(elevation))  # 1: left
     lateral = np.abs(side) > LATERAL
     responses, side = np.abs(hrirs[lateral]), np.sign(side[lateral])
@@ -36,16 +29,11 @@ def side_vote(hrirs: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray, fs:
     return float(votes.mean()) if len(votes) else None
 
 
-def settle_sides(
-    path: Path, hrirs, azimuth, elevation, fs: int, right_first: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def settle_sides(path: Path, hrirs, azimuth, elevation, fs: int, right_first: bool) -> tuple:
     """The responses, left ear first, and counter-clockwise azimuths, as the responses themselves have them.
-
-    `right_first` says that the file's ReceiverPosition has put the ears in their place. Where the responses
-    contradict it, they are left as they were stored; where they contradict a file that has the left ear
-    first, its azimuths run clockwise. Either is said in one line. Raises InputError where they vote for
-    neither.
-    """
+    `right_first`: the file's ReceiverPosition has put the ears in their place. Where the responses contradict
+    it, they are left as they were stored; where they contradict a file with the left ear first, its azimuths
+    run clockwise. Either is said in one line. Raises InputError where they vote for neither."""
     vote = side_vote(hrirs, azimuth, elevation, fs)
     if vote is None or vote >= AGREED:
         return hrirs, azimuth

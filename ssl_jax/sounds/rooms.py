@@ -142,10 +142,10 @@ def narrowed(sound: np.ndarray, fs: int) -> np.ndarray:
 
 
 def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
-    """Which part each head is of (n,), see `recipes.PARTS`: one that has several files is for training."""
+    """Which part each head is of (n,), see `recipes.PARTS`: manikins are for training."""
     others = [i for i, name in enumerate(names) if name not in MANIKIN]
-    if len(others) < 3:
-        raise InputError(f"{len(others)} heads besides manikins cannot be kept apart: fetch at least 3")
+    if len(others) < 2:
+        raise InputError(f"{len(others)} heads besides manikins cannot be kept apart: fetch at least 2")
     order = np.random.default_rng((config.seed, ROOMS, 0)).permutation(others)
     part = np.zeros(len(names), int)
     evaluation = max(1, round(config.evaluation_share * len(names)))

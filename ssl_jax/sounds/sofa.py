@@ -22,10 +22,8 @@ ON_GRID = 0.5  # degrees: a direction this near counts as measured there
 FREE_FIELD = "SimpleFreeFieldHRIR"
 # conventions that may hold two ears, and the axes of Data.IR: measurements, receivers, samples, emitters
 CONVENTIONS = {(name, "FIR"): "mrn" for name in (FREE_FIELD, "GeneralFIR", "SingleRoomSRIR")}
-CONVENTIONS |= {("MultiSpeakerBRIR", "FIRE"): "mren"}
-CONVENTIONS |= {
-    (name, "FIR-E"): "mrne" for name in ("SingleRoomMIMOSRIR", "MultiSpeakerBRIR", "GeneralFIR-E")
-}
+CONVENTIONS |= {(name, "FIR-E"): "mrne" for name in ("SingleRoomMIMOSRIR", "MultiSpeakerBRIR")}
+CONVENTIONS |= {("GeneralFIR-E", "FIR-E"): "mrne", ("MultiSpeakerBRIR", "FIRE"): "mren"}
 
 
 class Sofa(NamedTuple):
@@ -39,11 +37,8 @@ class Sofa(NamedTuple):
 def read_sofa(path: Path, fs: int | None = None, ears: str = "", azimuths: str = "") -> Sofa:
     """The head of a SOFA file (AES69-2022) of one of CONVENTIONS, in the free field or in a room, delays
     applied, resampled to `fs` (Hz) if given. Where emitters or the listener's view vary, each is a direction.
-
-    Resampling keeps the frequency response. Which ear and which side is left is read off the responses (see
-    `settle_sides`), unless `ears` is "stated" or "swap", or `azimuths` "stated" or "clockwise". Raises
-    InputError for all else, and over the limits above.
-    """
+    Which ear and which side is left is read off the responses (see `settle_sides`), unless `ears` is "stated"
+    or "swap", or `azimuths` "stated" or "clockwise". Raises InputError for all else, or over the limits."""
     path = Path(path)
     require_file(path)
     broken = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError, zlib.error)
@@ -57,7 +52,8 @@ def read_sofa(path: Path, fs: int | None = None, ears: str = "", azimuths: str =
     if azimuths == "clockwise":
         sofa = sofa._replace(azimuth=-sofa.azimuth % 360)
     if not ears and not azimuths:
-        sofa = Sofa(sofa.name, *settle_sides(path, *sofa[1:], right_first), *sofa[3:])
+        hrirs, azimuth = settle_sides(path, *sofa[1:], right_first)
+        sofa = sofa._replace(hrirs=hrirs, azimuth=azimuth)
     if fs is None or fs == sofa.fs:
         return sofa
     if sofa.hrirs.nbytes * fs > MAX_BYTES * sofa.fs:
@@ -68,8 +64,7 @@ def read_sofa(path: Path, fs: int | None = None, ears: str = "", azimuths: str =
 
 
 def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
-    """Everything of a file that is used, and whether its right ear is stated first; the responses are read
-    last, when the rest is known to be right."""
+    """All that is used of a file, the responses last, and whether its right ear is stated first."""
     convention, kind = (text_attribute(path, file, name) for name in ("SOFAConventions", "DataType"))
     if (axes := CONVENTIONS.get((convention, kind))) is None:
         known = ", ".join(sorted({name for name, _ in CONVENTIONS}))
@@ -80,21 +75,23 @@ def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
     directions = rows * emitters
     if ears != 2:
         raise InputError(f"{path}: has {ears} receivers, not two ears: use a binaural file")
-    fits = 0 < directions <= MAX_DIRECTIONS and 0 < taps <= MAX_TAPS
-    if not fits or 16 * directions * taps > MAX_BYTES:
+    if not 0 < directions <= MAX_DIRECTIONS or not 0 < taps <= MAX_TAPS or 16 * directions * taps > MAX_BYTES:
         shape = tuple(sizes.values())
         raise InputError(f"{path}: Data.IR of shape {shape} is empty or too large: use a smaller set")
     rates = np.unique(_read(path, file, "Data.SamplingRate", (0, 1), (1, rows)))
     if len(rates) != 1 or not RATES[0] <= rates[0] <= RATES[1] or rates[0] != round(rates[0]):
         raise InputError(f"{path}: Data.SamplingRate is {rates[:3]}: use one whole number in {RATES}")
     if convention == FREE_FIELD:
-        azimuth, elevation = _angles(path, file, "SourcePosition", (2,), (rows,), "")
-        _check_view(path, file)
+        azimuth, elevation, _ = _positions(path, file, "SourcePosition", (2,), (rows,), "")
+        if "ListenerView" in file:
+            facing, tilt, _ = _positions(path, file, "ListenerView", (2,), (1, rows))
+            if max(np.abs((facing + 180) % 360 - 180).max(), np.abs(tilt).max()) > ON_GRID:
+                raise InputError(f"{path}: the listener does not face azimuth 0: turn its coordinates")
     else:
         azimuth, elevation = _seen_from_listener(path, file, rows, emitters)
     order = [0, 1]  # left, right
     if "ReceiverPosition" in file:
-        side = np.round(np.sin(np.radians(_angles(path, file, "ReceiverPosition", (2, 3), (2,))[0])), 9)
+        side = np.round(np.sin(np.radians(_positions(path, file, "ReceiverPosition", (2, 3), (2,))[0])), 9)
         if side[0] * side[1] >= 0:
             raise InputError(f"{path}: ReceiverPosition puts no ear on each side: use a binaural file")
         order = [0, 1] if side[0] > 0 else [1, 0]
@@ -109,9 +106,8 @@ def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
     if delay.min() < 0 or taps + longest > most or 16 * directions * (taps + longest) > MAX_BYTES:
         raise InputError(f"{path}: Data.Delay is outside 0..{most - taps} samples: fetch the file again")
     hrirs = _read(path, file, "Data.IR", (len(axes),), (rows,), 2)
-    hrirs = hrirs.reshape(*hrirs.shape, *[1] * (4 - len(axes)))  # measurements, ears, samples, emitters
-    hrirs = hrirs.swapaxes(2, 3) if axes == "mren" else hrirs
-    hrirs = np.moveaxis(hrirs, 3, 1).reshape(directions, 2, taps)[:, order]
+    hrirs = hrirs.transpose([axes.index(axis) for axis in "mern" if axis in axes])
+    hrirs = hrirs.reshape(directions, 2, taps)[:, order]
     if not np.abs(hrirs).max(axis=-1).all():
         raise InputError(f"{path}: Data.IR has silent responses: fetch the file again")
     if longest:
@@ -138,13 +134,6 @@ def _read(path: Path, file: h5py.File, name: str, dims: tuple, rows: tuple, colu
     return values
 
 
-def _check_view(path: Path, file: h5py.File) -> None:
-    if "ListenerView" in file:
-        view = _angles(path, file, "ListenerView", (2,), (1, file["Data.IR"].shape[0]))
-        if max(np.abs((view[0] + 180) % 360 - 180).max(), np.abs(view[1]).max()) > ON_GRID:
-            raise InputError(f"{path}: the listener does not face azimuth 0: turn its coordinates")
-
-
 def _seen_from_listener(path: Path, file: h5py.File, rows: int, emitters: int) -> tuple:
     """Azimuth and elevation (rows * emitters,), degrees, of sources and their emitters about the nose."""
 
@@ -156,30 +145,22 @@ def _seen_from_listener(path: Path, file: h5py.File, rows: int, emitters: int) -
         x, y = flat * np.cos(np.radians(azimuth)), flat * np.sin(np.radians(azimuth))
         return np.stack([x, y, distance * np.sin(np.radians(elevation))], axis=-1)
 
-    emitter = place("EmitterPosition", emitters).reshape(1, -1, 3)
-    source = place("SourcePosition", rows).reshape(-1, 1, 3) - place("ListenerPosition", rows).reshape(
-        -1, 1, 3
-    )
-    x, y, z = np.moveaxis(np.broadcast_to(source + emitter, (rows, emitters, 3)), -1, 0)
+    emitter = place("EmitterPosition", emitters)
+    source = place("SourcePosition", rows) - place("ListenerPosition", rows)
+    x, y, z = np.moveaxis(np.broadcast_to(source[:, None] + emitter, (rows, emitters, 3)), -1, 0)
     if not np.hypot(np.hypot(x, y), z).all():
         raise InputError(f"{path}: a source stands where the listener is: it has no direction")
-    facing = np.zeros((1, 1))
+    azimuth = np.degrees(np.arctan2(y, x))
     if "ListenerView" in file:
-        facing, tilt = (a[:, None] for a in _angles(path, file, "ListenerView", (2,), (1, rows)))
+        facing, tilt, _ = _positions(path, file, "ListenerView", (2,), (1, rows))
         if np.abs(tilt).max() > ON_GRID:
             raise InputError(f"{path}: the listener looks up or down: use a file that is level")
-    azimuth = (np.degrees(np.arctan2(y, x)) - facing) % 360
-    elevation = np.degrees(np.arctan2(z, np.hypot(x, y)))
-    return np.where(azimuth == 360, 0.0, azimuth).ravel(), elevation.ravel()
-
-
-def _angles(path, file, name: str, dims: tuple, rows: tuple, default: str = "cartesian"):
-    """Azimuth in [0, 360) and elevation (n,), degrees; `default` coordinates where the field does not say."""
-    return _positions(path, file, name, dims, rows, default)[:2]
+        azimuth -= facing[:, None]
+    return (azimuth % 360 % 360).ravel(), np.degrees(np.arctan2(z, np.hypot(x, y))).ravel()
 
 
 def _positions(path, file, name: str, dims: tuple, rows: tuple, default: str = "cartesian"):
-    """The same, and distance (n,), m."""
+    """Azimuth in [0, 360), elevation, degrees, and distance, m, (n,); `default` where no kind is stated."""
     kind = text_attribute(path, plain_dataset(path, file, name, dims), "Type", default)
     positions = _read(path, file, name, dims, rows, 3)
     x, y, z = positions.reshape(len(positions), 3, -1)[:, :, 0].T
@@ -191,6 +172,4 @@ def _positions(path, file, name: str, dims: tuple, rows: tuple, default: str = "
         raise InputError(f"{path}: {name} is {kind[:40]!r}, not cartesian or spherical: fetch it again")
     if np.abs(azimuth).max() > 360 or np.abs(elevation).max() > 90 + ROUNDED:
         raise InputError(f"{path}: {name} has angles off the sphere: they must be degrees, fetch it again")
-    azimuth = azimuth % 360
-    azimuth = np.where(azimuth == 360, 0.0, azimuth)  # -1e-20 % 360 is 360
-    return azimuth, np.clip(elevation, -90, 90), distance
+    return azimuth % 360 % 360, np.clip(elevation, -90, 90), distance  # -1e-20 % 360 is 360

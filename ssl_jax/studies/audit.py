@@ -1,18 +1,17 @@
-"""The audit: what the published tables do not say, one measured comparison for each question.
-
-Every row is trained as Model 1 was (100 clips, 12 epochs), but for a cosine that takes its learning
-rate down, so that the last epoch's evaluation has settled: at the published constant rate it swings
-by several points from epoch to epoch. The first row of a table is the published setting.
-"""
+"""The audit: what the published tables do not say, one measured comparison for each question. Every row is
+trained as Model 1 was (100 clips, 12 epochs), but for a cosine that lets the last epoch's evaluation settle:
+at the published constant rate it swings by several points. A table's first row is the published setting."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ssl_jax.common.files import read_csv, read_json, write_json
-from ssl_jax.config import AZIMUTHS, RUNS, Database, Experiment, FrontEnd, Training, experiment
+from ssl_jax.config import AZIMUTHS, RUNS, Database, FrontEnd, Training, experiment
 from ssl_jax.database.build import build
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import draw_parts, load_sounds, read_manifest
@@ -28,8 +27,7 @@ from ssl_jax.training.trainer import Trainer, predict_all
 LAST_CLIPS = 560  # the notebook later evaluates on clips 561 to 700
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """One trained row: a cue store, what is held out of it, and a network."""
 
     label: str
@@ -39,8 +37,7 @@ class Variant:
     like: str = "model1"  # run whose batch and optimiser it takes
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """Rows that answer one question; the first is what the others are compared with."""
 
     title: str
@@ -70,17 +67,14 @@ QUESTIONS = {
     "protocols": ("The published protocol, against the clean one at the same noise level", [
         Variant("clean: horizontal plane, Roman's hair cell, nothing in both", "clean")]),
 }
-DATABASES = {  # what a cue store changes of the published one
+DATABASES: dict[str, dict] = {  # what a cue store changes of the published one
     "horizontal": {"direction_rule": "horizontal"}, "noise": {"disjoint": ("noise",)},
     "head": {"disjoint": ("head",)}, "disjoint": {"disjoint": ("speaker", "noise", "head")},
     "float": {"bits": 0}, "code": {"snr_low": 15.0, "snr_high": 40.0},
     "noisier": {"snr_low": 0.0, "snr_high": 15.0}, "stationary": {"noise": STATIONARY},
     "events": {"noise": EVENTS},
 }
-FRONT_ENDS = {
-    "halfwave": {"hair_cell": "halfwave"}, "roman": {"hair_cell": "roman"},
-    "bernstein": {"hair_cell": "bernstein"},
-}
+HAIR_CELLS = ("halfwave", "roman", "bernstein")
 PARTS = {  # our network, each of its parts left out, and the published network trained the same way
     "ours": "ours", "ours_raw_cues": "without phases: ITD, ILD and IC as they are",
     "ours_ungated": "without the gate by IC", "ours_single_frames": "without convolutions over time",
@@ -94,7 +88,7 @@ def questions() -> dict[str, Question]:
     """All of them, by the name that `--rows` takes."""
     found = {name: Question(title, (PUBLISHED, *rows)) for name, (title, rows) in QUESTIONS.items()}
     for store in ("published", "clean"):
-        rows = (Variant(label, store, network=name, like="ours") for name, label in PARTS.items())
+        rows = (Variant(label, store, (), name, "ours") for name, label in PARTS.items())
         found[f"ablation_{store}"] = Question(f"Our network and its parts, {store} protocol", tuple(rows))
     return found
 
@@ -103,26 +97,21 @@ def stores(data: bool, clips: int, seed: int) -> dict[str, tuple[Database, Front
     """Settings of every cue store in use."""
     published, clean = (experiment(data, protocol=name, seed=seed) for name in ("published", "clean"))
     base, front = replace(published.database, clips=clips), published.front
-    same = {"clips": clips, "snr_low": base.snr_low, "snr_high": base.snr_high}
+    same: dict = {"clips": clips, "snr_low": base.snr_low, "snr_high": base.snr_high}
     found = {"published": (base, front), "clean": (replace(clean.database, **same), clean.front)}
-    for name, changes in DATABASES.items():
-        found[name] = (replace(base, **changes), front)
-    for name, changes in FRONT_ENDS.items():
-        found[name] = (base, replace(front, **changes))
-    return found
+    found |= {name: (replace(base, **changes), front) for name, changes in DATABASES.items()}
+    return found | {cell: (base, replace(front, hair_cell=cell)) for cell in HAIR_CELLS}
 
 
 def training_of(variant: Variant, clips: int, seed: int) -> Training:
     """How a row is trained."""
-    settled = {"epochs": 12, "epochs_planned": 12, "cosine_epochs": 12}
+    settled: dict = {"epochs": 12, "epochs_planned": 12, "cosine_epochs": 12}
     return replace(RUNS[variant.like], model=variant.network, clips=clips, seed=seed, **settled)
 
 
 class Audit:
-    """Trains rows of so many clips with seeds from `seed` on, and keeps all in results/audit.json.
-
-    `described` (machine and commit) is kept with every entry; without `data` the corpus is the embedded.
-    """
+    """Trains rows of so many clips with seeds from `seed` on, and keeps all in results/audit.json, each with
+    `described` (machine and commit). Without `data` the corpus is the embedded."""
 
     def __init__(self, data, clips: int, seeds: int, seed: int, work: Path, results: Path, described: dict):
         self.data, self.clips, self.seeds, self.seed = data, clips, range(seed, seed + seeds), seed
@@ -134,14 +123,13 @@ class Audit:
 
     def key(self, variant: Variant, seed: int) -> str:
         """The name of a row's entry."""
-        parts = [variant.store, "+".join(variant.apart) or "-", variant.network, variant.like]
-        key = "/".join([*parts, f"clips{self.clips}", f"seed{seed}"])
-        return f"{key}/database-seed{self.seed}" if self.seed else key
+        apart, of_database = "+".join(variant.apart) or "-", f"/database-seed{self.seed}" if self.seed else ""
+        row = f"{variant.store}/{apart}/{variant.network}/{variant.like}"
+        return f"{row}/clips{self.clips}/seed{seed}{of_database}"
 
     def found(self, variant: Variant) -> list[dict]:
         """The entries of a row that there are, one a seed."""
-        keys = (self.key(variant, seed) for seed in self.seeds)
-        return [self.measured[key] for key in keys if key in self.measured]
+        return [self.measured[k] for seed in self.seeds if (k := self.key(variant, seed)) in self.measured]
 
     def measure(self, key: str, work: Callable[[], dict]) -> dict:
         """An entry of the file, made if it is not there yet."""
@@ -163,63 +151,48 @@ class Audit:
     def row(self, variant: Variant) -> None:
         """Measure a row with every seed that is not there yet."""
         todo = [seed for seed in self.seeds if self.key(variant, seed) not in self.measured]
-        mixtures, folder = self.mixtures(variant) if todo else None, self.work / variant.store
+        if not todo:
+            return
+        mixtures, folder = self.mixtures(variant), self.work / variant.store
         for seed in todo:
             name = "-".join([variant.network, *variant.apart, f"seed{seed}"])
+            scores = train(name, training_of(variant, self.clips, seed), mixtures, folder, folder / "results")
+            last = read_csv(folder / "results" / f"{name}.csv", ("train_top1",))[-1]
+            scores["train_top1"] = float(last["train_top1"])
+            self.measure(self.key(variant, seed), scores.copy)
 
-            def trained(name=name, seed=seed):
-                config = training_of(variant, self.clips, seed)
-                scores = train(name, config, mixtures, folder, folder / "results")
-                last = read_csv(folder / "results" / f"{name}.csv", ("train_top1",))[-1]
-                return {**scores, "train_top1": float(last["train_top1"])}
-
-            self.measure(self.key(variant, seed), trained)
-
-    def whole(self) -> tuple[Experiment, Path, CueStore] | None:
-        """The whole published database and its Model 2 where they are there, else None."""
+    def switched_set(self, wanted: bool) -> list[dict] | None:
+        """The log of a continuation that trains on with clips 1-560 alone, on the whole published database;
+        None where that or its Model 2 is not there, or it is neither measured nor `wanted`."""
         ex = experiment(self.data is not None, protocol="published", seed=self.seed)
-        work = self.work.parent / ex.name
+        key, work = f"switch/seed{self.seed}", self.work.parent / ex.name
         store = CueStore(work / "cues", ex.database, ex.front)
-        there = checkpoint_path(work, "model2", 16).exists() and store.path(store.shards - 1).exists()
-        return (ex, work, store) if there else None
-
-    def switched_set(self) -> list[dict] | None:
-        """The log of a continuation that trains on with clips 1-560 alone, on the whole database."""
-        key, there = f"switch/seed{self.seed}", self.whole()
-        if key in self.measured or there is None:
-            return self.measured[key]["log"] if key in self.measured else None
-        ex, work, store = there
-        mixtures = Mixtures.of(store, read_manifest(work / "manifest.csv", store.count))
-        last = np.arange(store.count) >= LAST_CLIPS * AZIMUTHS
+        there = (
+            wanted and checkpoint_path(work, "model2", 16).exists() and store.path(store.shards - 1).exists()
+        )
 
         def measured():
-            switched = replace(mixtures, manifest=mixtures.manifest._replace(part=last))
+            manifest = read_manifest(work / "manifest.csv", store.count)
+            last = manifest._replace(part=np.arange(store.count) >= LAST_CLIPS * AZIMUTHS)
             run = replace(ex.runs["model2_continued"], last_share=0.0)
-            train("model2_switched", run, switched, work, self.work / "switched")
+            train("model2_switched", run, Mixtures.of(store, last), work, self.work / "switched")
             content = load_checkpoint(checkpoint_path(work, "model2_switched", run.epochs))
             return {"log": rows_of_checkpoint(content)}
 
-        return self.measure(key, measured)["log"]
+        return self.measure(key, measured)["log"] if there or key in self.measured else None
 
     def published_weights(self, folder: Path | None) -> dict:
-        """Scores of published checkpoints on mixtures that they never heard, by (name, store).
-
-        Their kernels span five samples, which hold the same cues: here, five times the same frame.
-        """
-        found, models = {}, load_checkpoints(folder) if folder else {}
+        """Scores of published checkpoints on mixtures that they never heard, by (name, store). Their kernels
+        span five samples, which hold the same cues: here, five times the same frame."""
+        models, clips = load_checkpoints(folder) if folder else {}, f"/clips{self.clips}"
         for store in ("published", "code") if models else ():
             mixtures = self.mixtures(Variant("", store))
             as_at_hop_1 = replace(RUNS["model2"], model="three_branch_held")
             trainer, every = Trainer(as_at_hop_1, 1, mixtures.front), np.arange(self.clips * AZIMUTHS)
             for name, model in models.items():
-
-                def scored(model=model, trainer=trainer, mixtures=mixtures, every=every):
+                key = f"published_weights/{name}/{store}{clips}"
+                if key not in self.measured:
                     trainer.set_model(model)
-                    return evaluate(*predict_all(trainer, mixtures, every))
-
-                self.measure(f"published_weights/{name}/{store}/clips{self.clips}", scored)
-        for key in sorted(self.measured):
-            if key.startswith("published_weights/") and key.endswith(f"/clips{self.clips}"):
-                _, name, store, _ = key.split("/")
-                found[name, store] = self.measured[key]
-        return found
+                    self.measure(key, partial(evaluate, *predict_all(trainer, mixtures, every)))
+        keys = [k for k in sorted(self.measured) if k.startswith("published_weights/") and k.endswith(clips)]
+        return {tuple(key.split("/")[1:3]): self.measured[key] for key in keys}

@@ -1,8 +1,6 @@
-"""The fingerprint: what published weights tell of the database they were trained on.
-
-BatchNorm's running statistics are those of the training set as a convolution sees it. A database can be
-held against them without a look at any accuracy; the noise level of the protocol `published` was found so.
-"""
+"""The fingerprint: what published weights tell of the database they were trained on. BatchNorm's running
+statistics are those of the training set as a convolution sees it, so a database can be held against them
+without a look at any accuracy; the noise level of the protocol `published` was found so."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,10 +30,8 @@ ORDER = 5  # what a generator is for, part of its seed
 
 
 class Layer(NamedTuple):
-    """A convolution of all three branches, summed over its kernel, and the BatchNorm after it.
-
-    Neighbouring samples, which are what a published kernel spans, hold the same cues.
-    """
+    """A convolution of all three branches, summed over its kernel, and the BatchNorm after it: neighbouring
+    samples, which are what a published kernel spans, hold the same cues."""
 
     kernel: np.ndarray  # (3, inputs, 64)
     bias: np.ndarray  # (3, 64), like all that follow
@@ -46,52 +42,45 @@ class Layer(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Sums over mixtures, by a label of each; divided by `count` they are means."""
+    """Sums over mixtures, by a label of each; divided by `number` they are means."""
 
-    count: np.ndarray  # (labels,)
+    number: np.ndarray  # (labels,)
     cues: np.ndarray  # (labels, 3, channels): of ITD (ms), ILD (dB), IC
     layers: np.ndarray  # (labels, checkpoints, 3, 2 layers, 2 moments, 64), see `moments`
 
     def mean(self, labels=slice(None)) -> tuple[np.ndarray, np.ndarray]:
         """Means of cues and layers over all mixtures of some labels."""
         count, *sums = (part[labels].sum(0) for part in self)
-        return tuple(part / count for part in sums)
+        return sums[0] / count, sums[1] / count
 
 
 def layers_of(model: ThreeBranch) -> tuple[Layer, Layer]:
     """Both convolutions of a three-branch network as `moments` uses them."""
-    pairs = [[(b.conv1, b.norm1) for b in model.branches], [(b.conv2, b.norm2) for b in model.branches]]
-
-    def arrays(conv, norm):
-        parts = (conv.kernel[...].sum(0), conv.bias, norm.mean, norm.var, norm.scale, norm.bias)
-        return [np.asarray(part[...]) for part in parts]
-
-    return tuple(Layer(*map(np.stack, zip(*(arrays(*pair) for pair in layer)))) for layer in pairs)
+    layers = []
+    for k in (1, 2):
+        pairs = [(getattr(b, f"conv{k}"), getattr(b, f"norm{k}")) for b in model.branches]
+        parts = [(c.kernel[...].sum(0), c.bias, n.mean, n.var, n.scale, n.bias) for c, n in pairs]
+        layers.append(Layer(*(np.stack([array[...] for array in part]) for part in zip(*parts))))
+    return layers[0], layers[1]
 
 
 def training_set_means(model: ThreeBranch) -> tuple[np.ndarray, np.ndarray]:
-    """Mean cues (3, channels) of the data a network was trained on, and residuals (3,).
+    """Mean cues (3, channels) of the data a network was trained on: ITD in ms, ILD in dB, IC; residuals (3,).
 
-    ITD in ms, ILD in dB, IC. The first convolution is linear, so its running means, less its bias, are its
-    weights times the mean cues: 64 equations for 32 unknowns, solved by least squares. A residual, the rms
-    error as a share of the spread of the 64 means, tells how far to believe them: statistics that lag behind
-    weights in motion fit no data.
+    The first convolution is linear, so its running means, less its bias, are its weights times the mean cues:
+    64 equations for 32 unknowns, solved by least squares. A residual, the rms error as a share of the spread
+    of the 64 means, tells how far to believe them: statistics that lag behind weights in motion fit no data.
     """
     first, means, residuals = layers_of(model)[0], [], []
-    for kernel, bias, mean in zip(*first[:3]):
-        wanted = mean - bias
-        found = np.linalg.lstsq(kernel.T, wanted)[0]
-        means.append(found)
-        residuals.append(np.sqrt(np.mean((kernel.T @ found - wanted) ** 2)) / wanted.std())
+    for kernel, wanted in zip(first.kernel, first.mean - first.bias):
+        means.append(np.linalg.lstsq(kernel.T, wanted)[0])
+        residuals.append(np.sqrt(np.mean((kernel.T @ means[-1] - wanted) ** 2)) / wanted.std())
     return np.stack(means), np.array(residuals)
 
 
 def moments(layers: tuple[Layer, Layer], cues: jax.Array) -> jax.Array:
-    """Means over time of both convolutions' outputs and of their squares, (n, 3, 2 layers, 2, 64).
-
-    Cue maps are (n, 3, channels, frames); the second convolution gets the first's output as evaluation
-    normalises it, by the running statistics.
-    """
+    """Means over time of both convolutions' outputs and of their squares, (n, 3, 2 layers, 2, 64), from cue
+    maps (n, 3, channels, frames). The second gets the first's output normalised by the running statistics."""
     x, found = cues.astype(jnp.float32).swapaxes(2, 3), []  # n, 3, frames, inputs
     for layer in layers:
         y = jnp.einsum("nbti,bio->nbto", x, layer.kernel) + layer.bias[:, None]
@@ -102,15 +91,12 @@ def moments(layers: tuple[Layer, Layer], cues: jax.Array) -> jax.Array:
 
 
 def distance(layers: tuple[Layer, Layer], found: np.ndarray) -> float:
-    """How far `moments` (3, 2, 2, 64), averaged over a database, lie from the running statistics.
-
-    Over the 64 outputs, the rms of (mean - running mean) / running standard deviation, and the rms of the
-    log ratio of variances; the mean of these over three branches and two layers.
-    """
+    """How far `moments` (3, 2, 2, 64), averaged over a database, lie from the running statistics: over the 64
+    outputs, the rms of (mean - running mean) / running standard deviation, and the rms of the log ratio of
+    variances; the mean of these over three branches and two layers."""
     terms = []
     for layer, (mean, square) in zip(layers, found.transpose(1, 2, 0, 3)):
-        terms.append((mean - layer.mean) / np.sqrt(layer.var))
-        terms.append(np.log((square - mean**2) / layer.var))
+        terms += [(mean - layer.mean) / np.sqrt(layer.var), np.log((square - mean**2) / layer.var)]
     return float(np.sqrt(np.mean(np.square(terms), axis=-1)).mean())
 
 
@@ -130,18 +116,14 @@ def statistics(models, config: Database, front: FrontEnd, sounds: Sounds, recipe
 
 def some_recipes(config: Database, sounds: Sounds, draw: int = 0) -> tuple[Database, Recipes]:
     """A thousand random mixtures of a database, others with every `draw`."""
-    recipes, _ = recipes_of(config, sounds)
-    some = replace(config, clips=CLIPS)
+    recipes, count = recipes_of(config, sounds)[0], CLIPS * AZIMUTHS
     order = np.random.default_rng((config.seed, ORDER)).permutation(len(recipes.clip))
-    return some, recipes.rows(np.sort(order[draw * CLIPS * AZIMUTHS :][: CLIPS * AZIMUTHS]))
+    return replace(config, clips=CLIPS), recipes.rows(np.sort(order[draw * count :][:count]))
 
 
 def of_ranges(folder: Path, ranges, models, config, front: FrontEnd, sounds: Sounds, draw: int = 0) -> dict:
-    """Statistics of ranges of SNR, (low, high) in dB, kept in `folder`; the label is the noise class.
-
-    The mixtures are the same but for their SNR, whose place in the range is the same too: what differs
-    between two ranges is not what was drawn.
-    """
+    """Statistics of ranges of SNR, (low, high) in dB, kept in `folder`; the label is the noise class. The
+    mixtures differ in their SNR alone, whose place in the range is the same too."""
     found, (some, recipes) = {}, some_recipes(config, sounds, draw)
     share = (recipes.snr - config.snr_low) / (config.snr_high - config.snr_low)
     for low, high in track(ranges, f"SNR ranges, draw {draw}", total=len(ranges)):
@@ -161,8 +143,8 @@ def whole_speech(sounds: Sounds) -> Sounds:
     return sounds._replace(corpus=sounds.corpus._replace(speech=speech[np.arange(len(speech))]))
 
 
-def of_database(models, config: Database, front: FrontEnd, sounds: Sounds, edit=None):
-    """Mean cues and layers of a thousand mixtures of a database, whose recipes `edit` may change."""
+def of_database(models, config: Database, front: FrontEnd, sounds: Sounds, few: dict[str, int]):
+    """Mean cues and layers of a thousand mixtures of a database, which draw from so `few` clips or heads."""
     some, recipes = some_recipes(config, sounds)
-    recipes = edit(recipes) if edit else recipes
+    recipes = recipes._replace(**{field: getattr(recipes, field) % count for field, count in few.items()})
     return statistics(models, some, front, sounds, recipes, np.zeros(len(recipes.clip), int)).mean()

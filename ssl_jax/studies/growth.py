@@ -29,26 +29,25 @@ STAGES = {"database": "database", "train": "an epoch of Model 2"}
 
 
 def measure(stage: str, data: Path | None, clips: int, devices: int, folder: Path) -> dict:
-    """Make a store of so many clips, or train one epoch of Model 2 on it: seconds, MB, and what came out.
-
-    For a fresh process: memory is the most that it ever had.
-    """
+    """Make a store of so many clips, or train one epoch of Model 2 on it: seconds, MB, and what came out. For
+    a fresh process: memory is the most that it ever had."""
     start(devices)
     keep_memory()
     ex, mesh, began = experiment(data is not None), data_mesh(devices), time.monotonic()
     if mesh.size != devices:
         raise InputError(f"--devices {devices}: there are {mesh.size}: ask for no more")
-    database, results = replace(ex.database, clips=clips), folder / "results"
+    database = replace(ex.database, clips=clips)
     store = CueStore(folder / "cues", database, ex.front)
     if stage == "database":
         build(folder, database, ex.front, load_sounds(data, database, ex.front.fs), mesh)
     else:
         run = replace(ex.runs["model2"], clips=clips, epochs=1)
-        train("model2", run, Mixtures.of(store), folder, results, mesh)
-    found = {"seconds": round(time.monotonic() - began, 1), "peak_memory_mb": peak_memory_mb()}
+        train("model2", run, Mixtures.of(store), folder, folder / "results", mesh)
+    found: dict = {"seconds": round(time.monotonic() - began, 1), "peak_memory_mb": peak_memory_mb()}
     found |= {"machine": machine(), "commit": commit()}
     if stage == "train":
-        return found | {k: v for k, v in read_log(results / "model2.csv")[0].items() if k.endswith("loss")}
+        row = read_log(folder / "results/model2.csv")[0]
+        return found | {k: v for k, v in row.items() if k.endswith("loss")}
     digest = hashlib.sha256()
     for shard in range(store.shards):
         digest.update(store.path(shard).read_bytes())
@@ -66,30 +65,29 @@ def measure_all(data: Path | None, devices: list[int], work: Path, path: Path) -
             if any(row.items() <= before.items() for before in rows):
                 continue
             shutil.rmtree(folder / "store", ignore_errors=True)  # of a run that was cut off
-            for stage in STAGES:
-                say(f"{row['mixtures']:,} mixtures, {count} devices: {STAGES[stage]}")
+            for stage, title in STAGES.items():
+                say(f"{row['mixtures']:,} mixtures, {count} devices: {title}")
                 with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
                     row[stage] = fresh.submit(measure, stage, data, clips, count, folder / "store").result()
             rows.append(row)
             write_json(path, rows)
         shutil.rmtree(folder / "store", ignore_errors=True)
-    rows = [row for row in rows if row["corpus"] == ex.name]
-    return sorted(rows, key=lambda row: (row["devices"], row["mixtures"]))
+    rows.sort(key=lambda row: (row["devices"], row["mixtures"]))
+    return [row for row in rows if row["corpus"] == ex.name]
 
 
 def table(rows: list[dict]) -> str:
     """The measurements as Markdown; the same store has the same checksum."""
-    head, lines = ["mixtures", "devices"], []
-    for name in STAGES.values():
-        head += [f"{name}, s", "ms a mixture", "peak memory, MB"]
+    times = [head for name in STAGES.values() for head in (f"{name}, s", "ms a mixture", "peak memory, MB")]
+    head, lines = ["mixtures", "devices", *times, "store", "loss after an epoch, training / evaluation"], []
     for row in rows:
         line = [f"{row['mixtures']:,}", str(row["devices"])]
         for cell in (row[stage] for stage in STAGES):
             each = 1e3 * cell["seconds"] / row["mixtures"]
             line += [f"{cell['seconds']:,.1f}", f"{each:.2f}", f"{cell['peak_memory_mb']:,}"]
-        losses = f"{row['train']['train_loss']:.4f} / {row['train']['eval_loss']:.4f}"
+        losses = "{train_loss:.4f} / {eval_loss:.4f}".format(**row["train"])
         lines.append([*line, row["database"]["sha256"][:8], losses])
-    return markdown_table([*head, "store", "loss after an epoch, training / evaluation"], lines)
+    return markdown_table(head, lines)
 
 
 def run_growth(args) -> None:
@@ -98,9 +96,9 @@ def run_growth(args) -> None:
     rows = measure_all(data, args.devices, args.work, folder / "growth.json")
     cells = [row[stage] for row in rows for stage in STAGES]
     machines, commits = (", ".join(sorted({cell[k] for cell in cells})) for k in ("machine", "commit"))
+    command, corpus = f"`ssl_jax growth{' --data DIR' if data else ''}`", CORPORA[rows[0]["corpus"]]
     how = "the experiment's settings with so many of its clips; every cell a process of its own"
-    command = f"`ssl_jax growth{' --data DIR' if data else ''}`"
-    text = f"{CORPORA[rows[0]['corpus']]}, seed 0, {how}, compilation included."
-    text = f"{text[0].upper()}{text[1:]} {machines}; commit {commits}; {command}.\n\n{table(rows)}"
+    text = f"{corpus[0].upper()}{corpus[1:]}, seed 0, {how}, compilation included."
+    text += f" {machines}; commit {commits}; {command}.\n\n{table(rows)}"
     write_text(folder / "growth.md", text)
     print(text)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ from scipy.special import softmax
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json, write_text
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, PROTOCOLS, Experiment, fingerprint
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, PROTOCOLS, Experiment
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import PARTS, read_manifest
-from ssl_jax.metrics import confusion_matrix, error_by_azimuth, evaluate, scores_by_snr
+from ssl_jax.metrics import confusion_matrix, degrees_apart, error_by_azimuth, evaluate, scores_by_snr
 from ssl_jax.networks.packed import available, describe, load_weights, pack
 from ssl_jax.pipeline import experiment_of
 from ssl_jax.recordings.azimuths import PEAK_REACH, peak_azimuth
@@ -27,36 +28,33 @@ from ssl_jax.training.trainer import Trainer, predict_all
 
 
 def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> dict:
-    """Put a trained run into the package: what the packed weights score on its evaluation mixtures.
-
-    Raises InputError where the run or its cue store is missing.
-    """
+    """Put a trained run into the package: what the packed weights score on its evaluation mixtures. Raises
+    InputError where the run or its cue store is missing."""
     if run not in ex.runs:
         raise InputError(f"--run {run}: unknown: use one of {', '.join(ex.runs)}")
-    config, home = ex.runs[run], results / ex.name
+    config, home, work, d = ex.runs[run], results / ex.name, work / ex.name, ex.database
     source = home / f"{run}_epoch{config.epochs}.msgpack"
-    if not source.exists() or not checkpoint_path(work / ex.name, run, config.epochs).exists():
+    if not source.exists() or not checkpoint_path(work, run, config.epochs).exists():
         remedy = f"ssl_jax train --runs {run} with the same options makes it"
         raise InputError(f"{source}: not trained yet: {remedy}")
-    store = CueStore(work / ex.name / "cues", ex.database, ex.front)
-    mixtures = Mixtures.of(store, read_manifest(work / ex.name / "manifest.csv", store.count))
-    info = {"model": config.model, "front": fingerprint(f=ex.front)["f"]}
-    d = ex.database
+    store = CueStore(work / "cues", d, ex.front)
+    manifest = read_manifest(work / "manifest.csv", store.count)
+    mixtures = Mixtures.of(store, manifest)
     settings = d.direction_rule, ex.front.hair_cell, d.disjoint, (d.snr_low, d.snr_high)
     protocol = next((name for name, its in PROTOCOLS.items() if its == settings), ex.name)
-    info |= {"protocol": protocol, "run": run}
-    info |= {"corpus": ex.database.corpus, "seed": config.seed}
-    info |= {"commit": read_json(home / "timing.json")["commit"], "metrics": {}}
+    info: dict = {"model": config.model, "front": asdict(ex.front), "protocol": protocol, "run": run}
+    made = read_json(home / "timing.json")["commit"]
+    info |= {"corpus": d.corpus, "seed": config.seed, "commit": made, "metrics": {}}
     pack(source, name, info)
     trainer = Trainer(config, 1, ex.front)
     trainer.set_model(load_weights(name)[0])  # as stored, rounding and all
-    numbers, part = mixtures.split(config)[1], mixtures.manifest.part
+    numbers, part = mixtures.split(config)[1], manifest.part
     if part is not None and part.max() == PARTS.index("validation"):
         info |= {"temperature": calibrated(*predict_all(trainer, mixtures, numbers))}
         numbers = np.flatnonzero(part == PARTS.index("evaluation"))
     logits, labels = predict_all(trainer, mixtures, numbers)
     info |= {"reliability": reliability(logits / info.get("temperature", 1), labels)}
-    by_snr = scores_by_snr(logits, labels, mixtures.manifest.snr[numbers])
+    by_snr = scores_by_snr(logits, labels, manifest.snr[numbers])
     errors = error_by_azimuth(confusion_matrix(logits, labels)).round(2).tolist()
     info |= {"metrics": evaluate(logits, labels), "mixtures_evaluated": len(labels)}
     pack(source, name, info | {"by_snr": snr_csv(by_snr).splitlines(), "error_by_azimuth": errors})
@@ -66,12 +64,11 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
 def _sure_and_right(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Confidence (n,), and whether the azimuth is within 10 degrees (n,)."""
     azimuth, sure = peak_azimuth(softmax(logits, axis=1))
-    return sure, np.abs((azimuth - AZIMUTH_STEP * labels + 180) % 360 - 180) <= PEAK_REACH
+    return sure, degrees_apart(azimuth, AZIMUTH_STEP * labels) <= PEAK_REACH
 
 
 def calibrated(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature at which confidences say best how often they are right, by the log loss (Guo, Pleiss,
-    Sun & Weinberger 2017)."""
+    """The temperature of the confidences with the least log loss (Guo, Pleiss, Sun & Weinberger 2017)."""
 
     def loss(log_temperature):
         sure, right = _sure_and_right(logits / np.exp(log_temperature), labels)
@@ -83,13 +80,10 @@ def calibrated(logits: np.ndarray, labels: np.ndarray) -> float:
 def reliability(logits: np.ndarray, labels: np.ndarray) -> list[list[float]]:
     """For each tenth of confidence: its mean, the share within 10 degrees, and how many windows."""
     sure, right = _sure_and_right(logits, labels)
-    tenth = np.minimum((10 * sure).astype(int), 9)
-    bins = [tenth == k for k in range(10)]
-    return [
-        [round(float(x[use].mean()), 4) for x in (sure, right)] + [int(use.sum())]
-        for use in bins
-        if use.any()
-    ]
+    tenth, found = np.minimum((10 * sure).astype(int), 9), []
+    for use in (tenth == k for k in np.unique(tenth)):
+        found.append([*(round(float(x[use].mean()), 4) for x in (sure, right)), int(use.sum())])
+    return found
 
 
 def draw_reliability(path: Path) -> None:
@@ -99,8 +93,7 @@ def draw_reliability(path: Path) -> None:
     axes.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
     for name in available():
         if bins := describe(name).get("reliability"):
-            stated, right, count = np.transpose(bins)
-            axes.plot(stated, right, marker="o", ms=4, label=name)
+            axes.plot(*np.transpose(bins)[:2], marker="o", ms=4, label=name)
     axes.set(xlabel="confidence", ylabel="share within 10°", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(loc="upper left")
     save_figure(figure, path)
@@ -121,24 +114,22 @@ def scores_of_packed() -> str:
     by_azimuth = [[f"{AZIMUTH_STEP * c}°", *(e[c] for e in errors.values())] for c in range(AZIMUTHS)]
     head = ["name", "network", "corpus", "protocol", "evaluated on", *(SCORES[s] for s in EVALUATED)]
     trained = [f"{name}: commit {info['commit']}, seed {info['seed']}" for name, info in infos.items()]
-    parts = [
-        markdown_table(head, rows),
-        f"Trained at {'; '.join(trained)}. Figures of the weights as packed, by `ssl_jax pack`.\n",
-        "By SNR, the lower of two noises':\n",
-        markdown_table(["name", "dB", "mixtures", "Top-1", "mean error", "front-back"], by_snr),
-        "By azimuth, mean error in degrees:\n",
-        markdown_table(["azimuth", *errors], by_azimuth),
-    ]
-    return "\n".join(parts)
+    snr_table = markdown_table(["name", "dB", "mixtures", "Top-1", "mean error", "front-back"], by_snr)
+    return (
+        f"{markdown_table(head, rows)}\n"
+        f"Trained at {'; '.join(trained)}. Figures of the weights as packed, by `ssl_jax pack`.\n\n"
+        f"By SNR, the lower of two noises':\n\n{snr_table}\n"
+        f"By azimuth, mean error in degrees:\n\n{markdown_table(['azimuth', *errors], by_azimuth)}"
+    )
 
 
 def card_header() -> str:
     """What model hubs read at the top of a card: licence, corpora and scores, as YAML."""
     infos = {name: describe(name) for name in available()}
+    kinds = {"accuracy": "top1", "angular_error": "mean_angular_error"}
     corpora = sorted({part for info in infos.values() for part in info["corpus"].split("-")})
     lines = ["license: apache-2.0", f"datasets: [{', '.join(corpora)}]", "model-index:"]
     for name, info in infos.items():
-        kinds = {"accuracy": "top1", "angular_error": "mean_angular_error"}
         metrics = [{"type": k, "value": round(info["metrics"][score], 2)} for k, score in kinds.items()]
         data = {"type": info["corpus"], "name": f"{info['corpus']}, {info['protocol']}"}
         result = {"task": {"type": "audio-classification"}, "dataset": data, "metrics": metrics}

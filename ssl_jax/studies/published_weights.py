@@ -4,10 +4,10 @@ import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from ssl_jax.common.errors import InputError, error_reason
 from ssl_jax.common.files import require_file
@@ -18,16 +18,12 @@ from ssl_jax.networks.three_branch import ThreeBranch
 MAX_WEIGHTS_BYTES = 2**26  # of all arrays in a file; the network's take half a million
 
 
-def published_variables(model: ThreeBranch) -> Iterator[tuple[str, nnx.Variable]]:
-    """Every array of the network with its name in the published (PyTorch) checkpoints.
-
-    PyTorch keeps the axes of each in the reverse order: Linear (out, in) where Flax has (in, out),
-    Conv1d (out, in, kernel) where Flax has (kernel, in, out).
-    """
+def published_variables(model: ThreeBranch) -> Iterator[tuple[str, Any]]:
+    """Every array of the network with its name in the published (PyTorch) checkpoints. PyTorch keeps the axes
+    of each in the reverse order: Linear (out, in), Conv1d (out, in, kernel)."""
 
     def weight_and_bias(name, weight, bias):
-        yield f"{name}.weight", weight
-        yield f"{name}.bias", bias
+        return (f"{name}.weight", weight), (f"{name}.bias", bias)
 
     for i, branch in enumerate(model.branches):
         layers = f"cue_branches.{i}.conv_net.conv"
@@ -39,8 +35,7 @@ def published_variables(model: ThreeBranch) -> Iterator[tuple[str, nnx.Variable]
         score = branch.score
         yield from weight_and_bias(f"cue_branches.{i}.attn_pool.attn_score", score.kernel, score.bias)
     qkv, out = model.attention.qkv, model.attention.out
-    yield "cross_attn.in_proj_weight", qkv.kernel
-    yield "cross_attn.in_proj_bias", qkv.bias
+    yield from (("cross_attn.in_proj_weight", qkv.kernel), ("cross_attn.in_proj_bias", qkv.bias))
     yield from weight_and_bias("cross_attn.out_proj", out.kernel, out.bias)
     yield from weight_and_bias("norm", model.norm.scale, model.norm.bias)
     yield from weight_and_bias("fc", model.classify.kernel, model.classify.bias)
@@ -72,16 +67,13 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def load_published(weights: str | Path | Mapping[str, np.ndarray]) -> ThreeBranch:
-    """The three-branch network with given weights, in evaluation mode.
-
-    `weights` is a mapping of arrays, or the path of an .npz file of them, in PyTorch's names and
-    layouts (see `published_variables`); other entries are passed over. Raises InputError, which names
-    the array, where one is missing, of another shape or not finite.
-    """
-    where = "weights"
+    """The three-branch network, in evaluation mode, with a mapping of arrays or those of an .npz file, in
+    PyTorch's names and layouts (see `published_variables`); others are passed over. Raises InputError, which
+    names the array, where one is missing, of another shape or not finite."""
+    where: Any = "weights"
     if not isinstance(weights, Mapping):
         where, weights = weights, read_npz(Path(weights))
-    model = build_model("three_branch", 0, FrontEnd())
+    model: Any = build_model("three_branch", 0, FrontEnd())
     for name, variable in published_variables(model):
         if name not in weights:
             raise InputError(f"{where}: {name} is missing: these are not of the three-branch network")

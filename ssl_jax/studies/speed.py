@@ -30,7 +30,7 @@ FRONT, EACH = FrontEnd(), PartitionSpec("data")
 def seconds_of(work, repeats: int = 15) -> float:
     """Median wall time of `work()` after a warm-up; fewer repeats where one takes over a second."""
     jax.block_until_ready(work())
-    times = []
+    times: list[float] = []
     while len(times) < repeats and sum(times) < 4:
         began = time.perf_counter()
         jax.block_until_ready(work())
@@ -45,25 +45,21 @@ def on_all_devices(function, mesh, specs=EACH):
 
 def machine_rates(mesh) -> dict[str, float]:
     """Measured float32 matrix products (FLOP/s) and memory traffic (bytes/s), all devices at work."""
-    n, share = 2048, shared_out(mesh)
-    a = jax.device_put(np.random.default_rng(0).standard_normal((mesh.size, n, n), np.float32), share)
+    n, rng, ones = 2048, np.random.default_rng(0), np.ones((mesh.size, 2**26 // mesh.size), np.float32)
+    a, big = jax.device_put((rng.standard_normal((mesh.size, n, n), np.float32), ones), shared_out(mesh))
     product = on_all_devices(lambda x: jnp.matmul(x[0], x[0], precision="highest")[None], mesh)
-    big = jax.device_put(np.ones((mesh.size, 2**26 // mesh.size), np.float32), share)
     copy = on_all_devices(lambda x: x + 1, mesh)
     flops = mesh.size * 2 * n**3 / seconds_of(lambda: product(a))
     return {"matrix_flops": flops, "memory_bytes": 2 * big.nbytes / seconds_of(lambda: copy(big))}
 
 
 def needs() -> dict[str, tuple[float, float]]:
-    """(operations, bytes) that a second of sound needs, by the equations alone.
-
-    A biquad with one zero takes 4 multiply-adds, a lag of the correlation one; at every sample each
-    lag's two sums take 6 operations and its comparison 4. Bytes are what goes to or comes from memory.
-    """
+    """(operations, bytes to or from memory) that a second of sound needs, by the equations alone. A biquad
+    with one zero takes 4 multiply-adds, a lag of the correlation one; at every sample each lag's two sums
+    take 6 operations and its comparison 4."""
     samples, channels = FRONT.fs, FRONT.channels
     sound, sources, cues = 2 * samples * 4, 3 * samples * 4, 3 * channels * 100 * 2
-    filters = 2 * samples * channels * 32
-    lags = samples * channels * (2 * round(FRONT.fs * FRONT.max_itd) + 1)
+    filters, lags = 2 * samples * channels * 32, samples * channels * (2 * round(samples * FRONT.max_itd) + 1)
     rendering = 15 * 2.5 * 45_056 * np.log2(45_056)  # FFTs of a size near one second
     network = 3 * 2 * (100 * 5 * (32 * 64 + 64 * 64) * 3)  # one mixture, forwards and backwards
     return {
@@ -78,11 +74,8 @@ def needs() -> dict[str, tuple[float, float]]:
 
 def sample_loop(left, right, fs: float, tau=0.010, max_itd=0.001) -> list:
     """(lag, level ratio, coherence) of one channel, sample after sample, as the published method runs."""
-    lags = round(fs * max_itd)
-    a = 1 / (tau * fs)
-    padded = np.pad(right, lags)
-    cross, right_energy, left_energy = np.zeros(2 * lags + 1), np.zeros(2 * lags + 1), 0.0
-    cues = []
+    lags, a, cues = round(fs * max_itd), 1 / (tau * fs), []
+    padded, cross, right_energy, left_energy = np.pad(right, lags), *np.zeros((2, 2 * lags + 1)), 0.0
     for n, l in enumerate(left):
         r = padded[n : n + 2 * lags + 1]
         cross = (1 - a) * cross + a * l * r
@@ -95,7 +88,7 @@ def sample_loop(left, right, fs: float, tau=0.010, max_itd=0.001) -> list:
 
 
 def torch_train_step(batch: int):
-    """One training step of the three-branch network in PyTorch, as a function; None without torch."""
+    """A function that does one step of the three-branch network in PyTorch; None without torch."""
     try:
         import torch
         from torch import nn
@@ -103,26 +96,22 @@ def torch_train_step(batch: int):
         return None
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
-    def branch():
-        first, second = nn.Conv1d(32, 64, 5, padding=2), nn.Conv1d(64, 64, 5, padding=2)
-        layers = (first, nn.BatchNorm1d(64), nn.ReLU(), second, nn.BatchNorm1d(64), nn.ReLU())
-        return nn.Sequential(*layers).to(device)
+    def layer(inputs):
+        return nn.Conv1d(inputs, 64, 5, padding=2), nn.BatchNorm1d(64), nn.ReLU()
 
-    branches, scores = [branch() for _ in range(3)], [nn.Linear(64, 1, device=device) for _ in range(3)]
+    branches = [nn.Sequential(*layer(32), *layer(64)).to(device) for _ in range(3)]
+    scores = [nn.Linear(64, 1, device=device) for _ in range(3)]
     attention = nn.MultiheadAttention(64, 4, batch_first=True, device=device)
     norm, classify = nn.LayerNorm(64, device=device), nn.Linear(192, 72, device=device)
     modules = nn.ModuleList([*branches, *scores, attention, norm, classify])
     optimiser = torch.optim.AdamW(modules.parameters(), lr=1e-3, weight_decay=0.01)
-    cues = torch.randn(batch, 3, 32, 100, device=device)
-    labels = torch.arange(batch, device=device) % 72
-
-    def pooled(i):
-        x = branches[i](cues[:, i]).transpose(1, 2)  # (B, T, 64)
-        return (torch.softmax(scores[i](x), dim=1) * x).sum(1)
+    cues, labels = torch.randn(batch, 3, 32, 100, device=device), torch.arange(batch, device=device) % 72
 
     def step():
         optimiser.zero_grad()
-        x = torch.stack([pooled(i) for i in range(3)], dim=1)
+        frames = [branch(cues[:, i]).transpose(1, 2) for i, branch in enumerate(branches)]  # (B, T, 64)
+        pooled = [(torch.softmax(score(x), dim=1) * x).sum(1) for score, x in zip(scores, frames)]
+        x = torch.stack(pooled, dim=1)
         logits = classify(norm(attention(x, x, x)[0]).flatten(1))
         nn.functional.cross_entropy(logits, labels).backward()
         optimiser.step()
@@ -133,10 +122,10 @@ def torch_train_step(batch: int):
 
 
 def jobs_of(mesh) -> list[tuple]:
-    """(stage, who, work, seconds of sound that it does) of everything that is timed but training."""
+    """(stage, who, work, seconds of sound or mixtures in it) of everything that is timed."""
     batch, sounds = block_size() * mesh.size, load_sounds(None, Database(clips=4), FRONT.fs)
     some = np.linspace(0, 4 * AZIMUTHS, batch, endpoint=False, dtype=int)
-    recipes = recipes_of(Database(clips=4), sounds)[0].rows(some)
+    recipes, run = recipes_of(Database(clips=4), sounds)[0].rows(some), RUNS["model2"]
     drawn = jax.device_put(waveforms_of(sounds), on_all(mesh)), sounds.corpus.speech[recipes.clip], recipes
     mixtures = np.asarray(jax.jit(render)(*drawn))  # batch, 2, samples: real speech
     shares = (batch, mesh.size, 4 * mesh.size)
@@ -150,53 +139,31 @@ def jobs_of(mesh) -> list[tuple]:
         on_all_devices(lambda x, hop=hop: get_cues_clean(x.swapaxes(1, 2), FRONT.fs, hop=hop), mesh)
         for hop in (441, 1)
     )
+    maps = np.random.default_rng(0).standard_normal((run.batch, 3, 32, 100)).astype(np.float16)
+    labelled, trainer = (maps, np.arange(run.batch, dtype=np.int32)), Trainer(run, 1, FRONT, mesh)
+
+    def steps():
+        return trainer.train_epoch(to_devices(labelled, shared_out(mesh)) for _ in range(20))
+
     jobs = [
         ("filterbank", "ours, a clip a device", lambda: filterbank(pair), len(pair)),
         ("filterbank", f"the same, {batch} clips at once", lambda: filterbank(ears), batch),
         ("filterbank", "scipy.signal.sosfilt", lambda: [sps.sosfilt(sos, one) for sos in sections], 1),
         ("cues, hop 441", "ours, filterbank included", lambda: hop441(ears), batch),
         ("cues, hop 1", "ours, filterbank included", lambda: hop1(few), len(few)),
-        ("cues, hop 1", "sample loop, cues alone", lambda: sample_loop(*ear, FRONT.fs), part),
+        ("cues, hop 1", "sample loop, cues alone", lambda: sample_loop(ear[0], ear[1], FRONT.fs), part),
         ("rendering", "ours", lambda: rendering(*drawn), batch),
         ("rendering and cues, hop 441", "ours", lambda: whole(*drawn), batch),
+        ("training step, per mixture", "ours", steps, 20 * run.batch),
     ]
+    if torch_step := torch_train_step(run.batch):
+        jobs.append((jobs[-1][0], "PyTorch", lambda: [torch_step() for _ in range(20)], 20 * run.batch))
     with contextlib.suppress(ImportError):
         from gammatone.filters import erb_filterbank, make_erb_filters
 
-        made = make_erb_filters(FRONT.fs, FRONT.cfs)
-        theirs = "filterbank", "gammatone (detly)", lambda: [erb_filterbank(x, made) for x in one], 1
-        jobs.insert(2, theirs)
+        erb = make_erb_filters(FRONT.fs, FRONT.cfs)
+        jobs.insert(2, ("filterbank", "gammatone (detly)", lambda: [erb_filterbank(x, erb) for x in one], 1))
     return jobs
-
-
-def training_jobs() -> list[tuple]:
-    """The same of a training step of Model 2 per mixture, with PyTorch where it is installed."""
-    run, stage = RUNS["model2"], "training step, per mixture"
-    trainer = Trainer(run, 1, FRONT)
-    maps = np.random.default_rng(0).standard_normal((run.batch, 3, 32, 100)).astype(np.float16)
-    batch = (maps, np.arange(run.batch, dtype=np.int32))
-
-    def steps():
-        return trainer.train_epoch(to_devices(batch, shared_out(trainer.mesh)) for _ in range(20))
-
-    jobs, torch_step = [(stage, "ours", steps, 20 * run.batch)], torch_train_step(run.batch)
-    if torch_step:
-        jobs.append((stage, "PyTorch", lambda: [torch_step() for _ in range(20)], 20 * run.batch))
-    return jobs
-
-
-def measure() -> dict:
-    """Run everything; times in seconds per second of sound (training: per mixture)."""
-    mesh, rows, ours = data_mesh(), [], {}
-    jobs, rates, needed = [*jobs_of(mesh), *training_jobs()], machine_rates(mesh), needs()
-    for stage, who, work, per in track(jobs, "benchmark", total=len(jobs)):
-        seconds, (operations, traffic) = seconds_of(work) / per, needed[stage]
-        floor = max(operations / rates["matrix_flops"], traffic / rates["memory_bytes"])
-        row = {"stage": stage, "who": who, "seconds": seconds}
-        row |= {"ratio_to_ours": seconds / ours.setdefault(stage, seconds)}  # ours is its first
-        row |= {"operations": operations, "bytes": traffic}
-        rows.append(row | {"floor_seconds": floor, "share_of_floor": floor / seconds})
-    return {"devices": mesh.size, **rates, "rows": rows}
 
 
 def table(results: dict) -> str:
@@ -216,8 +183,17 @@ def table(results: dict) -> str:
 
 def run_benchmark(args) -> None:
     """The stage `benchmark`: write cpu.json (or gpu.json) and the table beside it, and print the table."""
-    path = args.results / "benchmark" / jax.default_backend()
-    results = {"machine": machine(), "commit": commit(), **measure()}
+    path, mesh = args.results / "benchmark" / jax.default_backend(), data_mesh()
+    rows, ours = [], dict[str, float]()
+    made = {"machine": machine(), "commit": commit(), "devices": mesh.size}
+    jobs, rates, needed = jobs_of(mesh), machine_rates(mesh), needs()
+    for stage, who, work, per in track(jobs, "benchmark", total=len(jobs)):
+        seconds, (operations, traffic) = seconds_of(work) / per, needed[stage]
+        floor = max(operations / rates["matrix_flops"], traffic / rates["memory_bytes"])
+        row = {"stage": stage, "who": who, "seconds": seconds}
+        row |= {"ratio_to_ours": seconds / ours.setdefault(stage, seconds), "operations": operations}
+        rows.append(row | {"bytes": traffic, "floor_seconds": floor, "share_of_floor": floor / seconds})
+    results = {**made, **rates, "rows": rows}
     write_json(path.with_suffix(".json"), results)
     write_text(path.with_suffix(".md"), table(results))
     print(table(results))

@@ -1,5 +1,4 @@
-"""How well the packed networks do on any other head or room: scenes of the embedded corpus through its SOFA
-file, from the directions that were measured."""
+"""The packed networks on other heads and rooms: the embedded corpus from the directions of a SOFA file."""
 
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,8 @@ from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Database
 from ssl_jax.database.program import block_size, extract, render
-from ssl_jax.database.recipes import Recipes, draw_recipes
-from ssl_jax.metrics import AXIS_MARGIN
+from ssl_jax.database.recipes import draw_recipes
+from ssl_jax.metrics import AXIS_MARGIN, degrees_apart
 from ssl_jax.networks.packed import available, load_weights, temperature_of
 from ssl_jax.recordings.azimuths import SURE, peak_azimuth
 from ssl_jax.report.tables import markdown_table
@@ -45,11 +44,11 @@ def measured_place(path: Path, fs: int, **sides) -> Place:
     away = np.abs(sofa.elevation)
     level = np.flatnonzero(away <= away.min() + ON_GRID)
     if len(level) > AZIMUTHS:
-        apart = np.abs((sofa.azimuth[level] - AZIMUTH_STEP * np.arange(AZIMUTHS)[:, None] + 180) % 360 - 180)
+        apart = degrees_apart(sofa.azimuth[level], AZIMUTH_STEP * np.arange(AZIMUTHS)[:, None])
         level = level[np.unique(apart.argmin(1))]
     hrirs = sofa.hrirs[level]
-    hrirs = np.pad(hrirs, ((0, 0), (0, 0), (0, -hrirs.shape[-1] % fs if hrirs.shape[-1] > fs else 0)))
     if hrirs.shape[-1] > fs:  # what comes after a second falls on the next one, which is the same
+        hrirs = np.pad(hrirs, ((0, 0), (0, 0), (0, -hrirs.shape[-1] % fs)))
         hrirs = hrirs.reshape(*hrirs.shape[:2], -1, fs).sum(2)
     return Place(path.stem, sofa.azimuth[level], sofa.elevation[level], hrirs.astype(np.float32))
 
@@ -60,79 +59,66 @@ def some_voices(clips: int, fs: int) -> Corpus:
     return corpus._replace(speech=corpus.speech[::9], speech_info=corpus.speech_info[::9])
 
 
-def scenes_of(place: Place, corpus: Corpus) -> Recipes:
-    """Each voice from each direction, two noises of a class at 15 to 40 dB from others, seed 0."""
-    clips, count = len(corpus.speech), len(place.azimuth)
-    recipes = draw_recipes(Database(clips=clips), 1, *corpus.noise.shape[:2])
-    rows = recipes.rows((np.arange(clips)[:, None] * AZIMUTHS + np.arange(count)).ravel())
-    return rows._replace(noise_azimuth=rows.noise_azimuth % count)
-
-
 def heard_at(place: Place, corpus: Corpus, networks: dict) -> dict:
-    """Logits of every network and window, and true azimuths: {(network, window in s): ((n, 72), (n,))}."""
-    recipes, fs = scenes_of(place, corpus), corpus.speech.shape[1]
-    waveforms = corpus.noise, place.responses[None], np.zeros((1, 2, fs), np.float32)
-    waveforms, block, found = jax.device_put(waveforms), block_size(), {}
-    mixed = jax.jit(render)
+    """Logits of every network and window, and true azimuths: {(network, window in s): ((n, 72), (n,))}. Each
+    voice comes from each direction, and two noises of a class at 15 to 40 dB from others, seed 0."""
+    clips, count, block = len(corpus.speech), len(place.azimuth), block_size()
+    found: dict = {}
+    recipes = draw_recipes(Database(clips=clips), 1, *corpus.noise.shape[:2])
+    recipes = recipes.rows((np.arange(clips)[:, None] * AZIMUTHS + np.arange(count)).ravel())
+    recipes = recipes._replace(noise_azimuth=recipes.noise_azimuth % count)
+    tail = np.zeros((1, 2, corpus.speech.shape[1]), np.float32)
+    waveforms, mixed = jax.device_put((corpus.noise, place.responses[None], tail)), jax.jit(render)
     cues = {front: jax.jit(partial(extract, front=front)) for _, front in networks.values()}
     heard = {name: jax.jit(lambda maps, model=model: model(maps)) for name, (model, _) in networks.items()}
-    blocks = range(0, len(recipes.clip), block)
+    blocks = range(0, clips * count, block)
     for at in track(blocks, place.name, total=len(blocks)):
-        rows = np.minimum(np.arange(at, at + block), len(recipes.clip) - 1)
-        some, kept = recipes.rows(rows), np.arange(at, at + block) < len(recipes.clip)
-        sound = mixed(waveforms, corpus.speech[some.clip], some)
+        kept = np.arange(at, at + block) < clips * count
+        some = recipes.rows(np.minimum(np.arange(at, at + block), clips * count - 1))
+        sound, truth = mixed(waveforms, corpus.speech[some.clip], some), place.azimuth[some.azimuth]
         power = np.square(np.asarray(sound)).reshape(block, 2, SHORT, -1).sum((1, 3))  # block, SHORT
         loud = kept[:, None] & (power >= LOUD * power.max(1, keepdims=True))
-        truth = place.azimuth[some.azimuth]
         for name, (_, front) in networks.items():
             maps = cues[front](sound)
             size = maps.shape[-1] // SHORT
             parts = [(1.0, maps, kept)]
             parts += [(1 / SHORT, maps[..., k * size : (k + 1) * size], loud[:, k]) for k in range(SHORT)]
             for window, part, use in parts:
-                entry = found.setdefault((name, window), ([], []))
-                entry[0].append(np.asarray(heard[name](part))[use])
-                entry[1].append(truth[use])
-    return {key: tuple(np.concatenate(part) for part in value) for key, value in found.items()}
+                logits = np.asarray(heard[name](part))
+                found.setdefault((name, window), []).append((logits[use], truth[use]))
+    return {key: tuple(map(np.concatenate, zip(*pairs))) for key, pairs in found.items()}
 
 
 def scores_of(posterior: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Errors in degrees and shares in percent of posteriors (n, 72) for true azimuths (n,).
-
-    "frontal" is of sources in front and of estimates among frontal classes, as the literature states it.
-    """
-
-    def error(posterior, truth):
-        azimuth, sure = peak_azimuth(posterior)
-        return azimuth, sure, np.abs((azimuth - truth + 180) % 360 - 180)
-
-    azimuth, sure, apart = error(posterior, truth)
-    mirror = np.abs((azimuth - (180 - truth) + 180) % 360 - 180)
+    """Errors in degrees and shares in percent of posteriors (n, 72) for true azimuths (n,). "front" is of
+    sources in front and of estimates among frontal classes, as the literature states it. NaN of none."""
+    azimuth, sure = peak_azimuth(posterior)
+    apart, mirror = degrees_apart(azimuth, truth), degrees_apart(azimuth, 180 - truth)
     told = np.abs(np.cos(np.radians(truth))) > np.sin(np.radians(AXIS_MARGIN))
     front = np.cos(np.radians(truth)) > -1e-9
     ahead = np.cos(np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS))) > -1e-9
-    scores = {"windows": len(truth), "mean": apart.mean(), "within_10": 100 * np.mean(apart <= 10)}
-    scores["front_back"] = 100 * np.mean(mirror[told] < apart[told]) if told.any() else np.nan
-    off = error(posterior[front] * ahead, truth[front])[2] if front.any() else np.array([np.nan])
-    scores |= {"front_rmse": np.sqrt(np.mean(off**2)), "front_mae": off.mean()}
-    claimed = sure >= SURE
-    scores["sure"] = 100 * claimed.mean()
-    return scores | {"sure_right": 100 * np.mean(apart[claimed] <= 10) if claimed.any() else np.nan}
+    off = degrees_apart(peak_azimuth(posterior[front] * ahead)[0], truth[front])
+
+    def mean(values):
+        return np.mean(values) if len(values) else np.nan
+
+    scores = {"mean": mean(apart), "within_10": 100 * mean(apart <= 10)}
+    scores |= {"front_back": 100 * mean(mirror[told] < apart[told]), "front_rmse": np.sqrt(mean(off**2))}
+    scores |= {"front_mae": mean(off), "sure": 100 * mean(sure >= SURE)}
+    return scores | {"sure_right": 100 * mean(apart[sure >= SURE] <= 10)}
 
 
 def cells(scores: dict) -> list[str]:
     """The scores as cells, from "mean error" of HEAD on."""
-    kinds = {"mean": "°", "within_10": " %", "front_back": " %", "front_rmse": "°", "front_mae": "°"}
-    kinds |= {"sure": " %", "sure_right": " %"}
-    return [f"{scores[k]:.1f}{unit}" if np.isfinite(scores[k]) else "-" for k, unit in kinds.items()]
+    unit = {"mean": "°", "front_rmse": "°", "front_mae": "°"}
+    return ["-" if np.isnan(x) else f"{x:.1f}{unit.get(name, ' %')}" for name, x in scores.items()]
 
 
 def score_places(paths: list[Path], names: list[str], clips: int, **sides) -> list[list[str]]:
-    """Rows of HEAD for every network, place and window. Raises InputError for a SOFA file that cannot be
-    used."""
+    """Rows of HEAD for every network, place and window; InputError for a SOFA file that cannot be used."""
     networks = {name: load_weights(name) for name in names}
-    fs, rows = next(iter(networks.values()))[1].fs, []
-    corpus = some_voices(clips, fs)
+    fs = networks[names[0]][1].fs
+    corpus, rows = some_voices(clips, fs), []
     for path in paths:
         place = measured_place(path, fs, **sides)
         off = np.abs(place.elevation).max()

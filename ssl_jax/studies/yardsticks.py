@@ -12,6 +12,7 @@ from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTH_STEP, Training
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import PARTS, read_manifest
+from ssl_jax.metrics import degrees_apart
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
 from ssl_jax.pipeline import experiment_of
 from ssl_jax.recordings.azimuths import Overall
@@ -41,14 +42,11 @@ def evaluation_rows(store: CueStore, manifest, name: str) -> list[list[str]]:
     numbers = np.flatnonzero(manifest.part == PARTS.index("evaluation"))
     logits, labels = predict_all(trainer, Mixtures.of(store, manifest), numbers)
     posterior, truth = softmax(logits / temperature_of(name), axis=1), AZIMUTH_STEP * labels
-    free = np.array(["-free" in manifest.head[i] for i in numbers])
-    snr, rows = manifest.snr[numbers], []
+    free, snr = np.array(["-free" in manifest.head[i] for i in numbers]), manifest.snr[numbers]
     parts = {"rooms": ~free, "free field": free, "free field, 15 to 40 dB": free & (snr >= 15)}
     parts |= {"free field, -5 to 5 dB": free & (snr < 5), "rooms, -5 to 5 dB": ~free & (snr < 5)}
-    for what, use in parts.items():
-        scores = scores_of(posterior[use], truth[use])
-        rows.append([f"`{name}`", f"evaluation part, {what}", "72", "1 s", *cells(scores)])
-    return rows
+    shown = {what: cells(scores_of(posterior[use], truth[use])) for what, use in parts.items()}
+    return [[f"`{name}`", f"evaluation part, {what}", "72", "1 s", *row] for what, row in shown.items()]
 
 
 def two_talkers(paths: list[Path], name: str) -> str:
@@ -61,18 +59,15 @@ def two_talkers(paths: list[Path], name: str) -> str:
     for _ in track(range(SCENES), "two talkers", total=SCENES):
         place = places[rng.integers(len(places))]
         first = rng.integers(len(place.azimuth))
-        apart = np.abs((place.azimuth - place.azimuth[first] + 180) % 360 - 180)
-        second = rng.choice(np.flatnonzero(apart >= APART))
+        second = rng.choice(np.flatnonzero(degrees_apart(place.azimuth, place.azimuth[first]) >= APART))
         voice = rng.choice(5, 2, replace=False)  # of the languages, whose clips take turns
         clips = np.array([voice + 5 * k for k in rng.choice(12, SECONDS, replace=False)])  # SECONDS, 2
-        which = [first, second]
-        silent = np.zeros((2, fs), np.float32)
-        ears = np.asarray(
-            spatialise_endless(speech[clips], place.responses[which], silent)
-        )  # SECONDS, 2, 2, fs
-        ears = np.concatenate(ears / np.sqrt(np.asarray(mean_power(ears)))[..., None, None], axis=-1).sum(0)
-        found = Overall().add(localise(0.1 * ears.T, fs, window=0.25, step=0.05, model=name)).directions[:2]
-        off = [min(_apart(azimuth, place.azimuth[k]) for azimuth, _ in found) for k in which]
+        which, silent = [first, second], np.zeros((2, fs), np.float32)
+        ears = spatialise_endless(speech[clips], place.responses[which], silent)  # SECONDS, 2, 2, fs
+        ears = np.asarray(ears) / np.sqrt(np.asarray(mean_power(ears)))[..., None, None]
+        ears = 0.1 * np.concatenate(ears, axis=-1).sum(0)
+        found = Overall().add(localise(ears.T, fs, window=0.25, step=0.05, model=name)).directions[:2]
+        off = [min(degrees_apart(azimuth, place.azimuth[k]) for azimuth, _ in found) for k in which]
         both, one = both + (max(off) <= NEAR), one + (min(off) <= NEAR)
     heads = ", ".join(place.name for place in places)
     return (
@@ -82,20 +77,14 @@ def two_talkers(paths: list[Path], name: str) -> str:
     )
 
 
-def _apart(a: float, b: float) -> float:
-    return abs((a - b + 180) % 360 - 180)
-
-
 def run_yardsticks(args) -> None:
     """The stage `yardsticks`: write results/yardsticks.md and print it."""
     paths = sorted(args.heads.glob("*.sofa"))
     if not paths:
         raise InputError(f"{args.heads}: no .sofa files: name a folder of heads and rooms")
     args.protocol = args.protocol or "rooms"
-    name = args.model[0] if args.model else default_weights()
-    rows = score_places(paths, [name], args.clips)
-    ex = experiment_of(args)
-    folder, note = args.work / ex.name, ""
+    name, ex = args.model[0] if args.model else default_weights(), experiment_of(args)
+    rows, folder, note = score_places(paths, [name], args.clips), args.work / ex.name, ""
     if (folder / "manifest.csv").exists():
         store = CueStore(folder / "cues", ex.database, ex.front)
         rows += evaluation_rows(store, read_manifest(folder / "manifest.csv", store.count), name)

@@ -43,8 +43,7 @@ class Mixtures:
         if self.manifest is not None and (part := self.manifest.part) is not None:
             # all of them evaluate, however few clips train: on the validation part, where there is one
             return np.flatnonzero(part[:count] == 0), np.flatnonzero(part == part.max())
-        # a random share of the run's mixtures (published)
-        return two_parts(count, config.evaluation_share, (config.seed, SPLIT))
+        return two_parts(count, config.evaluation_share, (config.seed, SPLIT))  # at random (published)
 
     def last(self, config: Training) -> np.ndarray:
         """Mixture numbers of the run's last clips, trained on or not (`last_share`)."""
@@ -80,11 +79,9 @@ def prefetch(items: Iterable) -> Iterator:
 
 
 def batches_of(mixtures: Mixtures, numbers, size: int, mesh: Mesh, mirrored=None, frames=None, colours=None):
-    """Cue maps and classes of the given mixtures on the devices, `size` at a time, read ahead.
-
-    A process reads what its own devices get. `mirrored`, by mixture number, says which to mirror; `frames`, a
-    slice for each batch, what of it to take; `colours` what to add, a function of numbers.
-    """
+    """Cue maps and classes of the given mixtures, `size` at a time, read ahead and by each process for its
+    own devices. `mirrored`, by mixture number, says which to mirror; `frames`, by batch, what to use;
+    `colours`, a function of numbers, what to add."""
 
     def batch(k):  # one that does not divide among all devices is whole on each
         part = numbers[k * size : (k + 1) * size]

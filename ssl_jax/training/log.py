@@ -1,44 +1,44 @@
 """The training log: in the published log's own lines, as CSV, and read back."""
 
-import csv
-import io
 from pathlib import Path
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_csv
 from ssl_jax.config import Training
 
-LOG_COLUMNS = "epoch epochs train_loss train_top1 train_top5 eval_loss eval_top1 eval_top5"
-LOG_COLUMNS = (*LOG_COLUMNS.split(), "eval_top5_standard", "eval_mean_angular_error", "learning_rate")
-# the same on the run's last clips, trained on or not, where it evaluates on them too (Training.last_share)
-LAST_COLUMNS = ("last_loss", "last_top1", "last_top5")
+LOG_COLUMNS = (
+    "epoch",
+    "epochs",
+    "train_loss",
+    "train_top1",
+    "train_top5",
+    "eval_loss",
+    "eval_top1",
+    "eval_top5",
+)
+LOG_COLUMNS += ("eval_top5_standard", "eval_mean_angular_error", "learning_rate")
+LAST_COLUMNS = ("last_loss", "last_top1", "last_top5")  # of the run's last clips: Training.last_share
 FORMATS = {"epoch": "d", "epochs": "d", "learning_rate": ".6g"}  # of columns that are not of two decimals
 FORMATS |= {"snr_from_db": "g", "snr_to_db": "g", "mixtures": "d"}
 FORMATS |= {f"{part}_loss": ".4f" for part in ("train", "eval", "last")}
-LOG_LINE = (  # the published log's own format
-    "Epoch {epoch}/{epochs}: Train Loss={train_loss:.4f}, Top-1={train_top1:.2f}%, Top-5={train_top5:.2f}%"
-    " | Evaluation Loss={eval_loss:.4f}, Top-1={eval_top1:.2f}%, Top-5={eval_top5:.2f}%"
-)
+LINE = "Epoch {epoch}/{epochs}: Train Loss={train_loss:.4f}, Top-1={train_top1:.2f}%, Top-5={train_top5:.2f}%"
+LINE += " | Evaluation Loss={eval_loss:.4f}, Top-1={eval_top1:.2f}%, Top-5={eval_top5:.2f}%"
 LAST_LINE = " | Last clips: Loss={last_loss:.4f}, Top-1={last_top1:.2f}%, Top-5={last_top5:.2f}%"
 
 
 def columns_of(row: dict) -> tuple[str, ...]:
-    """The columns of a run's log."""
     return (*LOG_COLUMNS, *LAST_COLUMNS) if LAST_COLUMNS[0] in row else LOG_COLUMNS
 
 
 def log_line(row: dict) -> str:
     """An epoch in the published log's own format, and what was evaluated beyond it."""
-    return (LOG_LINE + LAST_LINE * (LAST_COLUMNS[0] in row)).format(**row)
+    return (LINE + LAST_LINE * (LAST_COLUMNS[0] in row)).format(**row)
 
 
 def log_csv(rows: list[dict]) -> str:
     """The log as CSV: losses to four decimals, shares in percent to two; or `metrics.scores_by_snr`."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: format(v, FORMATS.get(k, ".2f")) for k, v in row.items()} for row in rows)
-    return out.getvalue()
+    texts = [[format(v, FORMATS.get(k, ".2f")) for k, v in row.items()] for row in rows]
+    return "".join(",".join(fields) + "\n" for fields in [rows[0], *texts])
 
 
 snr_csv = log_csv

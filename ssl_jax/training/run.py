@@ -1,8 +1,5 @@
-"""Training runs: start, resume, epoch after epoch, and what they leave behind.
-
-Split and order come from generators seeded by (run seed, purpose, epoch), and a checkpoint holds all
-that an epoch leaves behind: a run that was cut off goes on to the same bytes.
-"""
+"""Training runs, epoch after epoch. Split and order come from generators seeded by (run seed, purpose,
+epoch), and a checkpoint holds all that an epoch leaves behind: a run cut off goes on to the same bytes."""
 
 import json
 import math
@@ -39,18 +36,15 @@ def newest_checkpoint(work: Path, name: str, config: Training) -> int:
 
 
 def restore(trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = True) -> list[dict] | None:
-    """Take over a checkpoint and return its log; None where it is missing or damaged.
-
-    Raises InputError if it is of another epoch, other settings than its folder's, or another network.
-    """
+    """Take over a checkpoint and return its log; None where it is missing or damaged. Raises InputError if
+    it is of another epoch, other settings than its folder's, or another network."""
     content = load_checkpoint(path)
     if content is None:
         return None
     settings, remedy = read_json(path.with_name("settings.json")), "delete it and run again"
     try:
         rows = log.rows_of_checkpoint(content)
-        # checkpoints of an older version do not hold their settings
-        same = json.loads(content.get("settings", json.dumps(settings))) == settings
+        same = json.loads(content.get("settings", json.dumps(settings))) == settings  # older have none
         same = rows[-1]["epoch"] == epoch and same
     except (KeyError, IndexError, ValueError, TypeError, AttributeError):
         raise InputError(f"{path}: is no checkpoint of a run: {remedy}") from None
@@ -64,10 +58,7 @@ def restore(trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = Tru
 
 
 def start_state(trainer: Trainer, work: Path, name: str, config: Training, mixtures: Mixtures) -> list[dict]:
-    """Bring the trainer to where the run goes on, and return the log up to there.
-
-    Raises InputError where the weights to start from are missing, or were trained on other mixtures.
-    """
+    """The log up to where the run goes on, the trainer brought there; InputError without a fitting start."""
     with barrier():
         epoch = newest_checkpoint(work, name, config) if is_main_process() else 0
     epoch = int(broadcast_from_first(np.array(epoch)))
@@ -117,10 +108,8 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
         trainer.moments = trainer.optimiser.init(trainer.weights)
     rate = float(trainer.rates(trainer.moments[0].count))
     order = training[np.random.default_rng((config.seed, ORDER, epoch)).permutation(len(training))]
-    mirrored = None
-    if config.mirrored:  # a draw for every mixture, whichever are in the run
-        draws = np.random.default_rng((config.seed, MIRROR, epoch))
-        mirrored = draws.random(config.clips * AZIMUTHS) < 0.5
+    draws = np.random.default_rng((config.seed, MIRROR, epoch)).random(config.clips * AZIMUTHS)
+    mirrored = draws < 0.5 if config.mirrored else None  # by mixture, whichever are in the run
     steps, label = math.ceil(len(training) / config.batch), f"{name} epoch {epoch}/{config.epochs}"
     frames = short_windows(config, epoch, steps, mixtures.front.fs // mixtures.front.hop)
     batches = batches_of(
@@ -136,8 +125,8 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
     trained = time.monotonic()
     outcome = predict_all(trainer, mixtures, evaluation)
     scores = evaluate(*outcome)
-    values = [epoch, config.epochs_planned, loss, hit1, hit5, scores["loss"], scores["top1"]]
-    values += [scores["top5_published"], scores["top5"], scores["mean_angular_error"], rate]
+    scored = [scores[k] for k in ("loss", "top1", "top5_published", "top5", "mean_angular_error")]
+    values = [epoch, config.epochs_planned, loss, hit1, hit5, *scored, rate]
     row = dict(zip(log.LOG_COLUMNS, values, strict=True))
     if config.last_share:
         last = evaluate(*predict_all(trainer, mixtures, mixtures.last(config)))
@@ -149,11 +138,9 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
 
 
 def train(name: str, config: Training, mixtures: Mixtures, work: Path, results: Path, mesh=None) -> dict:
-    """Train one run, or what is left of it, and return its final metrics (see `metrics.evaluate`).
-
-    The main process writes checkpoints to work/name/, logs and the last weights to results/. Raises
-    InputError where checkpoints of other settings are there, or the weights to start from are not.
-    """
+    """Train one run, or what is left of it, and return its final metrics (see `metrics.evaluate`). The main
+    process writes checkpoints to work/name/, logs and the last weights to results/. Raises InputError where
+    checkpoints of other settings are there, or the weights to start from are not."""
     work, results = Path(work), Path(results)
     settings = {**mixtures.settings, **fingerprint(training=config)}
     by_main_process(check_settings, work / name / "settings.json", settings)
@@ -186,7 +173,7 @@ def write_results(results: Path, name: str, config: Training, trainer: Trainer, 
     write_text(results / f"{name}.csv", log.log_csv(rows))
     write_text(results / f"{name}.log", log.log_text(config, rows))
     if snr is not None:
-        write_text(results / f"{name}_by_snr.csv", log.snr_csv(scores_by_snr(*outcome, snr)))
+        write_text(results / f"{name}_by_snr.csv", log.snr_csv(scores_by_snr(outcome[0], outcome[1], snr)))
     write_confusion(results / f"{name}_confusion.csv", outcome)
 
 

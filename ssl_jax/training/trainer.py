@@ -16,7 +16,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, FrontEnd, Training
 from ssl_jax.metrics import batch_counts, class_distance
 from ssl_jax.networks.registry import build_model
-from ssl_jax.networks.serialisation import from_named, named_arrays
+from ssl_jax.networks.serialisation import from_named, named_arrays, split
 from ssl_jax.training.batches import EVALUATION_BATCH, Mixtures, batches_of
 
 
@@ -44,7 +44,7 @@ class Trainer:
 
     def __init__(self, config: Training, steps_per_epoch: int, front: FrontEnd, mesh: Mesh | None = None):
         model = build_model(config.model, config.seed, front)
-        self.graph, self.weights, self.rest = nnx.split(model, nnx.Param, ...)
+        self.graph, self.weights, self.rest = split(model)
         self.rates, self.spread = learning_rates(config, steps_per_epoch), config.label_spread
         # flattened: one long vector to update instead of dozens of small ones
         self.optimiser = optax.flatten(optax.adamw(self.rates, weight_decay=config.weight_decay))
@@ -66,7 +66,7 @@ class Trainer:
                 losses = optax.softmax_cross_entropy(logits, jnp.asarray(target_table(self.spread))[labels])
             else:
                 losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            return losses.mean(), (logits, nnx.split(model, nnx.Param, ...)[2])
+            return losses.mean(), (logits, split(model)[2])
 
         slopes, (logits, rest) = jax.grad(loss_of, has_aux=True)(weights)
         updates, moments = self.optimiser.update(slopes, moments, weights)
@@ -80,8 +80,8 @@ class Trainer:
 
     def train_epoch(self, batches: Iterator) -> tuple[float, float, float]:
         """Mean loss, and Top-1 and published Top-5 in percent, as the weights moved."""
-        state = self.weights, self.rest, self.moments, (jnp.float32(0), jnp.int32(0), jnp.int32(0))
-        state = to_devices(state, self.everywhere)
+        totals = jnp.float32(0), jnp.int32(0), jnp.int32(0)
+        state = to_devices((self.weights, self.rest, self.moments, totals), self.everywhere)
         count, self.waited, asked = 0, 0.0, time.monotonic()  # waited for batches, s
         for cues, labels in batches:
             self.waited += time.monotonic() - asked
@@ -98,7 +98,7 @@ class Trainer:
 
     def set_model(self, model: nnx.Module) -> None:
         """Take over the weights and statistics of a network of the same kind."""
-        _, self.weights, self.rest = nnx.split(model, nnx.Param, ...)
+        _, self.weights, self.rest = split(model)
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Weights, batch statistics and optimiser state by name, for a checkpoint."""

@@ -30,7 +30,6 @@ def rendered(sounds):
     waveforms, recipes = jax.tree.map(jnp.asarray, waveforms_of(sounds)), recipes_of(CONFIG, sounds)[0]
 
     def render_some(numbers, *bits):
-        """Mixtures by number."""
         some = recipes.rows(numbers)
         return render(waveforms, sounds.corpus.speech[some.clip], some, *bits)
 

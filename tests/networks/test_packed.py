@@ -71,6 +71,7 @@ def test_damage_is_refused_in_one_line(trained, tmp_path):
         return as_bytes(INFO | fields, arrays)
 
     assert noted() == content
+    misspelt = noted(model=1).replace(b'model\\": 1', b'motel\\": 1')
     for says, damaged in (
         ("over 1.9 MiB: not the file expected", bytes(2_000_001)),
         ("cannot be used", b""),
@@ -78,10 +79,7 @@ def test_damage_is_refused_in_one_line(trained, tmp_path):
         ("cannot be used .arrays of another checksum", content[:-1] + bytes([content[-1] ^ 1])),
         ("cannot be used .arrays of another checksum", noted(seed=4)),
         ("cannot be used .'ssl_jax'", safetensors.save(arrays, {"format": "np"})),
-        (
-            "cannot be used .field 'model' is missing or unknown",
-            noted(model=1).replace(b'model\\": 1', b'motel\\": 1'),
-        ),
+        ("cannot be used .field 'model' is missing or unknown", misspelt),
         ("cannot be used .field 'colour'", changed(colour="red")),
         ("cannot be used .arrays of another", as_bytes(INFO, arrays | {"a": np.zeros(1)})),
         ("cannot be used .made by a newer version.: upgrade ssl_jax", noted(format=2, colour="red")),

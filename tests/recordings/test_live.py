@@ -14,6 +14,7 @@ from ssl_jax.recordings import live
 from ssl_jax.recordings.localisation import estimates, listener, localise_file
 from ssl_jax.recordings.quality import Quality
 from ssl_jax.recordings.scene import render_scene
+from support.runs import refused
 
 FS, LATENCY = 44_100, 0.25  # s, stated in --help
 ONE_LINE = 5e-3  # last digits of a posterior: float32 in other batches
@@ -42,7 +43,7 @@ def test_wav_of_every_kind_is_read_as_libsndfile_does(at_60, kind):
 
 def test_estimates_come_in_time_and_are_those_of_the_file(at_60, tmp_path):
     soundfile.write(tmp_path / "a.wav", at_60, FS)
-    whole, ear, sent = localise_file(tmp_path / "a.wav", model="embedded"), [], []
+    whole, sent = localise_file(tmp_path / "a.wav", model="embedded"), []
     ear = listener("x", FS, 1.0, 0.1, "embedded")
 
     def blocks():
@@ -50,11 +51,10 @@ def test_estimates_come_in_time_and_are_those_of_the_file(at_60, tmp_path):
             sent.append(len(block))
             yield block
 
-    late, found = [], []
+    found = []
     for some in estimates(ear, Quality(FS, "x", ear.front), blocks(), live=True):
-        late += [sum(sent) / FS - time - 0.5 for time in some.times]
+        assert all(sum(sent) / FS - time - 0.5 <= LATENCY for time in some.times)
         found.append(some)
-    assert max(late) <= LATENCY
     posterior = np.concatenate([some.posterior for some in found])
     np.testing.assert_allclose(posterior, whole.posterior, atol=ONE_LINE)
     assert sum((some.flags for some in found), ()) == whole.flags
@@ -70,25 +70,19 @@ def test_the_command_prints_the_lines_of_the_file(at_60, tmp_path, call, monkeyp
 
     assert piped(content).out.splitlines()[1:] == lines[1:]
     ended = piped(content[44:-1], f"--raw={FS}")  # the header is left out
-    assert (
-        ended.status == 2 and "middle of a sample, 3 bytes of 4" in ended.lines[0] and len(ended.lines) == 1
-    )
+    refused(ended, "middle of a sample, 3 bytes of 4")
+    assert len(ended.lines) == 1
     shown = ended.out.splitlines()[1:]
     assert len(shown) > 8 and shown == lines[1 : 1 + len(shown)]
     assert "as lines" in piped(content, "--json=a.json").lines[0]
     assert "give - as the file" in call("localise", "a.wav", "--raw=8000").lines[0]
 
 
-HUGE = b"RIFF\0\0\0\0WAVE" + struct.pack("<4sI", b"LIST", 2**31)
-BAD = {
-    "not a WAV": b"no sound at all, but text that goes on",
-    "ends within its header": b"RIFF",
-    "before its sound": HUGE,
-    "two ears are needed": wav(np.zeros(100)),
-    "format 7": wav(np.zeros((100, 2)), "ULAW"),
-    "ends before its stated length": wav(np.zeros((100, 2)))[:-8],
-    "rate is 1000": wav(np.zeros((100, 2)), fs=1000),
-}
+BAD = {"not a WAV": b"no sound at all, but text that goes on", "ends within its header": b"RIFF"}
+BAD |= {"before its sound": b"RIFF\0\0\0\0WAVE" + struct.pack("<4sI", b"LIST", 2**31)}
+BAD |= {"two ears are needed": wav(np.zeros(100)), "format 7": wav(np.zeros((100, 2)), "ULAW")}
+BAD |= {"ends before its stated length": wav(np.zeros((100, 2)))[:-8]}
+BAD |= {"rate is 1000": wav(np.zeros((100, 2)), fs=1000)}
 
 
 @pytest.mark.parametrize("says", BAD)

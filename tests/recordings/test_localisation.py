@@ -167,15 +167,11 @@ def test_flags_and_notes(at_60):
     assert short.times[0] == pytest.approx(0.25) and short.window == pytest.approx(0.5)
 
 
-BAD_SIGNALS = {
-    "45 ms of sound: use at least 50 ms": lambda x: x[:2000],
-    "silent": lambda x: 0 * x,
-    "NaN or infinite samples at 1.00 s": lambda x: np.where(np.arange(len(x))[:, None] == FS, np.nan, x),
-    "full scale is 1": lambda x: 1e9 * x,
-    r"\(88200, 1\): two ears are needed": lambda x: x[:, :1],
-    r"\(88200,\): two ears are needed": lambda x: x[:, 0],
-    "not real numbers": lambda x: x.astype(complex),
-}
+BAD_SIGNALS = {"45 ms of sound: use at least 50 ms": lambda x: x[:2000], "silent": lambda x: 0 * x}
+BAD_SIGNALS |= {"NaN or infinite samples at 1.00 s": lambda x: np.insert(x, FS, np.nan, 0)}
+BAD_SIGNALS |= {"full scale is 1": lambda x: 1e9 * x, "not real numbers": lambda x: x.astype(complex)}
+BAD_SIGNALS |= {r"\(88200, 1\): two ears are needed": lambda x: x[:, :1]}
+BAD_SIGNALS |= {r"\(88200,\): two ears are needed": lambda x: x[:, 0]}
 BAD_SETTINGS = {"rate is 2000": {"fs": 2000}, "not a whole number": {"fs": 44100.5}, "step 0": {"step": 0}}
 BAD_SETTINGS |= {"window 0.02": {"window": 0.02}, "window nan": {"window": float("nan")}}
 BAD_SETTINGS |= {"use one of ": {"model": "nobody"}}

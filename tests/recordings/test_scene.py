@@ -12,6 +12,7 @@ from ssl_jax.sounds.sofa import read_sofa
 from support.runs import refused
 
 FS = 44_100
+TONE = np.sin(2 * np.pi * 440 * np.arange(FS) / FS).astype(np.float32)
 ROUNDING = 1e-5  # of float32 sums and FFTs, full scale 1
 
 
@@ -20,12 +21,7 @@ def kemar():
     return read_sofa(KEMAR)
 
 
-@pytest.fixture(scope="module")
-def tone():
-    return np.sin(2 * np.pi * 440 * np.arange(FS) / FS).astype(np.float32)
-
-
-def test_carried_source_passes_every_position(kemar, tone):
+def test_carried_source_passes_every_position(kemar):
     """With HRIRs that are plain gains, a constant source gives their linear interpolation."""
     gains = np.array([0.0, 1.0, 4.0])
     hrirs = np.stack([gains, gains[::-1]], 1)[..., None].astype(np.float32)
@@ -33,33 +29,33 @@ def test_carried_source_passes_every_position(kemar, tone):
         ears = carry_around(np.ones(samples, np.float32), hrirs)
         wanted = np.interp(np.linspace(0, 2, samples), [0, 1, 2], gains)
         np.testing.assert_allclose(ears, [wanted, wanted[::-1]], atol=ROUNDING)
-    still, staying = (render_scene(tone, FS, at, head=kemar).ears for at in ([60], [60, 60, 60]))
+    still, staying = (render_scene(TONE, FS, at, head=kemar).ears for at in ([60], [60, 60, 60]))
     np.testing.assert_allclose(staying, still, atol=ROUNDING)
 
 
-def test_a_moving_tone_does_not_click(kemar, tone):
+def test_a_moving_tone_does_not_click(kemar):
     """Once around in a second: all but the tone stays 75 dB below it, no step exceeds a still one's."""
-    moving = carry_around(tone, directions(kemar, np.arange(361.0) % 360)[0])[:, 1000:]
+    moving = carry_around(TONE, directions(kemar, np.arange(361.0) % 360)[0])[:, 1000:]
     spectrum = np.abs(np.fft.rfft(moving * np.hanning(moving.shape[1])))
     frequency = np.fft.rfftfreq(moving.shape[1], 1 / FS)
     assert spectrum[:, np.abs(frequency - 440) > 100].max() < 10 ** (-75 / 20) * spectrum.max()
     still = directions(kemar, np.arange(0.0, 360, 30))[0].reshape(24, -1)
-    loudest = max(np.abs(np.diff(np.convolve(tone[:4000], ear)[1000:4000])).max() for ear in still)
+    loudest = max(np.abs(np.diff(np.convolve(TONE[:4000], ear)[1000:4000])).max() for ear in still)
     assert np.abs(np.diff(moving)).max() < 1.05 * loudest
 
 
-def test_a_head_without_a_horizontal_plane_says_so(kemar, tone):
+def test_a_head_without_a_horizontal_plane_says_so(kemar):
     tilted = kemar._replace(elevation=kemar.elevation + 5)
-    scene = render_scene(tone, FS, [10], head=tilted)
+    scene = render_scene(TONE, FS, [10], head=tilted)
     assert len(scene.notes) == 1 and "nothing measured at elevation 0" in scene.notes[0]
     nearest = select_directions(tilted, "nearest_azimuth", [10.0])[0].astype(np.float32)
     np.testing.assert_array_equal(directions(tilted, [10.0])[0], nearest)
 
 
-def test_noise_level_and_repetition(kemar, tone):
+def test_noise_level_and_repetition(kemar):
     noise = np.random.default_rng(4).standard_normal(5000).astype(np.float32)
-    alone = render_scene(tone, FS, [0], head=kemar).ears
-    both = render_scene(tone, FS, [0], [noise], [90], snr=6, head=kemar).ears
+    alone = render_scene(TONE, FS, [0], head=kemar).ears
+    both = render_scene(TONE, FS, [0], [noise], [90], snr=6, head=kemar).ears
     tone_at = abs(np.vdot(alone, both)) / np.vdot(alone, alone)  # the mixture's peak is 1 again
     rest = both - tone_at * alone
     snr = 10 * np.log10(np.mean((tone_at * alone) ** 2) / np.mean(rest**2))
@@ -76,20 +72,14 @@ def test_any_rate_and_channels_in(tmp_path):
     np.testing.assert_allclose(two, one, atol=1e-3)  # a bit of 16 or so
 
 
-BAD = {
-    "missing.wav: no such file": "missing.wav --azimuth 60",
-    "silent.wav: nothing sounds": "silent.wav --azimuth 60",
-    "0-360": "tone.wav --trajectory 0-360",
-    "0:nan": "tone.wav --trajectory 0:nan",
-    "use numbers of degrees": "tone.wav --azimuth inf",
-    "at most 36000": "tone.wav --trajectory 0:1e9",
-    "out of range": "tone.wav --azimuth 0 --seconds 0",
-    "nothing sounds at 9 s": "tone.wav --azimuth 0 --start 9",
-    "start -1": "tone.wav --azimuth 0 --start -1",
-    "SNR nan": "tone.wav --azimuth 0 --snr nan --noise tone.wav --noise-azimuth 1",
-    "1 noises and 0 azimuths": "tone.wav --azimuth 0 --noise tone.wav",
-    "not a readable SOFA": "tone.wav --azimuth 0 --hrtf tone.wav",
-}
+BAD = {"missing.wav: no such file": "missing.wav --azimuth 60", "0-360": "tone.wav --trajectory 0-360"}
+BAD |= {"silent.wav: nothing sounds": "silent.wav --azimuth 60", "0:nan": "tone.wav --trajectory 0:nan"}
+BAD |= {"use numbers of degrees": "tone.wav --azimuth inf", "at most 36000": "tone.wav --trajectory 0:1e9"}
+BAD |= {"out of range": "tone.wav --azimuth 0 --seconds 0", "start -1": "tone.wav --azimuth 0 --start -1"}
+BAD |= {"nothing sounds at 9 s": "tone.wav --azimuth 0 --start 9"}
+BAD |= {"SNR nan": "tone.wav --azimuth 0 --snr nan --noise tone.wav --noise-azimuth 1"}
+BAD |= {"1 noises and 0 azimuths": "tone.wav --azimuth 0 --noise tone.wav"}
+BAD |= {"not a readable SOFA": "tone.wav --azimuth 0 --hrtf tone.wav"}
 
 
 @pytest.mark.parametrize("says", BAD)

@@ -1,0 +1,48 @@
+"""The pages of docs/: their commands run, or have options that exist; the package's description stands alone.
+
+Their Python examples run in test_readme.py; `mkdocs build --strict`, in .ci/packages, finds dead links.
+"""
+
+import re
+import tomllib
+
+import pytest
+
+from ssl_jax.__main__ import COMMON, STAGES
+from support.pages import COMMAND, blocks, commands
+from support.runs import ROOT
+
+PAGES = {path.name: path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+WITH_COMMANDS = [name for name in PAGES if name != "README.md" and blocks("sh", PAGES[name])]
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS)
+def test_commands_run_as_written(page, call, tmp_path):
+    """In an empty folder, one after the other; a file that is named by an option of theirs is then there."""
+    (tmp_path / "ssl_jax").symlink_to(ROOT / "ssl_jax")
+    for words in commands(PAGES[page]):
+        ended = call(*words)
+        assert ended.status == 0, (words, ended)
+        made = [at for word, at in zip(words, words[1:]) if word in ("-o", "--csv", "--json", "--results")]
+        assert [name for name in made if not (tmp_path / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_that_need_corpora_have_stages_and_options_that_exist(page):
+    """In indented blocks, `sh` blocks and `code`."""
+    code = re.findall("^    .*|`[^`\n]+`", PAGES[page], re.MULTILINE) + blocks("sh", PAGES[page])
+    calls = [re.split(COMMAND, line)[1:] for block in code for line in block.splitlines()]
+    calls = [rest for found in calls for rest in found if re.match("[a-z]", rest)]
+    calls += [f"all {rest}" for rest in re.findall(r"\./reproduce\.sh (-[^`\n]*)", PAGES[page])]
+    for stage, *words in (rest.replace("`", " ").split("   #")[0].split() for rest in calls):
+        assert stage in STAGES, f"ssl_jax {stage}"
+        known = {"-o", "-q", "-v", "-", "--help", *f"{STAGES[stage][2]} {COMMON}".split()}
+        unknown = {word for word in words if word.startswith("-")} - known
+        assert unknown == set(), f"ssl_jax {stage} {' '.join(words)}"
+
+
+def test_the_description_of_the_package_needs_no_other_file_and_names_every_extra():
+    page = PAGES["installation.md"]
+    assert PROJECT["readme"] == "docs/installation.md" and "](" not in page and "<img" not in page
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(PROJECT["optional-dependencies"])
