@@ -16,6 +16,7 @@ import pytest
 from ssl_jax import __main__ as cli
 from ssl_jax.common import devices
 from ssl_jax.database.recipes import Sounds
+from ssl_jax.recordings.scene import render_scene
 from ssl_jax.sounds.corpora import load_corpus
 from ssl_jax.sounds.hrtf import load_heads
 from ssl_jax.sounds.mixing import mix, spatialise
@@ -127,6 +128,12 @@ def heads():
 @pytest.fixture(scope="session")
 def sounds(corpus, heads):
     return Sounds(corpus, heads)
+
+
+@pytest.fixture(scope="session")
+def at_60(corpus):
+    """Two seconds of one voice at 60 degrees with a noise at 20 dB: (samples, 2)."""
+    return render_scene(corpus.speech[[0, 5]].reshape(-1), FS, [60], [corpus.noise[3, 0]], [200], 20).ears
 
 
 @pytest.fixture(scope="session")

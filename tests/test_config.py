@@ -4,13 +4,11 @@ import dataclasses
 import itertools
 import json
 
-import pytest
-
 from ssl_jax import config
-from ssl_jax.common.errors import InputError
 from ssl_jax.config import MAIN_RUNS, FrontEnd, experiment, fingerprint, seeded_runs
 from ssl_jax.frontend import HAIR_CELLS
 from ssl_jax.training.batches import Mixtures
+from support.runs import refuses
 
 
 def test_different_options_never_share_a_folder():
@@ -28,8 +26,7 @@ def test_different_options_never_share_a_folder():
     name = experiment(quick=True, cell="roman", snr_range=(-5, 20.5), hop=44, seed=3).name
     assert name == "embedded-quick-haircell_roman-snr-5to20.5-hop44-seed3"
     assert experiment(name="mine", seed=3).name == "mine"
-    with pytest.raises(InputError, match="--name reported: "):
-        experiment(name="reported")
+    refuses("--name reported: ", experiment, name="reported")
 
 
 def test_defaults_of_both_corpora():
@@ -42,15 +39,13 @@ def test_defaults_of_both_corpora():
 
 def test_an_snr_range_that_is_none_is_refused():
     for low, high in ((10, 0), (5, 5), (0, float("inf")), (float("nan"), 3), (-1000, 0)):
-        with pytest.raises(InputError, match="^--snr-range .*: not a range: [^\n]*low first$"):
-            experiment(snr_range=(low, high))
+        refuses("^--snr-range .*: not a range: [^\n]*low first$", experiment, snr_range=(low, high))
 
 
 def test_hop_and_seed_have_a_range():
     for option, values in {"hop": (0, -5, 44_101), "seed": (-1, 2**31)}.items():
         for value in values:
-            with pytest.raises(InputError, match=f"^{option} {value}: out of range: use [^\n]*$"):
-                experiment(**{option: value})
+            refuses(f"^{option} {value}: out of range: use [^\n]*$", experiment, **{option: value})
     assert [experiment(hop=hop).front.hop for hop in (1, 44_100)] == [1, 44_100]
     ex = experiment(seed=2**31 - 1)
     assert {ex.database.seed, *(run.seed for run in ex.runs.values())} == {2**31 - 1}
@@ -85,8 +80,7 @@ def test_quick_is_small_and_consistent_and_has_no_other_runs():
     start, continued = ex.runs["model2"], ex.runs["model2_continued"]
     assert continued.start_epoch == start.epochs == 3 and continued.epochs == 6
     assert min(continued.restart_epochs) == continued.start_epoch + 1
-    with pytest.raises(InputError, match="--runs model2_to40: is none of model1"):
-        seeded_runs(ex.runs, ["model1", "model2_to40"], 1)
+    refuses("--runs model2_to40: is none of model1", seeded_runs, ex.runs, ["model1", "model2_to40"], 1)
 
 
 def test_fingerprint_is_json_of_every_field():

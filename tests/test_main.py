@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import pytest
 import soundfile
@@ -32,8 +33,7 @@ def test_help_lists_every_stage_and_all_options_of_one(stage, capsys):
     options = set(re.findall(r"^  (?:-[hoqv],? ?[A-Z]*\S*, )?(--[a-z-]+)", out, re.MULTILINE)) - {"--help"}
     assert error.value.code == 0
     if stage:
-        own = f"{STAGES[stage][2]} {COMMON}"
-        assert options == {name for name in own.split() if name.startswith("--")}
+        assert options == {name for name in f"{STAGES[stage][2]} {COMMON}".split() if name.startswith("--")}
     else:
         assert options == {"--version", "--print-completion"}
         assert list(STAGES) == re.findall(r"^    ([a-z]+)\b", out, re.MULTILINE)
@@ -137,10 +137,7 @@ STOPS += [(KeyboardInterrupt(), 130, "interrupted; the same command goes on from
 
 @pytest.mark.parametrize("error, status, says", STOPS)
 def test_whatever_stops_a_stage_is_one_line(call, monkeypatch, error, status, says):
-    def stop(*_):
-        raise error
-
-    monkeypatch.setitem(pipeline.STAGES, "report", stop)
+    monkeypatch.setitem(pipeline.STAGES, "report", Mock(side_effect=error))
     ended = call("report")
     assert (ended.status, ended.out, len(ended.lines)) == (status, "", 1)
     assert ended.lines[0].startswith(f"ssl_jax: {says}")
@@ -156,8 +153,7 @@ def test_all_runs_every_stage_in_order(call, monkeypatch):
 
 def test_exported_mixtures_and_their_manifest(call, tmp_path):
     assert call("database", "--quick", "--export-wav", "out", "--limit", 2) == (0, "", [])
-    with open(tmp_path / "out/manifest.csv", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = list(csv.DictReader((tmp_path / "out/manifest.csv").read_text().splitlines()))
     names = [f"mixture_{int(row['mixture']):05d}_azimuth_{int(row['azimuth']):03d}.wav" for row in rows]
     assert names == ["mixture_00000_azimuth_000.wav", "mixture_00001_azimuth_005.wav"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.csv", *names]
@@ -184,5 +180,5 @@ def test_the_clock_adds_up_and_keeps_other_stages(tmp_path, monkeypatch):
     assert seconds("model1", True) == {"database": 2.5, "model1": 5.0}
     # results without their work: all was done again
     assert seconds("model1", False, 1) == {"database": 2.5, "model1": 1}
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError))
+    monkeypatch.setattr(subprocess, "run", Mock(side_effect=FileNotFoundError))
     assert provenance.commit() == "unknown"  # no git

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from ssl_jax import pipeline
-from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import write_json
 from ssl_jax.networks import packed
 from support import faulty
-from support.runs import NAME, refused
+from support.runs import NAME, refused, refuses
 
 
 def contents(folder, pattern="*"):
@@ -76,5 +75,4 @@ def test_results_of_an_older_version_are_made_again(tmp_path):
     write_json(tmp_path / "metrics.json", {"model1": {"top1": 50.0}})
     pipeline.check_results(tmp_path, settings)
     assert pipeline.trained_before(tmp_path, settings) == ({}, {})
-    with pytest.raises(InputError, match="front.hop = 882, now 441"):
-        pipeline.check_results(tmp_path, {**settings, "front": {"hop": 441}})
+    refuses("front.hop = 882, now 441", pipeline.check_results, tmp_path, {**settings, "front": {"hop": 441}})

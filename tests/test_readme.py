@@ -87,5 +87,4 @@ def test_the_walkthrough_runs_as_written(call, tmp_path):
         written |= {after for word, after in zip(words, words[1:]) if word in options}
     overall = re.findall(r"^overall ([0-9.]+)", out, flags=re.MULTILINE)
     assert len(overall) == 1 and abs(float(overall[0]) - 60) < 10
-    made = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    assert made == written
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == written

@@ -12,8 +12,7 @@ import pytest
 
 from ssl_jax.common import devices
 from ssl_jax.common.devices import barrier, data_mesh, local_rows, on_all, shared_out, start, to_devices
-from ssl_jax.common.errors import InputError
-from support.runs import NAME, ROOT, command, free_address, outputs
+from support.runs import NAME, ROOT, command, free_address, outputs, refuses
 
 LIMIT = 200  # s, after which a process counts as hung
 
@@ -106,8 +105,7 @@ def test_numbers_that_make_no_sense_are_refused():
         ("needs --processes N, and", (None, "a:1"), (None, "a:1", 2), (None, "a:1", 2, 2)),
     ):
         for numbers in calls:
-            with pytest.raises(InputError, match=says):
-                start(*numbers)
+            refuses(says, start, *numbers)
     # processes that do not find one another
     address = free_address()
     code = "from ssl_jax.common import devices; devices.JOIN_SECONDS = 1; devices.start(1, {!r}, 2, 1)"

@@ -17,6 +17,7 @@ from ssl_jax.database.cue_store import CueStore, Shard
 from ssl_jax.database.program import extract, render, waveforms_of
 from ssl_jax.database.recipes import recipes_of
 from ssl_jax.sounds.mixing import mean_power, mix, spatialise
+from support.runs import refuses
 
 FRONT = FrontEnd()
 CONFIG = Database(clips=2, shard=50)  # 144 mixtures: two shards of 50, one of 44
@@ -112,8 +113,7 @@ def test_rows_of_a_shard_are_those_of_the_file_and_one_cut_short_or_gone_is_name
     shard = copied.read()[1]
     shard.path.write_bytes(shard.path.read_bytes()[:-1])
     assert np.isfinite(shard[48]).all()
-    with pytest.raises(InputError, match="cues-00001.npy: has been cut short"):
-        shard[49]
+    refuses("cues-00001.npy: has been cut short", shard.__getitem__, 49)
     shard.path.unlink()
     for look in (lambda: shard[0], lambda: Shard(shard.path, SHAPE)):
         with pytest.raises(FileNotFoundError, match="cues-00001.npy"):
@@ -121,25 +121,21 @@ def test_rows_of_a_shard_are_those_of_the_file_and_one_cut_short_or_gone_is_name
 
 
 def test_what_is_no_shard_is_refused_though_its_checksum_agrees(copied):
-    """Of another shape, type, order of bytes or axes; cut short; and no array at all."""
     path, short = copied.path(0), copied.path(0).read_bytes()[:-1]
     arrays = [np.zeros((50, 3, 32, 99), np.float16), np.zeros(SHAPE, np.float32)]
     arrays += [np.zeros(SHAPE, ">f2"), np.zeros(SHAPE, np.float16, "F")]
     for content in (*arrays, short, b"x"):
         path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
         write_checksum(path)
-        with pytest.raises(InputError, match="cues-00000.npy: is no shard of this store"):
-            copied.read()
+        refuses("cues-00000.npy: is no shard of this store", copied.read)
 
 
 def test_a_store_of_other_settings_is_not_trained_on(copied):
-    """Though its shards have the right shape."""
     apart, says = replace(CONFIG, disjoint=("speaker", "head")), r"disjoint = \[\], now \['speaker', 'head'\]"
     with pytest.raises(InputError, match=f"store.json: was made with database.{says}: use another --name"):
         CueStore(copied.folder, apart, FRONT).read()
     (copied.folder / "store.json").unlink()
-    with pytest.raises(InputError, match="store.json: is missing, so nobody knows"):
-        copied.read()
+    refuses("store.json: is missing, so nobody knows", copied.read)
 
 
 def test_an_interrupted_store_is_completed_to_the_same_bytes(copied, made, sounds, capsys):
@@ -148,8 +144,7 @@ def test_an_interrupted_store_is_completed_to_the_same_bytes(copied, made, sound
     copied.path(0).write_bytes(damaged)
     copied.path(1).with_suffix(".sha256").unlink()  # killed between the two writes
     copied.path(2).unlink()
-    with pytest.raises(InputError, match="cues-00000.npy: missing or damaged: run the database stage again"):
-        copied.read()
+    refuses("cues-00000.npy: missing or damaged: run the database stage again", copied.read)
     build(copied.folder.parent, CONFIG, FRONT, sounds)
     said = capsys.readouterr().err
     for shard in range(3):
@@ -170,17 +165,13 @@ def test_a_complete_store_is_left_alone_and_a_damaged_manifest_written_again(cop
 
 
 def test_what_is_not_ours_is_refused_by_name(copied, tmp_path, monkeypatch, sounds):
-    """Other recordings, other settings, no settings, and another process's other recordings."""
     folder, corpus = copied.folder.parent, sounds.corpus
     others = sounds._replace(corpus=corpus._replace(speech_info=corpus.speech_info[::-1]))
-    with pytest.raises(InputError, match="manifest.csv: names other recordings than there are now"):
-        build(folder, CONFIG, FRONT, others)
+    refuses("manifest.csv: names other recordings than there are now", build, folder, CONFIG, FRONT, others)
     with pytest.raises(InputError, match="store.json: was made with front.hair_cell = 'roman', now 'none'"):
         build(folder, CONFIG, replace(FRONT, hair_cell="none"), sounds)
     (copied.folder / "store.json").unlink()
-    with pytest.raises(InputError, match="store.json: is missing, so nobody knows"):
-        build(folder, CONFIG, FRONT, sounds)
+    refuses("store.json: is missing, so nobody knows", build, folder, CONFIG, FRONT, sounds)
     monkeypatch.setattr("ssl_jax.database.build.broadcast_from_first", lambda digest: digest + 1)
-    with pytest.raises(InputError, match="this process and the first have other recordings"):
-        build(tmp_path / "new", CONFIG, FRONT, sounds)
+    refuses("this process and the first have other", build, tmp_path / "new", CONFIG, FRONT, sounds)
     assert not (tmp_path / "new/manifest.csv").exists()

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssl_jax.common.errors import InputError
 from ssl_jax.config import AZIMUTHS, Database
 from ssl_jax.database import recipes
 from ssl_jax.sounds.corpora import Corpus, SpeechClip
 from ssl_jax.sounds.hrtf import Heads
+from support.runs import refuses
 
 SPEAKERS = [f"s{k // 4}" for k in range(40)]  # ten speakers, four clips each
 CLEAN = Database(clips=40, disjoint=("speaker", "noise", "head"))
@@ -19,8 +19,7 @@ SHARE_TOLERANCE = 0.03  # of the fifth held out: a speaker is a tenth of the cli
 
 def drawn(config):
     part = recipes.draw_parts(config, SPEAKERS)
-    held_out = None if part is None else part == 1
-    return recipes.draw_recipes(config, 20, 10, 20, part), held_out
+    return recipes.draw_recipes(config, 20, 10, 20, part), None if part is None else part == 1
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +79,8 @@ def test_two_parts_share_nothing_and_neither_is_empty():
         assert sorted([*train, *evaluate]) == list(range(count)) and len(train) and len(evaluate)
     says = {"speaker": "all of one speaker", "clip": "one clip", "shoe": "shoe: cannot be kept apart"}
     for apart, message in says.items():
-        with pytest.raises(InputError, match=message):
-            recipes.draw_parts(Database(clips=1 if apart == "clip" else 4, disjoint=(apart,)), SPEAKERS)
+        config = Database(clips=1 if apart == "clip" else 4, disjoint=(apart,))
+        refuses(message, recipes.draw_parts, config, SPEAKERS)
 
 
 def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp_path):
@@ -92,8 +91,7 @@ def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp
     found, part = recipes.recipes_of(CLEAN, recipes.Sounds(corpus, heads))
     path, count = tmp_path / "manifest.csv", 40 * AZIMUTHS
     path.write_text("".join(recipes.manifest_csv(found, recipes.Sounds(corpus, heads), part)))
-    with open(path, newline="") as stream:
-        row = list(csv.DictReader(stream))[75]  # second clip, azimuth class 3
+    row = list(csv.DictReader(path.read_text().splitlines()))[75]  # second clip, azimuth class 3
     assert (row["azimuth"], row["clip"], row["head"]) == ("15", "c1", f"h{found.head[75]}")
     assert row["noise_class"] == "abcdefghij"[found.noise_class[75]]
     assert row["noise_file_2"] == str(found.noise_file[75, 1])
@@ -104,5 +102,4 @@ def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp
     assert manifest.speaker[:: 4 * AZIMUTHS] == [f"s{k}" for k in range(10)]
     for fewer, change in ((1, ("", "")), (0, ("training", "trainig")), (0, ("\n5,", "\nx,"))):
         path.write_text(text.replace(*change))
-        with pytest.raises(InputError, match="manifest.csv: is not the manifest of these"):
-            recipes.read_manifest(path, count - fewer)
+        refuses("manifest.csv: is not the manifest of these", recipes.read_manifest, path, count - fewer)

@@ -3,16 +3,11 @@ import pytest
 
 from ssl_jax.frontend.binaural_feature import get_cues_clean
 from ssl_jax.frontend.streaming import cue_block, start_cues
+from support.numpy_loop import pieces
 
 FS = 44_100
 CFS = [4000.0, 700.0, 200.0]
 DRIFT = 0.02  # dB, after a minute
-
-
-def pieces(x, sizes):
-    """Consecutive blocks of x (samples, 2) of the given sizes, over and over."""
-    cuts = np.cumsum(np.resize(sizes, len(x)))
-    return np.split(x, cuts[cuts < len(x)])
 
 
 @pytest.mark.parametrize("samples, hop, sizes", [(11_466, 441, (5, 441, 3333)), (5000, 7, (1999,))])

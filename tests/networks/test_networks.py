@@ -11,12 +11,12 @@ from flax import nnx
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import softmax
 
-from ssl_jax.common.errors import InputError
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks.layers import BatchNorm
 from ssl_jax.networks.registry import NETWORKS, build_model
 from ssl_jax.networks.residual import ResidualBlock
 from ssl_jax.studies.published_weights import load_published, published_variables
+from support.runs import refuses
 
 LOGIT_TOLERANCE = 2e-4  # of logits near 1 to 10: float32 against the float64 network
 BLOCK_TOLERANCE = 1e-5  # the same of one block or layer
@@ -111,14 +111,12 @@ def test_batch_norm_follows_pytorch():
 
 def test_parameter_counts():
     base, ours = 124_171, 415_628
-    counts = {"three_branch": base, "three_branch_held": base, "resnet": 594_376}
+    counts = {"three_branch": base, "three_branch_held": base, "resnet": 594_376, "recordings": 660_172}
     counts |= dict.fromkeys(("ours", "ours_ungated", "ours_no_dropout"), ours)
     counts |= {"ours_raw_cues": ours - 160 * 12 * 32, "ours_mean_pooling": ours - 480 * 256}
     counts |= {"ours_single_frames": ours - 2 * 160 * (3 * 160 + 3), "deep_three_branch": 1_656_331}
-    counts["recordings"] = 660_172
     for name in NETWORKS:
-        leaves = jax.tree.leaves(nnx.state(build(name, 0), nnx.Param))
-        assert sum(p.size for p in leaves) == counts[name]
+        assert sum(p.size for p in jax.tree.leaves(nnx.state(build(name, 0), nnx.Param))) == counts[name]
 
 
 def test_unknown_name_and_wrong_shape_are_refused():
@@ -168,8 +166,7 @@ def test_load_published_keeps_every_array_and_unpickles_none(weights, tmp_path):
         for name, variable in loaded.items():
             np.testing.assert_array_equal(np.asarray(variable[...]).T, weights[name])
     np.savez(tmp_path / "w.npz", a=np.array([{}], object))
-    with pytest.raises(InputError, match="w.npz: not a whole .npz file"):
-        load_published(tmp_path / "w.npz")
+    refuses("w.npz: not a whole .npz file", load_published, tmp_path / "w.npz")
 
 
 @pytest.mark.parametrize("fault", ["missing", "shape", "nan", "text"])
@@ -177,5 +174,4 @@ def test_faulty_weights_are_named(weights, fault):
     for name in ("cue_branches.2.conv_net.conv.3.weight", "cross_attn.in_proj_bias", "fc.weight"):
         good, others = weights[name], {key: weights[key] for key in weights if key != name}
         bad = {"shape": good[..., :-1], "nan": np.full_like(good, np.nan), "text": good.astype(str)}
-        with pytest.raises(InputError, match=re.escape(name)):
-            load_published(others | {name: bad[fault]} if fault in bad else others)
+        refuses(re.escape(name), load_published, others | {name: bad[fault]} if fault in bad else others)

@@ -31,9 +31,8 @@ def test_any_batch_and_number_of_frames(call, tmp_path, monkeypatch, name):
         arrays = named_arrays("weights", parts[0]) | named_arrays("rest", parts[1])
         half = {k: a.astype(np.float16) if a.dtype == np.float32 else a for k, a in arrays.items()}
         half |= {k: rng.normal(0, 1, a.shape).astype(np.float16) for k, a in half.items() if "gate_" in k}
-        notes = {"model": "recordings", "front": asdict(front), "temperature": 0.02}
-        content = packed.as_bytes(packed.describe("clean") | notes, half)
-        (tmp_path / "levels.safetensors").write_bytes(content)
+        notes = packed.describe("clean") | dict(model="recordings", front=asdict(front), temperature=0.02)
+        (tmp_path / "levels.safetensors").write_bytes(packed.as_bytes(notes, half))
         monkeypatch.setattr(packed, "_folder", lambda _: tmp_path)
     assert call("export", "--model", name, "--to", "a.onnx") == (0, "", [])
     (network, front), rng = packed.load_weights(name), np.random.default_rng(0)
@@ -59,6 +58,5 @@ def test_the_page_does_as_it_says(call, tmp_path, monkeypatch, mixture, capsys):
     found = localise(mixture, 44_100, model="clean").posterior[0].argmax()
     assert capsys.readouterr().out == f"azimuth {5 * found}\n"
     monkeypatch.setattr("ssl_jax.networks.onnx_export.GRAPHS", {"other": None})
-    refused(
-        call("export", "--to", "a.onnx"), "export: recordings is a network 'recordings': use one of other"
-    )
+    says = "export: recordings is a network 'recordings': use one of other"
+    refused(call("export", "--to", "a.onnx"), says)

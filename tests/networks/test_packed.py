@@ -10,12 +10,12 @@ from flax import nnx, serialization
 from safetensors import numpy as safetensors
 from safetensors import safe_open
 
-from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import package_data
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks.packed import as_bytes, available, default_weights, describe, load_weights, pack
 from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import named_arrays
+from support.runs import refuses
 
 FRONT = FrontEnd(hair_cell="none")
 INFO = dict(model="three_branch", front=asdict(FRONT), protocol="published", corpus="embedded", seed=3)
@@ -48,8 +48,7 @@ def test_default_is_the_preferred_one(tmp_path):
             (tmp_path / f"{name}.safetensors").touch()
         assert default_weights(tmp_path) == wanted
     assert available(tmp_path) == ["alpha", "clean", "model2", "zoo"]
-    with pytest.raises(InputError, match="no weights"):
-        default_weights(tmp_path / "empty")
+    refuses("no weights", default_weights, tmp_path / "empty")
 
 
 def test_those_that_come_with_the_package_are_whole_and_small():
@@ -89,18 +88,14 @@ def test_damage_is_refused_in_one_line(trained, tmp_path):
         ("does not fit this version.*front.hop is -1", changed(front=INFO["front"] | {"hop": -1})),
     ):
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=f"mine.safetensors: {says}") as error:
-            load_weights("mine", tmp_path)
-        assert "\n" not in str(error.value)
+        refuses(f"mine.safetensors: {says}", load_weights, "mine", tmp_path)
 
 
 def test_what_cannot_be_packed(trained, tmp_path):
-    with pytest.raises(InputError, match="weights mine: .*field 'seed' is missing"):
-        pack(trained[0], "mine", {k: v for k, v in INFO.items() if k != "seed"}, tmp_path)
+    seedless = {k: v for k, v in INFO.items() if k != "seed"}
+    refuses("weights mine: .*field 'seed' is missing", pack, trained[0], "mine", seedless, tmp_path)
     (tmp_path / "empty").write_bytes(serialization.msgpack_serialize({}))
-    with pytest.raises(InputError, match="missing or of another shape"):
-        pack(tmp_path / "empty", "mine", INFO, tmp_path)
+    refuses("missing or of another shape", pack, tmp_path / "empty", "mine", INFO, tmp_path)
     assert available(tmp_path) == []
     pack(trained[0], "mine", INFO, tmp_path)
-    with pytest.raises(InputError, match="use one of mine"):
-        load_weights("yours", tmp_path)
+    refuses("use one of mine", load_weights, "yours", tmp_path)

@@ -6,20 +6,18 @@ import shutil
 
 import pytest
 
-from ssl_jax.common.errors import InputError
 from ssl_jax.config import MAIN_RUNS, RUNS
 from ssl_jax.report import comparison
 from ssl_jax.report.comparison import readme_section, write_report
 from ssl_jax.report.logs import EXTRA, LAST, MEASURES, REPORTED_RUNS, TITLES, compare
 from ssl_jax.training.log import read_log
-from support.runs import ROOT
+from support.runs import ROOT, refuses
 
 REPORTED = ROOT / "ssl_jax/data/reported"
 COLUMNS = MEASURES | EXTRA  # of a run that evaluates on its held-out mixtures alone
 OURS = ("epoch", "epochs", *COLUMNS)
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-DATABASE = {"corpus": "embedded", "clips": 10, "direction_rule": "horizontal", "seed": 3}
-DATABASE |= {"snr_low": 0, "snr_high": 7.5}
+DATABASE = dict(corpus="embedded", clips=10, direction_rule="horizontal", seed=3, snr_low=0, snr_high=7.5)
 SETTINGS = {"database": DATABASE, "front": {"hair_cell": "roman", "hop": 441}}
 STAGES = {"a": {"seconds": 90, "peak_memory_mb": 512}, "b": {"seconds": 60.0, "peak_memory_mb": 2048}}
 TIMING = {"machine": "an abacus", "commit": "0123456789", "stages": STAGES}
@@ -46,12 +44,6 @@ def results(tmp_path):
     for name, content in (("settings", SETTINGS), ("timing", TIMING)):
         (tmp_path / f"mine/{name}.json").write_text(json.dumps(content))
     return tmp_path
-
-
-def refused(call, *args, says):
-    with pytest.raises(InputError) as error:
-        call(*args)
-    assert says in str(error.value) and "\n" not in str(error.value)
 
 
 def cells(text):
@@ -118,15 +110,15 @@ def test_seeds_are_summed_up_beside_the_reported(results):
 
 
 def test_logs_that_are_none_and_notes_of_an_unfinished_run(results):
-    refused(write_report, results, "other", says=f"{results / 'other'}: no training logs: run ./reproduce.sh")
+    refuses(f"{results / 'other'}: no training logs: run ./reproduce.sh", write_report, results, "other")
     for path in (results / "mine/settings.json", results / "mine/timing.json"):
         good = path.read_text()
         path.unlink()
-        refused(write_report, results, "mine", says="to its end")
+        refuses("to its end", write_report, results, "mine")
         for content in ("{}", "[]", "null", '{"stages": {}}', "not json"):
             path.write_text(content)
             says = "not valid JSON" if content == "not json" else "to its end"
-            refused(write_report, results, "mine", says=says)
+            refuses(says, write_report, results, "mine")
         path.write_text(good)
     head, ones = ",".join(OURS) + "\n", ",1" * 9
     for content, says in (
@@ -139,7 +131,7 @@ def test_logs_that_are_none_and_notes_of_an_unfinished_run(results):
         (f"{head}1.5{ones}", "no whole number"),
     ):
         (results / "mine/model1.csv").write_text(content)
-        refused(write_report, results, "mine", says=says)
+        refuses(says, write_report, results, "mine")
 
 
 def test_the_readme_table_has_a_row_per_reported_run_and_a_column_per_name(results):
@@ -150,9 +142,8 @@ def test_the_readme_table_has_a_row_per_reported_run_and_a_column_per_name(resul
     section = readme_section(results, names)
     head, *rows = cells(section)
     assert head == ["", "reported", *(f"[{name}](results/{name}/comparison.md)" for name in names)]
-    assert [row[0].rpartition(", epoch")[0] for row in rows] == [
-        TITLES[run] for run in (*MAIN_RUNS, MAIN_RUNS[2])
-    ]
+    titles = [TITLES[run] for run in (*MAIN_RUNS, MAIN_RUNS[2])]
+    assert [row[0].rpartition(", epoch")[0] for row in rows] == titles
     assert rows[0][1:] == ["12.00 / 22.00 / 82.00"] + ["13.25 / 23.25 / 83.25"] * 3
     assert rows[1][1:] == ["15.00 / 25.00 / 85.00"] + ["14.50 / 24.50 / 84.50"] * 2 + [""]
     assert rows[2][1] == "30.00 / 40.00 / 100.00" and rows[2][2:] == rows[3][2:] == [""] * 3
@@ -170,10 +161,10 @@ def test_the_readme_keeps_all_but_what_stands_between_the_markers(results, monke
         assert readme.read_text(encoding="utf-8") == page.format(BEGIN, section, END)
     for text in ("", BEGIN, END, f"{END}\n{BEGIN}\n", f"{BEGIN}{BEGIN}{END}", f"{BEGIN}{END}{END}"):
         readme.write_text(text)
-        refused(comparison.update_readme, readme, results, says="put them back")
+        refuses("put them back", comparison.update_readme, readme, results)
         assert readme.read_text() == text
     readme.write_bytes(b"\xff\xfe")
-    refused(comparison.update_readme, readme, results, says="UTF-8")
+    refuses("UTF-8", comparison.update_readme, readme, results)
 
 
 PUBLISHED = (  # the first and the last epoch

@@ -6,9 +6,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from ssl_jax.common.errors import InputError
 from ssl_jax.config import FrontEnd, experiment
 from ssl_jax.report.figures import confusion, draw_all, errors, recall, scene, surround, training_curves
+from support.runs import refuses
 
 LOG = "epoch,epochs,train_loss,train_top1,train_top5,eval_loss,eval_top1,eval_top5,eval_top5_standard,"
 LOG += "eval_mean_angular_error\n{0},20,3.0,10,50,2.9,12,55,40,30\n{1},20,2.5,20,60,2.4,22,65,50,20\n"
@@ -56,7 +56,5 @@ def test_every_figure_is_drawn_and_the_same_twice(results):
 def test_damaged_confusion_and_missing_logs_are_refused(results, tmp_path):
     for text in ("", "1,2\n3,4\n", "a,b\n", "1,2\n3\n"):
         (results / "ours/model1_confusion.csv").write_text(text)
-        with pytest.raises(InputError, match="model1_confusion.csv"):
-            confusion(results, "ours", "model1", results / "confusion.png")
-    with pytest.raises(InputError, match="run the train stage first"):
-        draw_all(tmp_path / "none", experiment(), tmp_path / "figures")
+        refuses("model1_confusion.csv", confusion, results, "ours", "model1", results / "confusion.png")
+    refuses("run the train stage first", draw_all, tmp_path / "none", experiment(), tmp_path / "figures")

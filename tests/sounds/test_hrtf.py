@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ssl_jax.common.errors import InputError
 from ssl_jax.sounds import hrtf
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 from support.made_sofa import FS, KEMAR, write_sofa
+from support.runs import refuses
 
 MEASURED = read_sofa(KEMAR)
 PLANE = hrtf.select_directions(MEASURED, "horizontal")[0]
@@ -63,8 +63,7 @@ def test_interpolated_direction_is_near_the_measured_one(gap, itd_us, magnitude_
     f = np.arange(200, 12_000, FS / 1024)
     errors = []
     for azimuth in range(10, 360, 20):
-        away = np.abs((MEASURED.azimuth - azimuth + 180) % 360 - 180)
-        kept = (away >= gap) | (MEASURED.elevation != 0)
+        kept = (np.abs((MEASURED.azimuth - azimuth + 180) % 360 - 180) >= gap) | (MEASURED.elevation != 0)
         rest = Sofa("rest", MEASURED.hrirs[kept], MEASURED.azimuth[kept], MEASURED.elevation[kept], FS)
         found, elevation = hrtf.select_directions(rest, "horizontal", [azimuth])
         assert elevation == [0]
@@ -97,10 +96,8 @@ def test_direction_rules():
     assert across[0, 0, 4] == pytest.approx(np.sqrt(1 * 36))  # the mean of log magnitudes
     between = hrtf.select_directions(unit_head([40, 55]), "horizontal", [45, 50])[0][:, 0, 4]
     assert between == pytest.approx(2 ** np.array([1 / 3, 2 / 3]))  # the nearer one weighs more
-    with pytest.raises(InputError, match=r"unit.*azimuth 65\b"):
-        hrtf.select_directions(unit_head(np.r_[0:61:5, 120:360:5]), "horizontal")
-    with pytest.raises(InputError, match="direction rule"):
-        hrtf.select_directions(unit_head([0]), "upwards")
+    refuses(r"unit.*azimuth 65\b", hrtf.select_directions, unit_head(np.r_[0:61:5, 120:360:5]), "horizontal")
+    refuses("direction rule", hrtf.select_directions, unit_head([0]), "upwards")
 
 
 @pytest.mark.parametrize("factor", [0.87, 0.95, 1.0, 1.15])
@@ -137,5 +134,4 @@ def test_virtual_and_published_heads_and_a_missing_one(heads, tmp_path):
     assert heads.names[0] == "subject_003" and heads.hrirs.shape == (20, 72, 2, 48)
     assert heads.hrirs[1, ..., 32:].any() and not heads.hrirs[0, ..., 32:].any()  # padded to equal lengths
     (tmp_path / "cipic/subject_021.sofa").unlink()
-    with pytest.raises(InputError, match=r"subject_021.sofa: .*python -m ssl_jax download --to"):
-        hrtf.load_heads(tmp_path, "horizontal", FS)
+    refuses("_021.sofa: .*python -m ssl_jax download --to", hrtf.load_heads, tmp_path, "horizontal", FS)

@@ -16,9 +16,8 @@ def test_positions_rates_delays_and_receivers_of_every_kind(tmp_path):
     np.testing.assert_allclose((sofa.azimuth - np.arange(72) * 5 + 1) % 360, 1, atol=1e-9)
     np.testing.assert_allclose(sofa.elevation, 30)
     positions = np.stack([np.arange(-180, 180, 5.0), np.zeros(72), np.ones(72)], axis=1)
-    rates = np.full(72, 48_000.0)
-    path = write_sofa(tmp_path / "n.sofa", SourcePosition=positions, Data__SamplingRate=rates)
-    sofa = read_sofa(path, azimuths="stated")
+    fields = {"SourcePosition": positions, "Data__SamplingRate": np.full(72, 48_000.0)}
+    sofa = read_sofa(write_sofa(tmp_path / "n.sofa", **fields), azimuths="stated")
     assert sofa.fs == 48_000 and sofa.azimuth.tolist() == [*range(180, 360, 5), *range(0, 180, 5)]
     plain = read_sofa(write_sofa(tmp_path / "a.sofa")).hrirs
     stated = {"ears": "stated"}  # the same delay from everywhere is no head's
@@ -30,8 +29,7 @@ def test_positions_rates_delays_and_receivers_of_every_kind(tmp_path):
         np.testing.assert_allclose(delayed[:, 1, 5:37], plain[:, 1], atol=1e-12)
     ears = np.array([[0, -0.09, 0], [0, 0.09, 0]])
     path = write_sofa(tmp_path / "c.sofa", Data__Delay=delays, ReceiverPosition=ears)
-    swapped = read_sofa(path, **stated)
-    np.testing.assert_allclose(swapped.hrirs, delayed[:, ::-1], atol=1e-12)
+    np.testing.assert_allclose(read_sofa(path, **stated).hrirs, delayed[:, ::-1], atol=1e-12)
 
 
 def test_rooms_of_every_convention_hold_the_same_directions(tmp_path):
@@ -40,11 +38,8 @@ def test_rooms_of_every_convention_hold_the_same_directions(tmp_path):
     around = np.stack([azimuth, np.zeros(72), np.full(72, 2.0)], axis=1)
     here, ahead = np.array([[1.0, 2.0, 1.5]]), np.array([[3.0, 2.0, 1.5]])
     turned = np.stack([-azimuth % 360, np.zeros(72), np.ones(72)], axis=1)
-    emitters = around[..., None]
-    speakers = np.stack(
-        [2 * np.cos(np.radians(azimuth)), 2 * np.sin(np.radians(azimuth)), 0 * azimuth], axis=1
-    )
-    responses = plain.hrirs
+    angle, responses = np.radians(azimuth), plain.hrirs
+    speakers = 2 * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
     each = {
         "GeneralFIR": dict(SourcePosition=around),
         "SingleRoomSRIR": dict(SourcePosition=ahead, ListenerPosition=here, kind="cartesian",
@@ -52,8 +47,8 @@ def test_rooms_of_every_convention_hold_the_same_directions(tmp_path):
         "SingleRoomMIMOSRIR": dict(SourcePosition=here, ListenerPosition=here, kind="cartesian",
                                    EmitterPosition=speakers[..., None], DataType="FIR-E",
                                    Data__IR=np.moveaxis(responses, 0, -1)[None]),
-        "MultiSpeakerBRIR": dict(SourcePosition=np.zeros((1, 3)), EmitterPosition=emitters, DataType="FIRE",
-                                 Data__IR=np.moveaxis(responses, 0, 1)[None]),
+        "MultiSpeakerBRIR": dict(SourcePosition=np.zeros((1, 3)), EmitterPosition=around[..., None],
+                                 DataType="FIRE", Data__IR=np.moveaxis(responses, 0, 1)[None]),
     }  # fmt: skip
     for convention, fields in each.items():
         fields |= {"Data__IR": fields.get("Data__IR", responses), "SOFAConventions": convention}

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssl_jax.common.errors import InputError
 from ssl_jax.common.provenance import commit
 from ssl_jax.config import fingerprint
 from ssl_jax.metrics import error_by_azimuth
@@ -15,7 +14,7 @@ from ssl_jax.report.logs import read_confusion
 from ssl_jax.studies import audit as audit_module
 from ssl_jax.studies.audit import PUBLISHED, Audit, Question, Variant, questions, stores, training_of
 from ssl_jax.studies.audit_report import SCORES, question_section, spread, switch_section, weights_section
-from support.runs import ROOT
+from support.runs import ROOT, refuses
 
 DESCRIBED = {"machine": "an abacus", "commit": "abc"}
 CHANGES = {  # what a store changes of the published one
@@ -32,9 +31,7 @@ CHANGES = {  # what a store changes of the published one
 
 
 def test_every_row_changes_what_it_says_and_nothing_else():
-    made = {
-        name: fingerprint(d=database, f=front) for name, (database, front) in stores(True, 100, 0).items()
-    }
+    made = {name: fingerprint(d=d, f=front) for name, (d, front) in stores(True, 100, 0).items()}
     fields = {name: store["d"] | store["f"] for name, store in made.items()}
     before = fields["published"]
     assert {name: {k for k in before if values[k] != before[k]} for name, values in fields.items()} == CHANGES
@@ -58,11 +55,8 @@ def test_two_numbers_side_by_side(tmp_path):
     question = Question("T", (PUBLISHED, other, Variant("not run", "head")))
     lines = question_section("x", question, audit).splitlines()
     assert "--rows x" in lines[2] and len(lines) == 4 + 2 + 2
-    assert (
-        "41.00 ± 1.41" in lines[-2]
-        and "51.50 ± 2.12" in lines[-1]
-        and "+10.50 ± 0.71, +10.50 ± 0.71°" in lines[-1]
-    )
+    assert "41.00 ± 1.41" in lines[-2] and "51.50 ± 2.12" in lines[-1]
+    assert "+10.50 ± 0.71, +10.50 ± 0.71°" in lines[-1]
     assert "not run" not in "".join(lines) and spread([3.0], "°") == "3.00°"
 
 
@@ -78,8 +72,7 @@ def test_error_by_azimuth_goes_round_the_circle(tmp_path):
     counts[10] = 0
     assert error_by_azimuth(counts).tolist() == [2, *[0] * 71]
     (tmp_path / "c.csv").write_text("1,2\n")
-    with pytest.raises(InputError, match="c.csv: is not 72 x 72"):
-        read_confusion(tmp_path / "c.csv")
+    refuses("c.csv: is not 72 x 72", read_confusion, tmp_path / "c.csv")
 
 
 def test_the_switch_of_the_evaluation_set_as_a_table(tmp_path):
@@ -93,11 +86,9 @@ def test_the_switch_of_the_evaluation_set_as_a_table(tmp_path):
 
 def test_published_weights_stand_beside_their_reported_evaluation(tmp_path):
     audit = audit_of(tmp_path, results=ROOT / "results")
-    scores = {"top1": 38.4, "top5_published": 90.0}
     names = ("model2_epoch16", "model2_continued_epoch17", "other_epoch3")
-    text = weights_section(
-        {(name, store): scores for name in names for store in ("published", "code")}, audit
-    )
+    rows = [(name, store) for name in names for store in ("published", "code")]
+    text = weights_section(dict.fromkeys(rows, {"top1": 38.4, "top5_published": 90.0}), audit)
     for name, reported in zip(names, ("42.00", "53.53", "")):
         assert f"| {name} | {reported} | 38.40 (90.00) | 38.40 (90.00) |" in text
     assert "15 to 40 dB" in text and "Not measured" in weights_section({}, audit)

@@ -6,13 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax.common.errors import InputError
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks.registry import build_model
 from ssl_jax.studies import fingerprint, fingerprint_report
 from ssl_jax.studies.fingerprint import distance, layers_of, moments, training_set_means
 from ssl_jax.studies.published_weights import load_checkpoints, published_variables
-from support.runs import ROOT
+from support.runs import ROOT, refuses
 
 MEANS = ROOT / "ssl_jax/data/reported/training_set_means.csv"
 
@@ -79,16 +78,12 @@ def test_the_stage_tells_the_noisier_range_from_the_other(tmp_path, monkeypatch,
 
 
 def test_other_weights_means_and_folders_are_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no weights_"):
-        load_checkpoints(tmp_path)
+    refuses("holds no weights_", load_checkpoints, tmp_path)
     model = build_model("three_branch", 0, FrontEnd())
     arrays = {name: np.asarray(variable[...]).T for name, variable in published_variables(model)}
     np.savez(tmp_path / "weights_a_epoch1.npz", **arrays)
     assert list(load_checkpoints(tmp_path)) == ["a_epoch1"]
     np.savez(tmp_path / "weights_b_epoch1.npz", **{k: v for k, v in arrays.items() if "running" not in k})
-    with pytest.raises(InputError, match="weights_b_epoch1.npz: .* is missing"):
-        load_checkpoints(tmp_path)
-    lines = MEANS.read_text().splitlines(keepends=True)
-    (tmp_path / "means.csv").write_text("".join(lines[:20]))
-    with pytest.raises(InputError, match="means.csv: has 19 channels, not 32"):
-        fingerprint_report.read_means(tmp_path / "means.csv")
+    refuses("weights_b_epoch1.npz: .* is missing", load_checkpoints, tmp_path)
+    (tmp_path / "means.csv").write_text("".join(MEANS.read_text().splitlines(keepends=True)[:20]))
+    refuses("means.csv: has 19 channels, not 32", fingerprint_report.read_means, tmp_path / "means.csv")

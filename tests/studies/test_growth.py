@@ -38,9 +38,8 @@ def test_a_run_cut_off_measures_only_what_is_missing(tmp_path, monkeypatch):
     whole = [(s, clips // part, d) for part in (8, 4, 2, 1) for d in (1, 2) for s in growth.STAGES]
     rows = growth.measure_all(*words)
     assert asked == whole[:4] + whole[2:]  # the store of an unfinished row is made again
-    assert [(row["devices"], row["mixtures"]) for row in rows] == sorted(
-        (d, 72 * c) for _, c, d in whole[::2]
-    )
+    sizes = sorted((d, 72 * c) for _, c, d in whole[::2])
+    assert [(row["devices"], row["mixtures"]) for row in rows] == sizes
     assert growth.measure_all(*words) == rows and len(asked) == len(whole) + 2
     assert not (tmp_path / "growth/store").exists()
 

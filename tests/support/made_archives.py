@@ -21,14 +21,14 @@ def make_tar(members, mode="w:gz"):
     return stream.getvalue()
 
 
-def make_zip(members):
+def make_zip(members, method=zipfile.ZIP_DEFLATED):
     """members: (name, content[, unix mode])."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as pack:
         for name, content, *mode in members:
             info = zipfile.ZipInfo(name)
             info.external_attr = (mode[0] if mode else 0) << 16
-            pack.writestr(info, content, zipfile.ZIP_DEFLATED)
+            pack.writestr(info, content, method)
     return stream.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""What the fast code is held to: the equations sample by sample in plain NumPy, and sections for SciPy."""
+"""What the fast code is held to: equations sample by sample, sections for SciPy; and sounds in pieces."""
 
 import numpy as np
 from scipy import signal as sps
@@ -12,6 +12,12 @@ def butterworth_sos(fs, cfs):
 
 
 SECTIONS = {"gammatone": gammatone_sos, "allpole": allpole_sos, "butterworth": butterworth_sos}
+
+
+def pieces(x, sizes):
+    """Consecutive blocks of x (samples, 2) of the given sizes, over and over."""
+    cuts = np.cumsum(np.resize(sizes, len(x)))
+    return np.split(x, cuts[cuts < len(x)])
 
 
 def cue_loop(left, right, fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=1):

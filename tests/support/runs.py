@@ -84,12 +84,16 @@ def refused(ended, *says):
     assert all(str(part) in ended.lines[-1] for part in says), ended
 
 
+def refuses(says, call, *args, **fields):
+    """The call raises InputError: one line in which the regular expression `says` is found."""
+    with pytest.raises(InputError, match=says) as error:
+        call(*args, **fields)
+    assert "\n" not in str(error.value)
+
+
 def refused_call(call, *args, says):
-    """The call raises InputError: one line that begins with its first argument, a path, and has `says`."""
-    with pytest.raises(InputError) as error:
-        call(*args)
-    message = str(error.value)
-    assert message.startswith(f"{args[0]}: ") and says in message and "\n" not in message
+    """The same, of a line that begins with the first argument, a path, and has the text `says` after it."""
+    refuses(rf"\A{re.escape(str(args[0]))}: .*{re.escape(says)}", call, *args)
 
 
 def moments(rng: np.random.Generator, stages, last) -> list[tuple[str, int]]:
