@@ -44,7 +44,7 @@ OPTIONS = {  # every option, written once; NAME/STAGE where a stage means someth
     "--protocol": {"choices": PROTOCOLS, "help": "published: nearest azimuth at any elevation, no hair cell, "
                    "noise as the published weights tell (default with --data); published-code: its noise is "
                    "the code's, 15 to 40 dB; embedded: the horizontal plane (default without --data); clean: "
-                   "that noise and plane, Roman's hair cell, no speaker, noise file or head in both parts"},
+                   "that noise and plane, Roman's hair cell, nothing in both parts; rooms: docs/rooms.md"},
     "--snr-range": number(float, ("LOW", "HIGH"), None, "dB, of each noise", nargs=2),
     "--directions": {"choices": DIRECTION_RULES, "help": "which HRIR an azimuth gets"},
     "--hair-cell": {"choices": HAIR_CELLS, "help": "these three instead of the protocol's"},

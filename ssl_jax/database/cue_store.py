@@ -40,9 +40,8 @@ class Shard:
         maps = np.empty(self.shape[1:], self.dtype)
         with open(self.path, "rb", buffering=0) as stream:  # a buffer would take longer to fill than the row
             stream.seek(self.first + row * maps.nbytes)
-            read = stream.readinto(maps.data.cast("B"))
-        if read != maps.nbytes:
-            raise InputError(f"{self.path}: has been cut short: run the database stage again")
+            if stream.readinto(maps.data.cast("B")) != maps.nbytes:
+                raise InputError(f"{self.path}: has been cut short: run the database stage again")
         return maps
 
 

@@ -38,8 +38,7 @@ class Quality:
     def watch(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """The blocks (any, 2) as float32, noted on their way; raises InputError for NaN and infinity."""
         for block in blocks:
-            bad = ~(np.abs(block) <= LOUDEST).all(axis=1)
-            if bad.any():
+            if (bad := ~(np.abs(block) <= LOUDEST).all(axis=1)).any():
                 first = bad.argmax()
                 at, finite = (self.samples + first) / self.fs, np.isfinite(block[first]).all()
                 what = f"values over {LOUDEST:g}" if finite else "NaN or infinite samples"

@@ -82,8 +82,7 @@ def check_data_folder(data: Path) -> str:
     subset = next((s for s in SPEECH_SUBSETS if (data / "LibriSpeech" / s).is_dir()), "")
     missing = [] if subset else [f"LibriSpeech/{SPEECH_SUBSETS[0]} (or {SPEECH_SUBSETS[1]})"]
     missing += [name for name in ("ESC-50/meta/esc50.csv", "ESC-50/audio") if not (data / name).exists()]
-    heads = [s for s in CIPIC_SUBJECTS if not (data / f"cipic/subject_{s}.sofa").is_file()]
-    if heads:
+    if heads := [s for s in CIPIC_SUBJECTS if not (data / f"cipic/subject_{s}.sofa").is_file()]:
         missing.append(f"{len(heads)} of {len(CIPIC_SUBJECTS)} heads (cipic/subject_{heads[0]}.sofa first)")
     if missing:
         raise InputError(f"{data}: lacks {', '.join(missing)}: {remedy}")
@@ -140,9 +139,8 @@ def utterances(folder: Path) -> list[Path]:
         folders = [p for p in folder.iterdir() if p.name.isdecimal() and p.is_dir()]
         return sorted(folders, key=lambda p: int(p.name))
 
-    spoken = []
-    for speaker in numbered(folder):
-        spoken.append([path for chapter in numbered(speaker) for path in sorted(chapter.glob("*.flac"))])
+    books = map(numbered, numbered(folder))  # chapters of each speaker
+    spoken = ([path for chapter in book for path in sorted(chapter.glob("*.flac"))] for book in books)
     return [path for turn in zip_longest(*spoken) for path in turn if path]
 
 
@@ -165,8 +163,7 @@ def _esc10(folder: Path, fs: int) -> tuple[np.ndarray, tuple[str, ...], list[lis
     classes: dict[str, set[str]] = {}
     for row in read_csv(table, ("filename", "category", "esc10")):
         if row["esc10"].strip().lower() == "true":
-            name = row["filename"]
-            if not name or name in (".", "..") or any(c in "/\\\0\n\r" for c in name):
+            if not (name := row["filename"]) or name in (".", "..") or any(c in "/\\\0\n\r" for c in name):
                 raise InputError(f"{table}: names the file {name[:60]!r}, not a plain name: fetch it again")
             classes.setdefault(row["category"], set()).add(name)
     if len(classes) != NOISE_CLASSES:

@@ -64,8 +64,7 @@ def download_all(to: Path, subset: str, sources: list[Source] | None = None, wai
     sources = published_sources(subset) if sources is None else sources
     try:
         for number, source in enumerate(sources, 1):
-            goal = to / (source.extract_to or source.file)
-            if not goal.exists():
+            if not (goal := to / (source.extract_to or source.file)).exists():
                 say(f"{number}/{len(sources)} {goal} from {source.url}")
                 _install(source, fetch(source, to, wait), to, goal)
     except OSError as error:
@@ -81,8 +80,7 @@ def _install(source: Source, part: Path, to: Path, goal: Path) -> None:
         if source.extract_to:
             shutil.rmtree(unpacked, ignore_errors=True)  # of an interrupted run
             extract(part, unpacked, 3 * source.max_bytes)
-            found = unpacked / source.inside
-            if not found.is_dir():
+            if not (found := unpacked / source.inside).is_dir():
                 raise InputError(f"no folder {source.inside} in it")
         if source.check is not None:
             source.check(found)

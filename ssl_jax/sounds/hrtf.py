@@ -74,15 +74,13 @@ def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray,
     offset = offset[:, plane]
     ahead, behind = np.where(offset >= 0, offset, np.inf), np.where(offset <= 0, -offset, np.inf)
     gaps = ahead.min(axis=1, initial=np.inf), behind.min(axis=1, initial=np.inf)
-    wide = np.maximum(*gaps) > MAX_NEIGHBOUR
-    if wide.any():
+    if (wide := np.maximum(*gaps) > MAX_NEIGHBOUR).any():
         at = azimuths[wide.argmax()]
         lacks = f"nothing measured at elevation 0 within {MAX_NEIGHBOUR:g} degrees of azimuth {at:g}"
         raise InputError(f"{sofa.name}.sofa: {lacks}: use the direction rule nearest_azimuth")
     nearest = np.abs(offset).argmin(axis=1)
     hrirs, elevations = sofa.hrirs[plane[nearest]], sofa.elevation[plane[nearest]]
-    off = np.abs(offset).min(axis=1) > ON_GRID
-    if off.any():
+    if (off := np.abs(offset).min(axis=1) > ON_GRID).any():
         left, right = ahead[off].argmin(axis=1), behind[off].argmin(axis=1)
         weight = gaps[0][off, None] / np.add(*gaps)[off, None]  # the same for both ears
         hrirs[off] = interpolate(sofa.hrirs[plane[left]], sofa.hrirs[plane[right]], weight)

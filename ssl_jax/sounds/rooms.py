@@ -1,9 +1,6 @@
-"""Rooms made of measured heads: a direct sound, early reflections from their directions, a diffuse tail.
-
-A room is a shoebox with walls of one absorption (Eyring 1930). Early reflections are image sources (Allen &
-Berkley 1979), each through the response nearest to its direction. The tail is noise of two ears in a diffuse
-field, as the head's own responses have it, with a decay of T60 at low frequencies and less at high ones.
-"""
+"""Rooms made of measured heads: shoeboxes with walls of one absorption (Eyring 1930). Early reflections are
+image sources (Allen & Berkley 1979), each through the response nearest to its direction. The tail is noise of
+two ears in a diffuse field, as the head's own responses have it; it decays faster at high frequencies."""
 
 import itertools
 from dataclasses import dataclass
@@ -99,12 +96,9 @@ def diffuse_tail(head: Sofa, room: Room, samples: int, rng: np.random.Generator)
     left, right = np.moveaxis(np.fft.rfft(head.hrirs, nfft), 1, 0)
     power_left, cross = np.mean(np.abs(left) ** 2, 0), np.mean(right * left.conj(), 0)
     rest = np.maximum(np.mean(np.abs(right) ** 2, 0) - np.abs(cross) ** 2 / power_left, 0)
-    wanted = np.fft.rfftfreq(samples, 1 / head.fs)
-    grid = np.fft.rfftfreq(nfft, 1 / head.fs)
-    to_left, to_right, alone = (
-        np.interp(wanted, grid, gain.real) + 1j * np.interp(wanted, grid, gain.imag)
-        for gain in (np.sqrt(power_left) + 0j, cross / np.sqrt(power_left), np.sqrt(rest) + 0j)
-    )
+    wanted, grid = (np.fft.rfftfreq(n, 1 / head.fs) for n in (samples, nfft))
+    gains = np.sqrt(power_left), cross / np.sqrt(power_left), np.sqrt(rest)
+    to_left, to_right, alone = (np.interp(wanted, grid, gain) for gain in gains)
     first, second = np.fft.rfft(rng.standard_normal((2, samples)))
     ears = np.stack([to_left * first, to_right * first + alone * second])
     seconds, tail = np.arange(samples) / head.fs, np.zeros((2, samples))
@@ -135,8 +129,7 @@ def responses(head: Sofa, room: Room, samples: int, rng) -> tuple[np.ndarray, np
 
 def narrowed(sound: np.ndarray, fs: int) -> np.ndarray:
     """The same (..., samples) without what lies above BAND_LIMIT."""
-    frequency = np.fft.rfftfreq(sound.shape[-1], 1 / fs)
-    low, high = BAND_LIMIT
+    frequency, (low, high) = np.fft.rfftfreq(sound.shape[-1], 1 / fs), BAND_LIMIT
     open_by = np.clip((high - frequency) / (high - low), 0, 1)
     return np.fft.irfft(np.fft.rfft(sound) * np.sin(np.pi / 2 * open_by) ** 2, sound.shape[-1])
 
@@ -148,8 +141,8 @@ def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
         raise InputError(f"{len(others)} heads besides manikins cannot be kept apart: fetch at least 2")
     order = np.random.default_rng((config.seed, ROOMS, 0)).permutation(others)
     part = np.zeros(len(names), int)
-    evaluation = max(1, round(config.evaluation_share * len(names)))
-    validation = max(1, round(config.validation_share * len(names)))
+    shares = config.evaluation_share, config.validation_share
+    evaluation, validation = (max(1, round(share * len(names))) for share in shares)
     part[order[:evaluation]], part[order[evaluation : evaluation + validation]] = 1, 2
     return part
 

@@ -6,16 +6,8 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_csv
 from ssl_jax.config import Training
 
-LOG_COLUMNS = (
-    "epoch",
-    "epochs",
-    "train_loss",
-    "train_top1",
-    "train_top5",
-    "eval_loss",
-    "eval_top1",
-    "eval_top5",
-)
+SCORES = ("loss", "top1", "top5")
+LOG_COLUMNS = ("epoch", "epochs", *(f"{part}_{what}" for part in ("train", "eval") for what in SCORES))
 LOG_COLUMNS += ("eval_top5_standard", "eval_mean_angular_error", "learning_rate")
 LAST_COLUMNS = ("last_loss", "last_top1", "last_top5")  # of the run's last clips: Training.last_share
 FORMATS = {"epoch": "d", "epochs": "d", "learning_rate": ".6g"}  # of columns that are not of two decimals

@@ -38,8 +38,7 @@ def newest_checkpoint(work: Path, name: str, config: Training) -> int:
 def restore(trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = True) -> list[dict] | None:
     """Take over a checkpoint and return its log; None where it is missing or damaged. Raises InputError if
     it is of another epoch, other settings than its folder's, or another network."""
-    content = load_checkpoint(path)
-    if content is None:
+    if (content := load_checkpoint(path)) is None:
         return None
     settings, remedy = read_json(path.with_name("settings.json")), "delete it and run again"
     try:
@@ -64,8 +63,7 @@ def start_state(trainer: Trainer, work: Path, name: str, config: Training, mixtu
     epoch = int(broadcast_from_first(np.array(epoch)))
     if epoch > config.start_epoch:
         path = checkpoint_path(work, name, epoch)
-        rows = restore(trainer, path, epoch)
-        if rows is None:
+        if (rows := restore(trainer, path, epoch)) is None:
             remedy = "wait for the folder they share, and run all again"
             raise InputError(f"{path}: the first process has it, this one does not: {remedy}")
         return rows
@@ -89,13 +87,12 @@ def short_windows(config: Training, epoch: int, steps: int, frames: int) -> list
 
 
 def colours_of(config: Training, epoch: int, channels: int):
-    """What other microphones would change: a function of mixture numbers (n,), to dB (n, 2, channels) for ILD
-    and levels. Both are sums of WAVES cosines over the channels; ears differ by a quarter of it."""
+    """What other microphones change, as a function of mixture numbers (n,): dB (n, 2, channels) of ILD, a
+    quarter of what it is of levels, each a sum of WAVES cosines over the channels."""
     if not config.colour:
         return None
-    draws = np.random.default_rng((config.seed, COLOUR, epoch)).standard_normal(
-        (config.clips * AZIMUTHS, 2, WAVES)
-    )
+    size = config.clips * AZIMUTHS, 2, WAVES
+    draws = np.random.default_rng((config.seed, COLOUR, epoch)).standard_normal(size)
     waves = np.cos(np.pi * np.outer(np.arange(1, WAVES + 1), (np.arange(channels) + 0.5) / channels))
     waves = config.colour * np.sqrt(2 / WAVES) * np.array([0.25, 1.0])[:, None, None] * waves
     return lambda numbers: np.einsum("nkw,kwc->nkc", draws[numbers], waves)
@@ -112,15 +109,8 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
     mirrored = draws < 0.5 if config.mirrored else None  # by mixture, whichever are in the run
     steps, label = math.ceil(len(training) / config.batch), f"{name} epoch {epoch}/{config.epochs}"
     frames = short_windows(config, epoch, steps, mixtures.front.fs // mixtures.front.hop)
-    batches = batches_of(
-        mixtures,
-        order,
-        config.batch,
-        trainer.mesh,
-        mirrored,
-        frames,
-        colours_of(config, epoch, mixtures.front.channels),
-    )
+    colours = colours_of(config, epoch, mixtures.front.channels)
+    batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored, frames, colours)
     loss, hit1, hit5 = trainer.train_epoch(track(batches, label, total=steps))
     trained = time.monotonic()
     outcome = predict_all(trainer, mixtures, evaluation)
