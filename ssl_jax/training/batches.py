@@ -50,17 +50,14 @@ class Mixtures:
         first = min(round((1 - config.last_share) * config.clips), config.clips - 1)
         return np.arange(first * AZIMUTHS, config.clips * AZIMUTHS)
 
-    def batch(self, numbers: np.ndarray, mirrored=None, colours=None) -> tuple[np.ndarray, np.ndarray]:
-        """(n, maps, channels, frames) float16 and (n,) int32; ears and sides swapped where `mirrored` (n,);
-        `colours` (n, 2, channels), dB, are added to ILD and levels."""
+    def batch(self, numbers: np.ndarray, mirrored: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(n, maps, channels, frames) float16 and (n,) int32; sides swapped where `mirrored` (n,)."""
         size = len(self.shards[0])
         cues = np.stack([self.shards[i // size][i % size] for i in numbers.tolist()])
         labels = (numbers % AZIMUTHS).astype(np.int32)
         if mirrored is not None:
             cues[mirrored, :2] *= -1  # ITD and ILD; IC has no side
             labels = np.where(mirrored, -labels % AZIMUTHS, labels)
-        if colours is not None:
-            cues[:, 1::2] += colours[..., None].astype(np.float16)
         return cues, labels
 
 
@@ -78,17 +75,15 @@ def prefetch(items: Iterable) -> Iterator:
                 future.cancel()
 
 
-def batches_of(mixtures: Mixtures, numbers, size: int, mesh: Mesh, mirrored=None, frames=None, colours=None):
+def batches_of(mixtures: Mixtures, numbers, size: int, mesh: Mesh, mirrored=None, frames=None) -> Iterator:
     """Cue maps and classes of the given mixtures, `size` at a time, read ahead and by each process for its
-    own devices. `mirrored`, by mixture number, says which to mirror; `frames`, by batch, what to use;
-    `colours`, a function of numbers, what to add."""
+    own devices. `mirrored`, by mixture number, says which to mirror; `frames`, by batch, what to use."""
 
     def batch(k):  # one that does not divide among all devices is whole on each
         part = numbers[k * size : (k + 1) * size]
         even = len(part) % mesh.size == 0
         ours = part[local_rows(mesh, len(part))] if even else part
-        how = None if mirrored is None else mirrored[ours], colours and colours(ours)
-        cues, labels = mixtures.batch(ours, *how)
+        cues, labels = mixtures.batch(ours, None if mirrored is None else mirrored[ours])
         rows = cues if frames is None else np.ascontiguousarray(cues[..., frames[k]]), labels
         return to_devices(rows, shared_out(mesh) if even else on_all(mesh))
 

@@ -20,8 +20,7 @@ from ssl_jax.training.batches import Mixtures, batches_of
 from ssl_jax.training.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
 from ssl_jax.training.trainer import Trainer, predict_all
 
-ORDER, MIRROR, SHORTEN, COLOUR = 2, 3, 4, 5  # what a generator is for, part of its seed
-WAVES = 4  # of a smooth change over all channels
+ORDER, MIRROR, SHORTEN = 2, 3, 4  # what a generator is for, part of its seed
 
 
 def newest_checkpoint(work: Path, name: str, config: Training) -> int:
@@ -86,18 +85,6 @@ def short_windows(config: Training, epoch: int, steps: int, frames: int) -> list
     return [slice(s, s + size) if use else slice(None) for use, s in zip(short, starts.tolist())]
 
 
-def colours_of(config: Training, epoch: int, channels: int):
-    """What other microphones change, as a function of mixture numbers (n,): dB (n, 2, channels) of ILD, a
-    quarter of what it is of levels, each a sum of WAVES cosines over the channels."""
-    if not config.colour:
-        return None
-    size = config.clips * AZIMUTHS, 2, WAVES
-    draws = np.random.default_rng((config.seed, COLOUR, epoch)).standard_normal(size)
-    waves = np.cos(np.pi * np.outer(np.arange(1, WAVES + 1), (np.arange(channels) + 0.5) / channels))
-    waves = config.colour * np.sqrt(2 / WAVES) * np.array([0.25, 1.0])[:, None, None] * waves
-    return lambda numbers: np.einsum("nkw,kwc->nkc", draws[numbers], waves)
-
-
 def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures, parts: tuple, epoch: int):
     """Train and evaluate on `parts` for an epoch: a row of the log, and logits and classes evaluated."""
     (training, evaluation), began = parts, time.monotonic()
@@ -109,8 +96,7 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
     mirrored = draws < 0.5 if config.mirrored else None  # by mixture, whichever are in the run
     steps, label = math.ceil(len(training) / config.batch), f"{name} epoch {epoch}/{config.epochs}"
     frames = short_windows(config, epoch, steps, mixtures.front.fs // mixtures.front.hop)
-    colours = colours_of(config, epoch, mixtures.front.channels)
-    batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored, frames, colours)
+    batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored, frames)
     loss, hit1, hit5 = trainer.train_epoch(track(batches, label, total=steps))
     trained = time.monotonic()
     outcome = predict_all(trainer, mixtures, evaluation)

@@ -16,7 +16,7 @@ from ssl_jax.networks.serialisation import from_named, named_arrays
 from ssl_jax.training.batches import Mixtures, prefetch
 from ssl_jax.training.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
 from ssl_jax.training.log import LOG_COLUMNS, log_text
-from ssl_jax.training.run import colours_of, train
+from ssl_jax.training.run import train
 from ssl_jax.training.trainer import learning_rates, target_table
 from support.runs import outputs, refuses
 
@@ -74,25 +74,6 @@ def test_mixtures_are_found_in_their_shards_and_mirrored(mixtures):
     assert labels.tolist() == [3, 3, 0, 71] and swapped.tolist() == [69, 3, 0, 1]
     assert (both[0] == plain[0] * np.array([-1, -1, 1])[:, None, None]).all() and (both[1] == plain[1]).all()
     assert swapped.dtype == np.int32 and both.dtype == np.float16
-
-
-def test_colours_are_smooth_and_belong_to_a_mixture_and_an_epoch():
-    """A microphone changes levels by `colour` dB; between two ears it is a quarter of that."""
-    config, numbers = Training(clips=20, colour=4.0), np.arange(1440)
-    found = colours_of(config, 1, 32)(numbers)
-    np.testing.assert_allclose(found.std((0, 2)), (1, 4), rtol=0.05)  # of 1440 draws
-    assert np.abs(np.diff(found)).mean() < found.std() / 4  # neighbouring channels go together
-    np.testing.assert_array_equal(colours_of(config, 1, 32)(numbers[7:9]), found[7:9])
-    assert (colours_of(config, 2, 32)(numbers) != found).all() and colours_of(Training(), 1, 32) is None
-
-
-def test_colours_are_added_to_ild_and_levels():
-    shard = np.zeros((72, 4, 32, 10), np.float16)
-    mixtures = Mixtures([shard], Database(clips=1, shard=72), FrontEnd(levels=True))
-    cues, _ = mixtures.batch(
-        np.array([5, 6]), colours=np.array([[[1.0], [2.0]], [[3.0], [4.0]]]) + np.zeros(32)
-    )
-    assert (cues.mean((2, 3)) == [[0, 1, 0, 2], [0, 3, 0, 4]]).all() and not shard.any()
 
 
 def test_learning_rates():
