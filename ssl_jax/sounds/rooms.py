@@ -18,8 +18,8 @@ from ssl_jax.sounds.sofa import Sofa, read_sofa
 SPEED = 343.0  # m/s
 EARLY = 0.04  # s after the direct sound that image sources cover, and over which the tail fades in
 ORDER = 3  # walls that an image was mirrored at, at most
-# manikins, whom other files hold too: KEMAR and KU100
-MANIKIN = ("MIT_KEMAR_normal_pinna", "kemar_large", "subject_021", "subject_165", "ku100")
+# KEMAR, whom several files hold
+MANIKIN = ("MIT_KEMAR_normal_pinna", "kemar_large", "subject_021", "subject_165")
 BANDS = (1000.0, 4000.0), (1.0, 0.85, 0.6)  # Hz, edges; and T60 in them, of the room's
 BAND_LIMIT = 6500.0, 8000.0  # Hz: where what a recorder of 16 kHz hears fades out
 
@@ -135,10 +135,10 @@ def narrowed(sound: np.ndarray, fs: int) -> np.ndarray:
 
 
 def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
-    """Which part each head is of (n,), see `recipes.PARTS`: manikins are for training."""
+    """Which part each head is of (n,), see `recipes.PARTS`: one that has several files is for training."""
     others = [i for i, name in enumerate(names) if name not in MANIKIN]
-    if len(others) < 2:
-        raise InputError(f"{len(others)} heads besides manikins cannot be kept apart: fetch at least 2")
+    if len(others) < 3:
+        raise InputError(f"{len(others)} heads besides KEMAR cannot be kept apart: fetch at least 3")
     order = np.random.default_rng((config.seed, ROOMS, 0)).permutation(others)
     part = np.zeros(len(names), int)
     shares = config.evaluation_share, config.validation_share

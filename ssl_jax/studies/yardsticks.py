@@ -87,8 +87,8 @@ def run_yardsticks(args) -> None:
         note = f"Not there: {folder}, the evaluation part (`ssl_jax database --protocol rooms` makes it).\n\n"
     about = (
         f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{name}`, {args.clips} s of each voice "
-        "from each direction. It knows the heads of its training part (docs/rooms.md), KEMAR and KU100 among "
-        f"them, and no room below. `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n"
+        "from each direction. It knew the heads of its training part (docs/rooms.md), KEMAR among them, and "
+        f"no room below. `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n"
     )
     head, *known = (line.split(" | ") for line in LITERATURE)
     text = about, markdown_table(HEAD, rows), note + two_talkers(paths, name), "## Literature\n"

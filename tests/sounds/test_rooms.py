@@ -64,7 +64,7 @@ def test_parts_share_no_head_and_a_third_is_the_free_field():
     heads = [name.split("-")[0] for name in found.names]
     of = [{head for head, part in zip(heads, found.part) if part == k} for k in range(3)]
     assert all(of) and not (of[0] & of[1] or of[0] & of[2] or of[1] & of[2])
-    assert of[0] == {"MIT_KEMAR_normal_pinna", "kemar_large", "ku100"}
+    assert {"MIT_KEMAR_normal_pinna", "kemar_large"}.isdisjoint(of[1] | of[2])
     free = np.array(["-free" in name for name in found.names])
     assert free.sum() == 10 and not found.tails[free].any() and found.tails[~free].any((1, 2)).all()
     again = rooms.load_rooms(None, replace(config, rooms=3), FS)
