@@ -146,7 +146,12 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
 
 
 def localise(
-    signal: ArrayLike, fs: float, window=TRAINED, step=0.1, model: str | None = None, cues: bool = False
+    signal: ArrayLike,
+    fs: float,
+    window: float = TRAINED,
+    step: float = 0.1,
+    model: str | None = None,
+    cues: bool = False,
 ) -> Azimuths:
     """Where a sound comes from, over time.
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import signal as sps
 
 from ssl_jax.common.errors import InputError
@@ -52,7 +53,13 @@ def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 
 
 
 def render_scene(
-    source, fs: int, azimuths, noises=(), noise_azimuths=(), snr: float = 20.0, head: Sofa | None = None
+    source: ArrayLike,
+    fs: int,
+    azimuths: ArrayLike,
+    noises: list | tuple = (),
+    noise_azimuths: list | tuple = (),
+    snr: float = 20.0,
+    head: Sofa | None = None,
 ) -> Scene:
     """What two ears hear of a source and of noises beside it. Raises InputError where a number is out of
     range, or not every noise has an azimuth.
