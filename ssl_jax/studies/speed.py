@@ -123,8 +123,8 @@ def jobs_of(mesh) -> list[tuple]:
     hop441 = on_all_devices(lambda x: FRONT.cues(x.swapaxes(1, 2)), mesh)
     hop1 = on_all_devices(lambda x: replace(FRONT, hop=1).cues(x.swapaxes(1, 2)), mesh)
     maps = np.random.default_rng(0).standard_normal((run.batch, 3, 32, 100)).astype(np.float16)
-    labelled, trainer = (maps, np.arange(run.batch, dtype=np.int32)), Trainer(run, 1, FRONT, mesh)
-    steps, batch_there = range(20), partial(to_devices, labelled, shared_out(mesh))
+    labelled, trainer = (maps, np.arange(run.batch, dtype=np.int32)), Trainer(run, 1, FRONT)
+    steps, batch_there = range(20), partial(to_devices, labelled, shared_out(trainer.mesh))
     step, taught = "training step, per mixture", len(steps) * run.batch
     jobs = [
         ("filterbank", "ours, a clip a device", lambda: filterbank(pair), len(pair)),
