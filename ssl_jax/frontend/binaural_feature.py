@@ -68,11 +68,11 @@ def calculate_itd_ild_ic(
     left: ArrayLike,
     right: ArrayLike,
     fs: float,
-    tau=0.010,
-    max_itd=0.001,
-    max_ild=7.0,
-    hop=None,
-    sharpness=None,
+    tau: float = 0.010,
+    max_itd: float = 0.001,
+    max_ild: float = 7.0,
+    hop: int | None = None,
+    sharpness: float | None = None,
 ) -> Cues:
     """Interaural cues of two sets of filter outputs or envelopes.
 
@@ -113,8 +113,8 @@ def get_cues_clean(
     signal: ArrayLike,
     fs: float,
     cfs: ArrayLike | None = None,
-    filter_type="gammatone",
-    model_type="roman",
+    filter_type: str = "gammatone",
+    model_type: str | None = "roman",
     **correlation,
 ) -> Cues:
     """Interaural cues of a two-ear sound: filterbank, hair cell, running correlation.

@@ -9,7 +9,6 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import atomic_write, picture_kind, write_text
 from ssl_jax.common.progress import say
 from ssl_jax.recordings.azimuths import Overall
-from ssl_jax.recordings.scene import parse_trajectory, render_file, write_scene
 
 ROWS = 40  # of a printed table at most; the files have all
 COLUMNS = f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags"
@@ -113,6 +112,8 @@ def run_localise(args) -> None:
 
 
 def run_render(args) -> None:
+    from ssl_jax.recordings.scene import parse_trajectory, render_file, write_scene  # reads heads too
+
     if args.plot:
         from ssl_jax.recordings.pictures import draw_spectrogram
 

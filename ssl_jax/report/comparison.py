@@ -8,7 +8,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json, write_text
 from ssl_jax.config import AZIMUTHS, MAIN_RUNS, RUNS
 from ssl_jax.report.logs import COLUMNS, CORPORA, REPORTED_RUNS, TITLES, compare, logs_of_seeds, read_reported
-from ssl_jax.report.tables import markdown_table, put_section
+from ssl_jax.report.tables import markdown_table, put_section, spread
 
 PUBLISHED, CODE = "librispeech-esc10-cipic", "librispeech-esc10-cipic-published-code"  # folders of results
 README_RUNS = (PUBLISHED, "embedded", CODE, "librispeech-esc10-cipic-clean")
@@ -30,11 +30,16 @@ def _figures(row: dict, measure: str, loss_digits: int) -> list[str]:
     return [f"{ours:.{digits}f}", *given]
 
 
+def _columns_of(row: dict) -> list[str]:
+    """The columns that a row of ours has."""
+    return [measure for measure in COLUMNS if measure in row]
+
+
 def comparison_csv(tables: dict[str, list[dict]]) -> str:
     """One row per epoch and measure."""
     lines = ["run,epoch,measure,ours,reported,difference"]
     for run, rows in tables.items():
-        for row, measure in product(rows, [m for m in COLUMNS if m in rows[0]["ours"]]):
+        for row, measure in product(rows, _columns_of(rows[0]["ours"])):
             figures = (_figures(row, measure, 4) + ["", ""])[:3]
             lines.append(",".join([run, str(int(row["ours"]["epoch"])), measure, *figures]))
     return "\n".join(lines) + "\n"
@@ -49,7 +54,7 @@ def _cell(row: dict, measure: str) -> str:
 
 def epochs_table(rows: list[dict]) -> str:
     """Every epoch of one run as a Markdown table."""
-    columns = [measure for measure in COLUMNS if measure in rows[0]["ours"]]
+    columns = _columns_of(rows[0]["ours"])
     lines = [[str(int(row["ours"]["epoch"])), *(_cell(row, measure) for measure in columns)] for row in rows]
     return markdown_table(["epoch", *(COLUMNS[c] for c in columns)], lines)
 
@@ -93,11 +98,10 @@ def seeds_table(results: Path, name: str) -> str:
             continue
         lasts, cells = [log[-1] for log in logs], dict.fromkeys(COLUMNS, "")
         beside = read_reported(results, run).get(lasts[0]["epoch"], {})
-        for measure in (measure for measure in COLUMNS if measure in lasts[0]):
-            digits, values = 3 if "loss" in measure else 2, [last[measure] for last in lasts]
-            given = f" ({beside[measure]:.{digits}f})" if measure in beside else ""
-            mean, spread = statistics.fmean(values), statistics.stdev(values)
-            cells[measure] = f"{mean:.{digits}f} ± {spread:.{digits}f}{'°' * ('error' in measure)}{given}"
+        for measure in _columns_of(lasts[0]):
+            digits, unit = ".3f" if "loss" in measure else ".2f", "°" if "error" in measure else ""
+            given = f" ({beside[measure]:{digits}})" if measure in beside else ""
+            cells[measure] = spread([last[measure] for last in lasts], unit, digits) + given
         rows.append([f"{TITLES[run]}, epoch {int(lasts[0]['epoch'])}", str(len(lasts)), *cells.values()])
     table = markdown_table(["run", "seeds", *COLUMNS.values()], rows)
     return f"Mean ± standard deviation over seeds (reported):\n\n{table}" if rows else ""

@@ -76,9 +76,8 @@ def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
     if ears != 2:
         raise InputError(f"{path}: has {ears} receivers, not two ears: use a binaural file")
     if not 0 < directions <= MAX_DIRECTIONS or not 0 < taps <= MAX_TAPS or 16 * directions * taps > MAX_BYTES:
-        raise InputError(
-            f"{path}: Data.IR of shape {tuple(sizes.values())} is empty or too large: use a smaller set"
-        )
+        shape = tuple(sizes.values())
+        raise InputError(f"{path}: Data.IR of shape {shape} is empty or too large: use a smaller set")
     rates = np.unique(_read(path, file, "Data.SamplingRate", (0, 1), (1, rows)))
     if len(rates) != 1 or not RATES[0] <= rates[0] <= RATES[1] or rates[0] != round(rates[0]):
         raise InputError(f"{path}: Data.SamplingRate is {rates[:3]}: use one whole number in {RATES}")

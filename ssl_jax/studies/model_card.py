@@ -110,11 +110,12 @@ def scores_of_packed() -> str:
 def run_pack(args) -> None:
     """The stage `pack`; the scores go between the card's markers, or make a card where there is none."""
     metrics = pack_run(experiment_of(args), args.run, args.packed, args.work, args.results)
+    infos = {name: describe(name) for name in available()}
     plt.rcParams.update(LOOK)
     figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
     axes.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
-    for name in available():
-        if bins := describe(name).get("reliability"):
+    for name, info in infos.items():
+        if bins := info.get("reliability"):
             axes.plot(*np.transpose(bins)[:2], marker="o", ms=4, label=name)
     axes.set(xlabel="confidence", ylabel="share within 10°", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.legend(loc="upper left")
@@ -123,7 +124,6 @@ def run_pack(args) -> None:
         put_section(args.card, "scores", scores_of_packed())
     else:
         write_text(args.card, scores_of_packed())
-    infos = {name: describe(name) for name in available()}
     kinds = {"accuracy": "top1", "angular_error": "mean_angular_error"}
     corpora = sorted({part for info in infos.values() for part in info["corpus"].split("-")})
     # what model hubs read at the top of a card: licence, corpora and scores, as YAML

@@ -41,6 +41,16 @@ def on_all_devices(function, mesh, specs=EACH):
     return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=EACH, check_vma=False))
 
 
+def machine_rates(mesh) -> dict[str, float]:
+    """Measured float32 matrix products (FLOP/s) and memory traffic (bytes/s), all devices at work."""
+    n, rng, ones = 2048, np.random.default_rng(0), np.ones((mesh.size, 2**26 // mesh.size), np.float32)
+    a, big = jax.device_put((rng.standard_normal((mesh.size, n, n), np.float32), ones), shared_out(mesh))
+    product = on_all_devices(lambda x: jnp.matmul(x[0], x[0], precision="highest")[None], mesh)
+    copy = on_all_devices(lambda x: x + 1, mesh)
+    flops = mesh.size * 2 * n**3 / seconds_of(lambda: product(a))
+    return {"matrix_flops": flops, "memory_bytes": 2 * big.nbytes / seconds_of(lambda: copy(big))}
+
+
 def needs() -> dict[str, tuple[float, float]]:
     """(operations, bytes to or from memory) that a second of sound needs, by the equations alone. A biquad
     with one zero takes 4 multiply-adds, a lag of the correlation one; at every sample each lag's two sums
@@ -166,13 +176,7 @@ def run_benchmark(args) -> None:
     """The stage `benchmark`: write cpu.json (or gpu.json) and the table beside it, and print the table."""
     path, mesh = args.results / "benchmark" / jax.default_backend(), data_mesh()
     rows, ours = [], dict[str, float]()
-    n, rng, ones = 2048, np.random.default_rng(0), np.ones((mesh.size, 2**26 // mesh.size), np.float32)
-    a, big = jax.device_put((rng.standard_normal((mesh.size, n, n), np.float32), ones), shared_out(mesh))
-    product = on_all_devices(lambda x: jnp.matmul(x[0], x[0], precision="highest")[None], mesh)
-    copy = on_all_devices(lambda x: x + 1, mesh)
-    rates = {"matrix_flops": mesh.size * 2 * n**3 / seconds_of(lambda: product(a))}  # float32, FLOP/s
-    rates |= {"memory_bytes": 2 * big.nbytes / seconds_of(lambda: copy(big))}  # bytes/s; both on all devices
-    jobs, needed = jobs_of(mesh), needs()
+    jobs, rates, needed = jobs_of(mesh), machine_rates(mesh), needs()
     for stage, who, work, per in track(jobs, "benchmark", total=len(jobs)):
         seconds, (operations, traffic) = seconds_of(work) / per, needed[stage]
         floor = max(operations / rates["matrix_flops"], traffic / rates["memory_bytes"])

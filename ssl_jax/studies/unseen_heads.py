@@ -50,8 +50,7 @@ def some_voices(clips: int, fs: int) -> Corpus:
 def heard_at(place: Sofa, corpus: Corpus, networks: dict) -> dict:
     """Logits of every network and window, and true azimuths: {(network, window in s): ((n, 72), (n,))}. Each
     voice comes from each direction, and two noises of a class at 15 to 40 dB from others, seed 0."""
-    clips, count, block = len(corpus.speech), len(place.azimuth), block_size()
-    found: dict = {}
+    clips, count, block, found = len(corpus.speech), len(place.azimuth), block_size(), dict[tuple, list]()
     recipes = draw_recipes(Database(clips=clips), 1, *corpus.noise.shape[:2])
     recipes = recipes.rows((np.arange(clips)[:, None] * AZIMUTHS + np.arange(count)).ravel())
     recipes = recipes._replace(noise_azimuth=recipes.noise_azimuth % count)

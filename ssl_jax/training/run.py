@@ -92,8 +92,9 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
         trainer.moments = trainer.optimiser.init(trainer.weights)
     rate = float(trainer.rates(trainer.moments[0].count))
     order = training[np.random.default_rng((config.seed, ORDER, epoch)).permutation(len(training))]
-    draws = np.random.default_rng((config.seed, MIRROR, epoch)).random(config.clips * AZIMUTHS)
-    mirrored = draws < 0.5 if config.mirrored else None  # by mixture, whichever are in the run
+    mirrored = None
+    if config.mirrored:  # a draw for every mixture, whichever are in the run
+        mirrored = np.random.default_rng((config.seed, MIRROR, epoch)).random(config.clips * AZIMUTHS) < 0.5
     steps, label = math.ceil(len(training) / config.batch), f"{name} epoch {epoch}/{config.epochs}"
     frames = short_windows(config, epoch, steps, mixtures.front.fs // mixtures.front.hop)
     batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored, frames)
