@@ -101,6 +101,7 @@ class Training:
     label_spread: float = 0.0  # degrees, standard deviation of the target about the true class; 0: one class
     last_share: float = 0.0  # this last share of the clips evaluates as well, trained on or not
     short_share: float = 0.0  # of batches, seen through a quarter of their frames: for shorter windows
+    coloured: float = 0.0  # dB, standard deviation of smooth random curves on levels: other equipment
     mirrored: bool = False  # ears of half the mixtures of an epoch swapped, and left with right: more heads
     seed: int = 0  # of the run: initial weights, split, order of mixtures
 
@@ -124,9 +125,9 @@ RUNS = {
     "ours_mirrored": Training(model="ours", epochs=3, epochs_planned=3, batch=64, weight_decay=0.1,
                               cosine_epochs=3, warmup_epochs=0.5, label_spread=5.0, mirrored=True),
     # for recordings, under the protocol of rooms
-    "recordings": Training(model="recordings", clips=1100, epochs=12, epochs_planned=12, batch=64,
-                           weight_decay=0.1, cosine_epochs=12, warmup_epochs=0.5, label_spread=5.0,
-                           short_share=0.3, mirrored=True),
+    "recordings": Training(model="recordings", clips=1100, epochs=32, epochs_planned=32, batch=64,
+                           weight_decay=0.1, cosine_epochs=32, warmup_epochs=0.5, label_spread=5.0,
+                           short_share=0.3, coloured=3.0, mirrored=True),
 }
 # fmt: on
 FOUND = 5.0, 15.0  # dB, nearest to the statistics in the published weights: results/fingerprint.md

@@ -15,7 +15,7 @@ NETWORKS: dict = {
     "resnet": ResNet,
     "deep_three_branch": partial(ThreeBranch, embed=256, branch=DeepBranch),  # 1,656,331 parameters
     "ours": PhaseNetwork,
-    "recordings": partial(PhaseNetwork, width=224),  # for a front-end with levels: 674,572 parameters
+    "recordings": partial(PhaseNetwork, width=288),  # for a front-end with levels: 972,364 parameters
     "ours_raw_cues": partial(PhaseNetwork, phases=False),
     "ours_ungated": partial(PhaseNetwork, gated=False),
     "ours_single_frames": partial(PhaseNetwork, convolved=False),

@@ -19,6 +19,8 @@ from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, named_arrays, split
 from ssl_jax.training.batches import EVALUATION_BATCH, Mixtures, batches_of
 
+WAVES = 4  # of a smooth curve over the channels
+
 
 def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
     """Learning rate by step since the optimiser was last fresh; with a warm-up it changes step by step."""
@@ -39,13 +41,23 @@ def target_table(spread: float) -> np.ndarray:
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
+def coloured(cues: jax.Array, spread: float, key: jax.Array) -> jax.Array:
+    """Cue maps (batch, maps, channels, frames) as other equipment gives them: on the levels of each, a random
+    curve of WAVES cosines over the channels, of `spread` dB; a quarter of that on its ILDs, as ears differ."""
+    maps, channels = cues.shape[1:3]
+    angles = jnp.pi * jnp.outer(jnp.arange(1, WAVES + 1), (jnp.arange(channels) + 0.5) / channels)
+    draws = jax.random.normal(key, (len(cues), 2, WAVES)) * jnp.array([[0.25], [1.0]])
+    curves = spread * (2 / WAVES) ** 0.5 * draws @ jnp.cos(angles)  # (batch, ILD and level, channels)
+    return cues.at[:, 1::2].add(curves[:, : maps // 2, :, None].astype(cues.dtype))
+
+
 class Trainer:
     """A network, its optimiser and the two compiled programs that use them."""
 
     def __init__(self, config: Training, steps_per_epoch: int, front: FrontEnd, mesh: Mesh | None = None):
         model = build_model(config.model, config.seed, front)
         self.graph, self.weights, self.rest = split(model)
-        self.rates, self.spread = learning_rates(config, steps_per_epoch), config.label_spread
+        self.config, self.rates = config, learning_rates(config, steps_per_epoch)
         # flattened: one long vector to update instead of dozens of small ones
         self.optimiser = optax.flatten(optax.adamw(self.rates, weight_decay=config.weight_decay))
         self.moments = self.optimiser.init(self.weights)
@@ -58,12 +70,16 @@ class Trainer:
         self.predict = jax.jit(self._predict, out_shardings=self.everywhere)
 
     def _step(self, weights, rest, moments, totals, cues, labels):
+        if self.config.coloured:
+            key = jax.random.fold_in(jax.random.key(self.config.seed), moments[0].count)  # another every step
+            cues = coloured(cues, self.config.coloured, key)
+
         def loss_of(weights):
             model = nnx.merge(self.graph, weights, rest, copy=True)
             model.train()
             logits = model(cues)
-            if self.spread:
-                losses = optax.softmax_cross_entropy(logits, jnp.asarray(target_table(self.spread))[labels])
+            if spread := self.config.label_spread:
+                losses = optax.softmax_cross_entropy(logits, jnp.asarray(target_table(spread))[labels])
             else:
                 losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             return losses.mean(), (logits, split(model)[2])

@@ -111,7 +111,7 @@ def test_batch_norm_follows_pytorch():
 
 def test_parameter_counts():
     base, ours = 124_171, 415_628
-    counts = {"three_branch": base, "three_branch_held": base, "resnet": 594_376, "recordings": 660_172}
+    counts = {"three_branch": base, "three_branch_held": base, "resnet": 594_376, "recordings": 953_868}
     counts |= dict.fromkeys(("ours", "ours_ungated", "ours_no_dropout"), ours)
     counts |= {"ours_raw_cues": ours - 160 * 12 * 32, "ours_mean_pooling": ours - 480 * 256}
     counts |= {"ours_single_frames": ours - 2 * 160 * (3 * 160 + 3), "deep_three_branch": 1_656_331}
