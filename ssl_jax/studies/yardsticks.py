@@ -8,7 +8,7 @@ from scipy.special import softmax
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTH_STEP, Training
+from ssl_jax.config import AZIMUTH_STEP, Experiment, Training
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import PARTS, read_manifest
 from ssl_jax.metrics import degrees_apart
@@ -22,6 +22,7 @@ from ssl_jax.studies.unseen_heads import HEAD, cells, measured_place, score_plac
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.trainer import Trainer, predict_all
 
+EQUIPMENT = 4.0  # dB, of the curves that other equipment is taken to lay over levels: see `trainer.coloured`
 SCENES, SECONDS, APART, NEAR = 200, 3, 60, 10  # of two talkers; s; degrees between them, and of a hit
 LITERATURE = (
     "who | what was known | error | source",
@@ -61,6 +62,30 @@ def two_talkers(paths: list[Path], name: str) -> str:
     )
 
 
+def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
+    """Scores on the evaluation part of a cue store of rooms, by what was heard; none without a store."""
+    if not (folder / "manifest.csv").exists():
+        return []
+    store = CueStore(folder / "cues", ex.database, ex.front)
+    manifest, (network, front) = read_manifest(folder / "manifest.csv", store.count), load_weights(name)
+    trainer = Trainer(Training(model=describe(name)["model"]), 1, front)
+    trainer.set_model(network)
+    numbers = np.flatnonzero(manifest.part == PARTS.index("evaluation"))
+    head, snr = np.array([manifest.head[i] for i in numbers]), manifest.snr[numbers]
+    free, cipic = np.char.find(head, "-free") > 0, np.char.startswith(head, "subject_")
+    parts = {"rooms": ~free, "free field": free, "free field, 15 to 40 dB": free & (snr >= 15)}
+    parts |= {f"{what}, CIPIC heads": use & cipic for what, use in parts.items()}
+    parts |= {"free field, -5 to 5 dB": free & (snr < 5), "rooms, -5 to 5 dB": ~free & (snr < 5)}
+    rows, mixtures = [], Mixtures.of(store, manifest)
+    for spread in (0.0, EQUIPMENT):
+        logits, labels = predict_all(trainer, mixtures, numbers, spread)
+        posterior, truth = softmax(logits / temperature_of(name), axis=1), AZIMUTH_STEP * labels
+        for what, use in list(parts.items())[: 2 if spread else None]:
+            about = f"evaluation part, {what}" + f", other equipment ({spread:g} dB)" * bool(spread)
+            rows.append([f"`{name}`", about, "72", "1 s", *cells(scores_of(posterior[use], truth[use]))])
+    return rows
+
+
 def run_yardsticks(args) -> None:
     """The stage `yardsticks`: write results/yardsticks.md and print it."""
     paths = sorted(args.heads.glob("*.sofa"))
@@ -69,21 +94,7 @@ def run_yardsticks(args) -> None:
     args.protocol = args.protocol or "rooms"
     name, ex = args.model[0] if args.model else default_weights(), experiment_of(args)
     rows, folder, note = score_places(paths, [name], args.clips), args.work / ex.name, ""
-    if (folder / "manifest.csv").exists():  # of rooms: all, in rooms, in the free field, and by SNR
-        store = CueStore(folder / "cues", ex.database, ex.front)
-        manifest, (network, front) = read_manifest(folder / "manifest.csv", store.count), load_weights(name)
-        trainer = Trainer(Training(model=describe(name)["model"]), 1, front)
-        trainer.set_model(network)
-        numbers = np.flatnonzero(manifest.part == PARTS.index("evaluation"))
-        logits, labels = predict_all(trainer, Mixtures.of(store, manifest), numbers)
-        posterior, truth = softmax(logits / temperature_of(name), axis=1), AZIMUTH_STEP * labels
-        free, snr = np.array(["-free" in manifest.head[i] for i in numbers]), manifest.snr[numbers]
-        parts = {"rooms": ~free, "free field": free, "free field, 15 to 40 dB": free & (snr >= 15)}
-        parts |= {"free field, -5 to 5 dB": free & (snr < 5), "rooms, -5 to 5 dB": ~free & (snr < 5)}
-        for what, use in parts.items():
-            scores = cells(scores_of(posterior[use], truth[use]))
-            rows.append([f"`{name}`", f"evaluation part, {what}", "72", "1 s", *scores])
-    else:
+    if not (evaluated := evaluation_rows(name, folder, ex)):
         note = f"Not there: {folder}, the evaluation part (`ssl_jax database --protocol rooms` makes it).\n\n"
     about = (
         f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{name}`, {args.clips} s of each voice "
@@ -91,5 +102,5 @@ def run_yardsticks(args) -> None:
         f"no room below. `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n"
     )
     head, *known = (line.split(" | ") for line in LITERATURE)
-    text = about, markdown_table(HEAD, rows), note + two_talkers(paths, name), "## Literature\n"
+    text = about, markdown_table(HEAD, rows + evaluated), note + two_talkers(paths, name), "## Literature\n"
     write_page(args.results / "yardsticks.md", *text, markdown_table(head, known))

@@ -43,7 +43,7 @@ def target_table(spread: float) -> np.ndarray:
 
 def coloured(cues: jax.Array, spread: float, key: jax.Array) -> jax.Array:
     """Cue maps (batch, maps, channels, frames) as other equipment gives them: on the levels of each, a random
-    curve of WAVES cosines over the channels, of `spread` dB; a quarter of that on its ILDs, as ears differ."""
+    curve of WAVES cosines over the channels, of `spread` dB; a quarter of that on ILDs, as ears differ."""
     maps, channels = cues.shape[1:3]
     angles = jnp.pi * jnp.outer(jnp.arange(1, WAVES + 1), (jnp.arange(channels) + 0.5) / channels)
     draws = jax.random.normal(key, (len(cues), 2, WAVES)) * jnp.array([[0.25], [1.0]])
@@ -129,11 +129,12 @@ class Trainer:
             self.moments = from_named("moments", self.moments, arrays)
 
 
-def predict_all(trainer: Trainer, mixtures: Mixtures, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Logits (n, 72) and classes (n,) of the given mixtures."""
+def predict_all(trainer: Trainer, mixtures: Mixtures, numbers: np.ndarray, spread: float = 0):
+    """Logits (n, 72) and classes (n,) of the given mixtures, `coloured` by `spread` dB."""
     weights, rest = to_devices((trainer.weights, trainer.rest), trainer.everywhere)
     logits = []
-    for cues, _ in batches_of(mixtures, numbers, EVALUATION_BATCH, trainer.mesh):
+    for k, (cues, _) in enumerate(batches_of(mixtures, numbers, EVALUATION_BATCH, trainer.mesh)):
+        cues = coloured(cues, spread, jax.random.key(k)) if spread else cues
         logits.append(trainer.predict(weights, rest, cues))
         if trainer.one_by_one:
             jax.block_until_ready(logits[-1])
