@@ -50,7 +50,6 @@ class Speech:
 class Corpus(NamedTuple):
     """The sounds of a run: clips of one second, cut at their file's own rate, resampled, scaled to peak 1."""
 
-    name: str  # "embedded" or "librispeech-esc10-cipic"
     speech: Speech | np.ndarray  # (clips, fs) float32
     speech_info: list[SpeechClip]
     noise: np.ndarray  # (classes, files, fs) float32
@@ -65,11 +64,11 @@ def load_corpus(data: Path | None, clips: int, fs: int) -> Corpus:
         raise InputError(f"{clips} speech clips asked for: ask for at least 1")
     try:
         if data is None:
-            return Corpus._make(["embedded", *_embedded_speech(clips, fs), *_embedded_noise(fs)])
+            return Corpus._make([*_embedded_speech(clips, fs), *_embedded_noise(fs)])
         subset = check_data_folder(data)
         noise = _esc10(data / "ESC-50", fs)  # first: it is the quicker to fail
         speech = _librispeech(data / "LibriSpeech" / subset, clips, fs)
-        return Corpus._make(["librispeech-esc10-cipic", *speech, *noise])
+        return Corpus._make([*speech, *noise])
     except OSError as error:
         raise InputError(os_error_message(error)) from None
 

@@ -25,7 +25,6 @@ class Heads(NamedTuple):
     names: tuple[str, ...]
     hrirs: np.ndarray  # (heads, 72, 2, taps) float32, left ear first
     elevations: np.ndarray  # (heads, 72) degrees
-    fs: int  # Hz
     tails: np.ndarray | None = None  # (heads, 2, samples) float32: reverberation that all azimuths share
     part: np.ndarray | None = None  # (heads,), the one part that each is of, see `recipes.PARTS`
 
@@ -122,4 +121,4 @@ def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
     hrirs = np.zeros((len(heads), AZIMUTHS, 2, max(taps)), np.float32)  # shorter responses end in zeros
     for stored, head, length in zip(hrirs, heads, taps):
         stored[..., :length] = head.hrirs
-    return Heads(tuple(head.name for head in heads), hrirs, np.stack([head.elevation for head in heads]), fs)
+    return Heads(tuple(head.name for head in heads), hrirs, np.stack([head.elevation for head in heads]))

@@ -170,4 +170,4 @@ def load_rooms(data: Path | None, config: Database, fs: int) -> Heads:
         made[i], tails[i] = responses(head, room, fs, rng)
         field = f"t60_{room.t60:.2f}-drr_{room.drr:.0f}" if room.t60 else "free"
         names.append(f"{head.name}-{room.scale:.3f}-{field}" + "-narrow" * room.narrow)
-    return Heads(tuple(names), made, np.zeros((config.rooms, AZIMUTHS)), fs, tails, part)
+    return Heads(tuple(names), made, np.zeros((config.rooms, AZIMUTHS)), tails, part)
