@@ -2,11 +2,11 @@
 clip i // 72 and azimuth class i % 72; all drawn for it comes from a generator seeded by (run seed, i)."""
 
 import csv
+import io
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -151,11 +151,11 @@ def recipes_of(config: Database, sounds: Sounds) -> tuple[Recipes, np.ndarray | 
     return draw_recipes(config, len(sounds.heads.names), classes, files, part, sounds.heads.part), part
 
 
-def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = None) -> Iterator[str]:
-    """The recipes as CSV, line by line, by the names of clips, heads and files, and each mixture's part."""
-    rows = csv.writer(SimpleNamespace(write=str), lineterminator="\n")  # writerow gives what `write` gives
-    corpus, heads = sounds
-    yield rows.writerow(COLUMNS)
+def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = None) -> str:
+    """The recipes as CSV, by the names of clips, heads and files, and each mixture's part."""
+    text, (corpus, heads) = io.StringIO(), sounds
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
     for i in range(len(recipes.clip)):
         one = recipes.rows(i)
         info, kind = corpus.speech_info[one.clip], one.noise_class
@@ -164,7 +164,8 @@ def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = Non
         row += [heads.names[one.head], corpus.noise_classes[kind]]
         for file, azimuth, snr in zip(one.noise_file, one.noise_azimuth, one.snr):
             row += [corpus.noise_files[kind][file], azimuth * AZIMUTH_STEP, f"{snr:.4f}"]
-        yield rows.writerow([*row, "" if part is None else PARTS[part[i]]])
+        rows.writerow([*row, "" if part is None else PARTS[part[i]]])
+    return text.getvalue()
 
 
 class Manifest(NamedTuple):

@@ -90,7 +90,7 @@ def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp
     heads = Heads(tuple(f"h{k}" for k in range(20)), None, np.zeros((20, AZIMUTHS)))
     found, part = recipes.recipes_of(CLEAN, recipes.Sounds(corpus, heads))
     path, count = tmp_path / "manifest.csv", 40 * AZIMUTHS
-    path.write_text("".join(recipes.manifest_csv(found, recipes.Sounds(corpus, heads), part)))
+    path.write_text(recipes.manifest_csv(found, recipes.Sounds(corpus, heads), part))
     row = list(csv.DictReader(path.read_text().splitlines()))[75]  # second clip, azimuth class 3
     assert (row["azimuth"], row["clip"], row["head"]) == ("15", "c1", f"h{found.head[75]}")
     assert row["noise_class"] == "abcdefghij"[found.noise_class[75]]
