@@ -107,7 +107,6 @@ def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such file: python -m ssl_jax download --to {data} fetches it")
-    for path in paths:
         sofa = read_sofa(path, fs)
         hrirs, elevations = select_directions(sofa, direction_rule)
         heads.append(sofa._replace(hrirs=hrirs, elevation=elevations))
