@@ -107,15 +107,15 @@ def estimates(ear: Listener, quality: Quality, blocks, live: bool = False, wrap=
             break
         azimuth, confidence = peak_azimuth(posterior)
         first = (given + np.arange(len(posterior))) * ear.hop
-        silent, flags = quality.flags(first, span)
+        cases = quality.flags(first, span)
+        silent = cases["silent"]
         azimuth[silent], confidence[silent], posterior[silent] = np.nan, 0, 1 / AZIMUTHS
         mirrored = np.where(silent, np.nan, mirror_azimuth(posterior))
-        causes = {"short": np.full(len(first), span < ear.span), "front or back": np.isfinite(mirrored)}
-        causes |= {"unsure": (confidence < SURE) & ~silent}
-        for cause, there in causes.items():
-            flags = [found + (cause,) * int(t) for found, t in zip(flags, there, strict=True)]
+        cases |= {"short": np.full(len(first), span < ear.span), "front or back": np.isfinite(mirrored)}
+        cases |= {"unsure": (confidence < SURE) & ~silent}
+        flags = tuple(tuple(name for name in cases if cases[name][i]) for i in range(len(first)))
         given += len(posterior)
-        yield Windows((first + span / 2) / rate, azimuth, confidence, mirrored, posterior, tuple(flags))
+        yield Windows((first + span / 2) / rate, azimuth, confidence, mirrored, posterior, flags)
     _check_length(ear.name, quality.samples / ear.fs)
     if not quality.heard:
         raise InputError(f"{ear.name}: silent: use a recording that something sounds in")
