@@ -114,8 +114,7 @@ def _parts_of_speakers(config: Database, speakers: Sequence[str]) -> list[int]:
 def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: int, part=None, rooms=None):
     """Recipes of clips * 72 mixtures; `part` (mixtures,) is of `draw_parts`, `rooms` (heads,) of heads."""
     count = config.clips * AZIMUTHS
-    draws = (np.random.default_rng((config.seed, i)).random(8) for i in range(count))
-    u: np.ndarray = np.fromiter(draws, np.dtype((float, 8)), count)
+    u = np.stack([np.random.default_rng((config.seed, i)).random(8) for i in range(count)])
     part = np.zeros(count, int) if part is None else part
 
     def pick(column, choices):
