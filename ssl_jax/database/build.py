@@ -34,7 +34,6 @@ def write_manifest(path: Path, text: str, count: int) -> None:
 def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=None) -> CueStore:
     """Make every shard of the cue store in folder/cues that is not there yet, and folder/manifest.csv. Raises
     InputError where processes or the folder have other recordings, or the folder other settings."""
-    folder = Path(folder)
     recipes, part = recipes_of(config, sounds)
     store = CueStore(folder / "cues", config, front)
     manifest = manifest_csv(recipes, sounds, part)
@@ -65,7 +64,7 @@ def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=
 def export_wav(folder: Path, limit: int, config: Database, front: FrontEnd, sounds: Sounds) -> None:
     """Write the first `limit` mixtures as 16-bit stereo WAV, left ear first, and their manifest."""
     recipes, part = recipes_of(config, sounds)
-    recipes, folder = recipes.rows(slice(limit)), Path(folder)
+    recipes = recipes.rows(slice(limit))
     write_text(folder / "manifest.csv", manifest_csv(recipes, sounds, part))
     waveforms = jax.tree.map(jnp.asarray, waveforms_of(sounds))
     program = jax.jit(partial(render, bits=config.bits or 16))
