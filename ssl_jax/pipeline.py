@@ -23,11 +23,6 @@ def experiment_of(args) -> Experiment:
     return experiment(args.data is not None, *options, args.snr_range)
 
 
-def timed(results: Path, *stage):
-    """Note what a stage took, in the main process."""
-    return clock(results / "timing.json", *stage) if is_main_process() else contextlib.nullcontext()
-
-
 def check_results(results: Path, settings: dict) -> None:
     """Make the results folder ours, or raise InputError, which names the setting that differs."""
     check_settings(results / "settings.json", settings, made="*.csv", older=True)
@@ -51,7 +46,7 @@ def run_database(args, ex: Experiment) -> None:
     store, results = CueStore(args.work / ex.name / "cues", ex.database, ex.front), args.results / ex.name
     by_main_process(check_results, results, fingerprint(database=ex.database, front=ex.front))
     made = [store.path(shard).exists() for shard in range(store.shards)]
-    with timed(results, "database", any(made), all(made)):
+    with clock(results / "timing.json", "database", any(made), all(made)):
         build(args.work / ex.name, ex.database, ex.front, load_sounds(args.data, ex.database, ex.front.fs))
 
 
@@ -69,7 +64,7 @@ def run_train(args, ex: Experiment) -> None:
     for name, run in runs.items():
         epochs = range(run.start_epoch + 1, run.epochs + 1)
         made = [checkpoint_path(work, name, epoch).exists() for epoch in epochs]
-        with timed(results, name, any(made), made[-1]):
+        with clock(results / "timing.json", name, any(made), made[-1]):
             metrics[name] = train(name, run, mixtures, work, results, data_mesh() if args.devices else None)
         before[name] = fingerprint(run=run)["run"]
         by_main_process(write_json, results / "metrics.json", metrics)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-from ssl_jax.common.devices import cpu_count
+from ssl_jax.common.devices import cpu_count, is_main_process
 from ssl_jax.common.files import read_json, require_writable, write_json
 
 
@@ -49,11 +49,13 @@ def peak_memory_mb() -> int:
 
 @contextlib.contextmanager
 def clock(path: Path, stage: str, begun: bool, done: bool = False):
-    """Note a stage's time, memory and commit in a file. Times add up; unless `begun`, its note was copied."""
+    """Have the main process note a stage's time, memory and commit in a file. Times add up; unless `begun`,
+    its note was copied."""
     began = time.monotonic()
-    require_writable(path.parent)  # fail now, not after hours of work
+    if is_main_process():
+        require_writable(path.parent)  # fail now, not after hours of work
     yield
-    if done and path.exists():  # all was there before: the note stays
+    if not is_main_process() or done and path.exists():  # all was there before: the note stays
         return
     notes = read_json(path) if path.exists() else {}
     stages = notes.setdefault("stages", {})

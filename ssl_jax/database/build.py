@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from ssl_jax.common.devices import barrier, broadcast_from_first, by_main_process, is_main_process, mesh_of
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import atomic_write, checksum_agrees, sha256_of
+from ssl_jax.common.files import checksum_agrees, write_text
 from ssl_jax.common.progress import say, track
 from ssl_jax.config import AZIMUTH_STEP, Database, FrontEnd
 from ssl_jax.database.cue_store import CueStore
@@ -21,14 +20,13 @@ from ssl_jax.database.recipes import Sounds, manifest_csv, read_manifest, recipe
 from ssl_jax.sounds.reading import write_wav
 
 
-def write_manifest(path: Path, lines: Iterable[str], sha256: str, count: int) -> None:
+def write_manifest(path: Path, text: str, count: int) -> None:
     """Write a manifest; raises InputError where one of other recordings stands, whose cues may be stored."""
     try:
         read_manifest(path, count)
     except InputError:  # none, or a damaged one
-        with atomic_write(path, "w") as stream:
-            stream.writelines(lines)
-    if sha256_of(path) != sha256:
+        write_text(path, text)
+    if path.read_bytes() != text.encode():
         others = "names other recordings than there are now"
         raise InputError(f"{path}: {others}: use another --name, or delete that folder")
 
@@ -36,18 +34,15 @@ def write_manifest(path: Path, lines: Iterable[str], sha256: str, count: int) ->
 def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=None) -> CueStore:
     """Make every shard of the cue store in folder/cues that is not there yet, and folder/manifest.csv. Raises
     InputError where processes or the folder have other recordings, or the folder other settings."""
-    folder = Path(folder)
     recipes, part = recipes_of(config, sounds)
     store = CueStore(folder / "cues", config, front)
-    manifest, digest = partial(manifest_csv, recipes, sounds, part), hashlib.sha256()
-    for line in manifest():
-        digest.update(line.encode())
-    ours = np.frombuffer(digest.digest(), np.uint8)
+    manifest = manifest_csv(recipes, sounds, part)
+    ours = np.frombuffer(hashlib.sha256(manifest.encode()).digest(), np.uint8)
     with barrier():
         if (broadcast_from_first(ours) != ours).any():
             raise InputError("this process and the first have other recordings: give all processes the same")
     by_main_process(store.open)
-    by_main_process(write_manifest, folder / "manifest.csv", manifest(), digest.hexdigest(), store.count)
+    by_main_process(write_manifest, folder / "manifest.csv", manifest, store.count)
     with barrier():
         whole = np.array([is_main_process() and checksum_agrees(store.path(s)) for s in range(store.shards)])
     todo = np.flatnonzero(~broadcast_from_first(whole)).tolist()
@@ -69,9 +64,8 @@ def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=
 def export_wav(folder: Path, limit: int, config: Database, front: FrontEnd, sounds: Sounds) -> None:
     """Write the first `limit` mixtures as 16-bit stereo WAV, left ear first, and their manifest."""
     recipes, part = recipes_of(config, sounds)
-    recipes, folder = recipes.rows(slice(limit)), Path(folder)
-    with atomic_write(folder / "manifest.csv", "w") as stream:
-        stream.writelines(manifest_csv(recipes, sounds, part))
+    recipes = recipes.rows(slice(limit))
+    write_text(folder / "manifest.csv", manifest_csv(recipes, sounds, part))
     waveforms = jax.tree.map(jnp.asarray, waveforms_of(sounds))
     program = jax.jit(partial(render, bits=config.bits or 16))
     for i in track(range(len(recipes.clip)), "mixtures", total=len(recipes.clip)):

@@ -2,11 +2,11 @@
 clip i // 72 and azimuth class i % 72; all drawn for it comes from a generator seeded by (run seed, i)."""
 
 import csv
+import io
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -114,8 +114,7 @@ def _parts_of_speakers(config: Database, speakers: Sequence[str]) -> list[int]:
 def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: int, part=None, rooms=None):
     """Recipes of clips * 72 mixtures; `part` (mixtures,) is of `draw_parts`, `rooms` (heads,) of heads."""
     count = config.clips * AZIMUTHS
-    draws = (np.random.default_rng((config.seed, i)).random(8) for i in range(count))
-    u: np.ndarray = np.fromiter(draws, np.dtype((float, 8)), count)
+    u = np.stack([np.random.default_rng((config.seed, i)).random(8) for i in range(count)])
     part = np.zeros(count, int) if part is None else part
 
     def pick(column, choices):
@@ -151,11 +150,11 @@ def recipes_of(config: Database, sounds: Sounds) -> tuple[Recipes, np.ndarray | 
     return draw_recipes(config, len(sounds.heads.names), classes, files, part, sounds.heads.part), part
 
 
-def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = None) -> Iterator[str]:
-    """The recipes as CSV, line by line, by the names of clips, heads and files, and each mixture's part."""
-    rows = csv.writer(SimpleNamespace(write=str), lineterminator="\n")  # writerow gives what `write` gives
-    corpus, heads = sounds
-    yield rows.writerow(COLUMNS)
+def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = None) -> str:
+    """The recipes as CSV, by the names of clips, heads and files, and each mixture's part."""
+    text, (corpus, heads) = io.StringIO(), sounds
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
     for i in range(len(recipes.clip)):
         one = recipes.rows(i)
         info, kind = corpus.speech_info[one.clip], one.noise_class
@@ -164,7 +163,8 @@ def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = Non
         row += [heads.names[one.head], corpus.noise_classes[kind]]
         for file, azimuth, snr in zip(one.noise_file, one.noise_azimuth, one.snr):
             row += [corpus.noise_files[kind][file], azimuth * AZIMUTH_STEP, f"{snr:.4f}"]
-        yield rows.writerow([*row, "" if part is None else PARTS[part[i]]])
+        rows.writerow([*row, "" if part is None else PARTS[part[i]]])
+    return text.getvalue()
 
 
 class Manifest(NamedTuple):

@@ -39,19 +39,18 @@ class Azimuths(NamedTuple):
 Windows = namedtuple("Windows", "times azimuth confidence mirrored posterior flags")  # as they come
 
 
-def _share_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Share of posteriors (..., 72) within 10 degrees of class `middle` (...), and its circular mean."""
+def _mean_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Circular mean (degrees) and share of posteriors (..., 72) within 10 degrees of class `middle` (...)."""
     around = (middle[..., None] + np.arange(-REACH, REACH + 1)) % AZIMUTHS
     share = np.take_along_axis(posterior, around, -1)
     azimuth = np.degrees(np.angle((share * np.exp(2j * np.pi * around / AZIMUTHS)).sum(-1))) % 360
-    return share.sum(-1), np.where(azimuth == 360, 0.0, azimuth)  # -1e-20 % 360 is 360
+    return np.where(azimuth == 360, 0.0, azimuth), share.sum(-1)  # -1e-20 % 360 is 360
 
 
 def peak_azimuth(posterior: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Azimuth (degrees) and confidence (...) of posteriors (..., 72): mean and share about the peak."""
     posterior = np.asarray(posterior, float)
-    share, azimuth = _share_about(posterior, posterior.argmax(-1))
-    return azimuth, share
+    return _mean_about(posterior, posterior.argmax(-1))
 
 
 def mirror_azimuth(posterior: ArrayLike) -> np.ndarray:
@@ -59,10 +58,10 @@ def mirror_azimuth(posterior: ArrayLike) -> np.ndarray:
     posterior = np.asarray(posterior, float)
     peak = posterior.argmax(-1)
     image = (AZIMUTHS // 2 - peak) % AZIMUTHS
-    share, other = _share_about(posterior, peak)[0], _share_about(posterior, image)
+    (_, share), (azimuth, other) = _mean_about(posterior, peak), _mean_about(posterior, image)
     apart = np.abs((peak - image + AZIMUTHS // 2) % AZIMUTHS - AZIMUTHS // 2) * AZIMUTH_STEP > 2 * PEAK_REACH
-    either = apart & (share < SURE) & (other[0] >= LEAST) & (share + other[0] >= SURE)
-    return np.where(either, other[1], np.nan)
+    either = apart & (share < SURE) & (other >= LEAST) & (share + other >= SURE)
+    return np.where(either, azimuth, np.nan)
 
 
 def directions(posterior: np.ndarray) -> list[tuple[float, float]]:
@@ -70,7 +69,7 @@ def directions(posterior: np.ndarray) -> list[tuple[float, float]]:
     rest, found = np.array(posterior, float), list[tuple[float, float]]()
     while len(found) < MOST:
         peak = np.asarray(rest.argmax())
-        share, azimuth = _share_about(rest, peak)
+        azimuth, share = _mean_about(rest, peak)
         if share < LEAST:
             break
         found.append((float(azimuth), float(share)))

@@ -71,10 +71,9 @@ def run_live(args) -> None:
     name, overall = "standard input", Overall()
     fs, blocks = live.sound_of(sys.stdin.buffer, name, args.raw)
     ear = localisation.listener(name, fs, args.window, args.step, args.model)
-    rate = ear.front.fs / ear.front.hop
-    print(heading(name, "as it comes", fs, ear.model, ear.span / rate, ear.hop / rate))
-    print(COLUMNS, flush=True)
     watch = quality.Quality(fs, name, ear.front)
+    print(heading(name, "as it comes", fs, ear.model, ear.span / watch.rate, ear.hop / watch.rate))
+    print(COLUMNS, flush=True)
     for found in localisation.estimates(ear, watch, blocks, live=True):
         overall.add(found)
         print(*(line(found, i) for i in range(len(found.times))), sep="\n", flush=True)

@@ -66,8 +66,8 @@ class Quality:
         self.before = joined[-2:]
         self.samples += len(block)
 
-    def flags(self, first: np.ndarray, span: int) -> tuple[np.ndarray, list[tuple[str, ...]]]:
-        """Which windows of `span` frames from `first` (n,) are silent, all flags; forgets what is before."""
+    def flags(self, first: np.ndarray, span: int) -> dict[str, np.ndarray]:
+        """By flag, which windows (n,) of `span` frames from `first` (n,) have it; forgets what is before."""
         start = first - self.first
 
         def total(values):
@@ -84,7 +84,7 @@ class Quality:
         drop = min(start[-1], len(self.energy))
         self.loudest, self.first = so_far[-1], self.first + drop
         self.energy, self.clipped = self.energy[drop:], self.clipped[drop:]
-        return silent, [tuple(name for name, there in cases.items() if there[i]) for i in range(len(first))]
+        return cases
 
     def notes(self) -> tuple[str, ...]:
         """What is to be said of the whole recording, a line each."""
@@ -100,7 +100,7 @@ class Quality:
 
 def overview(runs: Iterable[Cues], maps: list, frames: int) -> Iterator[Cues]:
     """The same cues, `frames` in all; `maps` gets means, (4, channels, columns), COLUMNS in all at most."""
-    size, waiting = -(-frames // COLUMNS), None
+    size, waiting = max(1, -(-frames // COLUMNS)), None
     for cues in runs:
         part = np.stack(cues).astype(np.float32)
         waiting = part if waiting is None else np.concatenate([waiting, part], axis=-1)

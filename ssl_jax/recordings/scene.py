@@ -1,6 +1,5 @@
 """A scene of one's own: a sound from an azimuth or along a trajectory, noises beside it, to two ears."""
 
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,8 +47,7 @@ def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 
         raise InputError(f"{path}: longer than {MAX_SECONDS} s: use --seconds for a part of it")
     if not sound.any():
         raise InputError(f"{path}: nothing sounds at {start:g} s or after: use another part of it")
-    divisor = math.gcd(rate, fs)
-    return sps.resample_poly(sound, fs // divisor, rate // divisor).astype(np.float32)
+    return sps.resample_poly(sound, fs, rate).astype(np.float32)
 
 
 def render_scene(

@@ -22,6 +22,7 @@ from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 COMPARED = ("model2", "model2_continued", "ours", "ours_mirrored")  # runs in the figure of errors
 AROUND = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))  # the azimuths, and the first again
 SPOKES = np.radians(range(0, 360, 30))
+PARTS = {"train": ("training", "--", "x"), "eval": ("held out", "-", "o"), "last": ("last clips", ":", "s")}
 
 
 def surround(front: FrontEnd, path: Path) -> None:
@@ -74,9 +75,6 @@ def scene(front: FrontEnd, path: Path, azimuth: int = 60, noise_azimuths=(200, 3
     noises = f"{corpus.noise_classes[0]} at {noise_azimuths[0]}° and {noise_azimuths[1]}°"
     figure.suptitle(f"Speech at {azimuth}°, {noises} (hair cell {front.hair_cell})")
     save_figure(figure, path)
-
-
-PARTS = {"train": ("training", "--", "x"), "eval": ("held out", "-", "o"), "last": ("last clips", ":", "s")}
 
 
 def training_curves(results: Path, name: str, runs: list[str], path: Path) -> None:

@@ -1,6 +1,5 @@
 """One-second speech and noise clips: the embedded corpus, or LibriSpeech and ESC-50 as published."""
 
-import math
 from functools import lru_cache
 from itertools import cycle, zip_longest
 from pathlib import Path
@@ -12,9 +11,10 @@ from scipy import signal
 from ssl_jax.common.errors import InputError, os_error_message
 from ssl_jax.common.files import package_data, read_csv
 from ssl_jax.sounds.hrtf import CIPIC_SUBJECTS
-from ssl_jax.sounds.reading import RATES, check_rate, open_sound, read_sound
+from ssl_jax.sounds.reading import RATES, check_rate, read_sound
 
-# of the embedded speech, 140 s a language; one voice speaks two, see data/NOTICE.md
+SPOKEN = 140  # s of embedded speech a language
+# of the embedded speech; one voice speaks two, see data/NOTICE.md
 SPEAKERS = {"en": "voice-en-es", "es": "voice-en-es", "fr": "voice-fr", "it": "voice-it", "ru": "voice-ru"}
 SPEECH_SUBSETS = ("train-clean-100", "dev-clean")  # of LibriSpeech, the first found is used
 NOISE_CLASSES, NOISE_FILES = 10, 20  # files of each class (published)
@@ -50,7 +50,6 @@ class Speech:
 class Corpus(NamedTuple):
     """The sounds of a run: clips of one second, cut at their file's own rate, resampled, scaled to peak 1."""
 
-    name: str  # "embedded" or "librispeech-esc10-cipic"
     speech: Speech | np.ndarray  # (clips, fs) float32
     speech_info: list[SpeechClip]
     noise: np.ndarray  # (classes, files, fs) float32
@@ -65,11 +64,11 @@ def load_corpus(data: Path | None, clips: int, fs: int) -> Corpus:
         raise InputError(f"{clips} speech clips asked for: ask for at least 1")
     try:
         if data is None:
-            return Corpus._make(["embedded", *_embedded_speech(clips, fs), *_embedded_noise(fs)])
+            return Corpus._make([*_embedded_speech(clips, fs), *_embedded_noise(fs)])
         subset = check_data_folder(data)
         noise = _esc10(data / "ESC-50", fs)  # first: it is the quicker to fail
         speech = _librispeech(data / "LibriSpeech" / subset, clips, fs)
-        return Corpus._make(["librispeech-esc10-cipic", *speech, *noise])
+        return Corpus._make([*speech, *noise])
     except OSError as error:
         raise InputError(os_error_message(error)) from None
 
@@ -112,12 +111,8 @@ def _mono(path: Path, seconds: int | None = None) -> tuple[np.ndarray, int]:
 
 def _embedded_speech(clips: int, fs: int) -> tuple[Speech, list[SpeechClip]]:
     """Clip i is second i // 5 of language i % 5, so that the first few span all voices."""
-    folder, info, seconds = package_data("."), [], []
-    for language in SPEAKERS:
-        with open_sound(folder / f"speech/{language}.ogg") as sound:
-            seconds.append(math.ceil(sound.frames / sound.samplerate))
-    most = len(SPEAKERS) * min(seconds)
-    if clips > most:
+    folder, info = package_data("."), []
+    if clips > (most := SPOKEN * len(SPEAKERS)):
         raise InputError(f"the embedded corpus has {most} speech clips, not {clips}: download LibriSpeech")
     for i, (language, speaker) in zip(range(clips), cycle(SPEAKERS.items())):
         info.append(SpeechClip(f"main_audio_{i + 1}", speaker, f"speech/{language}.ogg", float(i // 5)))

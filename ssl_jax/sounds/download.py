@@ -58,10 +58,9 @@ def published_sources(subset: str, heads: str = "published") -> list[Source]:
     return [*sources, Source(speech, pack, f"md5:{md5}", home, home, max_bytes=max_bytes)]
 
 
-def download_all(to: Path, subset: str, sources: list[Source] | None = None, wait: float = 2.0) -> None:
+def download_all(to: Path, sources: list[Source], wait: float = 2.0) -> None:
     """Fetch every source that is not there yet into the data folder `to`, going on where a run before ended.
-    `sources` replace those of LibriSpeech's `subset`; `wait` s before a second attempt, then twice that."""
-    sources = published_sources(subset) if sources is None else sources
+    It waits `wait` s before a second attempt, then twice that."""
     try:
         for number, source in enumerate(sources, 1):
             if not (goal := to / (source.extract_to or source.file)).exists():
@@ -207,4 +206,4 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def run_download(args) -> None:
     """The stage `download` of the command line."""
-    download_all(args.to, args.speech, published_sources(args.speech, args.heads))
+    download_all(args.to, published_sources(args.speech, args.heads))

@@ -16,6 +16,7 @@ CIPIC_OTHERS = "058 059 060 061 065 119 124 126 127 131 133 134 135".split()  # 
 CIPIC_OTHERS += "137 147 148 152 153 154 155 156 158 162 163 165".split()
 EMBEDDED = ("MIT_KEMAR_normal_pinna", "kemar_large", "cipic_003", "ku100", "ari_nh898")  # see data/NOTICE.md
 KEMAR = package_data(f"hrtf/{EMBEDDED[0]}.sofa")
+FACTORS = np.geomspace(0.87, 1.15, 4)  # of virtual heads: the range that Middlebrooks (1999) finds in people
 MAX_NEIGHBOUR = 20.0  # degrees: an interpolated azimuth needs a measured one this near on both sides
 
 
@@ -25,7 +26,6 @@ class Heads(NamedTuple):
     names: tuple[str, ...]
     hrirs: np.ndarray  # (heads, 72, 2, taps) float32, left ear first
     elevations: np.ndarray  # (heads, 72) degrees
-    fs: int  # Hz
     tails: np.ndarray | None = None  # (heads, 2, samples) float32: reverberation that all azimuths share
     part: np.ndarray | None = None  # (heads,), the one part that each is of, see `recipes.PARTS`
 
@@ -99,11 +99,6 @@ def scale_head(sofa: Sofa, factor: float) -> Sofa:
     return sofa._replace(name=f"{sofa.name}-{factor:.3f}", hrirs=hrirs)
 
 
-def virtual_factors(n: int = 4) -> np.ndarray:
-    """`n` frequency-scaling factors, log-spaced over the range that Middlebrooks (1999) finds in people."""
-    return np.geomspace(0.87, 1.15, n)
-
-
 def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
     """The 20 heads of a run at `fs` (Hz): data/cipic/subject_*.sofa, or the five embedded scaled to four."""
     paths, heads = [package_data(f"hrtf/{name}.sofa") for name in EMBEDDED], []
@@ -112,14 +107,13 @@ def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such file: python -m ssl_jax download --to {data} fetches it")
-    for path in paths:
         sofa = read_sofa(path, fs)
         hrirs, elevations = select_directions(sofa, direction_rule)
         heads.append(sofa._replace(hrirs=hrirs, elevation=elevations))
     if data is None:
-        heads = [scale_head(head, factor) for head in heads for factor in virtual_factors()]
+        heads = [scale_head(head, factor) for head in heads for factor in FACTORS]
     taps = [head.hrirs.shape[-1] for head in heads]
     hrirs = np.zeros((len(heads), AZIMUTHS, 2, max(taps)), np.float32)  # shorter responses end in zeros
     for stored, head, length in zip(hrirs, heads, taps):
         stored[..., :length] = head.hrirs
-    return Heads(tuple(head.name for head in heads), hrirs, np.stack([head.elevation for head in heads]), fs)
+    return Heads(tuple(head.name for head in heads), hrirs, np.stack([head.elevation for head in heads]))

@@ -17,6 +17,7 @@ from ssl_jax.sounds.sofa import Sofa, read_sofa
 
 SPEED = 343.0  # m/s
 EARLY = 0.04  # s after the direct sound that image sources cover, and over which the tail fades in
+ROOMS = 5  # what a generator is for, part of its seed
 ORDER = 3  # walls that an image was mirrored at, at most
 # KEMAR, whom several files hold
 MANIKIN = ("MIT_KEMAR_normal_pinna", "kemar_large", "subject_021", "subject_165")
@@ -28,8 +29,8 @@ BAND_LIMIT = 6500.0, 8000.0  # Hz: where what a recorder of 16 kHz hears fades o
 class Room:
     """What is drawn for one room and its listener; t60 is 0 in the free field."""
 
-    size: tuple[float, ...]  # m: 3..10 x 3..8 x 2.4..4
-    place: tuple[float, ...]  # m, of the listener, at least 1 m from the walls
+    size: np.ndarray  # (3,) m: 3..10 x 3..8 x 2.4..4
+    place: np.ndarray  # (3,) m, of the listener, at least 1 m from the walls
     facing: float  # degrees, of the listener, from the first axis
     distance: float  # m, of every source, at the listener's height
     t60: float  # s, 0.15 to 1
@@ -45,14 +46,13 @@ def draw_room(rng: np.random.Generator, free: bool) -> Room:
     near = min(*place[:2], *(size - place)[:2])
     facing, distance = rng.uniform((0, 0.7), (360, near - 0.2))
     t60, drr, scale = rng.uniform((0.15, -5, 0.9), (1.0, 15, 1.1))
-    numbers = float(facing), float(distance), 0.0 if free else float(t60), float(drr), float(scale)
-    return Room(tuple(size.tolist()), tuple(place.tolist()), *numbers, bool(rng.random() < 0.25))
+    return Room(size, place, facing, distance, 0.0 if free else t60, drr, scale, rng.random() < 0.25)
 
 
 def image_sources(room: Room, azimuth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Images of sources at `azimuth` (n,), degrees from the listener's nose: positions from the listener
     (images, n, 3), m, first axis ahead, and amplitudes (images, n), the direct sound's being 1 and first."""
-    size, place = np.array(room.size), np.array(room.place)
+    size, place = room.size, room.place
     angle = np.radians(room.facing + azimuth)
     source = place + room.distance * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)  # n, 3
     surface = 2 * (size[0] * size[1] + size[0] * size[2] + size[1] * size[2])
@@ -147,9 +147,6 @@ def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
     return part
 
 
-ROOMS = 5  # what a generator is for, part of its seed
-
-
 def load_rooms(data: Path | None, config: Database, fs: int) -> Heads:
     """`config.rooms` rooms at `fs` (Hz), every third of them the free field, with the heads of data/cipic and
     the embedded ones, of which no two parts share any. Raises InputError for too few heads."""
@@ -170,4 +167,4 @@ def load_rooms(data: Path | None, config: Database, fs: int) -> Heads:
         made[i], tails[i] = responses(head, room, fs, rng)
         field = f"t60_{room.t60:.2f}-drr_{room.drr:.0f}" if room.t60 else "free"
         names.append(f"{head.name}-{room.scale:.3f}-{field}" + "-narrow" * room.narrow)
-    return Heads(tuple(names), made, np.zeros((config.rooms, AZIMUTHS)), fs, tails, part)
+    return Heads(tuple(names), made, np.zeros((config.rooms, AZIMUTHS)), tails, part)

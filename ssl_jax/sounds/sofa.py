@@ -81,14 +81,16 @@ def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
     rates = np.unique(_read(path, file, "Data.SamplingRate", (0, 1), (1, rows)))
     if len(rates) != 1 or not RATES[0] <= rates[0] <= RATES[1] or rates[0] != round(rates[0]):
         raise InputError(f"{path}: Data.SamplingRate is {rates[:3]}: use one whole number in {RATES}")
+    facing = np.zeros(1)
+    if "ListenerView" in file:
+        facing, tilt, _ = _positions(path, file, "ListenerView", (2,), (1, rows))
+        turned = convention == FREE_FIELD and np.abs((facing + 180) % 360 - 180).max() > ON_GRID
+        if turned or np.abs(tilt).max() > ON_GRID:
+            raise InputError(f"{path}: the listener does not face azimuth 0, level: turn its coordinates")
     if convention == FREE_FIELD:
         azimuth, elevation, _ = _positions(path, file, "SourcePosition", (2,), (rows,), "")
-        if "ListenerView" in file:
-            facing, tilt, _ = _positions(path, file, "ListenerView", (2,), (1, rows))
-            if max(np.abs((facing + 180) % 360 - 180).max(), np.abs(tilt).max()) > ON_GRID:
-                raise InputError(f"{path}: the listener does not face azimuth 0: turn its coordinates")
     else:
-        azimuth, elevation = _seen_from_listener(path, file, rows, emitters)
+        azimuth, elevation = _seen_from_listener(path, file, rows, emitters, facing)
     order = [0, 1]  # left, right
     if "ReceiverPosition" in file:
         side = np.round(np.sin(np.radians(_positions(path, file, "ReceiverPosition", (2, 3), (2,))[0])), 9)
@@ -134,8 +136,9 @@ def _read(path: Path, file: h5py.File, name: str, dims: tuple, rows: tuple, colu
     return values
 
 
-def _seen_from_listener(path: Path, file: h5py.File, rows: int, emitters: int) -> tuple:
-    """Azimuth and elevation (rows * emitters,), degrees, of sources and their emitters about the nose."""
+def _seen_from_listener(path: Path, file: h5py.File, rows: int, emitters: int, facing) -> tuple:
+    """Azimuth and elevation (rows * emitters,), degrees, of sources and their emitters about the nose, which
+    points to azimuth `facing` (1 or rows,)."""
 
     def place(name, count):  # metres, (count or 1, 3)
         if name not in file:
@@ -150,12 +153,7 @@ def _seen_from_listener(path: Path, file: h5py.File, rows: int, emitters: int) -
     x, y, z = np.moveaxis(np.broadcast_to(source[:, None] + emitter, (rows, emitters, 3)), -1, 0)
     if not np.hypot(np.hypot(x, y), z).all():
         raise InputError(f"{path}: a source stands where the listener is: it has no direction")
-    azimuth = np.degrees(np.arctan2(y, x))
-    if "ListenerView" in file:
-        facing, tilt, _ = _positions(path, file, "ListenerView", (2,), (1, rows))
-        if np.abs(tilt).max() > ON_GRID:
-            raise InputError(f"{path}: the listener looks up or down: use a file that is level")
-        azimuth -= facing[:, None]
+    azimuth = np.degrees(np.arctan2(y, x)) - facing[:, None]
     return (azimuth % 360 % 360).ravel(), np.degrees(np.arctan2(z, np.hypot(x, y))).ravel()
 
 

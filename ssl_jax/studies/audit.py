@@ -1,7 +1,6 @@
 """The audit: what the published tables do not say, one comparison for each question. Rows are trained as
 Model 1 was, but for a cosine: at the published constant rate the last evaluation swings by several points."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -127,12 +126,10 @@ class Audit:
         """The entries of a row that there are, one a seed."""
         return [self.measured[k] for seed in self.seeds if (k := self.key(variant, seed)) in self.measured]
 
-    def measure(self, key: str, work: Callable[[], dict]) -> dict:
-        """An entry of the file, made if it is not there yet."""
-        if key not in self.measured:
-            self.measured[key] = {**work(), **self.described}
-            write_json(self.path, self.measured)
-        return self.measured[key]
+    def keep(self, key: str, scores: dict) -> None:
+        """Put what was measured into the file, and by what."""
+        self.measured[key] = {**scores, **self.described}
+        write_json(self.path, self.measured)
 
     def mixtures(self, variant: Variant) -> Mixtures:
         """A row's mixtures, every shard in place, split as the row has it."""
@@ -154,7 +151,7 @@ class Audit:
             name = "-".join([variant.network, *variant.apart, f"seed{seed}"])
             scores = train(name, training_of(variant, self.clips, seed), mixtures, folder, folder / "results")
             last = read_csv(folder / "results" / f"{name}.csv", ("train_top1",))[-1]
-            self.measure(self.key(variant, seed), (scores | {"train_top1": float(last["train_top1"])}).copy)
+            self.keep(self.key(variant, seed), scores | {"train_top1": float(last["train_top1"])})
 
     def switched_set(self, wanted: bool) -> list[dict] | None:
         """The log of a continuation on clips 1-560 alone, or None; measured if `wanted` and all is there."""
@@ -168,7 +165,7 @@ class Audit:
             run = replace(ex.runs["model2_continued"], last_share=0.0)
             train("model2_switched", run, Mixtures.of(store, last), work, self.work / "switched")
             content = load_checkpoint(checkpoint_path(work, "model2_switched", run.epochs)) or {}
-            self.measure(key, lambda: {"log": rows_of_checkpoint(content)})
+            self.keep(key, {"log": rows_of_checkpoint(content)})
         return self.measured[key]["log"] if key in self.measured else None
 
     def published_weights(self, folder: Path | None) -> dict:
@@ -183,6 +180,6 @@ class Audit:
                 key = f"published_weights/{name}/{store}{clips}"
                 if key not in self.measured:
                     trainer.set_model(model)
-                    self.measure(key, evaluate(*predict_all(trainer, mixtures, every)).copy)
+                    self.keep(key, evaluate(*predict_all(trainer, mixtures, every)))
         keys = [k for k in sorted(self.measured) if k.startswith("published_weights/") and k.endswith(clips)]
         return {tuple(key.split("/")[1:3]): self.measured[key] for key in keys}

@@ -31,6 +31,20 @@ KINDS |= {f"Events alone: {', '.join(EVENTS)}": EVENTS}
 AGAIN = 5  # ranges measured with more mixtures, so that their order can be told from chance
 CODE = (15, 40)  # dB, of the published code
 CUES = ("itd_ms", "ild_db", "ic")
+# data?, changes of the database and of the front-end, and the first few that recipes draw from
+VARIANTS = {
+    "as found": (True, {}, {}, {}),
+    "noise: stationary classes alone": (True, {"noise": STATIONARY}, {}, {}),
+    "hair cell: half-wave": (True, {}, {"hair_cell": "halfwave"}, {}),
+    "hair cell: Roman": (True, {}, {"hair_cell": "roman"}, {}),
+    "directions: horizontal plane": (True, {"direction_rule": "horizontal"}, {}, {}),
+    "storage: not rounded to 16 bits": (True, {"bits": 0}, {}, {}),
+    "heads: the first five": (True, {}, {}, {"head": 5}),
+    "heads: the first one": (True, {}, {}, {"head": 1}),
+    "speech: the first 50 clips, of few speakers": (True, {}, {}, {"clip": 50}),
+    "the embedded corpus": (False, {}, {}, {}),
+    "the embedded corpus, hair cell: Roman": (False, {}, {"hair_cell": "roman"}, {}),
+}
 named = "{} to {} dB".format  # a range of SNR
 
 
@@ -92,22 +106,6 @@ def again_section(draws: list[dict], table: Table) -> tuple[str, tuple[int, int]
     how = f"{len(draws)} draws of a thousand mixtures each; the least mean is taken.\n"
     how += "Standard deviations are over draws."
     return f"## The nearest again\n\n{how}\n\n{markdown_table(head, rows)}", order[0]
-
-
-# data?, changes of the database and of the front-end, and the first few that recipes draw from
-VARIANTS = {
-    "as found": (True, {}, {}, {}),
-    "noise: stationary classes alone": (True, {"noise": STATIONARY}, {}, {}),
-    "hair cell: half-wave": (True, {}, {"hair_cell": "halfwave"}, {}),
-    "hair cell: Roman": (True, {}, {"hair_cell": "roman"}, {}),
-    "directions: horizontal plane": (True, {"direction_rule": "horizontal"}, {}, {}),
-    "storage: not rounded to 16 bits": (True, {"bits": 0}, {}, {}),
-    "heads: the first five": (True, {}, {}, {"head": 5}),
-    "heads: the first one": (True, {}, {}, {"head": 1}),
-    "speech: the first 50 clips, of few speakers": (True, {}, {}, {"clip": 50}),
-    "the embedded corpus": (False, {}, {}, {}),
-    "the embedded corpus, hair cell: Roman": (False, {}, {"hair_cell": "roman"}, {}),
-}
 
 
 def draw(path: Path, table: Table, by_range: dict, nearest: tuple[int, int]) -> None:

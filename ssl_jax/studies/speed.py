@@ -86,12 +86,10 @@ def sample_loop(left, right, fs: float, tau=0.010, max_itd=0.001) -> list:
 
 
 def torch_train_step(batch: int):
-    """A function that does one step of the three-branch network in PyTorch; None without torch."""
-    try:
-        import torch
-        from torch import nn
-    except ImportError:
-        return None
+    """A function that does one step of the three-branch network in PyTorch; ImportError without torch."""
+    import torch
+    from torch import nn
+
     device = "cuda" if torch.cuda.is_available() else "cpu"
     layers = [(nn.Conv1d(n, 64, 5, padding=2), nn.BatchNorm1d(64), nn.ReLU()) for n in (32, 64) * 3]
     branches = [nn.Sequential(*layers[k], *layers[k + 1]).to(device) for k in (0, 2, 4)]
@@ -147,7 +145,8 @@ def jobs_of(mesh) -> list[tuple]:
         ("rendering and cues, hop 441", "ours", lambda: whole(*drawn), batch),
         (step, "ours", lambda: trainer.train_epoch(batch_there() for _ in steps), taught),
     ]
-    if torch_step := torch_train_step(run.batch):
+    with contextlib.suppress(ImportError):
+        torch_step = torch_train_step(run.batch)
         jobs.append((step, "PyTorch", lambda: [torch_step() for _ in steps], taught))
     with contextlib.suppress(ImportError):
         from gammatone.filters import erb_filterbank, make_erb_filters

@@ -86,11 +86,11 @@ def test_two_parts_share_nothing_and_neither_is_empty():
 def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp_path):
     clips = [SpeechClip(f"c{k}", SPEAKERS[k], "f", 0.0) for k in range(40)]
     files = [[str(k) for k in range(20)]] * 10
-    corpus = Corpus("x", None, clips, np.zeros((10, 20, 1)), tuple("abcdefghij"), files)
-    heads = Heads(tuple(f"h{k}" for k in range(20)), None, np.zeros((20, AZIMUTHS)), 44_100)
+    corpus = Corpus(None, clips, np.zeros((10, 20, 1)), tuple("abcdefghij"), files)
+    heads = Heads(tuple(f"h{k}" for k in range(20)), None, np.zeros((20, AZIMUTHS)))
     found, part = recipes.recipes_of(CLEAN, recipes.Sounds(corpus, heads))
     path, count = tmp_path / "manifest.csv", 40 * AZIMUTHS
-    path.write_text("".join(recipes.manifest_csv(found, recipes.Sounds(corpus, heads), part)))
+    path.write_text(recipes.manifest_csv(found, recipes.Sounds(corpus, heads), part))
     row = list(csv.DictReader(path.read_text().splitlines()))[75]  # second clip, azimuth class 3
     assert (row["azimuth"], row["clip"], row["head"]) == ("15", "c1", f"h{found.head[75]}")
     assert row["noise_class"] == "abcdefghij"[found.noise_class[75]]

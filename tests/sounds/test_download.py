@@ -61,7 +61,7 @@ def server():
 
 def get(server, to, file="a.bin", **fields):
     source = download.Source(f"http://127.0.0.1:{server.server_address[1]}/a.bin", file, **fields)
-    download.download_all(to, "dev-clean", [source], wait=0.001)
+    download.download_all(to, [source], wait=0.001)
 
 
 def refused(says, server, to, left=(), **fields):
@@ -167,7 +167,7 @@ def test_addresses_where_nothing_is_are_refused_in_one_line(server, tmp_path):
     says = {closed: r"cannot be reached \(.*refused.*check the network", "http://[broken": "not a valid"}
     says |= dict.fromkeys(("file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense"), "neither http nor https")
     for url in says:
-        refuses(says[url], download.download_all, tmp_path, "", [download.Source(url, "a")], wait=0.001)
+        refuses(says[url], download.download_all, tmp_path, [download.Source(url, "a")], wait=0.001)
         assert names(tmp_path) == []
     (tmp_path / "taken").write_text("")
     refuses("taken: a file stands where a folder is needed", get, server, tmp_path / "taken")
@@ -202,7 +202,7 @@ def test_published_sources(server, tmp_path):
         assert all(source.url.startswith("https://") for source in sources)
         assert speech.extract_to == f"LibriSpeech/{subset}" and speech.checksum.startswith("md5:")
     assert sources[0].file == "cipic/subject_003.sofa"
-    refuses("train-clean-100, dev-clean", download.download_all, tmp_path, "test-other")
+    refuses("train-clean-100, dev-clean", download.published_sources, "test-other")
     more = {source.file for source in download.published_sources("dev-clean", "all")}
     heads = more - {source.file for source in sources}
     assert len(heads) == 25 and "cipic/subject_165.sofa" in heads

@@ -12,7 +12,7 @@ from ssl_jax.sounds.sofa import read_sofa
 
 FS = 44_100
 HEAD = read_sofa(KEMAR, FS)
-HALL = rooms.Room((7.0, 5.0, 3.0), (3.0, 2.0, 1.5), 30.0, 1.2, 0.6, 0.0, 1.0, False)
+HALL = rooms.Room(np.array([7.0, 5.0, 3.0]), np.array([3.0, 2.0, 1.5]), 30.0, 1.2, 0.6, 0.0, 1.0, False)
 DECIBEL = 1.0  # a tail is noise, its energy over a second known so well
 
 
