@@ -34,13 +34,6 @@ class Variant(NamedTuple):
     like: str = "model1"  # run whose batch and optimiser it takes
 
 
-class Question(NamedTuple):
-    """Rows that answer one question; the first is what the others are compared with."""
-
-    title: str
-    variants: tuple[Variant, ...]
-
-
 PUBLISHED = Variant("as published", "published")
 # fmt: off
 QUESTIONS: dict[str, tuple[str, list]] = {  # title, and fields of each variant beside the published one
@@ -77,14 +70,14 @@ PARTS = {  # our network, each of its parts left out, and the published network 
 # fmt: on
 
 
-def questions() -> dict[str, Question]:
-    """All of them, by the name that `--rows` takes."""
+def questions() -> dict[str, tuple[str, list[Variant]]]:
+    """Title and rows of each, by the name that `--rows` takes; the others are compared with the first."""
     found = {}
     for key, (title, rows) in QUESTIONS.items():
-        found[key] = Question(title, (PUBLISHED, *(Variant(*row) for row in rows)))
+        found[key] = title, [PUBLISHED, *(Variant(*row) for row in rows)]
     for store in ("published", "clean"):
-        parts = (Variant(label, store, (), name, "ours") for name, label in PARTS.items())
-        found[f"ablation_{store}"] = Question(f"Our network and its parts, {store} protocol", tuple(parts))
+        parts = [Variant(label, store, (), name, "ours") for name, label in PARTS.items()]
+        found[f"ablation_{store}"] = f"Our network and its parts, {store} protocol", parts
     return found
 
 

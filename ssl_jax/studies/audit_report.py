@@ -10,7 +10,7 @@ from ssl_jax.metrics import class_distance, error_by_azimuth
 from ssl_jax.report.comparison import PUBLISHED
 from ssl_jax.report.logs import CORPORA, TITLES, logs_of_seeds, read_confusion, read_reported
 from ssl_jax.report.tables import DEGREES, SCORES, markdown_table, score_cells, snr_cells, spread, write_page
-from ssl_jax.studies.audit import Audit, Question, questions
+from ssl_jax.studies.audit import Audit, Variant, questions
 
 # azimuths whose nearest CIPIC direction lies off the horizontal plane; those on the right mirror them
 OFF_PLANE = [0, 50, 60, 70, 75, 85, 90, 95, 105, 110, 120, 130, 180]
@@ -24,10 +24,10 @@ order, not the mixtures. A change smaller than twice its standard deviation is n
 SNR_COLUMNS = ("snr_from_db", "snr_to_db", "mixtures", "top1", "mean_angular_error", "front_back")
 
 
-def question_section(name: str, question: Question, audit: Audit) -> str:
+def question_section(name: str, title: str, variants: list[Variant], audit: Audit) -> str:
     """One table: a row a variant, with the change in Top-1 and mean error from the first, and its spread."""
     rows, first = [], None
-    for variant in question.variants:
+    for variant in variants:
         if seeds := audit.found(variant):
             cells = [spread([s[score] for s in seeds], "°" if score in DEGREES else "") for score in SCORES]
             first, changes = first or seeds, []
@@ -37,7 +37,7 @@ def question_section(name: str, question: Question, audit: Audit) -> str:
     if len(rows) < 2:
         return ""
     table = markdown_table(["", *SCORES.values(), "change: Top-1, mean error"], rows)
-    return f"## {question.title}\n\n{audit.command} --rows {name}`\n\n{table}"
+    return f"## {title}\n\n{audit.command} --rows {name}`\n\n{table}"
 
 
 def runs_section(audit: Audit, name: str, runs: tuple[str, ...]) -> str:
@@ -119,7 +119,7 @@ def run_audit(args) -> None:
     made, wanted = {"machine": machine(), "commit": commit()}, known if args.rows is None else args.rows
     audit = Audit(args.data, args.clips, args.seeds, args.seed, args.work, args.results, made)
     with lock_folder(audit.work):
-        for variant in (v for name, question in asked.items() if name in wanted for v in question.variants):
+        for variant in (v for name, (_, variants) in asked.items() if name in wanted for v in variants):
             audit.row(variant)
         switch = audit.switched_set("switch" in wanted)
         weights = audit.published_weights(args.weights)
@@ -132,7 +132,7 @@ def run_audit(args) -> None:
         HOW_TO_READ.format(low=published.snr_low, high=published.snr_high),
         runs_section(audit, name, (*MAIN_RUNS, "ours", "ours_mirrored")),
         switch_section(switch, audit, name),
-        *(question_section(key, question, audit) for key, question in asked.items()),
+        *(question_section(key, *question, audit) for key, question in asked.items()),
         "Hop 1, the published spacing, would be 17 MB a mixture: not measured.\n",
         weights_section(weights, audit),
     ]

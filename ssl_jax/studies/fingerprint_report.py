@@ -1,6 +1,5 @@
 """results/fingerprint.md and its figure: the noise level that the published weights ask for."""
 
-import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,10 +96,10 @@ def grid_section(title: str, by_range: dict, table: Table, labels: list[int]) ->
 def again_section(draws: list[dict], table: Table) -> tuple[str, tuple[int, int]]:
     """The nearest ranges over all draws of mixtures, and the nearest of them."""
     scores = {at: [table.score(draw[at].mean()) for draw in draws] for at in draws[-1]}
-    rows, order = [], sorted(scores, key=lambda at: statistics.fmean(scores[at]))
+    rows, order = [], sorted(scores, key=lambda at: np.mean(scores[at]))
     for at in order:
         over = [a - b for a, b in zip(scores[at], scores[order[0]])]
-        cells = (f"{score:.4f}" for score in (*scores[at], statistics.fmean(scores[at])))
+        cells = (f"{score:.4f}" for score in (*scores[at], np.mean(scores[at])))
         rows.append([named(*at), *cells, spread(over, digits="+.4f") if any(over) else ""])
     head = ["SNR of each noise", *(f"draw {k}" for k in range(len(draws))), "mean", "above the nearest"]
     how = f"{len(draws)} draws of a thousand mixtures each; the least mean is taken.\n"

@@ -120,6 +120,8 @@ def jobs_of(mesh) -> list[tuple]:
     some = np.linspace(0, 4 * AZIMUTHS, batch, endpoint=False, dtype=int)
     recipes, run = recipes_of(Database(clips=4), sounds)[0].rows(some), RUNS["model2"]
     drawn = jax.device_put(waveforms_of(sounds), on_all(mesh)), sounds.corpus.speech[recipes.clip], recipes
+    halls = waveforms_of(load_sounds(None, Database(clips=4, rooms=3), FRONT.fs))
+    in_rooms = jax.device_put(halls, on_all(mesh)), drawn[1], recipes._replace(head=recipes.head % 3)
     mixtures = np.asarray(jax.jit(render)(*drawn))  # batch, 2, samples: real speech
     shares = (batch, mesh.size, 4 * mesh.size)
     ears, pair, few = (jax.device_put(mixtures[:n], shared_out(mesh)) for n in shares)
@@ -142,6 +144,7 @@ def jobs_of(mesh) -> list[tuple]:
         ("cues, hop 1", "ours, filterbank included", lambda: hop1(few), len(few)),
         ("cues, hop 1", "sample loop, cues alone", lambda: sample_loop(ear[0], ear[1], FRONT.fs), part),
         ("rendering", "ours", lambda: rendering(*drawn), batch),
+        ("rendering", "ours, in rooms", lambda: rendering(*in_rooms), batch),
         ("rendering and cues, hop 441", "ours", lambda: whole(*drawn), batch),
         (step, "ours", lambda: trainer.train_epoch(batch_there() for _ in steps), taught),
     ]

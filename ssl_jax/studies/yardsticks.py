@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import softmax
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.progress import track
+from ssl_jax.common.progress import say, track
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTH_STEP, Experiment, Training
 from ssl_jax.database.cue_store import CueStore
@@ -22,16 +22,15 @@ from ssl_jax.studies.unseen_heads import HEAD, cells, measured_place, score_plac
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.trainer import Trainer, predict_all
 
-EQUIPMENT = 4.0  # dB, of the curves that other equipment is taken to lay over levels: see `trainer.coloured`
 SCENES, SECONDS, APART, NEAR = 200, 3, 60, 10  # of two talkers; s; degrees between them, and of a hit
-LITERATURE = (
-    "who | what was known | error | source",
-    "people, free field | broadband noise, one's own ears | about 2° in front to 20° at the side, "
-    "front-back 6 % | Makous & Middlebrooks 1990",
-    "people, frontal half | loudspeakers, 24 of them | RMSE 6.2° ± 1.8° | Yost et al. 2013",
-    "WaveLoc | Surrey Room A, trained on the same head | RMSE 1.5° | Vecchiotti et al. 2019",
-    "GCC-PHAT and a network | Surrey Room A, trained on the same head | RMSE 2.7° | Vecchiotti et al. 2019",
-)
+LITERATURE = """\
+| who | what was known | error | source |
+| --- | --- | --- | --- |
+| people, free field | own ears | 2° in front, 20° at the side, front-back 6 % | Makous & Middlebrooks 1990 |
+| people, frontal half | loudspeakers, 24 of them | RMSE 6.2° ± 1.8° | Yost et al. 2013 |
+| WaveLoc | Surrey Room A, trained on the same head | RMSE 1.5° | Vecchiotti et al. 2019 |
+| GCC-PHAT and a network | Surrey Room A, trained on the same head | RMSE 2.7° | Vecchiotti et al. 2019 |
+"""
 
 
 def two_talkers(paths: list[Path], name: str) -> str:
@@ -65,6 +64,7 @@ def two_talkers(paths: list[Path], name: str) -> str:
 def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
     """Scores on the evaluation part of a cue store of rooms, by what was heard; none without a store."""
     if not (folder / "manifest.csv").exists():
+        say(f"{folder}: not there: the evaluation part is left out (`ssl_jax database` makes it)")
         return []
     store = CueStore(folder / "cues", ex.database, ex.front)
     manifest, (network, front) = read_manifest(folder / "manifest.csv", store.count), load_weights(name)
@@ -77,12 +77,12 @@ def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
     parts |= {f"{what}, CIPIC heads": use & cipic for what, use in parts.items()}
     parts |= {"free field, -5 to 5 dB": free & (snr < 5), "rooms, -5 to 5 dB": ~free & (snr < 5)}
     rows, mixtures = [], Mixtures.of(store, manifest)
-    for spread in (0.0, EQUIPMENT):
+    for spread, about in ((0.0, ""), (4.0, ", other equipment")):  # dB of curves, see `coloured`
         logits, labels = predict_all(trainer, mixtures, numbers, spread)
         posterior, truth = softmax(logits / temperature_of(name), axis=1), AZIMUTH_STEP * labels
         for what, use in list(parts.items())[: 2 if spread else None]:
-            about = f"evaluation part, {what}" + f", other equipment ({spread:g} dB)" * bool(spread)
-            rows.append([f"`{name}`", about, "72", "1 s", *cells(scores_of(posterior[use], truth[use]))])
+            scores = cells(scores_of(posterior[use], truth[use]))
+            rows.append([f"`{name}`", f"evaluation part, {what}{about}", "72", "1 s", *scores])
     return rows
 
 
@@ -93,14 +93,11 @@ def run_yardsticks(args) -> None:
         raise InputError(f"{args.heads}: no .sofa files: name a folder of heads and rooms")
     args.protocol = args.protocol or "rooms"
     name, ex = args.model[0] if args.model else default_weights(), experiment_of(args)
-    rows, folder, note = score_places(paths, [name], args.clips), args.work / ex.name, ""
-    if not (evaluated := evaluation_rows(name, folder, ex)):
-        note = f"Not there: {folder}, the evaluation part (`ssl_jax database --protocol rooms` makes it).\n\n"
+    rows = score_places(paths, [name], args.clips) + evaluation_rows(name, args.work / ex.name, ex)
     about = (
         f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{name}`, {args.clips} s of each voice "
         "from each direction. It knew the heads of its training part (docs/rooms.md), KEMAR among them, and "
         f"no room below. `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n"
     )
-    head, *known = (line.split(" | ") for line in LITERATURE)
-    text = about, markdown_table(HEAD, rows + evaluated), note + two_talkers(paths, name), "## Literature\n"
-    write_page(args.results / "yardsticks.md", *text, markdown_table(head, known))
+    text = about, markdown_table(HEAD, rows), two_talkers(paths, name), "## Literature\n", LITERATURE
+    write_page(args.results / "yardsticks.md", *text)

@@ -12,7 +12,7 @@ from ssl_jax.metrics import error_by_azimuth
 from ssl_jax.networks.registry import NETWORKS
 from ssl_jax.report.logs import read_confusion
 from ssl_jax.studies import audit as audit_module
-from ssl_jax.studies.audit import PUBLISHED, Audit, Question, Variant, questions, stores, training_of
+from ssl_jax.studies.audit import PUBLISHED, Audit, Variant, questions, stores, training_of
 from ssl_jax.studies.audit_report import SCORES, question_section, spread, switch_section, weights_section
 from support.runs import ROOT, refuses
 
@@ -35,9 +35,9 @@ def test_every_row_changes_what_it_says_and_nothing_else():
     fields = {name: store["d"] | store["f"] for name, store in made.items()}
     before = fields["published"]
     assert {name: {k for k in before if values[k] != before[k]} for name, values in fields.items()} == CHANGES
-    for question in questions().values():
-        assert len(question.variants) > 1
-        for variant in question.variants:
+    for _, variants in questions().values():
+        assert len(variants) > 1
+        for variant in variants:
             assert variant.store in made and variant.network in NETWORKS
             run = training_of(variant, 100, 3)
             assert (run.clips, run.epochs, run.seed, run.start_from) == (100, 12, 3, "")
@@ -52,8 +52,8 @@ def test_two_numbers_side_by_side(tmp_path):
     for variant, values in ((PUBLISHED, (40.0, 42.0)), (other, (50.0, 53.0))):
         for seed, value in zip(audit.seeds, values):
             audit.measured[audit.key(variant, seed)] = {**dict.fromkeys(SCORES, value), **DESCRIBED}
-    question = Question("T", (PUBLISHED, other, Variant("not run", "head")))
-    lines = question_section("x", question, audit).splitlines()
+    variants = [PUBLISHED, other, Variant("not run", "head")]
+    lines = question_section("x", "T", variants, audit).splitlines()
     assert "--rows x" in lines[2] and len(lines) == 4 + 2 + 2
     assert "41.00 ± 1.41" in lines[-2] and "51.50 ± 2.12" in lines[-1]
     assert "+10.50 ± 0.71, +10.50 ± 0.71°" in lines[-1]
