@@ -43,7 +43,7 @@ def test_any_batch_and_number_of_frames(call, tmp_path, monkeypatch, name):
         wanted = jax.nn.softmax(network(cues) / packed.temperature_of(name))
         (posterior,) = session.run(["posterior"], {"cues": cues.astype(np.float32)})
         np.testing.assert_allclose(posterior, wanted, atol=1e-4)
-        assert posterior.max() > 0.02 and posterior.shape == (batch, 72)
+        assert posterior.max() > 1.2 / 72 and posterior.shape == (batch, 72)  # not all alike
 
 
 def test_the_page_does_as_it_says(call, tmp_path, monkeypatch, mixture, capsys):
