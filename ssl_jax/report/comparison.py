@@ -117,6 +117,7 @@ def header(results: Path, name: str, brief: bool = False) -> str:
         memory = max(s["peak_memory_mb"] for s in stages) / 1024
         facts = {"Corpus": f"{CORPORA.get(corpus, corpus)}, {mixtures:,} mixtures"}
         facts |= {"heads": "5 heads, each scaled to 4" if corpus == "embedded" else "20 CIPIC heads"}
+        facts |= {"heads": f"of {rooms} rooms, see docs/rooms.md"} if (rooms := database.get("rooms")) else {}
         facts |= {"directions": database["direction_rule"], "hair cell": front["hair_cell"]}
         facts |= {"SNR of each noise": f"{database['snr_low']:g} to {database['snr_high']:g} dB"}
         facts |= {"kept apart in training and evaluation": ", ".join(database.get("disjoint") or ["mixture"])}

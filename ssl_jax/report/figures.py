@@ -10,7 +10,7 @@ from matplotlib import colors
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_csv, require_writable
 from ssl_jax.common.progress import track
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS, Experiment, FrontEnd
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Experiment, FrontEnd
 from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.metrics import error_by_azimuth
 from ssl_jax.report.logs import TITLES, logs_of_seeds, read_confusion, read_reported, reported_table
@@ -19,7 +19,7 @@ from ssl_jax.sounds.corpora import load_corpus
 from ssl_jax.sounds.hrtf import load_heads
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 
-COMPARED = ("model2", "model2_continued", "ours", "ours_mirrored")  # runs in the figure of errors
+COMPARED = ("model2", "model2_continued", "ours", "ours_mirrored", "recordings")  # in the figure of errors
 AROUND = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))  # the azimuths, and the first again
 SPOKES = np.radians(range(0, 360, 30))
 PARTS = {"train": ("training", "--", "x"), "eval": ("held out", "-", "o"), "last": ("last clips", ":", "s")}
@@ -156,13 +156,13 @@ def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
     """Draw every figure of an experiment into `figures`/name."""
     own = figures / ex.name
     trained = [run for run in TITLES if (results / ex.name / f"{run}.csv").exists()]
-    if missing := [run for run in MAIN_RUNS if run not in trained]:
+    if missing := [run for run in ex.usual_runs if run not in trained]:
         raise InputError(f"{results / ex.name}: no log of {missing[0]}: run the train stage first")
     require_writable(own)
     compared = [run for run in COMPARED if (results / ex.name / f"{run}_by_snr.csv").exists()]
     continued = ["model2", *(run for run in trained if run.startswith("model2_"))]
     jobs: list[tuple] = [(surround, ex.front, own / "surround.png"), (scene, ex.front, own / "scene_snr.png")]
-    for runs in (["model1"], continued):
+    for runs in (["model1"], continued) if "model1" in trained else [list(ex.usual_runs)]:
         jobs.append((training_curves, results, ex.name, runs, own / f"training_{runs[0]}.png"))
     jobs += [(confusion, results, ex.name, run, own / f"confusion_{run}.png") for run in trained]
     jobs.append((errors, results, ex.name, compared, own / "errors.png"))
