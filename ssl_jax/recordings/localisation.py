@@ -87,9 +87,14 @@ def listener(name: str, fs: float, window: float, step: float, model: str | None
     return Listener(name, int(fs), model, network, front, temperature_of(model), *sizes)
 
 
+def _check_length(name: str, seconds: float) -> None:
+    if seconds < SHORTEST:
+        raise InputError(f"{name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms")
+
+
 def estimates(ear: Listener, quality: Quality, blocks, live: bool = False, wrap=iter) -> Iterator[Windows]:
     """Estimates of a sound in blocks (any, 2), a batch of windows at a time, or, `live`, each once it is
-    known; `wrap` may watch the cues on their way. A sound too short or silent ends in InputError."""
+    known; `wrap` may watch the cues on their way. Raises InputError at the end where nothing sounded."""
     front, rate, given = ear.front, ear.front.fs / ear.front.hop, 0
     frames, batch = (LIVE_FRAMES, 1) if live else (BLOCK_FRAMES, max(1, BATCH_FRAMES // ear.span))
     cues = wrap(_cue_frames(resampled(quality.watch(blocks), ear.fs, front.fs), quality, frames))
@@ -111,10 +116,7 @@ def estimates(ear: Listener, quality: Quality, blocks, live: bool = False, wrap=
         flags = tuple(tuple(name for name in cases if cases[name][i]) for i in range(len(first)))
         given += len(posterior)
         yield Windows((first + span / 2) / rate, azimuth, confidence, mirrored, posterior, flags)
-    if (seconds := quality.samples / ear.fs) < SHORTEST:
-        raise InputError(
-            f"{ear.name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms"
-        )
+    _check_length(ear.name, quality.samples / ear.fs)
     if not quality.heard:
         raise InputError(f"{ear.name}: silent: use a recording that something sounds in")
 
@@ -123,6 +125,7 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
     """`localise` for a sound in consecutive blocks (any, 2), `samples` in all; `name` is for messages."""
     ear = listener(name, fs, window, step, model)
     front, seconds = ear.front, samples / ear.fs
+    _check_length(name, seconds)
     if (length := math.ceil(samples * front.fs / ear.fs)) > ENDLESS - front.fs * LONGEST:
         raise InputError(f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours")
     rate, frames, maps = front.fs / front.hop, length // front.hop, list[np.ndarray]()  # a second; in all

@@ -100,7 +100,7 @@ class Quality:
 
 def overview(runs: Iterable[Cues], maps: list, frames: int) -> Iterator[Cues]:
     """The same cues, `frames` in all; `maps` gets means, (4, channels, columns), COLUMNS in all at most."""
-    size, waiting = max(1, -(-frames // COLUMNS)), None
+    size, waiting = -(-frames // COLUMNS), None
     for cues in runs:
         part = np.stack(cues).astype(np.float32)
         waiting = part if waiting is None else np.concatenate([waiting, part], axis=-1)
