@@ -38,12 +38,12 @@ def test_any_batch_and_number_of_frames(call, tmp_path, monkeypatch, name):
     (network, front), rng = packed.load_weights(name), np.random.default_rng(0)
     session = onnxruntime.InferenceSession("a.onnx")
     for batch, frames in ((1, 1), (2, 2), (1, 3), (3, 100), (2, 101)):
-        ranges = ((-1, 1), (-7, 7), (0.8, 1), (-100, 0))[: front.map_count]
+        ranges = ((-1, 1), (-front.max_ild, front.max_ild), (0.8, 1), (-100, 0))[: front.map_count]
         cues = np.stack([rng.uniform(*ends, (batch, 32, frames)) for ends in ranges], axis=1)
         wanted = jax.nn.softmax(network(cues) / packed.temperature_of(name))
         (posterior,) = session.run(["posterior"], {"cues": cues.astype(np.float32)})
         np.testing.assert_allclose(posterior, wanted, atol=1e-4)
-        assert posterior.max() > 1.2 / 72 and posterior.shape == (batch, 72)  # not all alike
+        assert posterior.max() > 0.02 and posterior.shape == (batch, 72)
 
 
 def test_the_page_does_as_it_says(call, tmp_path, monkeypatch, mixture, capsys):
