@@ -12,7 +12,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import package_data
 from ssl_jax.common.progress import track
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Database
-from ssl_jax.sounds.hrtf import EMBEDDED, Heads, scale_head, select_directions
+from ssl_jax.sounds.hrtf import EMBEDDED, Heads, scale_head, select_directions, turned_to_midline
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
 SPEED = 343.0  # m/s
@@ -149,11 +149,12 @@ def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
 
 def load_rooms(data: Path | None, config: Database, fs: int) -> Heads:
     """`config.rooms` rooms at `fs` (Hz), every third of them the free field, with the heads of data/cipic and
-    the embedded ones, of which no two parts share any. Raises InputError for too few heads."""
+    the embedded ones, turned to their midline, of which no two parts share any. Raises InputError for too
+    few heads."""
     paths = [package_data(f"hrtf/{name}.sofa") for name in EMBEDDED]
     if data is not None:  # the embedded person is of CIPIC too
         paths = [p for p in paths if "cipic" not in p.stem] + sorted(Path(data).glob("cipic/subject_*.sofa"))
-    heads = [read_sofa(path, fs) for path in paths]
+    heads = [turned_to_midline(read_sofa(path, fs)) for path in paths]
     parts = parts_of_heads([head.name for head in heads], config)
     of_part = [np.flatnonzero(parts == part) for part in range(3)]
     made = np.zeros((config.rooms, AZIMUTHS, 2, round(EARLY * fs)), np.float32)
