@@ -22,7 +22,8 @@ def waveforms_of(sounds: Sounds) -> tuple[np.ndarray, np.ndarray]:
 
 
 def block_size() -> int:
-    """Mixtures that a device renders at a time: 4 to 24 run alike on a CPU; on a GPU nothing was measured."""
+    """Mixtures that a device renders at a time: 4 to 24 run alike on a CPU. On a GPU more are faster but take
+    longer to compile: results/benchmark/NOTES.md."""
     return 12 if jax.default_backend() == "cpu" else 120
 
 

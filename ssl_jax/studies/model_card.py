@@ -22,7 +22,7 @@ from ssl_jax.report.style import LOOK, plt, save_figure
 from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, put_section, score_cells, snr_cells
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
-from ssl_jax.training.log import snr_csv
+from ssl_jax.training.log import log_csv
 from ssl_jax.training.trainer import Trainer, predict_all
 
 
@@ -55,7 +55,7 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     by_snr = scores_by_snr(logits, labels, manifest.snr[numbers])
     errors = error_by_azimuth(confusion_matrix(logits, labels)).round(2).tolist()
     info |= {"metrics": evaluate(logits, labels), "mixtures_evaluated": len(labels)}
-    pack(source, name, info | {"by_snr": snr_csv(by_snr).splitlines(), "error_by_azimuth": errors})
+    pack(source, name, info | {"by_snr": log_csv(by_snr).splitlines(), "error_by_azimuth": errors})
     return info["metrics"]
 
 

@@ -123,7 +123,7 @@ def jobs_of(mesh) -> list[tuple]:
     halls = waveforms_of(load_sounds(None, Database(clips=4, rooms=3), FRONT.fs))
     in_rooms = jax.device_put(halls, on_all(mesh)), drawn[1], recipes._replace(head=recipes.head % 3)
     mixtures = np.asarray(jax.jit(render)(*drawn))  # batch, 2, samples: real speech
-    shares = (batch, mesh.size, 4 * mesh.size)
+    shares = (batch, mesh.size, batch // 3)
     ears, pair, few = (jax.device_put(mixtures[:n], shared_out(mesh)) for n in shares)
     one, bands = mixtures[0].astype(np.float64), np.asarray(GF_spectrogram(mixtures[0], FRONT.fs))
     ear, part = bands[:, 9, : FRONT.fs // 50], 1 / 50 / FRONT.channels  # of a second; the loop is slow

@@ -18,10 +18,6 @@ LINE += " | Evaluation Loss={eval_loss:.4f}, Top-1={eval_top1:.2f}%, Top-5={eval
 LAST_LINE = " | Last clips: Loss={last_loss:.4f}, Top-1={last_top1:.2f}%, Top-5={last_top5:.2f}%"
 
 
-def columns_of(row: dict) -> tuple[str, ...]:
-    return (*LOG_COLUMNS, *LAST_COLUMNS) if LAST_COLUMNS[0] in row else LOG_COLUMNS
-
-
 def log_line(row: dict) -> str:
     """An epoch in the published log's own format, and what was evaluated beyond it."""
     return (LINE + LAST_LINE * (LAST_COLUMNS[0] in row)).format(**row)
@@ -31,9 +27,6 @@ def log_csv(rows: list[dict]) -> str:
     """The log as CSV: losses to four decimals, shares in percent to two; or `metrics.scores_by_snr`."""
     texts = [[format(v, FORMATS.get(k, ".2f")) for k, v in row.items()] for row in rows]
     return "".join(",".join(fields) + "\n" for fields in [rows[0], *texts])
-
-
-snr_csv = log_csv
 
 
 def log_text(config: Training, rows: list[dict]) -> str:

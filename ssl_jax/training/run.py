@@ -130,7 +130,7 @@ def train(name: str, config: Training, mixtures: Mixtures, work: Path, results: 
     for epoch in range(rows[-1]["epoch"] + 1 if rows else config.start_epoch + 1, config.epochs + 1):
         row, outcome = run_epoch(name, config, trainer, mixtures, parts, epoch)
         rows.append(row)
-        numbers = np.array([[float(row[k]) for k in log.columns_of(row)] for row in rows])
+        numbers = np.array([list(map(float, row.values())) for row in rows])
         content = {"arrays": trainer.state_arrays(), "log": numbers, "settings": json.dumps(settings)}
         by_main_process(save_checkpoint, checkpoint_path(work, name, epoch), content)
     outcome = outcome or predict_all(trainer, mixtures, evaluation)
@@ -150,7 +150,7 @@ def write_results(results: Path, name: str, config: Training, trainer: Trainer, 
     write_text(results / f"{name}.csv", log.log_csv(rows))
     write_text(results / f"{name}.log", log.log_text(config, rows))
     if snr is not None:
-        write_text(results / f"{name}_by_snr.csv", log.snr_csv(scores_by_snr(outcome[0], outcome[1], snr)))
+        write_text(results / f"{name}_by_snr.csv", log.log_csv(scores_by_snr(outcome[0], outcome[1], snr)))
     write_confusion(results / f"{name}_confusion.csv", outcome)
 
 

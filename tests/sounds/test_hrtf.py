@@ -116,6 +116,11 @@ def test_scaled_head_scales_itd_and_spectrum(factor):
     assert f[response(scaled, f).argmin()] == pytest.approx(7350 * factor, abs=15)
 
 
+def test_a_head_that_looked_aside_is_turned_to_its_midline():
+    turned = hrtf.turned_to_midline(MEASURED._replace(azimuth=(MEASURED.azimuth + 8) % 360)).azimuth
+    np.testing.assert_allclose((turned - MEASURED.azimuth + 180) % 360, 180, atol=0.5)  # KEMAR is symmetric
+
+
 def test_virtual_and_published_heads_and_a_missing_one(heads, tmp_path):
     assert MEASURED.hrirs.shape == (710, 2, 512) and MEASURED.fs == FS
     assert sorted(MEASURED.azimuth[MEASURED.elevation == 0]) == [5.0 * c for c in range(72)]
