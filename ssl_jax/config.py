@@ -101,7 +101,7 @@ class Training:
     label_spread: float = 0.0  # degrees, standard deviation of the target about the true class; 0: one class
     last_share: float = 0.0  # this last share of the clips evaluates as well, trained on or not
     short_share: float = 0.0  # of batches, seen through a quarter of their frames: for shorter windows
-    coloured: float = 0.0  # dB, standard deviation of smooth random curves on levels: other equipment
+    coloured: float = 0.0  # dB, standard deviation of smooth random curves on ILDs: unlike microphones
     mirrored: bool = False  # ears of half the mixtures of an epoch swapped, and left with right: more heads
     seed: int = 0  # of the run: initial weights, split, order of mixtures
 
@@ -126,8 +126,8 @@ RUNS = {
     # for other people's ears: mirrored heads, and few epochs, before it knows the training heads too well
     "ours_mirrored": Training(model="ours", epochs=3, epochs_planned=3, batch=64, weight_decay=0.1,
                               cosine_epochs=3, warmup_epochs=0.5, label_spread=5.0, mirrored=True),
-    # for recordings, under the protocol of rooms: first through other equipment, at last without it
-    "recordings_coloured": Training(**SHARED, epochs=28, epochs_planned=28, cosine_epochs=28, coloured=3.0),
+    # for recordings, under the protocol of rooms: first through microphones that differ, at last not
+    "recordings_coloured": Training(**SHARED, epochs=28, epochs_planned=28, cosine_epochs=28, coloured=0.75),
     "recordings": Training(**SHARED, epochs=36, epochs_planned=36, learning_rate=1e-3, cosine_epochs=8,
                            start_from="recordings_coloured", start_epoch=28),
 }

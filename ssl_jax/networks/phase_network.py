@@ -18,7 +18,7 @@ HIGHEST_CYCLES = 8.0  # cycles per ms of a channel's own phase; the lag grid res
 GATE_IC = 0.95  # IC where the gate starts half open: fields of several sources lie below
 GATE_SLOPE = 40.0  # per unit of IC
 FEATURES = 15  # of a channel in a frame: 8 from ITD phases, 4 from ILD, and ITD, ILD, IC themselves
-LEVEL_UNIT, LEVEL_MOST = 10.0, 4.0  # dB; units about the window's mean that are told apart
+LEVEL_UNIT, LEVEL_MOST = 10.0, 4.0  # dB; units about a channel's mean that are told apart
 ONSET_UNIT, ONSET_MOST = 3.0, 3.0  # dB from one frame to the next, and units of it
 
 
@@ -30,8 +30,9 @@ def _with_double(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Arr
 class PhaseNetwork(nnx.Module):
     """Cue maps to azimuth classes; 415,628 parameters. The options are the rows of its ablation; without
     phases the cues enter as they are, without attention the frames' mean is classified.
-    Where the front-end gives levels, each channel's level about the window's mean and its rise since the last
-    frame are features and move the gate: the first wavefront tells the direction (Litovsky et al. 1999)."""
+    Where the front-end gives levels, each channel's level about its own mean, which is the same through any
+    microphone, and its rise since the last frame are features and move the gate: the first wavefront tells
+    the direction (Litovsky et al. 1999)."""
 
     def __init__(
         self, rngs, front, phases=True, gated=True, convolved=True, attention=True, dropout=0.4, width=160
@@ -57,7 +58,7 @@ class PhaseNetwork(nnx.Module):
         opening, levels = GATE_SLOPE * (ic - self.gate[...]), []
         for level in power:
             rise = jnp.diff(level, axis=-1, prepend=level[..., :1]) / ONSET_UNIT
-            about = (level - level.mean((1, 2), keepdims=True)) / LEVEL_UNIT
+            about = (level - level.mean(-1, keepdims=True)) / LEVEL_UNIT
             levels = [jnp.clip(about, -LEVEL_MOST, LEVEL_MOST), jnp.clip(rise, -ONSET_MOST, ONSET_MOST)]
             opening += self.gate_level[...] * levels[0] + self.gate_onset[...] * levels[1]
         gate = jax.nn.sigmoid(opening) if self.gated else 1.0

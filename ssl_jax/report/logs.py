@@ -18,7 +18,7 @@ TITLES = {"model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2
 TITLES |= {"model2_to40": "Model 2, continued to 40", "model2_to60": "Model 2, continued to 60 at rate 1e-4"}
 TITLES |= {"resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network"}
 TITLES |= {"ours": "ours", "ours_mirrored": "ours, heads mirrored", "recordings": "for recordings"}
-TITLES |= {"recordings_coloured": "for recordings, through other equipment"}
+TITLES |= {"recordings_coloured": "for recordings, through unlike microphones"}
 REPORTED_RUNS = (*MAIN_RUNS, "model2_to40", "model2_to60")  # tables in data/reported
 CORPORA = {"embedded": "the embedded corpus", "librispeech-esc10-cipic": "LibriSpeech, ESC-10 and CIPIC"}
 

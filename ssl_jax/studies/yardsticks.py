@@ -77,7 +77,7 @@ def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
     parts |= {f"{what}, CIPIC heads": use & cipic for what, use in parts.items()}
     parts |= {"free field, -5 to 5 dB": free & (snr < 5), "rooms, -5 to 5 dB": ~free & (snr < 5)}
     rows, mixtures = [], Mixtures.of(store, manifest)
-    for spread, about in ((0.0, ""), (4.0, ", other equipment")):  # dB of curves, see `coloured`
+    for spread, about in ((0.0, ""), (1.0, ", unlike microphones")):  # dB of curves, see `coloured`
         logits, labels = predict_all(trainer, mixtures, numbers, spread)
         posterior, truth = softmax(logits / temperature_of(name), axis=1), AZIMUTH_STEP * labels
         for what, use in list(parts.items())[: 2 if spread else None]:

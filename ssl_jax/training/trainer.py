@@ -42,13 +42,12 @@ def target_table(spread: float) -> np.ndarray:
 
 
 def coloured(cues: jax.Array, spread: float, key: jax.Array) -> jax.Array:
-    """Cue maps (batch, maps, channels, frames) as other equipment gives them: on the levels of each, a random
-    curve of WAVES cosines over the channels, of `spread` dB; a quarter of that on ILDs, as ears differ."""
-    maps, channels = cues.shape[1:3]
+    """Cue maps (batch, maps, channels, frames) as two microphones that differ give them: on the ILDs of each,
+    a random curve of WAVES cosines over the channels, of `spread` dB."""
+    channels = cues.shape[2]
     angles = jnp.pi * jnp.outer(jnp.arange(1, WAVES + 1), (jnp.arange(channels) + 0.5) / channels)
-    draws = jax.random.normal(key, (len(cues), 2, WAVES)) * jnp.array([[0.25], [1.0]])
-    curves = spread * (2 / WAVES) ** 0.5 * draws @ jnp.cos(angles)  # (batch, ILD and level, channels)
-    return cues.at[:, 1::2].add(curves[:, : maps // 2, :, None].astype(cues.dtype))
+    curves = spread * (2 / WAVES) ** 0.5 * jax.random.normal(key, (len(cues), WAVES)) @ jnp.cos(angles)
+    return cues.at[:, 1].add(curves[..., None].astype(cues.dtype))
 
 
 class Trainer:
