@@ -55,7 +55,7 @@ def phase_network(g: Graph, net) -> str:
     for level in power:
         before = g.Slice(g.Pad(level, [0, 0, 1, 0, 0, 0], mode="edge"), [0], [-1], [2])
         rise = g.Div(g.Sub(level, before), its.ONSET_UNIT)
-        about = g.Div(g.Sub(level, g.ReduceMean(level, [1, 2])), its.LEVEL_UNIT)
+        about = g.Div(g.Sub(level, g.ReduceMean(level, [2])), its.LEVEL_UNIT)
         levels = [g.Clip(x, -most, most) for x, most in ((about, its.LEVEL_MOST), (rise, its.ONSET_MOST))]
         for x, weight in zip(levels, (net.gate_level, net.gate_onset)):
             opening = g.Add(opening, g.Mul(x, weight[...]))
