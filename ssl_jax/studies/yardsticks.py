@@ -96,8 +96,8 @@ def run_yardsticks(args) -> None:
     rows = score_places(paths, [name], args.clips) + evaluation_rows(name, args.work / ex.name, ex)
     about = (
         f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{name}`, {args.clips} s of each voice "
-        "from each direction. It knew the heads of its training part (docs/rooms.md), KEMAR among them, and "
-        f"no room below. `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n"
+        "from each direction. It knew KEMAR alone of these, no room. Heads of the evaluation part are turned to "
+        f"their midline (docs/rooms.md). `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n"
     )
     text = about, markdown_table(HEAD, rows), two_talkers(paths, name), "## Literature\n", LITERATURE
     write_page(args.results / "yardsticks.md", *text)
