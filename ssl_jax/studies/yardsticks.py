@@ -96,7 +96,7 @@ def run_yardsticks(args) -> None:
     rows = score_places(paths, [name], args.clips) + evaluation_rows(name, args.work / ex.name, ex)
     about = (
         f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{name}`, {args.clips} s of each voice "
-        "from each direction. It knew KEMAR alone of these, no room. Heads of the evaluation part are turned to "
+        "from each direction. It knew only KEMAR of these, and no room. Evaluation heads are turned to "
         f"their midline (docs/rooms.md). `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n"
     )
     text = about, markdown_table(HEAD, rows), two_talkers(paths, name), "## Literature\n", LITERATURE
