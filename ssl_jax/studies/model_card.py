@@ -23,7 +23,7 @@ from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, put_section
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.log import log_csv
-from ssl_jax.training.trainer import Trainer, predict_all
+from ssl_jax.training.trainer import UNLIKE, Trainer, predict_all
 
 
 def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> dict:
@@ -48,7 +48,7 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     trainer.set_model(load_weights(name)[0])  # as stored, rounding and all
     numbers, part = mixtures.split(config)[1], manifest.part
     if part is not None and part.max() == PARTS.index("validation"):
-        info |= {"temperature": calibrated(*predict_all(trainer, mixtures, numbers))}
+        info |= {"temperature": calibrated(*predict_all(trainer, mixtures, numbers, UNLIKE))}
         numbers = np.flatnonzero(part == PARTS.index("evaluation"))
     logits, labels = predict_all(trainer, mixtures, numbers)
     info |= {"reliability": reliability(logits / info.get("temperature", 1), labels)}

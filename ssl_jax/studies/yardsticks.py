@@ -20,7 +20,7 @@ from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.sounds.mixing import mean_power, spatialise_endless
 from ssl_jax.studies.unseen_heads import HEAD, cells, measured_place, score_places, scores_of, some_voices
 from ssl_jax.training.batches import Mixtures
-from ssl_jax.training.trainer import Trainer, predict_all
+from ssl_jax.training.trainer import UNLIKE, Trainer, predict_all
 
 SCENES, SECONDS, APART, NEAR = 200, 3, 60, 10  # of two talkers; s; degrees between them, and of a hit
 LITERATURE = """\
@@ -77,7 +77,7 @@ def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
     parts |= {f"{what}, CIPIC heads": use & cipic for what, use in parts.items()}
     parts |= {"free field, -5 to 5 dB": free & (snr < 5), "rooms, -5 to 5 dB": ~free & (snr < 5)}
     rows, mixtures = [], Mixtures.of(store, manifest)
-    for spread, about in ((0.0, ""), (1.0, ", unlike microphones")):  # dB of curves, see `coloured`
+    for spread, about in ((0.0, ""), (UNLIKE, ", unlike microphones")):
         logits, labels = predict_all(trainer, mixtures, numbers, spread)
         posterior, truth = softmax(logits / temperature_of(name), axis=1), AZIMUTH_STEP * labels
         for what, use in list(parts.items())[: 2 if spread else None]:
