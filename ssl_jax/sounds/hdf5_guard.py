@@ -1,7 +1,6 @@
 """What HDF5 itself does not check: datasets that refer elsewhere, unpack to much, or lead it in circles."""
 
 import math
-import mmap
 import zlib
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ import h5py
 import numpy as np
 
 from ssl_jax.common.errors import InputError
+from ssl_jax.common.files import check_size
 
 MAX_CHUNK_BYTES, MAX_ATTRIBUTE_BYTES = 2**27, 1000  # as they are unpacked
-MAX_TEXTS = 100_000  # of variable length, in one file
+MAX_TEXTS, MAX_FILE_BYTES = 100_000, 2**29  # texts of variable length in one file; of that file
 FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)  # netCDF's own
 HEAP = b"GCOL\1\0\0\0"  # what HDF5's stores of texts begin with
 
@@ -45,19 +45,20 @@ def text_attribute(path: Path, holder: h5py.File | h5py.Dataset, name: str, defa
 def _check_heaps(path: Path, file: h5py.File) -> None:
     """Raise InputError where a text has no length: HDF5 would loop for ever."""
     entries, sound = 0, file.id.get_create_plist().get_sizes() == (8, 8)  # bytes of addresses and of lengths
-    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        heap = content.find(HEAP)
-        while sound and heap >= 0:
-            at = heap + 16
-            end = min(heap + int.from_bytes(content[heap + 8 : heap + 16], "little"), len(content))
-            # an entry is a number, uses and a length, which counts the entry's own header if the number is 0
-            while sound and at + 16 <= end:
-                free = content[at : at + 2] == b"\0\0"
-                length = int.from_bytes(content[at + 8 : at + 16], "little")
-                entries += 1
-                sound = 16 * free <= length <= end - at and entries < MAX_TEXTS
-                at += length if free else 16 + (length + 7) // 8 * 8
-            heap = content.find(HEAP, heap + 1)
+    check_size(path, MAX_FILE_BYTES)  # a mapped file, instead of a read one, crashed Python at times
+    content = path.read_bytes()
+    heap = content.find(HEAP)
+    while sound and heap >= 0:
+        at = heap + 16
+        end = min(heap + int.from_bytes(content[heap + 8 : heap + 16], "little"), len(content))
+        # an entry is a number, uses and a length, which counts the entry's own header if the number is 0
+        while sound and at + 16 <= end:
+            free = content[at : at + 2] == b"\0\0"
+            length = int.from_bytes(content[at + 8 : at + 16], "little")
+            entries += 1
+            sound = 16 * free <= length <= end - at and entries < MAX_TEXTS
+            at += length if free else 16 + (length + 7) // 8 * 8
+        heap = content.find(HEAP, heap + 1)
     if not sound:
         raise InputError(f"{path}: its texts are damaged: fetch the file again")
 
