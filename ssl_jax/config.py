@@ -107,10 +107,10 @@ class Training:
 
 
 MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
-# The runs of the published tables, and what the public repository and its notebook hold beyond them.
 # fmt: off
 SHARED: dict = {"model": "recordings", "clips": 1100, "batch": 64, "weight_decay": 0.1, "warmup_epochs": 0.5,
                 "label_spread": 5.0, "short_share": 0.3, "mirrored": True}  # by the two runs for recordings
+# The runs of the published tables, and what the public repository and its notebook hold beyond them.
 RUNS = {
     "model1": Training(clips=100, epochs=12, batch=16, learning_rate=1e-3),
     "model2": Training(),

@@ -22,8 +22,7 @@ def waveforms_of(sounds: Sounds) -> tuple[np.ndarray, np.ndarray]:
 
 
 def block_size() -> int:
-    """Mixtures that a device renders at a time: 4 to 24 run alike on a CPU. On a GPU more are faster but take
-    longer to compile: results/benchmark/NOTES.md."""
+    """Mixtures a device renders at a time: on a CPU 4 to 24 run alike; a GPU: results/benchmark/NOTES.md."""
     return 12 if jax.default_backend() == "cpu" else 120
 
 

@@ -30,9 +30,8 @@ def _with_double(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Arr
 class PhaseNetwork(nnx.Module):
     """Cue maps to azimuth classes; 415,628 parameters. The options are the rows of its ablation; without
     phases the cues enter as they are, without attention the frames' mean is classified.
-    Where the front-end gives levels, each channel's level about its own mean, which is the same through any
-    microphone, and its rise since the last frame are features and move the gate: the first wavefront tells
-    the direction (Litovsky et al. 1999)."""
+    Where there are levels, each channel's about its own mean, which no microphone changes, and its rise since
+    the last frame are features and move the gate: the first wavefront tells (Litovsky et al. 1999)."""
 
     def __init__(
         self, rngs, front, phases=True, gated=True, convolved=True, attention=True, dropout=0.4, width=160

@@ -30,11 +30,15 @@ def _figures(row: dict, measure: str, loss_digits: int) -> list[str]:
     return [f"{ours:.{digits}f}", *given]
 
 
+def _columns_of(row: dict) -> list[str]:
+    return [measure for measure in COLUMNS if measure in row]
+
+
 def comparison_csv(tables: dict[str, list[dict]]) -> str:
     """One row per epoch and measure."""
     lines = ["run,epoch,measure,ours,reported,difference"]
     for run, rows in tables.items():
-        for row, measure in product(rows, [c for c in COLUMNS if c in rows[0]["ours"]]):
+        for row, measure in product(rows, _columns_of(rows[0]["ours"])):
             figures = (_figures(row, measure, 4) + ["", ""])[:3]
             lines.append(",".join([run, str(int(row["ours"]["epoch"])), measure, *figures]))
     return "\n".join(lines) + "\n"
@@ -49,7 +53,7 @@ def _cell(row: dict, measure: str) -> str:
 
 def epochs_table(rows: list[dict]) -> str:
     """Every epoch of one run as a Markdown table."""
-    columns = [c for c in COLUMNS if c in rows[0]["ours"]]
+    columns = _columns_of(rows[0]["ours"])
     lines = [[str(int(row["ours"]["epoch"])), *(_cell(row, measure) for measure in columns)] for row in rows]
     return markdown_table(["epoch", *(COLUMNS[c] for c in columns)], lines)
 
@@ -93,7 +97,7 @@ def seeds_table(results: Path, name: str) -> str:
             continue
         lasts, cells = [log[-1] for log in logs], dict.fromkeys(COLUMNS, "")
         beside = read_reported(results, run).get(lasts[0]["epoch"], {})
-        for measure in (c for c in COLUMNS if c in lasts[0]):
+        for measure in _columns_of(lasts[0]):
             digits, unit = ".3f" if "loss" in measure else ".2f", "°" if "error" in measure else ""
             given = f" ({beside[measure]:{digits}})" if measure in beside else ""
             cells[measure] = spread([last[measure] for last in lasts], unit, digits) + given

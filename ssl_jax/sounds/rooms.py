@@ -149,8 +149,7 @@ def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
 
 def load_rooms(data: Path | None, config: Database, fs: int) -> Heads:
     """`config.rooms` rooms at `fs` (Hz), every third of them the free field, with the heads of data/cipic and
-    the embedded ones, turned to their midline, of which no two parts share any. Raises InputError for too
-    few heads."""
+    the embedded ones, turned to their midline; no two parts share any. Raises InputError for too few."""
     paths = [package_data(f"hrtf/{name}.sofa") for name in EMBEDDED]
     if data is not None:  # the embedded person is of CIPIC too
         paths = [p for p in paths if "cipic" not in p.stem] + sorted(Path(data).glob("cipic/subject_*.sofa"))

@@ -19,8 +19,7 @@ from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, named_arrays, split
 from ssl_jax.training.batches import EVALUATION_BATCH, Mixtures, batches_of
 
-WAVES = 4  # of a smooth curve over the channels
-UNLIKE = 1.0  # dB, spread of such curves where what a recording may bring is tried
+WAVES, UNLIKE = 4, 1.0  # of a smooth curve over the channels; dB, its spread where microphones are tried
 
 
 def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
