@@ -12,7 +12,8 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import package_data
 from ssl_jax.common.progress import track
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Database
-from ssl_jax.sounds.hrtf import EMBEDDED, Heads, scale_head, select_directions, turned_to_midline
+from ssl_jax.sounds.hrtf import EMBEDDED, Heads, scale_head, select_directions, symmetric_head
+from ssl_jax.sounds.hrtf import turned_to_midline, unit_vectors
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
 SPEED = 343.0  # m/s
@@ -78,10 +79,7 @@ def early_reflections(head: Sofa, room: Room, azimuth: np.ndarray, taps: int) ->
     positions, amplitude = (part[1:] for part in image_sources(room, azimuth))
     far = np.linalg.norm(positions, axis=-1)
     delay = np.rint((far - room.distance) / SPEED * head.fs).astype(int)
-    azimuths, elevations = np.radians(head.azimuth), np.radians(head.elevation)
-    flat = np.cos(elevations)
-    measured = np.stack([flat * np.cos(azimuths), flat * np.sin(azimuths), np.sin(elevations)])  # 3, M
-    nearest = (positions / far[..., None] @ measured).argmax(-1)  # images, n
+    nearest = (positions / far[..., None] @ unit_vectors(head).T).argmax(-1)  # images, n
     length = head.hrirs.shape[-1]
     made = np.zeros((len(azimuth), 2, taps + length))
     for image, source in np.argwhere(delay < taps):
@@ -164,6 +162,8 @@ def load_rooms(data: Path | None, config: Database, fs: int) -> Heads:
         rng = np.random.default_rng((config.seed, ROOMS, i + 1))
         room = draw_room(rng, free=i % 3 == 0)
         head = heads[rng.choice(of_part[part[i]])]
+        if part[i] == 0 and (ear := rng.integers(4)) < 2:  # a manikin's ears are alike, a person's are not
+            head = symmetric_head(head, ear)
         made[i], tails[i] = responses(head, room, fs, rng)
         field = f"t60_{room.t60:.2f}-drr_{room.drr:.0f}" if room.t60 else "free"
         names.append(f"{head.name}-{room.scale:.3f}-{field}" + "-narrow" * room.narrow)
