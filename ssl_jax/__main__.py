@@ -19,9 +19,8 @@ EPILOG = {
 Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the share of the
 posterior within 10 degrees of its peak. Do not rely on a flagged window: silent, quiet (50 dB below the
 loudest so far), one ear, clipped, narrow band (sampled too slowly), short (less sound than --window), another
-azimuth (front and back cannot be told apart) or unsure (confidence below 0.9). The networks were trained on
-windows of 1 s; shorter ones are less accurate. From a pipe a line comes 0.25 s of sound after its window at
-most.""",
+azimuth (front and back cannot be told apart) or unsure (confidence below 0.9). Shorter windows are less
+accurate. From a pipe a line comes 0.25 s of sound after its window at most.""",
     "render": """Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between measured ones
 responses are interpolated. A negative first azimuth needs the equals sign: --trajectory=-90:90""",
 }
@@ -79,10 +78,8 @@ OPTIONS = {  # every option, written once; NAME/STAGE where a stage means someth
     "--heads/download": {"choices": ("published", "all"), "default": "published",
                          "help": "the 20 CIPIC heads of the published run, or all 45 (default %(default)s)"},
     "--heads": path("DIR", "folder of SOFA files", required=True),
-    "--model/yardsticks": {"nargs": 1, "metavar": "NAME", "help": "packed network (default: localise's)"},
-    "--clips/yardsticks": number(int, "N", 10, "seconds of speech, each from every direction"),
     "--model/check": {"nargs": "+", "metavar": "NAME", "help": "packed networks (default: all)"},
-    "--clips/check": number(int, "N", 10, "seconds of speech, each from 72 azimuths"),
+    "--clips": number(int, "N", 10, "seconds of speech, each from every direction"),
     "--devices/growth": number(int, "N", [1, 2], "numbers of devices", nargs="+"),
     "--to": path("DIR", "data folder", required=True),
     "--speech": {"choices": ("train-clean-100", "dev-clean"), "default": "train-clean-100",

@@ -185,8 +185,7 @@ def experiment(
     if rooms:
         database = replace(database, clips=1100 if data else 700, **ROOMS_DATABASE)
         front = replace(front, **ROOMS_FRONT)
-    in_rooms = "recordings_coloured", "recordings"  # the other networks take no levels
-    names = in_rooms if rooms else MAIN_RUNS if quick else tuple(RUNS)
+    names = ("recordings_coloured", "recordings") if rooms else MAIN_RUNS if quick else tuple(RUNS)
     runs = {key: replace(RUNS[key], seed=seed) for key in names}
     if quick:
         database = replace(database, clips=100)

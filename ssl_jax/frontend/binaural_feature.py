@@ -65,14 +65,7 @@ def _cues_of_sound(signal, fs, cfs, filter_type, hair_cell, w):
 
 
 def calculate_itd_ild_ic(
-    left: ArrayLike,
-    right: ArrayLike,
-    fs: float,
-    tau: float = 0.010,
-    max_itd: float = 0.001,
-    max_ild: float = 7.0,
-    hop: int | None = None,
-    sharpness: float | None = None,
+    left: ArrayLike, right: ArrayLike, fs: float, tau=0.01, max_itd=0.001, max_ild=7, hop=None, sharpness=None
 ) -> Cues:
     """Interaural cues of two sets of filter outputs or envelopes.
 

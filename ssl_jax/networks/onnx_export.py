@@ -50,7 +50,10 @@ class Graph(list):
 
 def phase_network(g: Graph, net) -> str:
     """Logits of a `PhaseNetwork` without the options of its ablation."""
-    itd, ild, ic, *power = (g.Gather("cues", i, axis=1) for i in range(net.maps))
+    cues = "cues"
+    if twice := net.maps > its.CUES:  # once more with the ears swapped
+        cues = g.Concat(cues, g.Mul(cues, np.reshape([-1.0, -1.0, 1.0, 1.0], (-1, 1, 1))), axis=0)
+    itd, ild, ic, *power = (g.Gather(cues, i, axis=1) for i in range(net.maps))
     opening, levels = g.Mul(g.Sub(ic, net.gate[...]), its.GATE_SLOPE), []
     for level in power:
         before = g.Slice(g.Pad(level, [0, 0, 1, 0, 0, 0], mode="edge"), [0], [-1], [2])
@@ -71,7 +74,11 @@ def phase_network(g: Graph, net) -> str:
     for layer, norm in zip(net.convs, net.norms):
         x = g.Add(x, g.layer(x, layer, norm))
     x = g.Reshape(g.pooled(x, net.score), [0, -1, 1])
-    return g.layer(g.layer(x, net.hidden, net.hidden_norm), net.classify)
+    logits = g.layer(g.layer(x, net.hidden, net.hidden_norm), net.classify)
+    if not twice:
+        return logits
+    ours, swapped = (g.Gather(g.Reshape(logits, [2, -1, AZIMUTHS]), i, axis=0) for i in range(2))
+    return g.Mul(g.Add(ours, g.Gather(swapped, its.MIRRORED, axis=1)), 0.5)
 
 
 def three_branch(g: Graph, net) -> str:

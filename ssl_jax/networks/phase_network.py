@@ -20,6 +20,7 @@ GATE_SLOPE = 40.0  # per unit of IC
 FEATURES = 15  # of a channel in a frame: 8 from ITD phases, 4 from ILD, and ITD, ILD, IC themselves
 LEVEL_UNIT, LEVEL_MOST = 10.0, 4.0  # dB; units about a channel's mean that are told apart
 ONSET_UNIT, ONSET_MOST = 3.0, 3.0  # dB from one frame to the next, and units of it
+MIRRORED = -np.arange(AZIMUTHS) % AZIMUTHS  # class of each class's image in the median plane
 
 
 def _with_double(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -73,8 +74,11 @@ class PhaseNetwork(nnx.Module):
         return jnp.stack([*itd_phases, *half, *_with_double(*half), *plain], axis=1)
 
     def __call__(self, cues: jax.Array) -> jax.Array:
-        """Logits (batch, 72) of cue maps (batch, maps, 32, frames); ValueError for another shape."""
+        """Logits (batch, 72) of cue maps (batch, maps, 32, frames); ValueError for another shape. With levels
+        they are, once training is over, the mean of two answers: for the sound, and for its ears swapped."""
         check(cues, self.channels, self.maps)
+        if both := self.maps > CUES and self.dropout.deterministic:
+            cues = jnp.concatenate([cues, jnp.asarray(cues).at[:, :2].multiply(-1)])
         x = self.features(cues.astype(jnp.float32))  # (B, maps, 32, T) -> (B, F, 32, T)
         B, F, C, T = x.shape
         x = nnx.relu(self.mixed_norm(self.mixed(x.reshape(B, F * C, T).swapaxes(1, 2))))  # (B, T, width)
@@ -88,4 +92,5 @@ class PhaseNetwork(nnx.Module):
         else:
             x = x.mean(1)
         x = nnx.relu(self.hidden_norm(self.hidden(x)))  # (B, 256)
-        return self.classify(self.dropout(x))
+        logits = self.classify(self.dropout(x))
+        return (logits[: B // 2] + logits[B // 2 :, MIRRORED]) / 2 if both else logits

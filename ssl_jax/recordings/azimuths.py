@@ -49,8 +49,7 @@ def _mean_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, 
 
 def peak_azimuth(posterior: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Azimuth (degrees) and confidence (...) of posteriors (..., 72): mean and share about the peak."""
-    posterior = np.asarray(posterior, float)
-    return _mean_about(posterior, posterior.argmax(-1))
+    return _mean_about(np.asarray(posterior, float), np.argmax(posterior, -1))
 
 
 def mirror_azimuth(posterior: ArrayLike) -> np.ndarray:

@@ -51,13 +51,7 @@ def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 
 
 
 def render_scene(
-    source: ArrayLike,
-    fs: int,
-    azimuths: ArrayLike,
-    noises: list | tuple = (),
-    noise_azimuths: list | tuple = (),
-    snr: float = 20.0,
-    head: Sofa | None = None,
+    source: ArrayLike, fs: int, azimuths: ArrayLike, noises=(), noise_azimuths=(), snr=20.0, head=None
 ) -> Scene:
     """What two ears hear of a source and of noises beside it. Raises InputError where a number is out of
     range, or not every noise has an azimuth.

@@ -13,8 +13,7 @@ from ssl_jax.common.files import package_data, read_csv
 from ssl_jax.sounds.hrtf import CIPIC_SUBJECTS
 from ssl_jax.sounds.reading import RATES, check_rate, read_sound
 
-SPOKEN = 140  # s of embedded speech a language
-# of the embedded speech; one voice speaks two, see data/NOTICE.md
+SPOKEN = 140  # s of embedded speech a language; one voice speaks two of them, see data/NOTICE.md
 SPEAKERS = {"en": "voice-en-es", "es": "voice-en-es", "fr": "voice-fr", "it": "voice-it", "ru": "voice-ru"}
 SPEECH_SUBSETS = ("train-clean-100", "dev-clean")  # of LibriSpeech, the first found is used
 NOISE_CLASSES, NOISE_FILES = 10, 20  # files of each class (published)

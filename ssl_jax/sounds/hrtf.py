@@ -110,26 +110,6 @@ def turned_to_midline(sofa: Sofa) -> Sofa:
     return sofa._replace(azimuth=(sofa.azimuth + turn) % 360)
 
 
-def unit_vectors(sofa: Sofa) -> np.ndarray:
-    """Measured directions (M, 3) as vectors of length 1: ahead, left, up."""
-    azimuths, elevations = np.radians(sofa.azimuth), np.radians(sofa.elevation)
-    flat = np.cos(elevations)
-    return np.stack([flat * np.cos(azimuths), flat * np.sin(azimuths), np.sin(elevations)], axis=-1)
-
-
-def symmetric_head(sofa: Sofa, ear: int) -> Sofa:
-    """A head with two ears like ear `ear` of this one: the other hears a direction as that one hears its mirror
-    image, the nearest measured. The horizontal plane is that of the 72 classes, where mirror images are exact."""
-    level, off = select_directions(sofa, "horizontal"), np.abs(sofa.elevation) > ON_GRID
-    azimuth = np.append(AZIMUTH_STEP * np.arange(AZIMUTHS), sofa.azimuth[off])
-    elevation = np.append(level[1], sofa.elevation[off])
-    made = sofa._replace(azimuth=azimuth, elevation=elevation, hrirs=np.append(level[0], sofa.hrirs[off], axis=0))
-    toward = unit_vectors(made)
-    mirrored = (toward * (1, -1, 1) @ toward.T).argmax(-1)
-    made.hrirs[:, 1 - ear] = made.hrirs[mirrored, ear]
-    return made._replace(name=f"{sofa.name}-{('left', 'right')[ear]}")
-
-
 def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
     """The 20 heads of a run at `fs` (Hz): data/cipic/subject_*.sofa, or the five embedded scaled to four."""
     paths, heads = [package_data(f"hrtf/{name}.sofa") for name in EMBEDDED], []

@@ -92,7 +92,7 @@ def run_yardsticks(args) -> None:
     if not paths:
         raise InputError(f"{args.heads}: no .sofa files: name a folder of heads and rooms")
     args.protocol = args.protocol or "rooms"
-    name, ex = args.model[0] if args.model else default_weights(), experiment_of(args)
+    name, ex = args.model or default_weights(), experiment_of(args)
     rows = score_places(paths, [name], args.clips) + evaluation_rows(name, args.work / ex.name, ex)
     about = (
         f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{name}`, {args.clips} s of each voice "

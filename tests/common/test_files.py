@@ -77,14 +77,11 @@ def test_an_error_names_the_file_it_is_about(tmp_path):
 
 
 def test_errors_in_one_line_that_is_never_empty():
-    for number, message in (
-        (errno.EACCES, "a: permission denied: choose a folder"),
-        (errno.EISDIR, "a: is a folder where a file is needed"),
-        (errno.EROFS, "a: the file system is read-only: choose another"),
-        (errno.EDQUOT, "a: the disk quota is used up: free some space"),
-        (errno.ENAMETOOLONG, "a: its own words"),
-    ):
-        assert os_error_message(OSError(number, "its own words", "a")).startswith(message)
+    cases = {"EACCES": "permission denied: choose a folder", "EISDIR": "is a folder where a file is needed"}
+    cases |= {"EROFS": "the file system is read-only: choose", "EDQUOT": "the disk quota is used up: free"}
+    for name, says in (cases | {"ENAMETOOLONG": "its own words"}).items():
+        error = OSError(getattr(errno, name), "its own words", "a")
+        assert os_error_message(error).startswith(f"a: {says}")
     assert os_error_message(OSError("strange")) == "input/output: strange"
     assert os_error_message(OSError(errno.EPIPE, "Broken pipe")) == "input/output: Broken pipe"
     assert error_reason(ValueError("first\nsecond")) == "first"
@@ -165,14 +162,10 @@ def test_csv_rows_by_column_and_what_is_refused(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('name,n\n"x, y",1\nz,2\n')
     assert read_csv(path, ("n",)) == [{"name": "x, y", "n": "1"}, {"name": "z", "n": "2"}]
-    for content, says in (
-        (b"", "no column 'name'"),
-        (b"name,m\nx,1\n", "no column 'n'"),
-        (b"name,n\nx,1\ny\n", "line 3 is cut short"),
-        (b"name,n\n\xff\xfe,1\n", "not a readable CSV"),
-        (b"name,n\n" + b"x" * 200_000 + b",1\n", "not a readable CSV"),
-        (b"name,n\n" + b"x,1\n" * 4, "more than 3 rows"),
-    ):
+    rows = {b"x,1\ny\n": "line 3 is cut short", b"\xff\xfe,1\n": "not a readable CSV"}
+    rows |= {b"x" * 200_000 + b",1\n": "not a readable CSV", b"x,1\n" * 4: "more than 3 rows"}
+    cases = {b"": "no column 'name'", b"name,m\nx,1\n": "no column 'n'"}
+    for content, says in (cases | {b"name,n\n" + row: says for row, says in rows.items()}).items():
         path.write_bytes(content)
         refused(read_csv, path, ("name", "n"), 3, says=says)
     refused(read_csv, tmp_path / "b.csv", ("n",), says="no such file")

@@ -13,6 +13,7 @@ from scipy.special import softmax
 
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks.layers import BatchNorm
+from ssl_jax.networks.phase_network import MIRRORED
 from ssl_jax.networks.registry import NETWORKS, build_model
 from ssl_jax.networks.residual import ResidualBlock
 from ssl_jax.studies.published_weights import load_published, published_variables
@@ -23,8 +24,8 @@ BLOCK_TOLERANCE = 1e-5  # the same of one block or layer
 build = partial(build_model, front=FrontEnd())
 
 
-def cue_maps(batch=4, frames=20):
-    return np.random.default_rng(0).normal(size=(batch, 3, 32, frames)).astype(np.float32)
+def cue_maps(batch=4, frames=20, maps=3):
+    return np.random.default_rng(0).normal(size=(batch, maps, 32, frames)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,13 @@ def test_parameter_counts():
     counts |= {"ours_single_frames": ours - 2 * 160 * (3 * 160 + 3), "deep_three_branch": 1_656_331}
     for name in NETWORKS:
         assert sum(p.size for p in jax.tree.leaves(nnx.state(build(name, 0), nnx.Param))) == counts[name]
+
+
+def test_swapped_ears_mirror_what_the_network_for_recordings_says():
+    model, cues = build("recordings", 0, front=FrontEnd(levels=True)), cue_maps(maps=4)
+    model.eval()
+    swapped = apply(model, cues * np.reshape([-1, -1, 1, 1], (4, 1, 1)))
+    np.testing.assert_allclose(swapped, apply(model, cues)[:, MIRRORED], atol=BLOCK_TOLERANCE)
 
 
 def test_unknown_name_and_wrong_shape_are_refused():

@@ -120,16 +120,11 @@ def test_logs_that_are_none_and_notes_of_an_unfinished_run(results):
             says = "not valid JSON" if content == "not json" else "to its end"
             refuses(says, write_report, results, "mine")
         path.write_text(good)
-    head, ones = ",".join(OURS) + "\n", ",1" * 9
-    for content, says in (
-        (",".join(OURS[:-2]) + "\n", "no column 'eval_top5_standard'"),
-        (head, "has no epochs"),
-        (f"{head}x{ones}", "something else than numbers"),
-        (f"{head}1{ones},1,1,1", "something else than numbers"),
-        (f"{head}1,2,3", "cut short"),
-        (f"{head}nan{ones}", "no whole number"),
-        (f"{head}1.5{ones}", "no whole number"),
-    ):
+    rows, ones = {"": "has no epochs", "1,2,3": "cut short"}, ",1" * 9
+    rows |= dict.fromkeys((f"x{ones}", f"1{ones},1,1,1"), "something else than numbers")
+    rows |= dict.fromkeys((f"nan{ones}", f"1.5{ones}"), "no whole number")
+    cases = {",".join(OURS[:-2]) + "\n": "no column 'eval_top5_standard'"}
+    for content, says in (cases | {",".join(OURS) + "\n" + row: says for row, says in rows.items()}).items():
         (results / "mine/model1.csv").write_text(content)
         refuses(says, write_report, results, "mine")
 

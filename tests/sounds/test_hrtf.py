@@ -121,15 +121,6 @@ def test_a_head_that_looked_aside_is_turned_to_its_midline():
     np.testing.assert_allclose((turned - MEASURED.azimuth + 180) % 360, 180, atol=0.5)  # KEMAR is symmetric
 
 
-@pytest.mark.parametrize("ear", [0, 1])
-def test_a_symmetric_head_hears_mirror_images_alike(ear):
-    person = read_sofa(hrtf.package_data("hrtf/cipic_003.sofa"))
-    made, classes = hrtf.symmetric_head(person, ear), np.arange(72)
-    plane = hrtf.select_directions(made, "horizontal")[0]
-    np.testing.assert_array_equal(plane, plane[-classes, ::-1])
-    np.testing.assert_array_equal(plane[:, ear], hrtf.select_directions(person, "horizontal")[0][:, ear])
-
-
 def test_virtual_and_published_heads_and_a_missing_one(heads, tmp_path):
     assert MEASURED.hrirs.shape == (710, 2, 512) and MEASURED.fs == FS
     assert sorted(MEASURED.azimuth[MEASURED.elevation == 0]) == [5.0 * c for c in range(72)]

@@ -19,8 +19,6 @@ ROOT = Path(__file__).parents[2]
 STAGES = ("cues", "model1", "model2", "model2_continued", "results")
 NAME = "embedded-hop882"  # of the tiny experiment's folders under results/ and work/
 FULL = ": the disk is full: free some space and run the same command again"
-
-
 Ended = namedtuple("Ended", "status out lines")  # of a call of the command line; the lines are of stderr
 # a small file system: its folder, the same for other processes, a command that lets one in
 Disk = namedtuple("Disk", "folder outside inside")

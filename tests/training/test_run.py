@@ -160,9 +160,7 @@ def test_log_has_the_published_format():
     assert log_text(continued, [row]) == "Reduced Learning rate from epoch 16.\n" + line
 
 
-@pytest.mark.parametrize(
-    "change", [{"model": "resnet"}, {"mirrored": True, "label_spread": 5.0, "coloured": 0.75}]
-)
+@pytest.mark.parametrize("change", [dict(model="resnet"), dict(mirrored=True, label_spread=5, coloured=1)])
 def test_a_resumed_run_gives_the_same_bytes(tmp_path, mixtures, capsys, change):
     """Stopped after epoch 1, its last file lost: epochs 2 and 3 must not show it. One network has dropout."""
     run = replace(TINY, epochs=3, cosine_epochs=5, **change)
