@@ -93,6 +93,7 @@ class Training:
     evaluation_share: float = 0.2  # of the mixtures, drawn at random (published), where none is kept apart
     start_from: str = ""  # run whose weights it starts from, "" for fresh ones
     start_epoch: int = 0  # epoch of that run
+    start_share: float = 0.0  # of those weights in its last ones (Wortsman et al. 2022, CVPR)
     keep_optimiser: bool = False  # go on with that run's optimiser and cosine, not with fresh ones
     cosine_epochs: int = 0  # T_max of a per-epoch cosine, 0 for a constant rate
     cosine_floor: float = 1e-6  # eta_min of that cosine
@@ -129,7 +130,7 @@ RUNS = {
     # for recordings, under the protocol of rooms: first through microphones that differ, at last not
     "recordings_coloured": Training(**SHARED, epochs=32, epochs_planned=32, cosine_epochs=32, coloured=0.75),
     "recordings": Training(**SHARED, epochs=40, epochs_planned=40, learning_rate=1e-3, cosine_epochs=8,
-                           start_from="recordings_coloured", start_epoch=32),
+                           start_from="recordings_coloured", start_epoch=32, start_share=0.5),
 }
 # fmt: on
 FOUND = 5.0, 15.0  # dB, nearest to the statistics in the published weights: results/fingerprint.md

@@ -55,6 +55,23 @@ def restore(trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = Tru
     return rows
 
 
+def restore_start(trainer: Trainer, work: Path, config: Training) -> Path:
+    """Take over what the run starts from, the returned checkpoint; InputError where it is not there."""
+    path = checkpoint_path(work, config.start_from, config.start_epoch)
+    if restore(trainer, path, config.start_epoch, config.keep_optimiser) is None:
+        remedy = f"delete that folder and train {config.start_from!r} again"
+        raise InputError(f"{path}: missing or damaged: {remedy}")
+    return path
+
+
+def blend_with_start(trainer: Trainer, work: Path, config: Training) -> None:
+    """Make `start_share` of the last weights and statistics those that the run started from."""
+    share, last = config.start_share, trainer.state_arrays()
+    restore_start(trainer, work, config)
+    floats = {k: a for k, a in trainer.state_arrays().items() if a.dtype == np.float32}  # not dropout's keys
+    trainer.restore(last | {k: share * a + (1 - share) * last[k] for k, a in floats.items()}, False)
+
+
 def start_state(trainer: Trainer, work: Path, name: str, config: Training, mixtures: Mixtures) -> list[dict]:
     """The log up to where the run goes on, the trainer brought there; InputError without a fitting start."""
     with barrier():
@@ -67,10 +84,7 @@ def start_state(trainer: Trainer, work: Path, name: str, config: Training, mixtu
             raise InputError(f"{path}: the first process has it, this one does not: {remedy}")
         return rows
     if config.start_from:
-        path = checkpoint_path(work, config.start_from, config.start_epoch)
-        if restore(trainer, path, config.start_epoch, config.keep_optimiser) is None:
-            remedy = f"delete that folder and train {config.start_from!r} again"
-            raise InputError(f"{path}: missing or damaged: {remedy}")
+        path = restore_start(trainer, work, config)
         check_settings(path.with_name("settings.json"), mixtures.settings)
     return []
 
@@ -133,6 +147,9 @@ def train(name: str, config: Training, mixtures: Mixtures, work: Path, results: 
         numbers = np.array([list(map(float, row.values())) for row in rows])
         content = {"arrays": trainer.state_arrays(), "log": numbers, "settings": json.dumps(settings)}
         by_main_process(save_checkpoint, checkpoint_path(work, name, epoch), content)
+    if config.start_share:
+        blend_with_start(trainer, work, config)
+        outcome = None
     outcome = outcome or predict_all(trainer, mixtures, evaluation)
     snr = None if mixtures.manifest is None else mixtures.manifest.snr[evaluation]
     by_main_process(write_results, results, name, config, trainer, rows, outcome, snr)

@@ -191,6 +191,14 @@ def test_continuation_starts_from_the_named_epoch_with_a_fresh_optimiser(work, m
     assert count and all(after[k] == 8 for k in count)  # 128 mixtures are 8 steps of 16
 
 
+def test_a_run_may_end_between_its_start_and_its_last_weights(work, mixtures):
+    train("next", replace(NEXT, start_share=0.25), mixtures, work, work / "r")
+    start, last = (load_checkpoint(checkpoint_path(work, *at))["arrays"] for at in (("m", 2), ("next", 3)))
+    for name, found in serialization.msgpack_restore((work / "r/next_epoch3.msgpack").read_bytes()).items():
+        np.testing.assert_allclose(found, 0.25 * start[name] + 0.75 * last[name], rtol=1e-5, atol=1e-7)
+        assert not np.array_equal(start[name], last[name])
+
+
 def test_a_checkpoint_that_is_not_ours_is_refused_though_its_checksum_agrees(work, mixtures):
     path, places = checkpoint_path(work, "m", 2), (("other", 2), ("resnet", 2), ("m", 1))
     good, logs = load_checkpoint(path), (None, np.zeros((0, 11)), np.zeros((2, 3)), 5, np.array("x"))
