@@ -103,12 +103,7 @@ def calculate_itd_ild_ic(
 
 
 def get_cues_clean(
-    signal: ArrayLike,
-    fs: float,
-    cfs: ArrayLike | None = None,
-    filter_type: str = "gammatone",
-    model_type: str | None = "roman",
-    **correlation,
+    signal: ArrayLike, fs: float, cfs=None, filter_type="gammatone", model_type="roman", **correlation
 ) -> Cues:
     """Interaural cues of a two-ear sound: filterbank, hair cell, running correlation.
 

@@ -170,8 +170,10 @@ def localise(
 
     Notes
     -----
-    A window below -100 dB of full scale is "silent" and has no azimuth. `ssl_jax localise --help` says what
-    the other flags mean. Swapped ears cannot be known: they mirror every azimuth.
+    A window is flagged as "silent" (below -100 dB of full scale; it has no azimuth), "quiet" (50 dB below the
+    loudest so far), "one ear" (50 dB less in the other), "clipped", "narrow band" (over a quarter of the
+    channels lie above fs / 2), "short" (less sound than the window asked for), "front or back" (`mirrored` is
+    as likely) or "unsure" (confidence below 0.9). Swapped ears cannot be known: they mirror every azimuth.
     """
     signal = np.asarray(signal)
     if signal.ndim != 2 or signal.shape[1] != 2:

@@ -13,13 +13,14 @@ from ssl_jax.common.files import package_data
 from ssl_jax.common.progress import track
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Database
 from ssl_jax.sounds.hrtf import EMBEDDED, Heads, scale_head, select_directions, turned_to_midline
-from ssl_jax.sounds.sofa import ON_GRID, Sofa, read_sofa, unit_vectors
+from ssl_jax.sounds.sofa import Sofa, read_sofa
 
 SPEED = 343.0  # m/s
 EARLY = 0.04  # s after the direct sound that image sources cover, and over which the tail fades in
 ROOMS = 5  # what a generator is for, part of its seed
 ORDER = 3  # walls that an image was mirrored at, at most
-MANIKIN = ("MIT_KEMAR_normal_pinna", "kemar_large", "subject_021", "subject_165")  # KEMAR, in several files
+# KEMAR, whom several files hold
+MANIKIN = ("MIT_KEMAR_normal_pinna", "kemar_large", "subject_021", "subject_165")
 BANDS = (1000.0, 4000.0), (1.0, 0.85, 0.6)  # Hz, edges; and T60 in them, of the room's
 BAND_LIMIT = 6500.0, 8000.0  # Hz: where what a recorder of 16 kHz hears fades out
 
@@ -77,8 +78,10 @@ def early_reflections(head: Sofa, room: Room, azimuth: np.ndarray, taps: int) ->
     positions, amplitude = (part[1:] for part in image_sources(room, azimuth))
     far = np.linalg.norm(positions, axis=-1)
     delay = np.rint((far - room.distance) / SPEED * head.fs).astype(int)
-    measured = unit_vectors(head.azimuth, head.elevation)  # M, 3
-    nearest = (positions / far[..., None] @ measured.T).argmax(-1)  # images, n
+    azimuths, elevations = np.radians(head.azimuth), np.radians(head.elevation)
+    flat = np.cos(elevations)
+    measured = np.stack([flat * np.cos(azimuths), flat * np.sin(azimuths), np.sin(elevations)])  # 3, M
+    nearest = (positions / far[..., None] @ measured).argmax(-1)  # images, n
     length = head.hrirs.shape[-1]
     made = np.zeros((len(azimuth), 2, taps + length))
     for image, source in np.argwhere(delay < taps):
@@ -110,8 +113,9 @@ def responses(head: Sofa, room: Room, samples: int, rng) -> tuple[np.ndarray, np
     head = scale_head(head, room.scale)
     direct, azimuth = select_directions(head, "horizontal")[0], AZIMUTH_STEP * np.arange(AZIMUTHS)
     taps = round(EARLY * head.fs)
-    tail, silence = np.zeros((2, samples)), max(taps - direct.shape[-1], 0)
-    made = np.pad(direct[..., :taps], ((0, 0), (0, 0), (0, silence)))
+    made, tail = np.zeros((AZIMUTHS, 2, taps)), np.zeros((2, samples))
+    used = min(taps, direct.shape[-1])
+    made[..., :used] = direct[..., :used]
     if room.t60:
         early, tail = early_reflections(head, room, azimuth, taps), diffuse_tail(head, room, samples, rng)
         energy = np.square(made).sum() / AZIMUTHS / 10 ** (room.drr / 10)  # of all that is reflected
@@ -121,18 +125,6 @@ def responses(head: Sofa, room: Room, samples: int, rng) -> tuple[np.ndarray, np
     if room.narrow:
         made, tail = (narrowed(part, head.fs) for part in (made, tail))
     return made, tail
-
-
-def symmetric_head(head: Sofa, ear: int) -> Sofa:
-    """A head with two ears like ear `ear` of this one: the other hears a direction as this one its mirror
-    image. The horizontal plane becomes that of the 72 classes, where mirror images are exact."""
-    (plane, level), off = select_directions(head, "horizontal"), np.abs(head.elevation) > ON_GRID
-    azimuth = np.append(AZIMUTH_STEP * np.arange(AZIMUTHS), head.azimuth[off])
-    elevation, hrirs = np.append(level, head.elevation[off]), np.append(plane, head.hrirs[off], axis=0)
-    toward = unit_vectors(azimuth, elevation)
-    mirrored = (toward * (1, -1, 1) @ toward.T).argmax(-1)  # the nearest measured
-    hrirs[:, 1 - ear] = hrirs[mirrored, ear]
-    return Sofa(f"{head.name}-{('left', 'right')[ear]}", hrirs, azimuth, elevation, head.fs)
 
 
 def narrowed(sound: np.ndarray, fs: int) -> np.ndarray:
@@ -172,8 +164,6 @@ def load_rooms(data: Path | None, config: Database, fs: int) -> Heads:
         rng = np.random.default_rng((config.seed, ROOMS, i + 1))
         room = draw_room(rng, free=i % 3 == 0)
         head = heads[rng.choice(of_part[part[i]])]
-        if part[i] == 0 and (ear := rng.integers(4)) < 2:  # a manikin's ears are alike, a person's not quite
-            head = symmetric_head(head, int(ear))
         made[i], tails[i] = responses(head, room, fs, rng)
         field = f"t60_{room.t60:.2f}-drr_{room.drr:.0f}" if room.t60 else "free"
         names.append(f"{head.name}-{room.scale:.3f}-{field}" + "-narrow" * room.narrow)

@@ -34,13 +34,6 @@ class Sofa(NamedTuple):
     fs: int  # Hz
 
 
-def unit_vectors(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
-    """Directions (n,) in degrees as vectors (n, 3) of length 1: ahead, left, up."""
-    azimuth, elevation = np.radians(azimuth), np.radians(elevation)
-    flat = np.cos(elevation)
-    return np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], axis=-1)
-
-
 def read_sofa(path: Path, fs: int | None = None, ears: str = "", azimuths: str = "") -> Sofa:
     """The head of a SOFA file (AES69-2022) of one of CONVENTIONS, in the free field or in a room, delays
     applied, resampled to `fs` (Hz) if given. Where emitters or the listener's view vary, each is a direction.
@@ -151,7 +144,9 @@ def _seen_from_listener(path: Path, file: h5py.File, rows: int, emitters: int, f
         if name not in file:
             return np.zeros((1, 3))
         azimuth, elevation, distance = _positions(path, file, name, (2, 3), (1, count))
-        return distance[:, None] * unit_vectors(azimuth, elevation)
+        flat = distance * np.cos(np.radians(elevation))
+        x, y = flat * np.cos(np.radians(azimuth)), flat * np.sin(np.radians(azimuth))
+        return np.stack([x, y, distance * np.sin(np.radians(elevation))], axis=-1)
 
     emitter = place("EmitterPosition", emitters)
     source = place("SourcePosition", rows) - place("ListenerPosition", rows)

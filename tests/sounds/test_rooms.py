@@ -52,14 +52,6 @@ def test_a_tail_is_as_coherent_as_a_diffuse_field():
     assert coherence(80, 200) > 0.8 and coherence(1500, 6000) < 0.3
 
 
-@pytest.mark.parametrize("ear", [0, 1])
-def test_a_symmetric_head_hears_mirror_images_alike(ear):
-    person = read_sofa(KEMAR.with_name("cipic_003.sofa"))
-    made = select_directions(rooms.symmetric_head(person, ear), "horizontal")[0]
-    np.testing.assert_array_equal(made, made[-np.arange(AZIMUTHS), ::-1])
-    np.testing.assert_array_equal(made[:, ear], select_directions(person, "horizontal")[0][:, ear])
-
-
 def test_parts_share_no_head_and_a_third_is_the_free_field():
     config = replace(experiment(protocol="rooms").database, rooms=30)
     found = rooms.load_rooms(None, config, FS)
