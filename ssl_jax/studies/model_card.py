@@ -48,7 +48,7 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     trainer.set_model(load_weights(name)[0])  # as stored, rounding and all
     numbers, part = mixtures.split(config)[1], manifest.part
     if part is not None and part.max() == PARTS.index("validation"):
-        info |= {"temperature": calibrated(*predict_all(trainer, mixtures, numbers, UNLIKE))}
+        info |= {"temperature": calibrated(*predict_all(trainer, mixtures, numbers, 2 * UNLIKE))}
         numbers = np.flatnonzero(part == PARTS.index("evaluation"))
     logits, labels = predict_all(trainer, mixtures, numbers)
     info |= {"reliability": reliability(logits / info.get("temperature", 1), labels)}
