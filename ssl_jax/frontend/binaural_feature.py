@@ -64,9 +64,9 @@ def _cues_of_sound(signal, fs, cfs, filter_type, hair_cell, w):
     return to_cues(scan_cues(w, samples, len(cfs), rows, state, ears, signal.dtype), fs, shape)
 
 
-def calculate_itd_ild_ic(
-    left: ArrayLike, right: ArrayLike, fs: float, tau=0.01, max_itd=0.001, max_ild=7, hop=None, sharpness=None
-) -> Cues:
+def calculate_itd_ild_ic(left: ArrayLike, right: ArrayLike, fs: float, tau: float = 0.010,
+                         max_itd: float = 0.001, max_ild: float = 7.0, hop: int | None = None,
+                         sharpness: float | None = None) -> Cues:  # fmt: skip
     """Interaural cues of two sets of filter outputs or envelopes.
 
     Parameters
@@ -102,9 +102,9 @@ def calculate_itd_ild_ic(
     return _cues_of_envelopes(left, right, float(fs), settings(fs, tau, max_itd, max_ild, hop, sharpness))
 
 
-def get_cues_clean(
-    signal: ArrayLike, fs: float, cfs=None, filter_type="gammatone", model_type="roman", **correlation
-) -> Cues:
+def get_cues_clean(signal: ArrayLike, fs: float, cfs: ArrayLike | None = None,
+                   filter_type: str = "gammatone", model_type: str | None = "roman",
+                   **correlation) -> Cues:  # fmt: skip
     """Interaural cues of a two-ear sound: filterbank, hair cell, running correlation.
 
     Parameters

@@ -145,9 +145,8 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
     return Azimuths._make([*found, *about])
 
 
-def localise(
-    signal: ArrayLike, fs: float, window: float = TRAINED, step=0.1, model: str | None = None, cues=False
-) -> Azimuths:
+def localise(signal: ArrayLike, fs: float, window: float = TRAINED, step: float = 0.1,
+             model: str | None = None, cues: bool = False) -> Azimuths:  # fmt: skip
     """Where a sound comes from, over time.
 
     Parameters

@@ -83,6 +83,7 @@ def _from_above(axes, found: Azimuths) -> None:
         axes.text(side * 0.19, -0.02, name, color="white", weight="bold", **MIDDLE)
     axes.add_patch(Polygon([(-0.065, 0.29), (0, 0.41), (0.065, 0.29)], closed=True, **outline))
     axes.add_patch(Circle((0, 0), 0.31, fc=HAIR, ec=HAIR, lw=1.2))
+    axes.add_patch(Wedge((0, 0.02), 0.27, 25, 155, width=0.06, fc="#75624f", lw=0))
     look = {"cmap": "viridis", "s": 16, "alpha": 0.85, "linewidths": 0, "zorder": 4}
     dots = axes.scatter(*_point(found.azimuth[heard], 0.53), c=found.times[heard], **look)
     at, where = mean_azimuth(found), "moving"

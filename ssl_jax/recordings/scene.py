@@ -50,9 +50,9 @@ def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 
     return sps.resample_poly(sound, fs, rate).astype(np.float32)
 
 
-def render_scene(
-    source: ArrayLike, fs: int, azimuths: ArrayLike, noises=(), noise_azimuths=(), snr=20.0, head=None
-) -> Scene:
+def render_scene(source: ArrayLike, fs: int, azimuths: ArrayLike, noises: list | tuple = (),
+                 noise_azimuths: list | tuple = (), snr: float = 20.0,
+                 head: Sofa | None = None) -> Scene:  # fmt: skip
     """What two ears hear of a source and of noises beside it. Raises InputError where a number is out of
     range, or not every noise has an azimuth.
 

@@ -78,10 +78,10 @@ def test_an_error_names_the_file_it_is_about(tmp_path):
 
 def test_errors_in_one_line_that_is_never_empty():
     cases = {"EACCES": "permission denied: choose a folder", "EISDIR": "is a folder where a file is needed"}
-    cases |= {"EROFS": "the file system is read-only: choose", "EDQUOT": "the disk quota is used up: free"}
-    for name, says in (cases | {"ENAMETOOLONG": "its own words"}).items():
-        error = OSError(getattr(errno, name), "its own words", "a")
-        assert os_error_message(error).startswith(f"a: {says}")
+    cases |= {"EROFS": "the file system is read-only: choose another", "ENAMETOOLONG": "its own words"}
+    cases |= {"EDQUOT": "the disk quota is used up: free some space"}
+    for name, says in cases.items():
+        assert os_error_message(OSError(getattr(errno, name), "its own words", "a")).startswith(f"a: {says}")
     assert os_error_message(OSError("strange")) == "input/output: strange"
     assert os_error_message(OSError(errno.EPIPE, "Broken pipe")) == "input/output: Broken pipe"
     assert error_reason(ValueError("first\nsecond")) == "first"
