@@ -24,7 +24,9 @@ def version() -> str:
         import tomllib
         from pathlib import Path
 
-        return tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["version"]
+        return tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"][
+            "version"
+        ]
 
 
 def __getattr__(name: str):

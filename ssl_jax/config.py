@@ -9,7 +9,12 @@ from ssl_jax.common.errors import InputError
 AZIMUTHS = 72  # classes on the circle; class = azimuth / AZIMUTH_STEP (published)
 AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA convention)
 DIRECTION_RULES = ("horizontal", "nearest_azimuth")
-SPLIT_BY = ("clip", "speaker", "noise", "head")  # what training and evaluation may be kept from sharing
+SPLIT_BY = (
+    "clip",
+    "speaker",
+    "noise",
+    "head",
+)  # what training and evaluation may be kept from sharing
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,9 @@ class FrontEnd:
     @property
     def cfs(self):
         """Centre frequencies (channels,), Hz, highest first."""
-        from ssl_jax.frontend.filter_design import centre_frequencies  # here: --help need not wait for JAX
+        from ssl_jax.frontend.filter_design import (
+            centre_frequencies,
+        )  # here: --help need not wait for JAX
 
         return centre_frequencies(self.fs, self.channels, self.low_freq)
 
@@ -68,7 +75,9 @@ class Database:
     clips: int = 700  # one-second speech clips, each from every azimuth (published)
     direction_rule: str = "horizontal"  # published: "nearest_azimuth", whatever its elevation
     snr_low: float = 15.0  # dB, each noise's SNR is uniform in [snr_low, snr_high) (published code)
-    snr_high: float = 40.0  # dB (published code; the published weights heard more noise, see PROTOCOLS)
+    snr_high: float = (
+        40.0  # dB (published code; the published weights heard more noise, see PROTOCOLS)
+    )
     noise: tuple[str, ...] = ()  # noise classes to draw from, () for all ten (published)
     seed: int = 0  # of the run; every mixture draws from (seed, its own index)
     shard: int = 720  # mixtures in one file of the cue store (14 MB at hop 441)
@@ -76,7 +85,9 @@ class Database:
     disjoint: tuple[str, ...] = ()  # of SPLIT_BY; published: none, mixtures are split
     evaluation_share: float = 0.2  # of what is split by (published: of mixtures)
     validation_share: float = 0.0  # the same for a third part, on which choices are made
-    rooms: int = 0  # rooms and heads to draw from, a third of them the free field; 0: heads as they are
+    rooms: int = (
+        0  # rooms and heads to draw from, a third of them the free field; 0: heads as they are
+    )
 
 
 @dataclass(frozen=True)
@@ -90,56 +101,133 @@ class Training:
     batch: int = 32  # mixtures per step
     learning_rate: float = 2e-3  # AdamW
     weight_decay: float = 0.01  # AdamW, decoupled (PyTorch's default)
-    evaluation_share: float = 0.2  # of the mixtures, drawn at random (published), where none is kept apart
+    evaluation_share: float = (
+        0.2  # of the mixtures, drawn at random (published), where none is kept apart
+    )
     start_from: str = ""  # run whose weights it starts from, "" for fresh ones
     start_epoch: int = 0  # epoch of that run
     start_share: float = 0.0  # of those weights in its last ones (Wortsman et al. 2022, CVPR)
     keep_optimiser: bool = False  # go on with that run's optimiser and cosine, not with fresh ones
     cosine_epochs: int = 0  # T_max of a per-epoch cosine, 0 for a constant rate
     cosine_floor: float = 1e-6  # eta_min of that cosine
-    warmup_epochs: float = 0.0  # above 0: a linear rise so long, then that cosine, both step by step
+    warmup_epochs: float = (
+        0.0  # above 0: a linear rise so long, then that cosine, both step by step
+    )
     restart_epochs: tuple[int, ...] = ()  # epochs that begin with a fresh optimiser and cosine
-    label_spread: float = 0.0  # degrees, standard deviation of the target about the true class; 0: one class
+    label_spread: float = (
+        0.0  # degrees, standard deviation of the target about the true class; 0: one class
+    )
     last_share: float = 0.0  # this last share of the clips evaluates as well, trained on or not
-    short_share: float = 0.0  # of batches, seen through a quarter of their frames: for shorter windows
-    coloured: float = 0.0  # dB, standard deviation of smooth random curves on ILDs: unlike microphones
-    mirrored: bool = False  # ears of half the mixtures of an epoch swapped, and left with right: more heads
+    short_share: float = (
+        0.0  # of batches, seen through a quarter of their frames: for shorter windows
+    )
+    coloured: float = (
+        0.0  # dB, standard deviation of smooth random curves on ILDs: unlike microphones
+    )
+    mirrored: bool = (
+        False  # ears of half the mixtures of an epoch swapped, and left with right: more heads
+    )
     seed: int = 0  # of the run: initial weights, split, order of mixtures
 
 
 MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
-# fmt: off
-SHARED: dict = {"model": "recordings", "clips": 1100, "batch": 64, "weight_decay": 0.1, "warmup_epochs": 0.5,
-                "label_spread": 5.0, "short_share": 0.3, "mirrored": True}  # by the two runs for recordings
+SHARED: dict = {
+    "model": "recordings",
+    "clips": 1100,
+    "batch": 64,
+    "weight_decay": 0.1,
+    "warmup_epochs": 0.5,
+    "label_spread": 5.0,
+    "short_share": 0.3,
+    "mirrored": True,
+}  # by the two runs for recordings
 # The runs of the published tables, and what the public repository and its notebook hold beyond them.
 RUNS = {
     "model1": Training(clips=100, epochs=12, batch=16, learning_rate=1e-3),
     "model2": Training(),
-    "model2_continued": Training(epochs_planned=40, learning_rate=1e-3, cosine_epochs=20, start_from="model2",
-                                 start_epoch=16, restart_epochs=(17, 18), last_share=0.2),  # clips 561 to 700
-    "model2_to40": Training(epochs=40, epochs_planned=40, learning_rate=1e-3, last_share=0.2, start_epoch=20,
-                            start_from="model2_continued", keep_optimiser=True, cosine_epochs=20),
-    "model2_to60": Training(epochs=60, epochs_planned=60, learning_rate=1e-4, cosine_epochs=20,
-                            start_from="model2_to40", start_epoch=40, restart_epochs=(41,), last_share=0.2),
-    "resnet": Training(model="resnet", clips=100, epochs=5, batch=16, learning_rate=1e-3, weight_decay=0.02),
+    "model2_continued": Training(
+        epochs_planned=40,
+        learning_rate=1e-3,
+        cosine_epochs=20,
+        start_from="model2",
+        start_epoch=16,
+        restart_epochs=(17, 18),
+        last_share=0.2,
+    ),  # clips 561 to 700
+    "model2_to40": Training(
+        epochs=40,
+        epochs_planned=40,
+        learning_rate=1e-3,
+        last_share=0.2,
+        start_epoch=20,
+        start_from="model2_continued",
+        keep_optimiser=True,
+        cosine_epochs=20,
+    ),
+    "model2_to60": Training(
+        epochs=60,
+        epochs_planned=60,
+        learning_rate=1e-4,
+        cosine_epochs=20,
+        start_from="model2_to40",
+        start_epoch=40,
+        restart_epochs=(41,),
+        last_share=0.2,
+    ),
+    "resnet": Training(
+        model="resnet", clips=100, epochs=5, batch=16, learning_rate=1e-3, weight_decay=0.02
+    ),
     "deep": Training(model="deep_three_branch", clips=100, epochs=10),
     "ours": Training(model="ours", batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5),
     # for other people's ears: mirrored heads, and few epochs, before it knows the training heads too well
-    "ours_mirrored": Training(model="ours", epochs=3, epochs_planned=3, batch=64, weight_decay=0.1,
-                              cosine_epochs=3, warmup_epochs=0.5, label_spread=5.0, mirrored=True),
+    "ours_mirrored": Training(
+        model="ours",
+        epochs=3,
+        epochs_planned=3,
+        batch=64,
+        weight_decay=0.1,
+        cosine_epochs=3,
+        warmup_epochs=0.5,
+        label_spread=5.0,
+        mirrored=True,
+    ),
     # for recordings, under the protocol of rooms: first through microphones that differ, at last not
-    "recordings_coloured": Training(**SHARED, epochs=28, epochs_planned=28, cosine_epochs=28, coloured=0.75),
-    "recordings": Training(**SHARED, epochs=36, epochs_planned=36, learning_rate=1e-3, cosine_epochs=8,
-                           start_from="recordings_coloured", start_epoch=28, start_share=0.5),
+    "recordings_coloured": Training(
+        **SHARED, epochs=28, epochs_planned=28, cosine_epochs=28, coloured=0.75
+    ),
+    "recordings": Training(
+        **SHARED,
+        epochs=36,
+        epochs_planned=36,
+        learning_rate=1e-3,
+        cosine_epochs=8,
+        start_from="recordings_coloured",
+        start_epoch=28,
+        start_share=0.5,
+    ),
 }
-# fmt: on
 FOUND = 5.0, 15.0  # dB, nearest to the statistics in the published weights: results/fingerprint.md
 PROTOCOLS = {  # direction rule, hair cell, what training and evaluation do not share, SNR range
-    "published": ("nearest_azimuth", "none", (), FOUND),  # as the weights tell: elevations leak the class
-    "published-code": ("nearest_azimuth", "none", (), (15.0, 40.0)),  # the same with that code's noise
+    "published": (
+        "nearest_azimuth",
+        "none",
+        (),
+        FOUND,
+    ),  # as the weights tell: elevations leak the class
+    "published-code": (
+        "nearest_azimuth",
+        "none",
+        (),
+        (15.0, 40.0),
+    ),  # the same with that code's noise
     # the one to cite: one plane, and nothing of the evaluation heard in training; the noise of that code
     "clean": ("horizontal", "roman", ("speaker", "noise", "head"), (15.0, 40.0)),
-    "embedded": ("horizontal", "none", (), FOUND),  # "published" of heads measured on the plane alone
+    "embedded": (
+        "horizontal",
+        "none",
+        (),
+        FOUND,
+    ),  # "published" of heads measured on the plane alone
     # for recordings, and besides what follows: three parts that share nothing, ILDs of whole heads, levels
     "rooms": ("horizontal", "roman", ("speaker", "noise", "head"), (-5.0, 40.0)),
 }
@@ -163,7 +251,15 @@ class Experiment:
 
 
 def experiment(
-    data=False, rule=None, cell=None, hop=None, seed=0, quick=False, name=None, protocol=None, snr_range=None
+    data=False,
+    rule=None,
+    cell=None,
+    hop=None,
+    seed=0,
+    quick=False,
+    name=None,
+    protocol=None,
+    snr_range=None,
 ) -> Experiment:
     """The experiment of the given options; raises InputError for a hop, seed, SNR or name out of range. The
     default protocol is "published" on the publishers' corpora (`data`) and "embedded" on the embedded one;
@@ -182,7 +278,9 @@ def experiment(
         wanted = "use two numbers from -100 to 100 dB, low first"
         raise InputError(f"--snr-range {low:g} {high:g}: not a range: {wanted}")
     front, rooms = FrontEnd(hair_cell=cell, hop=hop), protocol == "rooms"
-    database = Database(corpus, direction_rule=rule, snr_low=low, snr_high=high, seed=seed, disjoint=disjoint)
+    database = Database(
+        corpus, direction_rule=rule, snr_low=low, snr_high=high, seed=seed, disjoint=disjoint
+    )
     if rooms:
         database = replace(database, clips=1100 if data else 700, **ROOMS_DATABASE)
         front = replace(front, **ROOMS_FRONT)
@@ -190,19 +288,34 @@ def experiment(
     runs = {key: replace(RUNS[key], seed=seed) for key in names}
     if quick:
         database = replace(database, clips=100)
-        runs = {key: replace(run, clips=100, epochs=3, epochs_planned=3) for key, run in runs.items()}
+        runs = {
+            key: replace(run, clips=100, epochs=3, epochs_planned=3) for key, run in runs.items()
+        }
         last, begun = runs[names[-1]], 3
         restarts = tuple(epoch - last.start_epoch + begun for epoch in last.restart_epochs)
-        later: dict = {"epochs": 6, "epochs_planned": 6, "start_epoch": begun, "restart_epochs": restarts}
+        later: dict = {
+            "epochs": 6,
+            "epochs_planned": 6,
+            "start_epoch": begun,
+            "restart_epochs": restarts,
+        }
         runs[names[-1]] = replace(last, **later)
     differs = {"quick": quick, protocol: protocol not in (None, usual), rule: rule != its_rule}
-    differs |= {f"haircell_{cell}": cell != its_cell, f"snr{low:g}to{high:g}": (low, high) != its_range}
-    differs |= {f"hop{hop}": hop != FrontEnd.hop, f"seed{seed}": seed != 0}  # each has its own folder
+    differs |= {
+        f"haircell_{cell}": cell != its_cell,
+        f"snr{low:g}to{high:g}": (low, high) != its_range,
+    }
+    differs |= {
+        f"hop{hop}": hop != FrontEnd.hop,
+        f"seed{seed}": seed != 0,
+    }  # each has its own folder
     name = name or "-".join([corpus, *(part for part, shown in differs.items() if shown)])
     return Experiment(name, database, front, runs)
 
 
-def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) -> dict[str, Training]:
+def seeded_runs(
+    runs: dict[str, Training], wanted: Iterable[str], seeds: int
+) -> dict[str, Training]:
     """The runs `wanted`, and each with the `seeds` - 1 next seeds as NAME_seedK; InputError for others."""
     chosen = {}
     for name in wanted:
@@ -211,7 +324,9 @@ def seeded_runs(runs: dict[str, Training], wanted: Iterable[str], seeds: int) ->
             raise InputError(f"--runs {name}: is none of {', '.join(runs)}: {remedy}")
         run = chosen[name] = runs[name]
         for seed in range(run.seed + 1, run.seed + seeds):
-            start = f"{run.start_from}_seed{seed}" if run.start_from else ""  # its twin of that seed
+            start = (
+                f"{run.start_from}_seed{seed}" if run.start_from else ""
+            )  # its twin of that seed
             chosen[f"{name}_seed{seed}"] = replace(run, seed=seed, start_from=start)
     return chosen
 

@@ -19,8 +19,15 @@ AXIS_MARGIN = 10  # degrees about the interaural axis where front and back are n
 def _checked(logits: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both as arrays, and each mixture's classes (n, 72), the highest logit first."""
     logits, labels = np.asarray(logits), np.asarray(labels)
-    if logits.ndim != 2 or logits.shape[1] != AZIMUTHS or labels.shape != logits.shape[:1] or not len(labels):
-        raise ValueError(f"need logits (n, {AZIMUTHS}) and labels (n,), not {logits.shape}, {labels.shape}")
+    if (
+        logits.ndim != 2
+        or logits.shape[1] != AZIMUTHS
+        or labels.shape != logits.shape[:1]
+        or not len(labels)
+    ):
+        raise ValueError(
+            f"need logits (n, {AZIMUTHS}) and labels (n,), not {logits.shape}, {labels.shape}"
+        )
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= AZIMUTHS:
         raise ValueError(f"labels must be whole numbers from 0 to {AZIMUTHS - 1}")
     return logits, labels.astype(int), np.argsort(-logits.astype(float), axis=1, kind="stable")
@@ -46,7 +53,9 @@ def top5_as_published(logits: ArrayLike, labels: ArrayLike) -> float:
     """Share with ANY of the five highest classes within two classes of the true one, in percent: Top-5 in
     the published tables (run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization)."""
     _, labels, ranked = _checked(logits, labels)
-    return 100 * float(np.mean((class_distance(ranked[:, :5], labels[:, None]) <= NEAR_CLASSES).any(axis=1)))
+    return 100 * float(
+        np.mean((class_distance(ranked[:, :5], labels[:, None]) <= NEAR_CLASSES).any(axis=1))
+    )
 
 
 def top5(logits: ArrayLike, labels: ArrayLike) -> float:
@@ -82,26 +91,40 @@ def front_back_confusion_rate(logits: ArrayLike, labels: ArrayLike) -> float:
 def confusion_matrix(logits: ArrayLike, labels: ArrayLike) -> np.ndarray:
     """Counts (72, 72) of mixtures by true class (rows) and estimated class (columns)."""
     _, labels, ranked = _checked(logits, labels)
-    return np.bincount(labels * AZIMUTHS + ranked[:, 0], minlength=AZIMUTHS**2).reshape(AZIMUTHS, AZIMUTHS)
+    return np.bincount(labels * AZIMUTHS + ranked[:, 0], minlength=AZIMUTHS**2).reshape(
+        AZIMUTHS, AZIMUTHS
+    )
 
 
 def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> float:
     """Mean cross-entropy of the softmax of the logits, in nats."""
     logits, labels, _ = _checked(logits, labels)
-    return float(-np.mean(log_softmax(logits.astype(float), axis=1)[np.arange(len(labels)), labels]))
+    return float(
+        -np.mean(log_softmax(logits.astype(float), axis=1)[np.arange(len(labels)), labels])
+    )
 
 
 def evaluate(logits: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     """Every metric of one set of mixtures, by name: loss in nats, errors in degrees, the rest in percent."""
     error = angular_error(logits, labels)
-    metrics = {"loss": cross_entropy, "top1": top1, "top5_published": top5_as_published, "top5": top5}
+    metrics = {
+        "loss": cross_entropy,
+        "top1": top1,
+        "top5_published": top5_as_published,
+        "top5": top5,
+    }
     scores = {name: metric(logits, labels) for name, metric in metrics.items()}
-    scores |= {"mean_angular_error": float(error.mean()), "median_angular_error": float(np.median(error))}
+    scores |= {
+        "mean_angular_error": float(error.mean()),
+        "median_angular_error": float(np.median(error)),
+    }
     scores |= {f"within_{limit}": within(logits, labels, limit) for limit in (5, 10)}
     return scores | {"front_back": front_back_confusion_rate(logits, labels)}
 
 
-def scores_by_snr(logits: ArrayLike, labels: ArrayLike, snr: np.ndarray, width: float = 5.0) -> list[dict]:
+def scores_by_snr(
+    logits: ArrayLike, labels: ArrayLike, snr: np.ndarray, width: float = 5.0
+) -> list[dict]:
     """Top-1 and errors by SNR (n,), dB: a row for every `width` dB that holds mixtures."""
     logits, labels, _ = _checked(logits, labels)
     lower, rows = np.floor(np.asarray(snr) / width) * width, []
@@ -109,7 +132,9 @@ def scores_by_snr(logits: ArrayLike, labels: ArrayLike, snr: np.ndarray, width: 
         there = lower == edge
         scores = evaluate(logits[there], labels[there])
         row = {"snr_from_db": edge, "snr_to_db": edge + width, "mixtures": int(there.sum())}
-        rows.append(row | {score: scores[score] for score in ("top1", "mean_angular_error", "front_back")})
+        rows.append(
+            row | {score: scores[score] for score in ("top1", "mean_angular_error", "front_back")}
+        )
     return rows
 
 
@@ -123,6 +148,8 @@ def batch_counts(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.A
     """Sums over one batch for a running log, each (): cross-entropy in nats, and the hits by `top1` and by
     `top5_as_published`; traceable, so labels (batch,) are not checked."""
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
-    best = jax.lax.top_k(jnp.where(jnp.isnan(logits), -jnp.inf, logits), 5)[1]  # NaN last, as in _checked
+    best = jax.lax.top_k(jnp.where(jnp.isnan(logits), -jnp.inf, logits), 5)[
+        1
+    ]  # NaN last, as in _checked
     near = class_distance(best, labels[:, None]) <= NEAR_CLASSES  # (batch, 5)
     return -chosen.sum(), (best[:, 0] == labels).sum(), near.any(axis=1).sum()

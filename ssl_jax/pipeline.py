@@ -6,7 +6,13 @@ from pathlib import Path
 
 from ssl_jax.common.devices import barrier, by_main_process, data_mesh, is_main_process
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import check_settings, lock_folder, read_json, remove_stale_parts, write_json
+from ssl_jax.common.files import (
+    check_settings,
+    lock_folder,
+    read_json,
+    remove_stale_parts,
+    write_json,
+)
 from ssl_jax.common.provenance import clock
 from ssl_jax.config import Experiment, experiment, fingerprint, seeded_runs
 from ssl_jax.database.build import build, export_wav
@@ -19,7 +25,15 @@ from ssl_jax.training.run import train
 
 
 def experiment_of(args) -> Experiment:
-    options = (args.directions, args.hair_cell, args.hop, args.seed, args.quick, args.name, args.protocol)
+    options = (
+        args.directions,
+        args.hair_cell,
+        args.hop,
+        args.seed,
+        args.quick,
+        args.name,
+        args.protocol,
+    )
     return experiment(args.data is not None, *options, args.snr_range)
 
 
@@ -43,11 +57,19 @@ def run_database(args, ex: Experiment) -> None:
             raise InputError(f"--limit {args.limit}: no mixtures asked for: use at least 1")
         sounds = load_sounds(args.data, ex.database, ex.front.fs)
         return export_wav(args.export_wav, args.limit, ex.database, ex.front, sounds)
-    store, results = CueStore(args.work / ex.name / "cues", ex.database, ex.front), args.results / ex.name
+    store, results = (
+        CueStore(args.work / ex.name / "cues", ex.database, ex.front),
+        args.results / ex.name,
+    )
     by_main_process(check_results, results, fingerprint(database=ex.database, front=ex.front))
     made = [store.path(shard).exists() for shard in range(store.shards)]
     with clock(results / "timing.json", "database", any(made), all(made)):
-        build(args.work / ex.name, ex.database, ex.front, load_sounds(args.data, ex.database, ex.front.fs))
+        build(
+            args.work / ex.name,
+            ex.database,
+            ex.front,
+            load_sounds(args.data, ex.database, ex.front.fs),
+        )
 
 
 def run_train(args, ex: Experiment) -> None:
@@ -65,7 +87,9 @@ def run_train(args, ex: Experiment) -> None:
         epochs = range(run.start_epoch + 1, run.epochs + 1)
         made = [checkpoint_path(work, name, epoch).exists() for epoch in epochs]
         with clock(results / "timing.json", name, any(made), made[-1]):
-            metrics[name] = train(name, run, mixtures, work, results, data_mesh() if args.devices else None)
+            metrics[name] = train(
+                name, run, mixtures, work, results, data_mesh() if args.devices else None
+            )
         before[name] = fingerprint(run=run)["run"]
         by_main_process(write_json, results / "metrics.json", metrics)
         by_main_process(write_json, results / "settings.json", {**settings, "runs": before})
@@ -83,14 +107,21 @@ def run_report(args, ex: Experiment) -> None:
         update_readme(args.readme, args.results)
 
 
-STAGES = {"database": run_database, "train": run_train, "figures": run_figures, "report": run_report}
+STAGES = {
+    "database": run_database,
+    "train": run_train,
+    "figures": run_figures,
+    "report": run_report,
+}
 
 
 def run_experiment(args) -> None:
     """Carry out one stage, or all of them, with the work folder locked."""
     ex = experiment_of(args)
     if args.stage == "all":
-        seeded_runs(ex.runs, args.runs or ex.usual_runs, args.seeds)  # refused before anything is rendered
+        seeded_runs(
+            ex.runs, args.runs or ex.usual_runs, args.seeds
+        )  # refused before anything is rendered
     with contextlib.ExitStack() as held:
         if args.stage in ("all", "database", "train") and not args.export_wav:
             with barrier():

@@ -28,7 +28,9 @@ FS = 44_100
 
 
 def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="also run the tests that take many minutes")
+    parser.addoption(
+        "--slow", action="store_true", help="also run the tests that take many minutes"
+    )
 
 
 def pytest_runtest_setup(item):
@@ -103,7 +105,9 @@ def small_disk(tmp_path):
         except FileNotFoundError:
             pytest.skip("no unshare(1): a small disk cannot be mounted")
         if held[0].stdout.readline() != "mounted\n":
-            pytest.skip(f"this system lets nobody mount a small disk: {held[0].stderr.read().strip()}")
+            pytest.skip(
+                f"this system lets nobody mount a small disk: {held[0].stderr.read().strip()}"
+            )
         pid = held[0].pid
         enter = ("nsenter", f"--target={pid}", "--user", "--mount", "--preserve-credentials")
         if subprocess.run([*enter, "true"], capture_output=True).returncode:
@@ -133,13 +137,17 @@ def sounds(corpus, heads):
 @pytest.fixture(scope="session")
 def at_60(corpus):
     """Two seconds of one voice at 60 degrees with a noise at 20 dB: (samples, 2)."""
-    return render_scene(corpus.speech[[0, 5]].reshape(-1), FS, [60], [corpus.noise[3, 0]], [200], 20).ears
+    return render_scene(
+        corpus.speech[[0, 5]].reshape(-1), FS, [60], [corpus.noise[3, 0]], [200], 20
+    ).ears
 
 
 @pytest.fixture(scope="session")
 def mixture(corpus, heads):
     """One second of speech at 60 degrees with two noises at 20 dB: (samples, 2) float32."""
-    ears = spatialise(np.stack([corpus.speech[0], *corpus.noise[3, :2]]), heads.hrirs[10, [12, 40, 62]])
+    ears = spatialise(
+        np.stack([corpus.speech[0], *corpus.noise[3, :2]]), heads.hrirs[10, [12, 40, 62]]
+    )
     return np.asarray(mix(ears[0], ears[1:], np.full(2, 20.0))).T
 
 

@@ -12,8 +12,12 @@ from support.runs import refuses
 
 
 def test_different_options_never_share_a_folder():
-    axes = dict(data=(False, True), protocol=(None, *config.PROTOCOLS), rule=(None, *config.DIRECTION_RULES))
-    axes |= dict(cell=(None, *HAIR_CELLS), hop=(None, 1, 44, 441), seed=(0, 1, 11), quick=(False, True))
+    axes = dict(
+        data=(False, True), protocol=(None, *config.PROTOCOLS), rule=(None, *config.DIRECTION_RULES)
+    )
+    axes |= dict(
+        cell=(None, *HAIR_CELLS), hop=(None, 1, 44, 441), seed=(0, 1, 11), quick=(False, True)
+    )
     by_name = {}
     for values in itertools.product(*axes.values()):
         ex = experiment(**dict(zip(axes, values)))
@@ -22,7 +26,9 @@ def test_different_options_never_share_a_folder():
     # None and 441 stand for values that are listed too
     choices = len(config.PROTOCOLS) * len(config.DIRECTION_RULES) * len(HAIR_CELLS)
     assert len(by_name) == 2 * choices * 3 * 3 * 2
-    assert "reported" not in by_name and not any("/" in name or name.startswith(".") for name in by_name)
+    assert "reported" not in by_name and not any(
+        "/" in name or name.startswith(".") for name in by_name
+    )
     name = experiment(quick=True, cell="roman", snr_range=(-5, 20.5), hop=44, seed=3).name
     assert name == "embedded-quick-haircell_roman-snr-5to20.5-hop44-seed3"
     assert experiment(name="mine", seed=3).name == "mine"
@@ -30,11 +36,21 @@ def test_different_options_never_share_a_folder():
 
 
 def test_defaults_of_both_corpora():
-    usual = ("embedded", "horizontal", "none"), ("librispeech-esc10-cipic", "nearest_azimuth", "none")
+    usual = (
+        ("embedded", "horizontal", "none"),
+        ("librispeech-esc10-cipic", "nearest_azimuth", "none"),
+    )
     for ex, (corpus, rule, cell) in zip((experiment(), experiment(data=True)), usual):
         assert ex.name == ex.database.corpus == corpus and set(MAIN_RUNS) < set(ex.runs)
-        assert (ex.database.direction_rule, ex.front.hair_cell, ex.database.disjoint) == (rule, cell, ())
-        assert (ex.database.snr_low, ex.database.snr_high) == config.FOUND  # the embedded one takes it over
+        assert (ex.database.direction_rule, ex.front.hair_cell, ex.database.disjoint) == (
+            rule,
+            cell,
+            (),
+        )
+        assert (
+            ex.database.snr_low,
+            ex.database.snr_high,
+        ) == config.FOUND  # the embedded one takes it over
 
 
 def test_an_snr_range_that_is_none_is_refused():
@@ -65,10 +81,24 @@ def test_published_settings():
     ex = experiment(data=True, protocol="published-code")
     assert (ex.database.clips * 72, ex.database.snr_low, ex.database.snr_high) == (50_400, 15, 40)
     # fs, channels, lowest Hz, filters, hair cell, tau, longest ITD, largest ILD; hop 10 ms (published: 1)
-    assert dataclasses.astuple(ex.front) == (44_100, 32, 80, "gammatone", "none", 0.010, 0.001, 7, 441, False)
+    assert dataclasses.astuple(ex.front) == (
+        44_100,
+        32,
+        80,
+        "gammatone",
+        "none",
+        0.010,
+        0.001,
+        7,
+        441,
+        False,
+    )
     for name, values in PUBLISHED.items():
         run = ex.runs[name]
-        assert tuple(getattr(run, field) for field in [*FIELDS, "cosine_epochs", "restart_epochs"]) == values
+        assert (
+            tuple(getattr(run, field) for field in [*FIELDS, "cosine_epochs", "restart_epochs"])
+            == values
+        )
         assert (run.evaluation_share, run.cosine_floor) == (0.2, 1e-6)
     last = Mixtures([], ex.database, ex.front).last(ex.runs["model2_continued"])
     assert (last[0], last[-1]) == (560 * 72, 700 * 72 - 1)  # clips 561 to 700
@@ -80,11 +110,15 @@ def test_quick_is_small_and_consistent_and_has_no_other_runs():
     start, continued = ex.runs["model2"], ex.runs["model2_continued"]
     assert continued.start_epoch == start.epochs == 3 and continued.epochs == 6
     assert min(continued.restart_epochs) == continued.start_epoch + 1
-    refuses("--runs model2_to40: is none of model1", seeded_runs, ex.runs, ["model1", "model2_to40"], 1)
+    refuses(
+        "--runs model2_to40: is none of model1", seeded_runs, ex.runs, ["model1", "model2_to40"], 1
+    )
 
 
 def test_fingerprint_is_json_of_every_field():
     ex = experiment()
     found = fingerprint(front=ex.front, name="x", **ex.runs)
     assert json.loads(json.dumps(found))["model2_continued"]["restart_epochs"] == [17, 18]
-    assert found["name"] == "x" and set(found["front"]) == {f.name for f in dataclasses.fields(FrontEnd)}
+    assert found["name"] == "x" and set(found["front"]) == {
+        f.name for f in dataclasses.fields(FrontEnd)
+    }

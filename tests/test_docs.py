@@ -12,7 +12,9 @@ from ssl_jax.__main__ import COMMON, STAGES
 from support.pages import COMMAND, blocks, commands
 from support.runs import ROOT
 
-PAGES = {path.name: path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]}
+PAGES = {
+    path.name: path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 WITH_COMMANDS = [name for name in PAGES if name != "README.md" and blocks("sh", PAGES[name])]
 
@@ -24,7 +26,11 @@ def test_commands_run_as_written(page, call, tmp_path):
     for words in commands(PAGES[page]):
         ended = call(*words)
         assert ended.status == 0, (words, ended)
-        made = [at for word, at in zip(words, words[1:]) if word in ("-o", "--csv", "--json", "--results")]
+        made = [
+            at
+            for word, at in zip(words, words[1:])
+            if word in ("-o", "--csv", "--json", "--results")
+        ]
         assert [name for name in made if not (tmp_path / name).exists()] == []
 
 
@@ -45,4 +51,6 @@ def test_commands_that_need_corpora_have_stages_and_options_that_exist(page):
 def test_the_description_of_the_package_needs_no_other_file_and_names_every_extra():
     page = PAGES["installation.md"]
     assert PROJECT["readme"] == "docs/installation.md" and "](" not in page and "<img" not in page
-    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(PROJECT["optional-dependencies"])
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(
+        PROJECT["optional-dependencies"]
+    )

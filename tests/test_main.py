@@ -30,10 +30,14 @@ def test_help_lists_every_stage_and_all_options_of_one(stage, capsys):
     with pytest.raises(SystemExit) as error:
         main([*stage.split(), "--help"])
     out = capsys.readouterr().out
-    options = set(re.findall(r"^  (?:-[hoqv],? ?[A-Z]*\S*, )?(--[a-z-]+)", out, re.MULTILINE)) - {"--help"}
+    options = set(re.findall(r"^  (?:-[hoqv],? ?[A-Z]*\S*, )?(--[a-z-]+)", out, re.MULTILINE)) - {
+        "--help"
+    }
     assert error.value.code == 0
     if stage:
-        assert options == {name for name in f"{STAGES[stage][2]} {COMMON}".split() if name.startswith("--")}
+        assert options == {
+            name for name in f"{STAGES[stage][2]} {COMMON}".split() if name.startswith("--")
+        }
     else:
         assert options == {"--version", "--print-completion"}
         assert list(STAGES) == re.findall(r"^    ([a-z]+)\b", out, re.MULTILINE)
@@ -44,7 +48,9 @@ def test_help_lists_every_stage_and_all_options_of_one(stage, capsys):
 def test_version_and_a_help_that_is_quick(capsys):
     with pytest.raises(SystemExit) as error:
         main(["--version"])
-    assert error.value.code == 0 and re.fullmatch(r"ssl_jax \d+\.\d+\.\d+\n", capsys.readouterr().out)
+    assert error.value.code == 0 and re.fullmatch(
+        r"ssl_jax \d+\.\d+\.\d+\n", capsys.readouterr().out
+    )
     words = [sys.executable, "-X", "importtime", "-m", "ssl_jax", "--help"]
     done = subprocess.run(words, cwd=runs.ROOT, capture_output=True, text=True, check=True)
     imported = set(re.findall(r"\| +(\w+)$", done.stderr, re.MULTILINE))
@@ -63,7 +69,9 @@ def test_a_shell_completes_options_and_what_is_missing_is_named(call, shell, cap
         main(["--print-completion", shell])
     assert "'ssl_jax[completion]'\n" in capsys.readouterr().err
     monkeypatch.delitem(sys.modules, "ssl_jax.networks.onnx_export", raising=False)
-    refused(call("export", "--to", "a.onnx"), "the package onnx is missing: pip install 'ssl_jax[onnx]'")
+    refused(
+        call("export", "--to", "a.onnx"), "the package onnx is missing: pip install 'ssl_jax[onnx]'"
+    )
 
 
 def test_what_is_said_and_logged(call, tmp_path, monkeypatch):
@@ -95,9 +103,14 @@ def test_unknown_words_are_usage_errors(says, capsys):
 
 
 REFUSED = {f"all --hop {hop}": f"hop {hop}: out of range: use " for hop in (0, -5, 44101)}
-REFUSED |= {"figures --seed -1": "seed -1: out of range: use ", "audit --rows x": "--rows x: unknown"}
+REFUSED |= {
+    "figures --seed -1": "seed -1: out of range: use ",
+    "audit --rows x": "--rows x: unknown",
+}
 REFUSED |= {"report --name reported": "--name reported: that folder is for reported tables: use "}
-REFUSED |= {"database --export-wav out --limit 0": "--limit 0: no mixtures asked for: use at least 1"}
+REFUSED |= {
+    "database --export-wav out --limit 0": "--limit 0: no mixtures asked for: use at least 1"
+}
 REFUSED |= {"figures": "no log of model1: run the train stage", "audit --clips 1": "too few"}
 REFUSED |= {"report": "results/embedded: no training logs: run ./reproduce.sh"}
 
@@ -131,7 +144,13 @@ def test_a_file_where_the_results_or_the_mixtures_should_go(call, tmp_path, monk
 
 
 STOPS = [(InputError("a: two\nlines: do something"), 2, "a: two lines: do something")]
-STOPS += [(PermissionError(13, "no", "a\nb"), 2, "a b: permission denied: choose a folder you may write to")]
+STOPS += [
+    (
+        PermissionError(13, "no", "a\nb"),
+        2,
+        "a b: permission denied: choose a folder you may write to",
+    )
+]
 STOPS += [(KeyboardInterrupt(), 130, "interrupted; the same command goes on from here")]
 
 
@@ -146,15 +165,21 @@ def test_whatever_stops_a_stage_is_one_line(call, monkeypatch, error, status, sa
 def test_all_runs_every_stage_in_order(call, monkeypatch):
     began = []
     for stage in ("report", "figures", "train", "database"):
-        monkeypatch.setitem(pipeline.STAGES, stage, lambda _, ex, stage=stage: began.append((stage, ex.name)))
+        monkeypatch.setitem(
+            pipeline.STAGES, stage, lambda _, ex, stage=stage: began.append((stage, ex.name))
+        )
     assert call("all", "--quick", "--seed", 5).status == 0
-    assert began == [(stage, "embedded-quick-seed5") for stage in ("database", "train", "figures", "report")]
+    assert began == [
+        (stage, "embedded-quick-seed5") for stage in ("database", "train", "figures", "report")
+    ]
 
 
 def test_exported_mixtures_and_their_manifest(call, tmp_path):
     assert call("database", "--quick", "--export-wav", "out", "--limit", 2) == (0, "", [])
     rows = list(csv.DictReader((tmp_path / "out/manifest.csv").read_text().splitlines()))
-    names = [f"mixture_{int(row['mixture']):05d}_azimuth_{int(row['azimuth']):03d}.wav" for row in rows]
+    names = [
+        f"mixture_{int(row['mixture']):05d}_azimuth_{int(row['azimuth']):03d}.wav" for row in rows
+    ]
     assert names == ["mixture_00000_azimuth_000.wav", "mixture_00001_azimuth_005.wav"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.csv", *names]
     for name in names:

@@ -43,7 +43,9 @@ def plain(logits, labels):
     return {
         "loss": np.mean(losses),
         "top1": share(best[0] == true for best, true in ranked),
-        "top5_published": share(any(degrees(c, true) <= 10 for c in best[:5]) for best, true in ranked),
+        "top5_published": share(
+            any(degrees(c, true) <= 10 for c in best[:5]) for best, true in ranked
+        ),
         "top5": share(true in best[:5] for best, true in ranked),
         "mean_angular_error": sum(errors) / len(errors),
         "median_angular_error": (errors[(len(errors) - 1) // 2] + errors[len(errors) // 2]) / 2,
@@ -56,13 +58,19 @@ def plain(logits, labels):
 @pytest.mark.parametrize("n, seed, digits", [(1, 3, 9), (50, 1, 9), (400, 0, 9), (400, 0, 0)])
 def test_everything_equals_plain_loops(n, seed, digits):
     logits, labels = scene(n, seed)
-    logits = np.round(logits, digits)  # to no digits: a handful of values, so nearly every row has ties
+    logits = np.round(
+        logits, digits
+    )  # to no digits: a handful of values, so nearly every row has ties
     result, expected = evaluate(logits, labels), plain(logits, labels)
     assert result == pytest.approx(expected, abs=1e-6)
     for kind in (np.int32, np.uint8):
-        loss, first, five = (float(x) / n for x in jax.jit(batch_counts)(logits, labels.astype(kind)))
+        loss, first, five = (
+            float(x) / n for x in jax.jit(batch_counts)(logits, labels.astype(kind))
+        )
         assert loss == pytest.approx(expected["loss"], rel=1e-5)  # float32
-        assert [100 * first, 100 * five] == pytest.approx([expected["top1"], expected["top5_published"]])
+        assert [100 * first, 100 * five] == pytest.approx(
+            [expected["top1"], expected["top5_published"]]
+        )
     if n == 400 and digits:  # the scene tells the metrics apart
         shares = {result[name] for name in result if "error" not in name and name != "loss"}
         assert len(shares) == 6 and all(2 < share < 98 for share in shares)
@@ -72,17 +80,35 @@ def test_everything_equals_plain_loops(n, seed, digits):
 
 
 AXIS = math.nan  # beside the interaural axis front and back are not told apart
-# fmt: off
 BY_HAND = [  # true, estimate, error, confused
-    (0, 0, 0, False), (0, 355, 5, False), (355, 0, 5, False), (350, 10, 20, False), (10, 350, 20, False),
-    (0, 180, 180, True), (180, 0, 180, True), (90, 270, 180, AXIS), (270, 85, 175, AXIS), (5, 190, 175, True),
-    (45, 90, 45, False), (30, 150, 120, True), (330, 210, 120, True), (150, 30, 120, True),
-    (30, 90, 60, False), (30, 95, 65, True), (30, 85, 55, False),  # 90 is equally far
-    (30, 210, 180, True), (30, 330, 60, False),  # left taken for right as well, and alone
-    (355, 190, 165, True), (75, 105, 30, True), (105, 80, 25, True), (255, 285, 30, True),
-    *((t, (540 - t) % 360, abs(2 * t % 360 - 180), AXIS) for t in (*range(80, 101, 5), *range(260, 281, 5))),
+    (0, 0, 0, False),
+    (0, 355, 5, False),
+    (355, 0, 5, False),
+    (350, 10, 20, False),
+    (10, 350, 20, False),
+    (0, 180, 180, True),
+    (180, 0, 180, True),
+    (90, 270, 180, AXIS),
+    (270, 85, 175, AXIS),
+    (5, 190, 175, True),
+    (45, 90, 45, False),
+    (30, 150, 120, True),
+    (330, 210, 120, True),
+    (150, 30, 120, True),
+    (30, 90, 60, False),
+    (30, 95, 65, True),
+    (30, 85, 55, False),  # 90 is equally far
+    (30, 210, 180, True),
+    (30, 330, 60, False),  # left taken for right as well, and alone
+    (355, 190, 165, True),
+    (75, 105, 30, True),
+    (105, 80, 25, True),
+    (255, 285, 30, True),
+    *(
+        (t, (540 - t) % 360, abs(2 * t % 360 - 180), AXIS)
+        for t in (*range(80, 101, 5), *range(260, 281, 5))
+    ),
 ]
-# fmt: on
 
 
 @pytest.mark.parametrize("true, estimate, error, confused", BY_HAND)
@@ -103,7 +129,10 @@ def test_scores_by_snr_are_those_of_each_part():
     for low, row in zip((-5, 15, 35), metrics.scores_by_snr(logits, labels, snr), strict=True):
         part = (snr >= low) & (snr < low + 5)
         whole = evaluate(logits[part], labels[part]) | {"mixtures": part.sum()}
-        assert row == {key: whole.get(key) for key in row} | {"snr_from_db": low, "snr_to_db": low + 5}
+        assert row == {key: whole.get(key) for key in row} | {
+            "snr_from_db": low,
+            "snr_to_db": low + 5,
+        }
 
 
 def test_nan_ranks_last_and_large_logits_do_not_overflow():
@@ -117,7 +146,10 @@ def test_nan_ranks_last_and_large_logits_do_not_overflow():
 
 
 def test_bad_input_is_refused():
-    one, names = (1, 72), "evaluate top1 top5 top5_as_published angular_error confusion_matrix cross_entropy"
+    one, names = (
+        (1, 72),
+        "evaluate top1 top5 top5_as_published angular_error confusion_matrix cross_entropy",
+    )
     bad = [((2, 71), [0, 1]), ((2, 72), [0]), ((72,), 0), ((0, 72), np.zeros(0, int))]
     for shape, labels in [*bad, (one, [72]), (one, [-1]), (one, [0.0])]:
         for name in [*names.split(), "front_back_confusion_rate"]:

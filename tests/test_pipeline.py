@@ -49,7 +49,11 @@ def test_from_recordings_to_tables_and_again(call, tmp_path, monkeypatch):
     scores = json.loads((out / "metrics.json").read_text())["model1"]
     assert packed.describe("mine")["metrics"] == pytest.approx(scores)
     card = (tmp_path / "card.md").read_text()
-    assert "| `mine` |" in card and f"| {scores['top1']:.2f} |" in card and card.count("\n| 355° |") == 1
+    assert (
+        "| `mine` |" in card
+        and f"| {scores['top1']:.2f} |" in card
+        and card.count("\n| 355° |") == 1
+    )
     refused(call(*words, "model9"), "--run model9: unknown")
 
     # other settings in the same folder are refused, in one line that says which
@@ -65,14 +69,23 @@ def test_from_recordings_to_tables_and_again(call, tmp_path, monkeypatch):
         assert len(ended.lines) == 1
     (out / "settings.json").unlink()
     refused(call(*again, "--hop=882"), f"{settings}is missing, so nobody knows")
-    assert contents(out) == {path: text for path, text in made.items() if path.name != "settings.json"}
+    assert contents(out) == {
+        path: text for path, text in made.items() if path.name != "settings.json"
+    }
 
 
 def test_results_of_an_older_version_are_made_again(tmp_path):
     """Their settings lack fields that are newer than they are; those that are there must agree."""
     settings = {"database": {"clips": 4, "seed": 0}, "front": {"hop": 882}}
-    write_json(tmp_path / "settings.json", {**settings, "database": {"clips": 4}, "runs": {"model1": {}}})
+    write_json(
+        tmp_path / "settings.json", {**settings, "database": {"clips": 4}, "runs": {"model1": {}}}
+    )
     write_json(tmp_path / "metrics.json", {"model1": {"top1": 50.0}})
     pipeline.check_results(tmp_path, settings)
     assert pipeline.trained_before(tmp_path, settings) == ({}, {})
-    refuses("front.hop = 882, now 441", pipeline.check_results, tmp_path, {**settings, "front": {"hop": 441}})
+    refuses(
+        "front.hop = 882, now 441",
+        pipeline.check_results,
+        tmp_path,
+        {**settings, "front": {"hop": 441}},
+    )

@@ -52,7 +52,11 @@ def imported(path):
     """Modules of the package that a file imports anywhere, without their `ssl_jax.`."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module.startswith("ssl_jax"):
-            names = [node.module] if node.module != "ssl_jax" else [f"ssl_jax.{a.name}" for a in node.names]
+            names = (
+                [node.module]
+                if node.module != "ssl_jax"
+                else [f"ssl_jax.{a.name}" for a in node.names]
+            )
             if node.module.count(".") == 1 and node.module.split(".")[1] in FLOORS:
                 names = [f"{node.module}.{a.name}" for a in node.names]
             yield from (name.removeprefix("ssl_jax.") for name in names)
@@ -64,9 +68,18 @@ def test_a_folder_imports_only_those_below_it():
         home = path.relative_to(ROOT / "ssl_jax").parts
         for name in imported(path):
             floor = name.split(".")[0]
-            if home[0] in FLOORS and floor in FLOORS and FLOORS.index(floor) > FLOORS.index(home[0]):
+            if (
+                home[0] in FLOORS
+                and floor in FLOORS
+                and FLOORS.index(floor) > FLOORS.index(home[0])
+            ):
                 wrong.append(f"{path.name} imports {name}")
-            if home[0] == "frontend" and floor != "frontend" or home[0] != "studies" and floor == "studies":
+            if (
+                home[0] == "frontend"
+                and floor != "frontend"
+                or home[0] != "studies"
+                and floor == "studies"
+            ):
                 wrong.append(f"{path.name} imports {name}")
     assert wrong == []
 

@@ -30,7 +30,9 @@ def test_it_is_short_and_its_table_is_that_of_the_report(monkeypatch):
 def test_the_model_card_is_that_of_the_packed_networks(call, tmp_path, monkeypatch):
     """Nothing changes where it is written anew; hubs read its header as YAML."""
     card = (ROOT / "docs/model-card.md").read_text("utf-8")
-    (tmp_path / "card.md").write_text(card.replace("license: apache-2.0", "license: other"), "utf-8")
+    (tmp_path / "card.md").write_text(
+        card.replace("license: apache-2.0", "license: other"), "utf-8"
+    )
     monkeypatch.setattr(model_card, "pack_run", lambda *_: describe("model2")["metrics"])
     assert call("pack", "--run=model2", "--as=model2", "--card=card.md").status == 0
     assert (tmp_path / "card.md").read_text("utf-8") == card
@@ -87,4 +89,6 @@ def test_the_walkthrough_runs_as_written(call, tmp_path):
         written |= {after for word, after in zip(words, words[1:]) if word in options}
     overall = re.findall(r"^overall ([0-9.]+)", out, flags=re.MULTILINE)
     assert len(overall) == 1 and abs(float(overall[0]) - 60) < 10
-    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == written
+    assert {
+        str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()
+    } == written

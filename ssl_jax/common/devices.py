@@ -42,7 +42,9 @@ def keep_compiled() -> None:
         (folder / ".writable").touch()
         kept = [path for path in folder.iterdir() if path.is_file()]
         if sum(path.stat().st_size for path in kept) > CACHE_BYTES:
-            for path in kept:  # start anew: JAX's own bound looks at every file for each that it adds
+            for (
+                path
+            ) in kept:  # start anew: JAX's own bound looks at every file for each that it adds
                 path.unlink(missing_ok=True)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
@@ -57,16 +59,24 @@ def start(devices=None, coordinator=None, processes=None, process=None) -> None:
         jax.config.update("jax_num_cpu_devices", devices or cpu_count())
     if coordinator is None:
         if processes is not None or process is not None:
-            raise InputError("--processes and --process: need --coordinator HOST:PORT, of process 0")
+            raise InputError(
+                "--processes and --process: need --coordinator HOST:PORT, of process 0"
+            )
         return
     if coordinator != "auto":  # then JAX asks the cluster
         if not re.fullmatch(r".+:\d{1,5}", coordinator):
-            raise InputError(f"--coordinator {coordinator}: not HOST:PORT: give the address of process 0")
+            raise InputError(
+                f"--coordinator {coordinator}: not HOST:PORT: give the address of process 0"
+            )
         if processes is None or process is None or not 0 <= process < processes:
-            raise InputError(f"--coordinator {coordinator}: needs --processes N, and --process 0 to N - 1")
+            raise InputError(
+                f"--coordinator {coordinator}: needs --processes N, and --process 0 to N - 1"
+            )
     if jax.distributed.is_initialized():
         return
-    jax.config.update("jax_enable_preemption_service", False)  # it would make a process ignore SIGTERM
+    jax.config.update(
+        "jax_enable_preemption_service", False
+    )  # it would make a process ignore SIGTERM
     failed = f"--coordinator {coordinator}: the processes did not find one another"
     remedy = "start all of them, with the address of process 0"
 
@@ -78,14 +88,18 @@ def start(devices=None, coordinator=None, processes=None, process=None) -> None:
     waiting.start()
     address = None if coordinator == "auto" else coordinator
     try:
-        jax.distributed.initialize(address, processes, process, initialization_timeout=JOIN_SECONDS + 60)
+        jax.distributed.initialize(
+            address, processes, process, initialization_timeout=JOIN_SECONDS + 60
+        )
     except (RuntimeError, ValueError) as error:
         raise InputError(f"{failed} ({error_reason(error)[:200]}): {remedy}") from None
     finally:
         waiting.cancel()
     counts = np.bincount([d.process_index for d in jax.devices()], minlength=jax.process_count())
     if len(set(counts)) > 1:
-        raise InputError(f"processes have {counts} devices: make them alike: --devices, CUDA_VISIBLE_DEVICES")
+        raise InputError(
+            f"processes have {counts} devices: make them alike: --devices, CUDA_VISIBLE_DEVICES"
+        )
 
 
 def mesh_of(devices) -> Mesh:

@@ -22,7 +22,9 @@ class InputError(Exception):
 def os_error_message(error: OSError) -> str:
     """One line for an operating system error: the file, what is wrong, what to do."""
     name = error.filename if error.filename is not None else "input/output"
-    reason = error.strerror or " ".join(map(str, error.args)) or type(error).__name__  # a library's own
+    reason = (
+        error.strerror or " ".join(map(str, error.args)) or type(error).__name__
+    )  # a library's own
     return f"{name}: {REMEDIES.get(errno.errorcode.get(error.errno or 0, ''), reason)}"
 
 

@@ -26,7 +26,9 @@ def atomic_write(path: Path, mode: str = "wb"):
     """Open a neighbour of `path` for writing and move it there only when all went well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    straight = path.exists() and not path.is_file() and not path.is_dir()  # a device, such as /dev/stdout
+    straight = (
+        path.exists() and not path.is_file() and not path.is_dir()
+    )  # a device, such as /dev/stdout
     if path.is_symlink() and not straight:
         path = path.resolve()  # keep the link and replace the file that it points to
     part = path if straight else path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -78,7 +80,9 @@ def lock_folder(folder: Path):
         with filelock.FileLock(folder / "lock", timeout=0):
             yield
     except filelock.Timeout:
-        raise InputError(f"{folder}: is in use by another run: wait for it or use another --name") from None
+        raise InputError(
+            f"{folder}: is in use by another run: wait for it or use another --name"
+        ) from None
 
 
 def _is_running(process: int) -> bool:
@@ -102,7 +106,9 @@ def remove_stale_parts(folder: Path) -> None:
 def check_size(path: Path, limit: int) -> None:
     """Raise InputError for a file of more than `limit` bytes."""
     if Path(path).stat().st_size > limit:
-        raise InputError(f"{path}: over {limit / 2**20:.1f} MiB: not the file expected, check the path")
+        raise InputError(
+            f"{path}: over {limit / 2**20:.1f} MiB: not the file expected, check the path"
+        )
 
 
 def read_json(path: Path):
@@ -144,7 +150,9 @@ def picture_kind(path: Path) -> str:
     """The format that a picture's name asks for; raises InputError for another than PNG, PDF and SVG."""
     kind = Path(path).suffix.lower().lstrip(".")
     if kind not in ("png", "pdf", "svg"):
-        raise InputError(f"{path}: not a name for a picture: use one that ends in .png, .pdf or .svg")
+        raise InputError(
+            f"{path}: not a name for a picture: use one that ends in .png, .pdf or .svg"
+        )
     return kind
 
 
@@ -155,10 +163,16 @@ def csv_rows(path: Path, columns, max_rows=1_000_000, max_bytes=MAX_TEXT_BYTES) 
         with open(path, newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
             if missing := [c for c in columns if c not in (reader.fieldnames or ())]:
-                raise InputError(f"{path}: no column {missing[0]!r}: the file is not what its name says")
+                raise InputError(
+                    f"{path}: no column {missing[0]!r}: the file is not what its name says"
+                )
             for number, row in enumerate(reader, 1):
-                if None in row.values():  # a short row: DictReader would fill every column that is missing
-                    raise InputError(f"{path}: line {reader.line_num} is cut short: fetch the file again")
+                if (
+                    None in row.values()
+                ):  # a short row: DictReader would fill every column that is missing
+                    raise InputError(
+                        f"{path}: line {reader.line_num} is cut short: fetch the file again"
+                    )
                 if number > max_rows:
                     raise InputError(f"{path}: more than {max_rows} rows: not the file expected")
                 yield row
@@ -178,7 +192,9 @@ def check_settings(path: Path, settings: dict, made: str = "*.sha256", older: bo
     settings = json.loads(json.dumps(settings))  # tuples are lists in the file
     remedy = "use another --name, or delete that folder"
     if not path.exists() and any(path.parent.glob(made)):
-        raise InputError(f"{path}: is missing, so nobody knows how the files beside it were made: {remedy}")
+        raise InputError(
+            f"{path}: is missing, so nobody knows how the files beside it were made: {remedy}"
+        )
     if not path.exists():
         return write_json(path, settings)
     before = read_json(path)
@@ -186,6 +202,10 @@ def check_settings(path: Path, settings: dict, made: str = "*.sha256", older: bo
         there = before.get(part) if isinstance(before, dict) else None
         there = there if isinstance(there, dict) else {}
         for field, value in fields.items():
-            unknown = older and there and field not in there  # an older version may know fewer fields
+            unknown = (
+                older and there and field not in there
+            )  # an older version may know fewer fields
             if not unknown and (old := there.get(field)) != value:
-                raise InputError(f"{path}: was made with {part}.{field} = {old!r}, now {value!r}: {remedy}")
+                raise InputError(
+                    f"{path}: was made with {part}.{field} = {old!r}, now {value!r}: {remedy}"
+                )

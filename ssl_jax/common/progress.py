@@ -17,7 +17,10 @@ verbosity = 0  # 1 says more, -1 nothing
 def begin(said: int, path=None) -> None:
     """Set how much is said, and which file, if any, gets all of it with the time."""
     global verbosity
-    verbosity, logging.raiseExceptions = said, False  # a full disk stops the work, but not by way of its log
+    verbosity, logging.raiseExceptions = (
+        said,
+        False,
+    )  # a full disk stops the work, but not by way of its log
     log.handlers = [] if path is None else [logging.FileHandler(path, encoding="utf-8")]
     for handler in log.handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))

@@ -18,7 +18,9 @@ def commit() -> str:
 
     def git(*words):
         words = ["git", "-C", str(Path(__file__).parents[1]), *words]
-        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+        return subprocess.run(
+            words, capture_output=True, text=True, check=True, timeout=20
+        ).stdout.strip()
 
     try:
         dirty = "-dirty" if git("status", "--porcelain", ".") else ""
@@ -61,5 +63,8 @@ def clock(path: Path, stage: str, begun: bool, done: bool = False):
     stages = notes.setdefault("stages", {})
     before = {"seconds": 0, "peak_memory_mb": 0} | (stages.get(stage, {}) if begun else {})
     seconds = round(before["seconds"] + time.monotonic() - began, 1)
-    stages[stage] = {"seconds": seconds, "peak_memory_mb": max(before["peak_memory_mb"], peak_memory_mb())}
+    stages[stage] = {
+        "seconds": seconds,
+        "peak_memory_mb": max(before["peak_memory_mb"], peak_memory_mb()),
+    }
     write_json(path, notes | {"commit": commit(), "machine": machine()})

@@ -9,7 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssl_jax.common.devices import barrier, broadcast_from_first, by_main_process, is_main_process, mesh_of
+from ssl_jax.common.devices import (
+    barrier,
+    broadcast_from_first,
+    by_main_process,
+    is_main_process,
+    mesh_of,
+)
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import checksum_agrees, write_text
 from ssl_jax.common.progress import say, track
@@ -40,11 +46,15 @@ def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=
     ours = np.frombuffer(hashlib.sha256(manifest.encode()).digest(), np.uint8)
     with barrier():
         if (broadcast_from_first(ours) != ours).any():
-            raise InputError("this process and the first have other recordings: give all processes the same")
+            raise InputError(
+                "this process and the first have other recordings: give all processes the same"
+            )
     by_main_process(store.open)
     by_main_process(write_manifest, folder / "manifest.csv", manifest, store.count)
     with barrier():
-        whole = np.array([is_main_process() and checksum_agrees(store.path(s)) for s in range(store.shards)])
+        whole = np.array(
+            [is_main_process() and checksum_agrees(store.path(s)) for s in range(store.shards)]
+        )
     todo = np.flatnonzero(~broadcast_from_first(whole)).tolist()
     for path in map(store.path, todo):
         if is_main_process() and path.exists():

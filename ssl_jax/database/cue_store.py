@@ -14,7 +14,9 @@ from ssl_jax.config import AZIMUTHS, Database, FrontEnd, fingerprint
 def _header(shape: tuple[int, ...]) -> bytes:
     """What a .npy file of float16 of this shape begins with."""
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"descr": "<f2", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "<f2", "fortran_order": False, "shape": shape}
+    )
     return stream.getvalue()
 
 
@@ -23,12 +25,19 @@ class Shard:
 
     # not memory-mapped: pages read would count as memory, and a file cut short would end the program
     def __init__(self, path: Path, shape: tuple[int, ...]):
-        self.path, self.shape, self.dtype, header = path, shape, np.dtype(np.float16), _header(shape)
+        self.path, self.shape, self.dtype, header = (
+            path,
+            shape,
+            np.dtype(np.float16),
+            _header(shape),
+        )
         self.first = len(header)  # byte of the first row
         with open(path, "rb") as stream:
             there = stream.read(self.first)
         if there != header or path.stat().st_size != self.first + 2 * math.prod(shape):
-            raise InputError(f"{path}: is no shard of this store: delete it and run the database stage again")
+            raise InputError(
+                f"{path}: is no shard of this store: delete it and run the database stage again"
+            )
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -38,7 +47,9 @@ class Shard:
         if not 0 <= row < len(self):
             raise IndexError(row)
         maps = np.empty(self.shape[1:], self.dtype)
-        with open(self.path, "rb", buffering=0) as stream:  # a buffer would take longer to fill than the row
+        with open(
+            self.path, "rb", buffering=0
+        ) as stream:  # a buffer would take longer to fill than the row
             stream.seek(self.first + row * maps.nbytes)
             if stream.readinto(maps.data.cast("B")) != maps.nbytes:
                 raise InputError(f"{self.path}: has been cut short: run the database stage again")
@@ -63,7 +74,9 @@ class CueStore:
 
     def open(self) -> None:
         """Write the settings, or check them: raises InputError, which names the one that differs."""
-        check_settings(self.folder / "store.json", fingerprint(database=self.config, front=self.front))
+        check_settings(
+            self.folder / "store.json", fingerprint(database=self.config, front=self.front)
+        )
 
     def write(self, shard: int, cues: np.ndarray) -> None:
         with atomic_write(self.path(shard)) as stream:  # np.save would not report a full disk
@@ -75,6 +88,10 @@ class CueStore:
         """All shards; raises InputError if one is missing or damaged, or the settings differ."""
         for shard in range(self.shards):
             if not checksum_agrees(self.path(shard)):
-                raise InputError(f"{self.path(shard)}: missing or damaged: run the database stage again")
+                raise InputError(
+                    f"{self.path(shard)}: missing or damaged: run the database stage again"
+                )
         self.open()
-        return [Shard(self.path(shard), (self.size(shard), *self.shape)) for shard in range(self.shards)]
+        return [
+            Shard(self.path(shard), (self.size(shard), *self.shape)) for shard in range(self.shards)
+        ]

@@ -58,10 +58,14 @@ def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):
 
     each = PartitionSpec("data")
     specs = PartitionSpec(), each, each
-    return jax.jit(jax.shard_map(one_device, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False))
+    return jax.jit(
+        jax.shard_map(one_device, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)
+    )
 
 
-def cues_of(shards, store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mesh) -> Iterator[list]:
+def cues_of(
+    shards, store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mesh
+) -> Iterator[list]:
     """Have every device make blocks of mixtures; after each round, yield (shard, cues) of those now whole."""
     block = block_size()  # however many devices there are, so that the cues do not depend on them
     program = render_and_extract(store.front, mesh, store.config.bits)
@@ -79,8 +83,12 @@ def cues_of(shards, store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mes
                 yield shard, first, start + rows, speech[at[rows]]
 
     def keep(group, cues):
-        for (shard, first, *_), part in zip(group, np.asarray(cues).reshape(-1, block, *store.shape)):
-            if shard not in made:  # in one piece at once: small results kept would break up the free memory
+        for (shard, first, *_), part in zip(
+            group, np.asarray(cues).reshape(-1, block, *store.shape)
+        ):
+            if (
+                shard not in made
+            ):  # in one piece at once: small results kept would break up the free memory
                 made[shard] = np.empty((store.size(shard), *store.shape), np.float16)
             made[shard][first : first + block] = part[: len(made[shard]) - first]
         whole = {shard for shard, first, *_ in group if first + block >= len(made[shard])}

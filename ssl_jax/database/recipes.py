@@ -18,10 +18,14 @@ from ssl_jax.sounds.corpora import Corpus, load_corpus
 from ssl_jax.sounds.hrtf import Heads, load_heads
 from ssl_jax.sounds.rooms import load_rooms
 
-MIXTURE, CLIP, SPEAKER, HEAD, NOISE = ((0, k) for k in range(5))  # in seeds: longer than a mixture's
+MIXTURE, CLIP, SPEAKER, HEAD, NOISE = (
+    (0, k) for k in range(5)
+)  # in seeds: longer than a mixture's
 VALIDATION = 6
 PARTS = ("training", "evaluation", "validation")
-COLUMNS = "mixture clip speaker azimuth elevation head noise_class noise_file_1 noise_azimuth_1 snr_1_db"
+COLUMNS = (
+    "mixture clip speaker azimuth elevation head noise_class noise_file_1 noise_azimuth_1 snr_1_db"
+)
 COLUMNS = (*COLUMNS.split(), "noise_file_2", "noise_azimuth_2", "snr_2_db", "part")
 
 
@@ -36,8 +40,14 @@ def load_sounds(data: Path | None, config: Database, fs: int) -> Sounds:
     if config.noise:
         kept = [corpus.noise_classes.index(name) for name in config.noise]
         files = [corpus.noise_files[k] for k in kept]
-        corpus = corpus._replace(noise=corpus.noise[kept], noise_classes=config.noise, noise_files=files)
-    heads = load_rooms(data, config, fs) if config.rooms else load_heads(data, config.direction_rule, fs)
+        corpus = corpus._replace(
+            noise=corpus.noise[kept], noise_classes=config.noise, noise_files=files
+        )
+    heads = (
+        load_rooms(data, config, fs)
+        if config.rooms
+        else load_heads(data, config.direction_rule, fs)
+    )
     return Sounds(corpus, heads)
 
 
@@ -99,7 +109,9 @@ def _parts_of_speakers(config: Database, speakers: Sequence[str]) -> list[int]:
         alone = f"{config.clips} clips, all of one speaker, cannot be kept apart"
         raise InputError(f"{alone}: ask for more clips")
     names, part_of = list(sizes), dict.fromkeys(sizes, 0)
-    order = [names[k] for k in np.random.default_rng((config.seed, *SPEAKER)).permutation(len(names))]
+    order = [
+        names[k] for k in np.random.default_rng((config.seed, *SPEAKER)).permutation(len(names))
+    ]
     for part, share in ((1, config.evaluation_share), (2, config.validation_share)):
         without, wanted = 0, share * config.clips
         for name in order:
@@ -107,11 +119,15 @@ def _parts_of_speakers(config: Database, speakers: Sequence[str]) -> list[int]:
                 part_of[name] = part
                 without += sizes[name]
         if share and not without:
-            part_of[min((name for name in names if part_of[name] == 0), key=sizes.__getitem__)] = part
+            part_of[min((name for name in names if part_of[name] == 0), key=sizes.__getitem__)] = (
+                part
+            )
     return [part_of[speaker] for speaker in speakers]
 
 
-def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: int, part=None, rooms=None):
+def draw_recipes(
+    config: Database, heads: int, noise_classes: int, noise_files: int, part=None, rooms=None
+):
     """Recipes of clips * 72 mixtures; `part` (mixtures,) is of `draw_parts`, `rooms` (heads,) of heads."""
     count = config.clips * AZIMUTHS
     u = np.stack([np.random.default_rng((config.seed, i)).random(8) for i in range(count)])
@@ -133,12 +149,20 @@ def draw_recipes(config: Database, heads: int, noise_classes: int, noise_files: 
         return [chosen.astype(np.int32) for chosen in parts]
 
     index, noise_class = np.arange(count, dtype=np.int32), pick(1, noise_classes)
-    head = np.choose(part, [chosen[pick(0, len(chosen))] for chosen in parts_of("head", heads, *HEAD)])
+    head = np.choose(
+        part, [chosen[pick(0, len(chosen))] for chosen in parts_of("head", heads, *HEAD)]
+    )
     noise_file = np.empty((count, 2), np.int32)
     for kind in range(noise_classes):
-        files = [chosen[two(2, len(chosen))] for chosen in parts_of("noise", noise_files, *NOISE, kind)]
-        noise_file = np.where((noise_class == kind)[:, None], np.choose(part[:, None], files), noise_file)
-    snr = np.round(config.snr_low + (config.snr_high - config.snr_low) * u[:, 6:], 4)  # as the manifest says
+        files = [
+            chosen[two(2, len(chosen))] for chosen in parts_of("noise", noise_files, *NOISE, kind)
+        ]
+        noise_file = np.where(
+            (noise_class == kind)[:, None], np.choose(part[:, None], files), noise_file
+        )
+    snr = np.round(
+        config.snr_low + (config.snr_high - config.snr_low) * u[:, 6:], 4
+    )  # as the manifest says
     clip, azimuth = np.divmod(index, AZIMUTHS)
     return Recipes(clip, azimuth, head, noise_class, noise_file, two(4, AZIMUTHS), snr)
 
@@ -147,7 +171,9 @@ def recipes_of(config: Database, sounds: Sounds) -> tuple[Recipes, np.ndarray | 
     """The recipes over all sounds, and the part of each mixture (None: left to training)."""
     part = draw_parts(config, [info.speaker for info in sounds.corpus.speech_info])
     classes, files = sounds.corpus.noise.shape[:2]
-    return draw_recipes(config, len(sounds.heads.names), classes, files, part, sounds.heads.part), part
+    return draw_recipes(
+        config, len(sounds.heads.names), classes, files, part, sounds.heads.part
+    ), part
 
 
 def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = None) -> str:

@@ -23,8 +23,12 @@ def _zero_phase(x, fs, cfs, filter_type):
     before, after = 2 * x[:, :1] - x[:, edge:0:-1], 2 * x[:, -1:] - x[:, -2 : -edge - 2 : -1]
     x = jnp.concatenate([before, x, after], axis=1)
 
-    def once(x, cfs, steady):  # (rows, samples) -> (rows, C, samples), from the first sample's steady state
-        return filter_sound(x, fs, cfs, filter_type, x[:, :1, None] * jnp.asarray(steady, x.dtype))[1]
+    def once(
+        x, cfs, steady
+    ):  # (rows, samples) -> (rows, C, samples), from the first sample's steady state
+        return filter_sound(x, fs, cfs, filter_type, x[:, :1, None] * jnp.asarray(steady, x.dtype))[
+            1
+        ]
 
     y = once(x, cfs, start)
     # backwards every channel is a sound of its own
@@ -71,7 +75,9 @@ def as_sound(signal: ArrayLike, ears: bool = False) -> jax.Array:
     """The signal as a floating-point JAX array with at least one sample, (..., samples, 2) if of two ears."""
     x = jnp.asarray(signal)
     if ears and (x.ndim < 2 or x.shape[-1] != 2):
-        raise ValueError(f"a sound of two ears must be (..., samples, 2), left ear first, not {x.shape}")
+        raise ValueError(
+            f"a sound of two ears must be (..., samples, 2), left ear first, not {x.shape}"
+        )
     x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"a sound needs at least one sample, its shape is {x.shape}")
@@ -146,7 +152,9 @@ def haircell_model(
     if model_type == "envelope":
         return _analytic_envelope(jax.nn.relu(audiogram))
     if model_type not in HAIR_CELLS:
-        raise ValueError(f"hair cell {model_type!r} is not known: use one of {', '.join(HAIR_CELLS)}")
+        raise ValueError(
+            f"hair cell {model_type!r} is not known: use one of {', '.join(HAIR_CELLS)}"
+        )
     cutoff = {"lindemann": 800.0, "breebaart": 770.0, "bernstein": 425.0}[model_type]
     if fs <= 2 * cutoff:
         raise ValueError(f"fs = {fs} Hz is too low for the {cutoff} Hz low-pass of {model_type!r}")
@@ -163,7 +171,11 @@ def haircell_model(
 
 
 def auditory_peripheral(
-    signal: ArrayLike, fs: float, cfs: ArrayLike | None = None, filter_type="gammatone", model_type="roman"
+    signal: ArrayLike,
+    fs: float,
+    cfs: ArrayLike | None = None,
+    filter_type="gammatone",
+    model_type="roman",
 ) -> tuple[jax.Array, jax.Array]:
     """Filterbank and hair cell of both ears.
 

@@ -16,7 +16,13 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, GF_spectrogram, as_sound, haircell_model
+from ssl_jax.frontend.auditory_model import (
+    MEMORYLESS,
+    ZERO_PHASE,
+    GF_spectrogram,
+    as_sound,
+    haircell_model,
+)
 from ssl_jax.frontend.block_filter import filter_samples, start_state
 from ssl_jax.frontend.filter_design import as_cfs, block_filters
 from ssl_jax.frontend.running_correlation import scan_cues, settings
@@ -41,7 +47,9 @@ def to_cues(cues, fs: float, shape: tuple) -> Cues:
 def _cues_of_envelopes(left, right, fs, w):
     *shape, channels, samples = left.shape
     rows = jnp.stack([left, right]).reshape(2, -1, channels, samples).transpose(1, 0, 3, 2)
-    return to_cues(scan_cues(w, samples, channels, rows, (), lambda s, f: (s, f), left.dtype), fs, shape)
+    return to_cues(
+        scan_cues(w, samples, channels, rows, (), lambda s, f: (s, f), left.dtype), fs, shape
+    )
 
 
 def filterbank_step(fs: float, cfs, filter_type: str, hair_cell: str, step: int):
@@ -98,8 +106,12 @@ def calculate_itd_ild_ic(left: ArrayLike, right: ArrayLike, fs: float, tau: floa
     """
     left, right = as_sound(left), as_sound(right)
     if left.shape != right.shape or left.ndim < 2:
-        raise ValueError(f"left, right must both be (..., channels, samples): {left.shape}, {right.shape}")
-    return _cues_of_envelopes(left, right, float(fs), settings(fs, tau, max_itd, max_ild, hop, sharpness))
+        raise ValueError(
+            f"left, right must both be (..., channels, samples): {left.shape}, {right.shape}"
+        )
+    return _cues_of_envelopes(
+        left, right, float(fs), settings(fs, tau, max_itd, max_ild, hop, sharpness)
+    )
 
 
 def get_cues_clean(signal: ArrayLike, fs: float, cfs: ArrayLike | None = None,

@@ -60,7 +60,9 @@ def filter_sound(x, fs: float, cfs: tuple, filter_type: str, state):
     stretches = x[:, :whole].reshape(rows, -1, STRETCH).swapaxes(0, 1)
     bank = block_filters(fs, cfs, STRETCH, filter_type)[0]
 
-    def put(carry, item):  # straight to its place: stacked outputs would be moved through memory once more
+    def put(
+        carry, item
+    ):  # straight to its place: stacked outputs would be moved through memory once more
         (state, y), (start, stretch) = carry, item
         state, blocks = _filter_blocks(bank, state, stretch, channels_first=True)
         blocks = blocks.swapaxes(1, 2).reshape(rows, len(cfs), STRETCH)

@@ -24,7 +24,9 @@ def erb(f: ArrayLike) -> np.ndarray:
     return MIN_BANDWIDTH + np.asarray(f, np.float64) / EAR_Q
 
 
-def centre_frequencies(fs: float, channels=32, low_freq=80.0, high_freq: float | None = None) -> np.ndarray:
+def centre_frequencies(
+    fs: float, channels=32, low_freq=80.0, high_freq: float | None = None
+) -> np.ndarray:
     """Centre frequencies (channels,) in Hz, evenly spaced on the ERB scale, highest first.
 
     The last is `low_freq`; the scale ends one step above the first, at `high_freq` (fs / 2 unless given).
@@ -41,7 +43,9 @@ def centre_frequencies(fs: float, channels=32, low_freq=80.0, high_freq: float |
 
 def as_cfs(cfs: ArrayLike | None, fs: float) -> tuple[float, ...]:
     """Centre frequencies as a hashable tuple; the default 32 where none are given."""
-    return tuple(np.asarray(centre_frequencies(fs) if cfs is None else cfs, np.float64).ravel().tolist())
+    return tuple(
+        np.asarray(centre_frequencies(fs) if cfs is None else cfs, np.float64).ravel().tolist()
+    )
 
 
 def gammatone_sos(fs: float, cfs: ArrayLike) -> np.ndarray:
@@ -91,7 +95,11 @@ def _modes(fs: float, cfs: tuple, filter_type: str) -> tuple[np.ndarray, ...]:
         series[0] = product[0] / (1 - ratio)  # divided by (1 - ratio) + ratio v
         for i in range(1, 4):
             series[i] = (product[i] - ratio * series[i - 1]) / (1 - ratio)
-    return pole[None], series[::-1][None], np.zeros(len(pole))  # that of v^k belongs to order m = 4 - k
+    return (
+        pole[None],
+        series[::-1][None],
+        np.zeros(len(pole)),
+    )  # that of v^k belongs to order m = 4 - k
 
 
 def _butterworth_modes(fs: float, cfs) -> tuple[np.ndarray, ...]:
@@ -100,7 +108,9 @@ def _butterworth_modes(fs: float, cfs) -> tuple[np.ndarray, ...]:
     for f in cfs:
         low, high = f - erb(f) / 2, min(f + erb(f) / 2, 0.499 * fs)  # Hz
         if not 0 < low < f < 0.499 * fs:
-            raise ValueError(f"centre frequencies must be above half their ERB and below {0.499 * fs} Hz")
+            raise ValueError(
+                f"centre frequencies must be above half their ERB and below {0.499 * fs} Hz"
+            )
         zeros, p, gain = sps.butter(3, (low, high), "bandpass", fs=fs, output="zpk")
         others = 1 - p[None] / p[:, None] + np.eye(len(p))
         weight = gain * np.prod(1 - zeros[None] / p[:, None], axis=1) / np.prod(others, axis=1)
@@ -129,7 +139,9 @@ def block_filter(fs: float, cfs: tuple, block: int, filter_type: str = "gammaton
     power = pole ** n[:, None, None]  # (n, k, C)
     # (k, m, C); states are kept near the size of the output: q_m grows like (1 / (1 - |p|))^m
     scale = (1 - np.abs(pole))[:, None] ** m[:, None]
-    cascade = np.round([comb(n + lower, lower) for lower in range(order)])[..., None, None]  # (m, n, 1, 1)
+    cascade = np.round([comb(n + lower, lower) for lower in range(order)])[
+        ..., None, None
+    ]  # (m, n, 1, 1)
 
     # q_m at n for a unit impulse at 0, and q_m at n for q_i = 1 at 0
     impulse = np.stack([*(cascade * power)], axis=2)  # (n, k, m, C)
@@ -157,10 +169,14 @@ def block_filter(fs: float, cfs: tuple, block: int, filter_type: str = "gammaton
     return BlockFilter(direct, inject, observe, advance, steady)
 
 
-def block_filters(fs: float, cfs, samples: int, filter_type: str = "gammatone") -> tuple[BlockFilter, ...]:
+def block_filters(
+    fs: float, cfs, samples: int, filter_type: str = "gammatone"
+) -> tuple[BlockFilter, ...]:
     """One or two banks for `samples` samples: blocks of the first repeated, then one of the second."""
     if filter_type not in FILTERS:
-        raise ValueError(f"filter_type {filter_type!r} is not known: use one of {', '.join(FILTERS)}")
+        raise ValueError(
+            f"filter_type {filter_type!r} is not known: use one of {', '.join(FILTERS)}"
+        )
     whole = [b for b in range(min(samples, BLOCK // 2), BLOCK + 1) if samples % b == 0]
     sizes = [whole[-1]] if whole else [BLOCK] * (samples >= BLOCK) + [samples % BLOCK]
     return tuple(block_filter(float(fs), as_cfs(cfs, fs), size, filter_type) for size in sizes)

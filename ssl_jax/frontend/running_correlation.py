@@ -29,12 +29,16 @@ class CorrelationSettings(NamedTuple):
     sharpness: float | None  # of the soft argmax, None for the hard one
 
 
-def settings(fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None) -> CorrelationSettings:
+def settings(
+    fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None
+) -> CorrelationSettings:
     """The constants for settings as `calculate_itd_ild_ic` takes them; raises ValueError for bad ones."""
     hop = max(1, round(fs * 0.010)) if hop is None else hop  # 10 ms, the window's own time constant
     if not (fs > 0 and tau * fs >= 1 and max_itd > 0 and max_ild > 0 and int(hop) == hop >= 1):
         given = fs, tau, max_itd, max_ild, hop
-        raise ValueError(f"fs, tau, max_itd, max_ild, hop: over 0, tau * fs >= 1, hop whole, not {given}")
+        raise ValueError(
+            f"fs, tau, max_itd, max_ild, hop: over 0, tau * fs >= 1, hop whole, not {given}"
+        )
     lags, gain, hop = max(1, round(fs * max_itd)), 1.0 / (tau * fs), int(hop)
     step = hop if hop > 2 * lags else hop * (math.ceil(96 / hop) + 2 * lags // hop)
     return CorrelationSettings(lags, 1.0 - gain, gain, hop, step, float(max_ild), sharpness)
@@ -43,7 +47,9 @@ def settings(fs, tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None
 def _correlate(w: CorrelationSettings, total, left, right):
     """Add one hop, left (clips, hop, C) and right (clips, D + hop + D, C), to LR (clips, 2 D + 1, C)."""
     span, fair = 2 * w.lags + 1, range(CHUNK // 2, CHUNK + 1)
-    size = max((k for k in fair if w.hop % k == 0), default=min(w.hop, CHUNK))  # samples summed at a time
+    size = max(
+        (k for k in fair if w.hop % k == 0), default=min(w.hop, CHUNK)
+    )  # samples summed at a time
     # weighted once for the whole hop: a decay per chunk would add up its rounding
     left = _hop_weights(w, w.hop, left.dtype) * left
 
@@ -84,7 +90,9 @@ def _best_lag(w: CorrelationSettings, cross, left, right):
     """Cues from LR (clips, 2 D + 1, C), LL (clips, C) and RR (clips, 2 D + 1, C)."""
     # Lags are compared by LR |LR| / RR, which orders them as gamma does and needs no root. Unrolled,
     # the comparison is one pass over LR and RR; XLA's own argmax and gather are several times slower.
-    safe = jnp.where(right > TINY, right, 1)  # silence is kept out of quotients: their slopes are infinite
+    safe = jnp.where(
+        right > TINY, right, 1
+    )  # silence is kept out of quotients: their slopes are infinite
     score = lax.stop_gradient(jnp.where(right > TINY, cross * (jnp.abs(cross) / safe), 0))
     best, lag = score[:, 0], jnp.full_like(left, -w.lags)
     for m in range(1, 2 * w.lags + 1):
@@ -102,7 +110,9 @@ def _best_lag(w: CorrelationSettings, cross, left, right):
         share = jax.nn.softmax(w.sharpness * gamma, axis=1)
         lag = jnp.einsum("bmc,m->bc", share, lags, precision=lax.Precision.HIGHEST)
     level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(at_best, TINY))
-    ild = jnp.where((left > TINY) | (at_best > TINY), jnp.clip(10 * level, -w.max_ild, w.max_ild), 0)
+    ild = jnp.where(
+        (left > TINY) | (at_best > TINY), jnp.clip(10 * level, -w.max_ild, w.max_ild), 0
+    )
     return jnp.where(heard, lag, 0), ild, ic, left + at_best  # lag in samples
 
 
@@ -119,14 +129,19 @@ def _long_hop(w: CorrelationSettings, state, index, left, right):
     def start_head(squares):
         i, m = np.arange(w.lags + 1.0), np.arange(-w.lags, w.lags + 1)[:, None]
         weights = np.where(i >= m, w.gain * w.decay ** (w.hop - 1 + m - i), 0)
-        weights, early = jnp.asarray(weights, right.dtype), squares[:, w.lags : 2 * w.lags + 1]  # r[0..D]^2
+        weights, early = (
+            jnp.asarray(weights, right.dtype),
+            squares[:, w.lags : 2 * w.lags + 1],
+        )  # r[0..D]^2
         return jnp.einsum("mi,bic->bmc", weights, early, precision=lax.Precision.HIGHEST)
 
     head = lax.cond(index == 1, start_head, lambda _: head * w.decay**w.hop, squares)
     cross = _correlate(w, cross, left, right)
     left_energy = _decayed_sum(w, left_energy, left * left)
     energy = _decayed_sum(w, energy, later[:, : w.hop])
-    around = jnp.concatenate([energy[:, None], _running_energy(w, energy, later[:, w.hop :])], axis=1)
+    around = jnp.concatenate(
+        [energy[:, None], _running_energy(w, energy, later[:, w.hop :])], axis=1
+    )
     return (cross, left_energy, energy, head), _best_lag(w, cross, left_energy, around + head)
 
 
@@ -166,7 +181,9 @@ def initial_state(w: CorrelationSettings, clips: int, channels: int, source, dty
 
     span = 2 * w.lags + 1
     extra = (zeros(), zeros(span)) if w.hop == w.step else (zeros(span),)
-    return Carry(jnp.int32(0), source, zeros(w.lags), zeros(2 * w.lags), (zeros(span), zeros(), *extra))
+    return Carry(
+        jnp.int32(0), source, zeros(w.lags), zeros(2 * w.lags), (zeros(span), zeros(), *extra)
+    )
 
 
 def scan_steps(w: CorrelationSettings, carry: Carry, pieces, ears, end):
@@ -184,7 +201,9 @@ def scan_steps(w: CorrelationSettings, carry: Carry, pieces, ears, end):
         left = jnp.concatenate([carry.left, y[:, 0]], axis=1)  # clips, step + D, C
         right = jnp.concatenate([carry.right, y[:, 1]], axis=1)  # clips, step + 2 D, C
         energies, cues = advance(w, carry.energies, carry.number, left[:, : w.step], right)
-        return Carry(carry.number + 1, source, left[:, w.step :], right[:, w.step :], energies), cues
+        return Carry(
+            carry.number + 1, source, left[:, w.step :], right[:, w.step :], energies
+        ), cues
 
     carry, cues = lax.scan(one, carry, pieces)
     # of short hops each is (steps, hops, clips, C)

@@ -12,7 +12,12 @@ from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, as_sound
 from ssl_jax.frontend.binaural_feature import Cues, filterbank_step, to_cues
 from ssl_jax.frontend.block_filter import start_state
 from ssl_jax.frontend.filter_design import as_cfs
-from ssl_jax.frontend.running_correlation import Carry, CorrelationSettings, initial_state, scan_steps
+from ssl_jax.frontend.running_correlation import (
+    Carry,
+    CorrelationSettings,
+    initial_state,
+    scan_steps,
+)
 from ssl_jax.frontend.running_correlation import settings as correlation_settings
 
 ENDLESS = 2**31 - 1  # samples, while the end of the sound is not known: 13 hours at 44.1 kHz
@@ -32,7 +37,11 @@ class CueStream(NamedTuple):
 
 
 def start_cues(
-    fs: float, cfs: ArrayLike | None = None, filter_type="gammatone", model_type="roman", **correlation
+    fs: float,
+    cfs: ArrayLike | None = None,
+    filter_type="gammatone",
+    model_type="roman",
+    **correlation,
 ) -> CueStream:
     """Before the first block of a sound.
 
@@ -48,9 +57,13 @@ def start_cues(
     """
     model_type = model_type or "none"
     if model_type not in MEMORYLESS or filter_type in ZERO_PHASE:
-        raise ValueError(f"{filter_type!r} with {model_type!r} needs the whole sound: use get_cues_clean")
+        raise ValueError(
+            f"{filter_type!r} with {model_type!r} needs the whole sound: use get_cues_clean"
+        )
     w = correlation_settings(fs, **correlation)
-    return CueStream(float(fs), as_cfs(cfs, fs), filter_type, model_type, w, None, np.zeros((0, 2)), 0)
+    return CueStream(
+        float(fs), as_cfs(cfs, fs), filter_type, model_type, w, None, np.zeros((0, 2)), 0
+    )
 
 
 @partial(jax.jit, static_argnames="static")

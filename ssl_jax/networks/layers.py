@@ -11,7 +11,9 @@ CUES = 3  # ITD, ILD, IC
 
 def uniform(bound: float):
     """Initialiser U(-bound, bound)."""
-    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype, -bound, bound)
+    return lambda key, shape, dtype=jnp.float32: jax.random.uniform(
+        key, shape, dtype, -bound, bound
+    )
 
 
 def linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
@@ -20,10 +22,14 @@ def linear(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
     return nnx.Linear(inputs, outputs, kernel_init=init, bias_init=init, rngs=rngs)
 
 
-def conv(inputs: int, outputs: int, kernel: tuple[int, ...], rngs: nnx.Rngs, stride: int = 1) -> nnx.Conv:
+def conv(
+    inputs: int, outputs: int, kernel: tuple[int, ...], rngs: nnx.Rngs, stride: int = 1
+) -> nnx.Conv:
     """Convolution as PyTorch starts and pads it: kernel // 2 zeros on both sides, unlike a strided "SAME"."""
     init, pad = uniform((inputs * np.prod(kernel)) ** -0.5), tuple((k // 2, k // 2) for k in kernel)
-    return nnx.Conv(inputs, outputs, kernel, stride, padding=pad, kernel_init=init, bias_init=init, rngs=rngs)
+    return nnx.Conv(
+        inputs, outputs, kernel, stride, padding=pad, kernel_init=init, bias_init=init, rngs=rngs
+    )
 
 
 class BatchNorm(nnx.Module):
@@ -44,7 +50,9 @@ class BatchNorm(nnx.Module):
         else:
             n, axes = x.size // x.shape[-1], tuple(range(x.ndim - 1))
             mean = x.mean(axes)
-            var = jnp.maximum((x * x).mean(axes) - mean * mean, 0)  # reads x once; off by 1e-7 E[x]^2
+            var = jnp.maximum(
+                (x * x).mean(axes) - mean * mean, 0
+            )  # reads x once; off by 1e-7 E[x]^2
             unbiased = var * (n / max(n - 1, 1))
             self.mean[...] += self.momentum * (lax.stop_gradient(mean) - self.mean[...])
             self.var[...] += self.momentum * (lax.stop_gradient(unbiased) - self.var[...])

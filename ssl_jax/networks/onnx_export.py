@@ -29,7 +29,9 @@ class Graph(list):
         names = list(inputs)
         for i, value in enumerate(inputs):
             if not isinstance(value, str):
-                value = np.asarray(value, np.int64 if np.asarray(value).dtype.kind == "i" else np.float32)
+                value = np.asarray(
+                    value, np.int64 if np.asarray(value).dtype.kind == "i" else np.float32
+                )
                 names[i] = self.Constant(value=numpy_helper.from_array(value))
         self.append(helper.make_node(kind, names, [f"x{len(self)}"], **attributes))
         return self[-1].output[0]
@@ -45,7 +47,9 @@ class Graph(list):
 
     def pooled(self, x: str, score) -> str:
         """Frames weighed by the softmax of their scores: (batch, heads, features)."""
-        return self.MatMul(self.Softmax(self.layer(x, score), axis=2), self.Transpose(x, perm=(0, 2, 1)))
+        return self.MatMul(
+            self.Softmax(self.layer(x, score), axis=2), self.Transpose(x, perm=(0, 2, 1))
+        )
 
 
 def phase_network(g: Graph, net) -> str:
@@ -59,7 +63,9 @@ def phase_network(g: Graph, net) -> str:
         before = g.Slice(g.Pad(level, [0, 0, 1, 0, 0, 0], mode="edge"), [0], [-1], [2])
         rise = g.Div(g.Sub(level, before), its.ONSET_UNIT)
         about = g.Div(g.Sub(level, g.ReduceMean(level, [2])), its.LEVEL_UNIT)
-        levels = [g.Clip(x, -most, most) for x, most in ((about, its.LEVEL_MOST), (rise, its.ONSET_MOST))]
+        levels = [
+            g.Clip(x, -most, most) for x, most in ((about, its.LEVEL_MOST), (rise, its.ONSET_MOST))
+        ]
         for x, weight in zip(levels, (net.gate_level, net.gate_onset)):
             opening = g.Add(opening, g.Mul(x, weight[...]))
     gate, both = g.Sigmoid(opening), (g.Sin, g.Cos)
@@ -68,7 +74,9 @@ def phase_network(g: Graph, net) -> str:
     phases += [wave(g.Mul(ild, np.pi / net.max_ild * each)) for each in (0.5, 1) for wave in both]
     plain = [g.Mul(itd, gate), g.Div(ild, net.max_ild), g.Mul(g.Sub(ic, 0.9), 5.0), *levels]
     x = g.layer(g.Concat(*phases, *plain, axis=1), net.mixed, net.mixed_norm)
-    end = g.Mul(g.Max(g.Div(g.Shape(x, start=2), [2]), [1]), [2])  # of pairs of frames, at least one
+    end = g.Mul(
+        g.Max(g.Div(g.Shape(x, start=2), [2]), [1]), [2]
+    )  # of pairs of frames, at least one
     x = g.Pad(x, [0, 0, 0, 0, 0, 1], mode="edge")  # the last frame twice: one alone is a pair
     x = g.Mul(g.Add(*(g.Slice(x, [first], end, [2], [2]) for first in (0, 1))), 0.5)
     for layer, norm in zip(net.convs, net.norms):
@@ -105,14 +113,20 @@ def run_export(args) -> None:
     name, g = args.model or default_weights(), Graph()
     info, (net, front) = describe(name), load_weights(name)
     if info["model"] not in GRAPHS:
-        raise InputError(f"export: {name} is a network {info['model']!r}: use one of {', '.join(GRAPHS)}")
-    g.Softmax(g.Div(g.Reshape(GRAPHS[info["model"]](g, net), [0, -1]), temperature_of(name)), axis=1)
+        raise InputError(
+            f"export: {name} is a network {info['model']!r}: use one of {', '.join(GRAPHS)}"
+        )
+    g.Softmax(
+        g.Div(g.Reshape(GRAPHS[info["model"]](g, net), [0, -1]), temperature_of(name)), axis=1
+    )
     g[-1].output[0] = "posterior"
     maps: list = ["batch", front.map_count, front.channels, "frames"]
     cues = helper.make_tensor_value_info("cues", TensorProto.FLOAT, maps)
     posterior = helper.make_tensor_value_info("posterior", TensorProto.FLOAT, ["batch", AZIMUTHS])
     graph = helper.make_graph(g, name, [cues], [posterior])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)  # of 2022
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8
+    )  # of 2022
     helper.set_model_props(model, {"ssl_jax": json.dumps(info)})
     with atomic_write(args.to) as stream:
         stream.write(model.SerializeToString())

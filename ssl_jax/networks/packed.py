@@ -17,11 +17,31 @@ from ssl_jax.networks.serialisation import from_named, split, unpack
 REINSTALL = "install the package again"
 FORMAT = 1  # of the notes; a file of a higher one was made by a newer version
 MAX_PACKED_BYTES, MAX_HEADER_BYTES = 2_000_000, 2**16
-PREFERRED = ("recordings", "clean", "model2")  # the first of these that is there is used unless one is named
+PREFERRED = (
+    "recordings",
+    "clean",
+    "model2",
+)  # the first of these that is there is used unless one is named
 MAX_CHANNELS = 1024  # so that damaged settings do not ask for a network of any size
 DTYPES = {"float16", "float32", "uint32"}  # the last are the keys and counts of dropout
-NEEDED = ("model", "front", "protocol", "corpus", "seed", "commit", "metrics")  # of the notes, OTHERS may be
-OTHERS = ("name", "run", "mixtures_evaluated", "by_snr", "error_by_azimuth", "temperature", "reliability")
+NEEDED = (
+    "model",
+    "front",
+    "protocol",
+    "corpus",
+    "seed",
+    "commit",
+    "metrics",
+)  # of the notes, OTHERS may be
+OTHERS = (
+    "name",
+    "run",
+    "mixtures_evaluated",
+    "by_snr",
+    "error_by_azimuth",
+    "temperature",
+    "reliability",
+)
 
 
 def _folder(folder: Path | None) -> Path:
@@ -42,7 +62,10 @@ def default_weights(folder: Path | None = None) -> str:
 
 def _digest(info: dict, arrays: dict) -> str:
     """SHA-256 of the notes and of the arrays' bytes in the order of their names."""
-    content = [json.dumps(info, sort_keys=True).encode(), *(a.tobytes() for _, a in sorted(arrays.items()))]
+    content = [
+        json.dumps(info, sort_keys=True).encode(),
+        *(a.tobytes() for _, a in sorted(arrays.items())),
+    ]
     return hashlib.sha256(b"".join(content)).hexdigest()
 
 
@@ -57,7 +80,9 @@ def _parsed(source: str | Path, content: bytes) -> tuple[dict, dict]:
     remedy = REINSTALL
     try:
         end = 8 + int.from_bytes(content[:8], "little")
-        info = json.loads(json.loads(content[8 : min(end, MAX_HEADER_BYTES)])["__metadata__"]["ssl_jax"])
+        info = json.loads(
+            json.loads(content[8 : min(end, MAX_HEADER_BYTES)])["__metadata__"]["ssl_jax"]
+        )
         if info.pop("format") > FORMAT:
             remedy = "upgrade ssl_jax"
             raise ValueError("made by a newer version")
@@ -66,8 +91,12 @@ def _parsed(source: str | Path, content: bytes) -> tuple[dict, dict]:
             raise ValueError(f"field {wrong[0][:40]!r} is missing or unknown")
         if digest != _digest(info, arrays) or {a.dtype.name for a in arrays.values()} - DTYPES:
             raise ValueError("arrays of another checksum or kind")
-    except Exception as error:  # corrupt bytes can raise almost any exception in JSON, safetensors or NumPy
-        raise InputError(f"{source}: cannot be used ({error_reason(error)[:100]}): {remedy}") from None
+    except (
+        Exception
+    ) as error:  # corrupt bytes can raise almost any exception in JSON, safetensors or NumPy
+        raise InputError(
+            f"{source}: cannot be used ({error_reason(error)[:100]}): {remedy}"
+        ) from None
     return info, arrays
 
 
@@ -87,8 +116,12 @@ def describe(name: str, folder: Path | None = None) -> dict:
 
 def _filled(name: str, front: FrontEnd, arrays: dict) -> nnx.Module:
     """A network with these arrays in it; raises InputError for one that does not fit."""
-    graph, weights, rest = split(nnx.eval_shape(lambda: build_model(name, 0, front)))  # drawing takes 3 s
-    return nnx.merge(graph, from_named("weights", weights, arrays), from_named("rest", rest, arrays))
+    graph, weights, rest = split(
+        nnx.eval_shape(lambda: build_model(name, 0, front))
+    )  # drawing takes 3 s
+    return nnx.merge(
+        graph, from_named("weights", weights, arrays), from_named("rest", rest, arrays)
+    )
 
 
 def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, FrontEnd]:
@@ -98,7 +131,9 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
         front = FrontEnd(**info["front"])
         for field, usual in vars(FrontEnd()).items():
             value, kind = getattr(front, field), type(usual)
-            if type(value) not in (int, kind) or (kind not in (str, bool) and not 0 < value < np.inf):
+            if type(value) not in (int, kind) or (
+                kind not in (str, bool) and not 0 < value < np.inf
+            ):
                 raise ValueError(f"front.{field} is {value!r}")
         if front.channels > MAX_CHANNELS:
             raise ValueError(f"front.channels is {front.channels}")
@@ -115,12 +150,17 @@ def temperature_of(name: str, folder: Path | None = None) -> float:
     """What the network's logits are divided by, so that its confidence holds; 1 if not calibrated."""
     temperature = describe(name, folder).get("temperature", 1.0)
     if not (isinstance(temperature, (int, float)) and 0.01 < temperature < 100):
-        raise InputError(f"{_folder(folder) / name}.safetensors: temperature is {temperature!r}: {REINSTALL}")
+        raise InputError(
+            f"{_folder(folder) / name}.safetensors: temperature is {temperature!r}: {REINSTALL}"
+        )
     return float(temperature)
 
 
 def _converted(arrays: dict, prefix: str, old, new) -> dict:
-    return {k: a.astype(new) if k.startswith(prefix) and a.dtype == old else a for k, a in arrays.items()}
+    return {
+        k: a.astype(new) if k.startswith(prefix) and a.dtype == old else a
+        for k, a in arrays.items()
+    }
 
 
 def pack(source: Path, name: str, info: dict, folder: Path | None = None) -> Path:
@@ -130,7 +170,9 @@ def pack(source: Path, name: str, info: dict, folder: Path | None = None) -> Pat
     arrays = {k: np.asarray(a) for k, a in sorted(unpack(Path(source), "train it again").items())}
     _filled(info["model"], FrontEnd(**info["front"]), arrays)  # refuses what does not fit
     content = as_bytes(info, arrays)
-    if len(content) > MAX_PACKED_BYTES:  # weights in half precision; batch statistics stay as they are
+    if (
+        len(content) > MAX_PACKED_BYTES
+    ):  # weights in half precision; batch statistics stay as they are
         content = as_bytes(info, _converted(arrays, "weights", np.float32, np.float16))
     if len(content) > MAX_PACKED_BYTES:
         raise InputError(f"{source}: over {MAX_PACKED_BYTES} bytes: too large for the package")

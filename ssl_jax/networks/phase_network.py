@@ -35,16 +35,36 @@ class PhaseNetwork(nnx.Module):
     the last frame are features and move the gate: the first wavefront tells (Litovsky et al. 1999)."""
 
     def __init__(
-        self, rngs, front, phases=True, gated=True, convolved=True, attention=True, dropout=0.4, width=160
+        self,
+        rngs,
+        front,
+        phases=True,
+        gated=True,
+        convolved=True,
+        attention=True,
+        dropout=0.4,
+        width=160,
     ):
         heads, self.channels, self.max_ild = 4, front.channels, front.max_ild
-        self.phases, self.gated, self.attention, self.maps = phases, gated, attention, front.map_count
+        self.phases, self.gated, self.attention, self.maps = (
+            phases,
+            gated,
+            attention,
+            front.map_count,
+        )
         features = (FEATURES if phases else CUES) + 2 * front.levels
-        self.cycles = np.minimum(front.cfs / 1000, HIGHEST_CYCLES).astype(np.float32)[:, None]  # per ms
+        self.cycles = np.minimum(front.cfs / 1000, HIGHEST_CYCLES).astype(np.float32)[
+            :, None
+        ]  # per ms
         self.gate = nnx.Param(jnp.full((self.channels, 1), GATE_IC))
         if front.levels:
-            self.gate_level, self.gate_onset = (nnx.Param(jnp.zeros((self.channels, 1))) for _ in range(2))
-        self.mixed, self.mixed_norm = linear(self.channels * features, width, rngs), BatchNorm(width)
+            self.gate_level, self.gate_onset = (
+                nnx.Param(jnp.zeros((self.channels, 1))) for _ in range(2)
+            )
+        self.mixed, self.mixed_norm = (
+            linear(self.channels * features, width, rngs),
+            BatchNorm(width),
+        )
         self.convs = nnx.List([conv(width, width, (3,), rngs) for _ in range(2 * convolved)])
         self.norms = nnx.List([BatchNorm(width) for _ in range(2 * convolved)])
         self.score, pooled = linear(width, heads, rngs), width * (heads if attention else 1)
@@ -59,14 +79,19 @@ class PhaseNetwork(nnx.Module):
         for level in power:
             rise = jnp.diff(level, axis=-1, prepend=level[..., :1]) / ONSET_UNIT
             about = (level - level.mean(-1, keepdims=True)) / LEVEL_UNIT
-            levels = [jnp.clip(about, -LEVEL_MOST, LEVEL_MOST), jnp.clip(rise, -ONSET_MOST, ONSET_MOST)]
+            levels = [
+                jnp.clip(about, -LEVEL_MOST, LEVEL_MOST),
+                jnp.clip(rise, -ONSET_MOST, ONSET_MOST),
+            ]
             opening += self.gate_level[...] * levels[0] + self.gate_onset[...] * levels[1]
         gate = jax.nn.sigmoid(opening) if self.gated else 1.0
         plain = [itd * gate, ild / self.max_ild, 5 * (ic - 0.9), *levels]
         if not self.phases:
             return jnp.stack(plain, axis=1)
         angle = 2 * jnp.pi * itd
-        slow, own = ((jnp.sin(each * angle), jnp.cos(each * angle)) for each in (ITD_CYCLES, self.cycles))
+        slow, own = (
+            (jnp.sin(each * angle), jnp.cos(each * angle)) for each in (ITD_CYCLES, self.cycles)
+        )
         twice = _with_double(*slow)
         itd_phases = [wave * gate for wave in (*slow, *twice, *_with_double(*twice), *own)]
         level = jnp.pi / 2 * ild / self.max_ild
@@ -81,13 +106,17 @@ class PhaseNetwork(nnx.Module):
             cues = jnp.concatenate([cues, jnp.asarray(cues).at[:, :2].multiply(-1)])
         x = self.features(cues.astype(jnp.float32))  # (B, maps, 32, T) -> (B, F, 32, T)
         B, F, C, T = x.shape
-        x = nnx.relu(self.mixed_norm(self.mixed(x.reshape(B, F * C, T).swapaxes(1, 2))))  # (B, T, width)
+        x = nnx.relu(
+            self.mixed_norm(self.mixed(x.reshape(B, F * C, T).swapaxes(1, 2)))
+        )  # (B, T, width)
         if T > 1:  # two frames of 10 ms share most of a 10 ms window and a syllable's direction
             x = x[:, : T // 2 * 2].reshape(B, T // 2, 2, -1).mean(2)  # (B, T/2, width)
         for layer, norm in zip(self.convs, self.norms):
             x = x + nnx.relu(norm(layer(x)))
         if self.attention:
-            weights = jax.nn.softmax(self.score(x), axis=1)  # (B, T/2, 4), each adds up to 1 over time
+            weights = jax.nn.softmax(
+                self.score(x), axis=1
+            )  # (B, T/2, 4), each adds up to 1 over time
             x = jnp.einsum("bth,btw->bhw", weights, x).reshape(B, -1)  # (B, 4 width)
         else:
             x = x.mean(1)

@@ -11,11 +11,15 @@ from ssl_jax.networks.three_branch import HeldBranch, ThreeBranch
 
 NETWORKS: dict = {
     "three_branch": ThreeBranch,
-    "three_branch_held": partial(ThreeBranch, branch=HeldBranch),  # as at hop 1: sees one frame at a time
+    "three_branch_held": partial(
+        ThreeBranch, branch=HeldBranch
+    ),  # as at hop 1: sees one frame at a time
     "resnet": ResNet,
     "deep_three_branch": partial(ThreeBranch, embed=256, branch=DeepBranch),  # 1,656,331 parameters
     "ours": PhaseNetwork,
-    "recordings": partial(PhaseNetwork, width=288),  # for a front-end with levels: 972,364 parameters
+    "recordings": partial(
+        PhaseNetwork, width=288
+    ),  # for a front-end with levels: 972,364 parameters
     "ours_raw_cues": partial(PhaseNetwork, phases=False),
     "ours_ungated": partial(PhaseNetwork, gated=False),
     "ours_single_frames": partial(PhaseNetwork, convolved=False),

@@ -12,7 +12,9 @@ class ResidualBlock(nnx.Module):
     """Two convolutions and a shortcut around them (He et al. 2016): over time a 1 x 1 projection, in images
     one that is normalised too, where size or width changes."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: tuple[int, ...], rngs: nnx.Rngs, stride: int = 1):
+    def __init__(
+        self, inputs: int, outputs: int, kernel: tuple[int, ...], rngs: nnx.Rngs, stride: int = 1
+    ):
         self.conv1, self.norm1 = conv(inputs, outputs, kernel, rngs, stride), BatchNorm(outputs)
         self.conv2, self.norm2 = conv(outputs, outputs, kernel, rngs), BatchNorm(outputs)
         self.project = len(kernel) == 1 or stride != 1 or inputs != outputs
@@ -34,7 +36,11 @@ class DeepBranch(nnx.Module):
 
     def __init__(self, channels: int, embed: int, kernel: int, rngs: nnx.Rngs):
         half, quarter = embed // 2, embed // 4
-        sizes = ((channels, quarter, kernel), (quarter, half, 3), (half, embed, 3))  # inputs, outputs, kernel
+        sizes = (
+            (channels, quarter, kernel),
+            (quarter, half, 3),
+            (half, embed, 3),
+        )  # inputs, outputs, kernel
         self.stages = nnx.List([ResidualBlock(i, o, (k,), rngs) for i, o, k in sizes])
         self.score = linear(embed, 1, rngs)
 
@@ -54,8 +60,12 @@ class ResNet(nnx.Module):
         self.channels = front.channels
         self.conv, self.norm = conv(CUES, 32, (3, 3), rngs), BatchNorm(32)
         sizes = ((32, 64, 2), (64, 128, 2), (128, 128, 1))  # inputs, outputs, stride
-        self.blocks = nnx.List([ResidualBlock(i, o, (3, 3), rngs, stride) for i, o, stride in sizes])
-        self.dropout = nnx.Dropout(0.3, rngs=rngs)  # draws from a stream in the model's state (nnx.RngState)
+        self.blocks = nnx.List(
+            [ResidualBlock(i, o, (3, 3), rngs, stride) for i, o, stride in sizes]
+        )
+        self.dropout = nnx.Dropout(
+            0.3, rngs=rngs
+        )  # draws from a stream in the model's state (nnx.RngState)
         self.classify = linear(128, AZIMUTHS, rngs)
 
     def __call__(self, cues: jax.Array) -> jax.Array:

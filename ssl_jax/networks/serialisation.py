@@ -10,7 +10,9 @@ from flax import nnx, serialization
 from ssl_jax.common.errors import InputError, error_reason
 from ssl_jax.common.files import check_size
 
-MAX_BYTES = 2**25  # of a file, unpacked in memory; the largest network's checkpoints have 20 million
+MAX_BYTES = (
+    2**25
+)  # of a file, unpacked in memory; the largest network's checkpoints have 20 million
 
 
 def split(model: nnx.Module) -> tuple[nnx.GraphDef, nnx.State, nnx.State]:
@@ -24,7 +26,9 @@ def _is_key(leaf) -> bool:
 
 def _names(prefix: str, tree) -> list[str]:
     paths = jax.tree.leaves_with_path(tree)
-    return [f"{prefix}.{jax.tree_util.keystr(path, simple=True, separator='.')}" for path, _ in paths]
+    return [
+        f"{prefix}.{jax.tree_util.keystr(path, simple=True, separator='.')}" for path, _ in paths
+    ]
 
 
 def named_arrays(prefix: str, tree) -> dict[str, np.ndarray]:
@@ -41,7 +45,9 @@ def from_named(prefix: str, like, arrays: dict):
         new = arrays.get(name)
         if not isinstance(new, np.ndarray) or new.shape != form.shape or new.dtype != form.dtype:
             raise InputError(f"{name} is missing or of another shape")
-        leaves.append(jax.random.wrap_key_data(jnp.asarray(new)) if _is_key(old) else jnp.asarray(new))
+        leaves.append(
+            jax.random.wrap_key_data(jnp.asarray(new)) if _is_key(old) else jnp.asarray(new)
+        )
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
@@ -51,8 +57,12 @@ def unpack(path: Path, remedy: str) -> dict:
     content = path.read_bytes()
     try:
         content = serialization.msgpack_restore(content)
-    except Exception as error:  # corrupt bytes can raise almost any exception in msgpack, Flax or NumPy
-        raise InputError(f"{path}: not a readable msgpack file ({error_reason(error)}): {remedy}") from None
+    except (
+        Exception
+    ) as error:  # corrupt bytes can raise almost any exception in msgpack, Flax or NumPy
+        raise InputError(
+            f"{path}: not a readable msgpack file ({error_reason(error)}): {remedy}"
+        ) from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no arrays by name: {remedy}")
     return content

@@ -42,7 +42,9 @@ class SelfAttention(nnx.Module):
 
     def __init__(self, embed: int, heads: int, rngs: nnx.Rngs):
         self.heads = heads
-        self.qkv = nnx.Linear(embed, 3 * embed, kernel_init=nnx.initializers.xavier_uniform(), rngs=rngs)
+        self.qkv = nnx.Linear(
+            embed, 3 * embed, kernel_init=nnx.initializers.xavier_uniform(), rngs=rngs
+        )
         self.out = nnx.Linear(embed, embed, kernel_init=uniform(embed**-0.5), rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -66,6 +68,8 @@ class ThreeBranch(nnx.Module):
         """Logits (batch, 72) of cue maps (batch, 3, 32, frames); ValueError for another shape."""
         check(cues, self.channels)
         x = cues.astype(jnp.float32).transpose(1, 0, 3, 2)  # (B, 3, 32, T) -> (3, B, T, 32)
-        x = jnp.stack([branch(x[i]) for i, branch in enumerate(self.branches)], axis=1)  # (B, 3, embed)
+        x = jnp.stack(
+            [branch(x[i]) for i, branch in enumerate(self.branches)], axis=1
+        )  # (B, 3, embed)
         x = self.norm(self.attention(x))
         return self.classify(x.reshape(len(x), -1))  # (B, 3 embed) -> (B, 72)

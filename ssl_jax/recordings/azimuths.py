@@ -23,9 +23,13 @@ class Azimuths(NamedTuple):
     times: np.ndarray  # (n,) s, middles of the windows
     azimuth: np.ndarray  # (n,) degrees, 0 <= azimuth < 360, 90 = left; NaN where nothing sounds
     confidence: np.ndarray  # (n,) share of the posterior within 10 degrees of its peak, 0..1
-    mirrored: np.ndarray  # (n,) degrees: the same behind or in front, where it may be that; else NaN
+    mirrored: (
+        np.ndarray
+    )  # (n,) degrees: the same behind or in front, where it may be that; else NaN
     posterior: np.ndarray  # (n, 72), class = azimuth / 5 degrees
-    flags: tuple[tuple[str, ...], ...]  # of each window: why not to rely on it; empty if nothing is wrong
+    flags: tuple[
+        tuple[str, ...], ...
+    ]  # of each window: why not to rely on it; empty if nothing is wrong
     notes: tuple[str, ...]  # of the whole recording
     model: str
     window: float  # s
@@ -58,7 +62,10 @@ def mirror_azimuth(posterior: ArrayLike) -> np.ndarray:
     peak = posterior.argmax(-1)
     image = (AZIMUTHS // 2 - peak) % AZIMUTHS
     (_, share), (azimuth, other) = _mean_about(posterior, peak), _mean_about(posterior, image)
-    apart = np.abs((peak - image + AZIMUTHS // 2) % AZIMUTHS - AZIMUTHS // 2) * AZIMUTH_STEP > 2 * PEAK_REACH
+    apart = (
+        np.abs((peak - image + AZIMUTHS // 2) % AZIMUTHS - AZIMUTHS // 2) * AZIMUTH_STEP
+        > 2 * PEAK_REACH
+    )
     either = apart & (share < SURE) & (other >= LEAST) & (share + other >= SURE)
     return np.where(either, azimuth, np.nan)
 
@@ -80,12 +87,18 @@ class Overall:
     """What all windows of a recording say together, in a few sums."""
 
     def __init__(self):
-        self.vectors, self.weights = np.zeros(2, complex), np.zeros(2)  # of all that sounds; of flawless ones
+        self.vectors, self.weights = (
+            np.zeros(2, complex),
+            np.zeros(2),
+        )  # of all that sounds; of flawless ones
         self.posterior, self.heard, self.windows, self.flagged = np.zeros(AZIMUTHS), 0, 0, 0
 
     def add(self, found) -> "Overall":
         """Count the windows of `found`, Windows or Azimuths."""
-        heard, clean = np.isfinite(found.azimuth), np.array([not flags for flags in found.flags], bool)
+        heard, clean = (
+            np.isfinite(found.azimuth),
+            np.array([not flags for flags in found.flags], bool),
+        )
         turn = np.exp(1j * np.radians(np.where(heard, found.azimuth, 0)))
         weights = np.stack([heard, heard & clean]) * found.confidence
         self.vectors += (weights * turn).sum(1)

@@ -16,14 +16,21 @@ def resampled(blocks: Iterable[np.ndarray], fs: int, wanted: int) -> Iterator[np
         yield from blocks
         return
     longest = max(up, down)
-    taps = sps.firwin(20 * longest + 1, 1 / longest, window=("kaiser", 5.0)).astype(np.float32)  # its default
+    taps = sps.firwin(20 * longest + 1, 1 / longest, window=("kaiser", 5.0)).astype(
+        np.float32
+    )  # its default
     reach = math.ceil(10 * longest / up) + 1  # samples on either side that a result may need
-    held, known = np.zeros((0, 2), np.float32), 0  # from where rates meet; samples whose results were given
+    held, known = (
+        np.zeros((0, 2), np.float32),
+        0,
+    )  # from where rates meet; samples whose results were given
     for block in chain(blocks, [None]):
         stop = end = len(held)  # of the sound, unless another block has come
         if block is not None:
             held = np.concatenate([held, block])
-            stop = (len(held) - reach) // down * down  # where rates meet too; needs nothing that is to come
+            stop = (
+                (len(held) - reach) // down * down
+            )  # where rates meet too; needs nothing that is to come
             end = stop + reach
         if stop > known:
             result = sps.resample_poly(held[:end], up, down, axis=0, window=taps)

@@ -29,17 +29,23 @@ def summary(overall: Overall) -> str:
     several = ", ".join(f"{azimuth:.1f}° ({share:.0%})" for azimuth, share in overall.directions)
     none = f"no one azimuth: {several or 'nothing stands out'}"
     text = none if math.isnan(overall.azimuth) else f"overall {overall.azimuth:.1f}°"
-    return text + f", {overall.flagged} of {overall.windows} windows flagged" * bool(overall.flagged)
+    return text + f", {overall.flagged} of {overall.windows} windows flagged" * bool(
+        overall.flagged
+    )
 
 
 def table(name: str, found) -> str:
     """Estimates as text: at most ROWS of them, evenly thinned, and one for the whole recording."""
-    lines = [heading(name, f"{found.seconds:.2f} s", found.fs, found.model, found.window, found.step)]
+    lines = [
+        heading(name, f"{found.seconds:.2f} s", found.fs, found.model, found.window, found.step)
+    ]
     lines += [f"note: {note}" for note in found.notes] + [COLUMNS]
     thin = math.ceil(len(found.times) / ROWS)
     lines += [line(found, i) for i in range(0, len(found.times), thin)]
     if thin > 1:
-        lines.append(f"({len(found.times)} windows, one in {thin} shown; --csv and --json have all)")
+        lines.append(
+            f"({len(found.times)} windows, one in {thin} shown; --csv and --json have all)"
+        )
     return "\n".join([*lines, summary(Overall().add(found))])
 
 
@@ -58,8 +64,14 @@ def as_json(name: str, found) -> dict:
     about: dict = {"file": name, "seconds": found.seconds, "fs_hz": found.fs, "model": found.model}
     about |= {"window_s": found.window, "step_s": found.step, "notes": list(found.notes)}
     overall = Overall().add(found)
-    several = [{"azimuth_deg": _degrees(at), "share": round(share, 4)} for at, share in overall.directions]
-    return about | {"azimuth_deg": _degrees(overall.azimuth), "directions": several, "windows": windows}
+    several = [
+        {"azimuth_deg": _degrees(at), "share": round(share, 4)} for at, share in overall.directions
+    ]
+    return about | {
+        "azimuth_deg": _degrees(overall.azimuth),
+        "directions": several,
+        "windows": windows,
+    }
 
 
 def run_live(args) -> None:
@@ -67,7 +79,9 @@ def run_live(args) -> None:
     from ssl_jax.recordings import live, localisation, quality
 
     if len(args.files) > 1 or args.plot or args.json or args.csv:
-        raise InputError("-: standard input alone, as lines: save it to a file for --plot, --json or --csv")
+        raise InputError(
+            "-: standard input alone, as lines: save it to a file for --plot, --json or --csv"
+        )
     name, overall = "standard input", Overall()
     fs, blocks = live.sound_of(sys.stdin.buffer, name, args.raw)
     ear = localisation.listener(name, fs, args.window, args.step, args.model)
@@ -91,14 +105,18 @@ def run_localise(args) -> None:
         from ssl_jax.recordings.pictures import draw_azimuths
 
         if len(args.files) > 1:
-            raise InputError(f"--plot {args.plot}: draws one recording, not {len(args.files)}: give one FILE")
+            raise InputError(
+                f"--plot {args.plot}: draws one recording, not {len(args.files)}: give one FILE"
+            )
         picture_kind(args.plot)  # now, not after the work
     contents, rows = [], [["file", "time_s", "azimuth_deg", "confidence", "flags"]]
     for path in args.files:
         found = localise_file(path, args.window, args.step, args.model, cues=bool(args.plot))
         print(table(str(path), found), flush=True)
         contents.append(as_json(str(path), found))
-        for time, azimuth, sure, flags in zip(found.times, found.azimuth, found.confidence, found.flags):
+        for time, azimuth, sure, flags in zip(
+            found.times, found.azimuth, found.confidence, found.flags
+        ):
             known = "" if math.isnan(azimuth) else f"{azimuth:.2f}"
             rows.append([path, f"{time:.3f}", known, f"{sure:.4f}", " / ".join(flags)])
         if args.plot:
@@ -111,7 +129,11 @@ def run_localise(args) -> None:
 
 
 def run_render(args) -> None:
-    from ssl_jax.recordings.scene import parse_trajectory, render_file, write_scene  # reads heads too
+    from ssl_jax.recordings.scene import (
+        parse_trajectory,
+        render_file,
+        write_scene,
+    )  # reads heads too
 
     if args.plot:
         from ssl_jax.recordings.pictures import draw_spectrogram
@@ -119,7 +141,9 @@ def run_render(args) -> None:
         picture_kind(args.plot)
     azimuths = [args.azimuth] if args.trajectory is None else parse_trajectory(args.trajectory)
     others = args.hrtf, args.seconds, args.start, {"ears": args.ears, "azimuths": args.azimuths}
-    scene = render_file(args.speech, azimuths, args.noise, args.noise_azimuth or [], args.snr, *others)
+    scene = render_file(
+        args.speech, azimuths, args.noise, args.noise_azimuth or [], args.snr, *others
+    )
     for note in scene.notes:
         say(f"ssl_jax: note: {note}")
     write_scene(scene, args.output, args.bits)

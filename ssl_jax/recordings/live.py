@@ -15,7 +15,13 @@ from ssl_jax.sounds.reading import CUT_SHORT, check_rate
 BLOCK_SECONDS = 0.1
 UNKNOWN = 0x7FFF0000  # bytes: programs that write to a pipe state 0, this or more
 MAX_HEADER = 2**20  # bytes that may come before a WAV's sound
-KINDS = {(1, 16): "PCM_16", (1, 24): "PCM_24", (1, 32): "PCM_32", (3, 32): "FLOAT", (3, 64): "DOUBLE"}
+KINDS = {
+    (1, 16): "PCM_16",
+    (1, 24): "PCM_24",
+    (1, 32): "PCM_32",
+    (3, 32): "FLOAT",
+    (3, 64): "DOUBLE",
+}
 WAV_WANTED = "use WAV of 16, 24 or 32 bits, or raw sound with --raw FS"
 
 
@@ -46,13 +52,17 @@ def wav_header(stream: BinaryIO, name: str) -> tuple[int, tuple[int, int], float
         raise InputError(f"{name}: a WAV that does not say its format: {WAV_WANTED}")
     code, ears, fs, _, _, bits = found
     if ears != 2:
-        raise InputError(f"{name}: has {ears} channel{'s' * (ears != 1)}: two ears are needed, left first")
+        raise InputError(
+            f"{name}: has {ears} channel{'s' * (ears != 1)}: two ears are needed, left first"
+        )
     if (code, bits) not in KINDS:
         raise InputError(f"{name}: WAV of format {code} and {bits} bits: {WAV_WANTED}")
     return fs, (code, bits), size if 0 < size < UNKNOWN else math.inf
 
 
-def sound_of(stream: BinaryIO, name: str, raw: int | None = None) -> tuple[int, Iterator[np.ndarray]]:
+def sound_of(
+    stream: BinaryIO, name: str, raw: int | None = None
+) -> tuple[int, Iterator[np.ndarray]]:
     """Rate and blocks (any, 2) of what comes from `stream`: a WAV, or 16-bit little-endian stereo at `raw`
     Hz. Raises InputError, while it is read too, where it is no such sound or ends too early."""
     fs, kind, length = (raw, (1, 16), math.inf) if raw is not None else wav_header(stream, name)
@@ -71,7 +81,9 @@ def _blocks(stream: BinaryIO, name: str, fs: int, kind, left: float) -> Iterator
         left -= len(content)
         held += content
         if whole := len(held) // frame * frame:
-            yield soundfile.read(io.BytesIO(held[:whole]), dtype="float32", samplerate=fs, **form)[0]
+            yield soundfile.read(io.BytesIO(held[:whole]), dtype="float32", samplerate=fs, **form)[
+                0
+            ]
         held = held[whole:]
     if held:
         cut = f"ends in the middle of a sample, {len(held)} bytes of {frame}"

@@ -25,7 +25,10 @@ from ssl_jax.sounds.reading import check_rate, open_sound, sound_blocks
 
 SHORTEST, LONGEST = 0.05, 60.0  # s, of a window: the networks' convolutions span 50 ms
 TRAINED = 1.0  # s, the windows that the networks were trained on
-BLOCK_FRAMES, LIVE_FRAMES = 200, 10  # frames of cues computed at a time, and of a sound that is coming in
+BLOCK_FRAMES, LIVE_FRAMES = (
+    200,
+    10,
+)  # frames of cues computed at a time, and of a sound that is coming in
 BATCH_FRAMES = 6400  # frames in a batch of windows: 64 windows of one second
 SIGNAL_BLOCK = 2**16  # samples of an array looked at a time
 
@@ -40,7 +43,9 @@ def _cue_frames(blocks: Iterable[np.ndarray], quality: Quality, frames: int) -> 
     """Cues of a sound at the front-end's rate that `quality` watches, in runs (channels, about `frames`)."""
     stream, given = start_cues(**quality.front.arguments()), 0
     size = frames * stream.settings.step
-    after = max(size // 2, 2 * stream.settings.step)  # samples of silence that bring out the last frames
+    after = max(
+        size // 2, 2 * stream.settings.step
+    )  # samples of silence that bring out the last frames
     for block in filled(chain(blocks, [np.zeros((after, 2), np.float32)]), size):
         stream, cues = cue_block(stream, block)
         if stream.samples > ENDLESS - size:
@@ -89,10 +94,14 @@ def listener(name: str, fs: float, window: float, step: float, model: str | None
 
 def _check_length(name: str, seconds: float) -> None:
     if seconds < SHORTEST:
-        raise InputError(f"{name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms")
+        raise InputError(
+            f"{name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms"
+        )
 
 
-def estimates(ear: Listener, quality: Quality, blocks, live: bool = False, wrap=iter) -> Iterator[Windows]:
+def estimates(
+    ear: Listener, quality: Quality, blocks, live: bool = False, wrap=iter
+) -> Iterator[Windows]:
     """Estimates of a sound in blocks (any, 2), a batch of windows at a time, or, `live`, each once it is
     known; `wrap` may watch the cues on their way. Raises InputError at the end where nothing sounded."""
     front, rate, given = ear.front, ear.front.fs / ear.front.hop, 0
@@ -111,7 +120,10 @@ def estimates(ear: Listener, quality: Quality, blocks, live: bool = False, wrap=
         silent = cases["silent"]
         azimuth[silent], confidence[silent], posterior[silent] = np.nan, 0, 1 / AZIMUTHS
         mirrored = np.where(silent, np.nan, mirror_azimuth(posterior))
-        cases |= {"short": np.full(len(first), span < ear.span), "front or back": np.isfinite(mirrored)}
+        cases |= {
+            "short": np.full(len(first), span < ear.span),
+            "front or back": np.isfinite(mirrored),
+        }
         cases |= {"unsure": (confidence < SURE) & ~silent}
         flags = tuple(tuple(name for name in cases if cases[name][i]) for i in range(len(first)))
         given += len(posterior)
@@ -121,14 +133,22 @@ def estimates(ear: Listener, quality: Quality, blocks, live: bool = False, wrap=
         raise InputError(f"{ear.name}: silent: use a recording that something sounds in")
 
 
-def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=None, cues=False) -> Azimuths:
+def localise_blocks(
+    blocks, samples, fs, name, window=TRAINED, step=0.1, model=None, cues=False
+) -> Azimuths:
     """`localise` for a sound in consecutive blocks (any, 2), `samples` in all; `name` is for messages."""
     ear = listener(name, fs, window, step, model)
     front, seconds = ear.front, samples / ear.fs
     _check_length(name, seconds)
     if (length := math.ceil(samples * front.fs / ear.fs)) > ENDLESS - front.fs * LONGEST:
-        raise InputError(f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours")
-    rate, frames, maps = front.fs / front.hop, length // front.hop, list[np.ndarray]()  # a second; in all
+        raise InputError(
+            f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours"
+        )
+    rate, frames, maps = (
+        front.fs / front.hop,
+        length // front.hop,
+        list[np.ndarray](),
+    )  # a second; in all
 
     def wrap(runs):
         runs = track(runs, f"localise {Path(name).name}", length // (BLOCK_FRAMES * front.hop) + 1)
@@ -139,7 +159,9 @@ def localise_blocks(blocks, samples, fs, name, window=TRAINED, step=0.1, model=N
     found = [*map(np.concatenate, values), tuple(chain(*flags))]
     notes, span = quality.notes(), min(ear.span, frames)
     if span < ear.span:
-        notes += (f"{seconds:.2f} s of sound, shorter than the window of {window:g} s, is one window",)
+        notes += (
+            f"{seconds:.2f} s of sound, shorter than the window of {window:g} s, is one window",
+        )
     kept = Cues._make(np.concatenate(maps, axis=-1)) if cues else None
     about = notes, ear.model, span / rate, ear.hop / rate, seconds, ear.fs, kept, front.cfs
     return Azimuths._make([*found, *about])
@@ -176,19 +198,29 @@ def localise(signal: ArrayLike, fs: float, window: float = TRAINED, step: float 
     """
     signal = np.asarray(signal)
     if signal.ndim != 2 or signal.shape[1] != 2:
-        raise InputError(f"signal: has shape {signal.shape}: two ears are needed, (samples, 2), left first")
+        raise InputError(
+            f"signal: has shape {signal.shape}: two ears are needed, (samples, 2), left first"
+        )
     if signal.dtype.kind == "i":  # integers have a full scale of their own
         signal = signal / np.float32(-float(np.iinfo(signal.dtype).min))
     if signal.dtype.kind != "f":
-        raise InputError(f"signal: holds {signal.dtype}, not real numbers: use floats, full scale 1")
+        raise InputError(
+            f"signal: holds {signal.dtype}, not real numbers: use floats, full scale 1"
+        )
     blocks = (signal[at : at + SIGNAL_BLOCK] for at in range(0, len(signal), SIGNAL_BLOCK))
     return localise_blocks(blocks, len(signal), fs, "signal", window, step, model, cues)
 
 
-def localise_file(path: Path, window=TRAINED, step=0.1, model: str | None = None, cues=False) -> Azimuths:
+def localise_file(
+    path: Path, window=TRAINED, step=0.1, model: str | None = None, cues=False
+) -> Azimuths:
     """`localise` for a sound file of any format, rate and length, in bounded memory."""
     with open_sound(path) as sound:
         fs, samples, ears = sound.samplerate, sound.frames, sound.channels
     if ears != 2:
-        raise InputError(f"{path}: has {ears} channel{'s' * (ears > 1)}: two ears are needed, left first")
-    return localise_blocks(sound_blocks(path, fs), samples, fs, str(path), window, step, model, cues)
+        raise InputError(
+            f"{path}: has {ears} channel{'s' * (ears > 1)}: two ears are needed, left first"
+        )
+    return localise_blocks(
+        sound_blocks(path, fs), samples, fs, str(path), window, step, model, cues
+    )

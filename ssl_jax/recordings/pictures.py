@@ -34,24 +34,42 @@ def _bar(image, axes, label: str = "", **look) -> None:
 
 def _over_time(axes, found: Azimuths) -> None:
     """The posterior as an image, the estimates on it: larger and darker where they are surer."""
-    order = np.argsort(_signed(np.arange(AZIMUTHS) * AZIMUTH_STEP))  # classes from -180 to 175 degrees
+    order = np.argsort(
+        _signed(np.arange(AZIMUTHS) * AZIMUTH_STEP)
+    )  # classes from -180 to 175 degrees
     image = np.where(np.isfinite(found.azimuth)[:, None], found.posterior, np.nan)[:, order]
     image = np.concatenate([image, image[:, :1]], axis=1).T  # back once more, at the top
     half, top = found.step / 2, 180 + AZIMUTH_STEP / 2
     extent = (found.times[0] - half, found.times[-1] + half, -top, top)
-    shown = axes.imshow(image, SURE_OF_IT, PowerNorm(0.4, 0, 1), extent=extent, **IMAGE)  # shows a tenth
+    shown = axes.imshow(
+        image, SURE_OF_IT, PowerNorm(0.4, 0, 1), extent=extent, **IMAGE
+    )  # shows a tenth
     bare, azimuth = np.array([not flags for flags in found.flags]), _signed(found.azimuth)
     size, alpha = 5 + 17 * found.confidence, np.clip(0.25 + 0.75 * found.confidence, 0, 1)
     dots = ((bare, ESTIMATE, "white", "estimate"), (~bare, "white", ESTIMATE, "flagged"))
     for use, colour, edge, label in dots:
         if (use := use & np.isfinite(azimuth)).any():
-            look = {"c": colour, "edgecolors": edge, "linewidths": 0.6, "zorder": 3, "clip_on": False}
-            axes.scatter(found.times[use], azimuth[use], size[use], alpha=alpha[use], label=label, **look)
-    axes.set_yticks((-180, -90, 0, 90, 180), ("back 180°", "right 270°", "front 0°", "left 90°", "back 180°"))
+            look = {
+                "c": colour,
+                "edgecolors": edge,
+                "linewidths": 0.6,
+                "zorder": 3,
+                "clip_on": False,
+            }
+            axes.scatter(
+                found.times[use], azimuth[use], size[use], alpha=alpha[use], label=label, **look
+            )
+    axes.set_yticks(
+        (-180, -90, 0, 90, 180), ("back 180°", "right 270°", "front 0°", "left 90°", "back 180°")
+    )
     axes.set_yticks(range(-180, 181, 30), minor=True)
     axes.grid(axis="y", alpha=0.3, lw=0.6)
-    axes.set(ylim=(-183, 183), xlim=(0, found.seconds), title="Azimuth over time", xlabel="time (s)")
-    axes.legend(loc="upper right", ncols=2, bbox_to_anchor=(1, 1.1), borderaxespad=0, handletextpad=0.2)
+    axes.set(
+        ylim=(-183, 183), xlim=(0, found.seconds), title="Azimuth over time", xlabel="time (s)"
+    )
+    axes.legend(
+        loc="upper right", ncols=2, bbox_to_anchor=(1, 1.1), borderaxespad=0, handletextpad=0.2
+    )
     ticks = (0, 0.01, 0.1, 0.3, 0.6, 1)
     _bar(shown, axes, "posterior of a class of 5°", pad=0.01, aspect=35, ticks=ticks, format="%g")
 
@@ -74,9 +92,14 @@ def _from_above(axes, found: Azimuths) -> None:
     heard = np.isfinite(found.azimuth)
     mean, half = found.posterior[heard].mean(axis=0), AZIMUTH_STEP / 2
     for azimuth, share in zip(np.arange(AZIMUTHS) * AZIMUTH_STEP, mean / mean.max(), strict=True):
-        ends = (azimuth + 90 - half, azimuth + 90 + half)  # counted from the right, counter-clockwise
+        ends = (
+            azimuth + 90 - half,
+            azimuth + 90 + half,
+        )  # counted from the right, counter-clockwise
         width, colour = (OUTER - INNER) * share, plt.get_cmap(SURE_OF_IT)(0.15 + 0.75 * share)
-        axes.add_patch(Wedge((0, 0), INNER + width, *ends, width=width, fc=colour, ec="white", lw=0.3))
+        axes.add_patch(
+            Wedge((0, 0), INNER + width, *ends, width=width, fc=colour, ec="white", lw=0.3)
+        )
     outline: dict = {"fc": "#f3e3d3", "ec": HAIR, "lw": 1.2}
     for side, name in ((-1, "L"), (1, "R")):
         axes.add_patch(Ellipse((side * 0.315, -0.01), 0.09, 0.17, **outline))
@@ -93,7 +116,9 @@ def _from_above(axes, found: Azimuths) -> None:
         axes.annotate("", _point(at, 0.33), _point(at, INNER), arrowprops=arrow, zorder=5)
     if heard.sum() > 1:
         _bar(dots, axes, "time (s)", location="bottom", shrink=0.6, aspect=35, pad=0.02)
-    axes.set(xlim=(-1.3, 1.3), ylim=(-1.25, 1.25), aspect="equal", title=f"Seen from above: {where}")
+    axes.set(
+        xlim=(-1.3, 1.3), ylim=(-1.25, 1.25), aspect="equal", title=f"Seen from above: {where}"
+    )
     axes.axis("off")
 
 
@@ -113,14 +138,21 @@ def draw_azimuths(found: Azimuths, path: Path, title: str = "Localised") -> None
         for axes, (name, field, limits, colours) in zip(columns, MAPS, strict=True):
             values = np.where(heard, getattr(found.cues, field), np.nan)
             axes.set(facecolor="0.9", title=name, xlabel="time (s)")
-            _bar(cue_map(axes, values, found.cfs, found.seconds, limits, colours), axes, pad=0.015, aspect=25)
+            _bar(
+                cue_map(axes, values, found.cfs, found.seconds, limits, colours),
+                axes,
+                pad=0.015,
+                aspect=25,
+            )
         columns[0].set_ylabel("centre frequency (Hz)")
         settings = f"{found.seconds:.1f} s, network “{found.model}”, windows of {found.window:g} s"
         figure.suptitle(f"{title}: {settings}", x=0.01, ha="left")
         save_figure(figure, path)
 
 
-def draw_spectrogram(ears: np.ndarray, fs: int, path: Path, title: str, azimuths: np.ndarray) -> None:
+def draw_spectrogram(
+    ears: np.ndarray, fs: int, path: Path, title: str, azimuths: np.ndarray
+) -> None:
     """Draw the spectrogram of both ears (samples, 2) at `fs` Hz and, above, azimuths (samples,) that move."""
     with plt.rc_context(STYLE):
         moving = bool(np.ptp(azimuths) > 0)
@@ -128,16 +160,22 @@ def draw_spectrogram(ears: np.ndarray, fs: int, path: Path, title: str, azimuths
         figure, axes = plt.subplots(2 + moving, 1, figsize=size, sharex=True, height_ratios=ratios)
         if moving:
             some = slice(None, None, max(1, fs // 100))
-            axes[0].plot((np.arange(len(azimuths)) / fs)[some], azimuths[some], color=ESTIMATE, lw=2)
+            axes[0].plot(
+                (np.arange(len(azimuths)) / fs)[some], azimuths[some], color=ESTIMATE, lw=2
+            )
             axes[0].set(ylabel="azimuth (°)", title="Trajectory")
             axes[0].yaxis.set_major_locator(MultipleLocator(90))
         size = min(2048, len(ears))
         hop = min(max(size // 4, len(ears) // 3000), size)  # as many columns as can be seen
-        _, _, powers = sps.spectrogram(ears.T, fs, "hann", size, size - hop, mode="psd")  # ear by ear
+        _, _, powers = sps.spectrogram(
+            ears.T, fs, "hann", size, size - hop, mode="psd"
+        )  # ear by ear
         levels = 10 * np.log10(powers + 1e-20)
         top, extent = levels.max(), (0, len(ears) / fs, 0, fs / 2000)  # dB; s, kHz
         for axis, level, name in zip(axes[-2:], levels, ("Left ear", "Right ear"), strict=True):
-            image = axis.imshow(level, cmap="magma", vmin=top - 80, vmax=top, extent=extent, **IMAGE)
+            image = axis.imshow(
+                level, cmap="magma", vmin=top - 80, vmax=top, extent=extent, **IMAGE
+            )
             axis.set(title=name, ylabel="frequency (kHz)")
         axes[-1].set_xlabel("time (s)")
         _bar(image, axes[-2:], "power density (dB)", pad=0.01, aspect=40)

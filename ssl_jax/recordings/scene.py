@@ -17,7 +17,10 @@ from ssl_jax.sounds.reading import check_rate, read_sound, write_wav
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
 STEP = 1.0  # degrees between the responses of a trajectory: crossfading them shifts no notch into hearing
-MAX_SECONDS, MAX_TURN = 600, 100 * 360  # of a scene, which is all in memory; degrees of a trajectory
+MAX_SECONDS, MAX_TURN = (
+    600,
+    100 * 360,
+)  # of a scene, which is all in memory; degrees of a trajectory
 
 
 class Scene(NamedTuple):
@@ -41,7 +44,9 @@ def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 
     """A sound file as one channel (samples,) at rate `fs`: `seconds` of it from `start` on; ears averaged."""
     _, rate = read_sound(path, 0, 0)
     check_rate(path, rate)
-    frames = round(min(seconds or np.inf, MAX_SECONDS + 1) * rate)  # one second shows that it is too long
+    frames = round(
+        min(seconds or np.inf, MAX_SECONDS + 1) * rate
+    )  # one second shows that it is too long
     sound = read_sound(path, round(start * rate), frames)[0].mean(axis=1)
     if len(sound) > MAX_SECONDS * rate:
         raise InputError(f"{path}: longer than {MAX_SECONDS} s: use --seconds for a part of it")
@@ -67,9 +72,15 @@ def render_scene(source: ArrayLike, fs: int, azimuths: ArrayLike, noises: list |
     """
     source, corners = np.asarray(source, np.float32), np.asarray(azimuths, float).ravel()
     if len(noises) != len(noise_azimuths):
-        raise InputError(f"{len(noises)} noises and {len(noise_azimuths)} azimuths: give one for each")
-    if not (len(corners) and np.isfinite(corners).all() and np.abs(np.diff(corners)).sum() <= MAX_TURN):
-        raise InputError(f"azimuths {azimuths!r}: use numbers of degrees, at most {MAX_TURN} in all")
+        raise InputError(
+            f"{len(noises)} noises and {len(noise_azimuths)} azimuths: give one for each"
+        )
+    if not (
+        len(corners) and np.isfinite(corners).all() and np.abs(np.diff(corners)).sum() <= MAX_TURN
+    ):
+        raise InputError(
+            f"azimuths {azimuths!r}: use numbers of degrees, at most {MAX_TURN} in all"
+        )
     if not -100 <= snr <= 100:
         raise InputError(f"SNR {snr:g}: out of range: use -100 to 100 dB")
     head = read_sofa(KEMAR, fs) if head is None else head
@@ -83,17 +94,29 @@ def render_scene(source: ArrayLike, fs: int, azimuths: ArrayLike, noises: list |
         positions = np.interp(np.arange(last * each + 1) / each, numbers, corners)
         responses, notes = directions(head, positions % 360)
         ears = carry_around(source, responses)
-    beside = jnp.zeros((1, 2, len(source)))  # without noises a silent one leaves the source as it is
+    beside = jnp.zeros(
+        (1, 2, len(source))
+    )  # without noises a silent one leaves the source as it is
     if len(noises):
         responses, more = directions(head, np.asarray(noise_azimuths, float) % 360)
-        beside = spatialise(np.stack([np.resize(noise, len(source)) for noise in noises]), responses)
+        beside = spatialise(
+            np.stack([np.resize(noise, len(source)) for noise in noises]), responses
+        )
         notes += tuple(note for note in more if note not in notes)
     mixture = mix(jnp.asarray(ears), beside, jnp.full(len(beside), float(snr)))
     return Scene(np.asarray(mixture).T, fs, path, notes)
 
 
 def render_file(
-    speech, azimuths, noises=(), noise_azimuths=(), snr=20.0, hrtf=None, seconds=None, start=0.0, sides=None
+    speech,
+    azimuths,
+    noises=(),
+    noise_azimuths=(),
+    snr=20.0,
+    hrtf=None,
+    seconds=None,
+    start=0.0,
+    sides=None,
 ):
     """`render_scene` of files; `sides` go to `read_sofa`; of the speech `seconds` from second `start` on."""
     if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
@@ -102,7 +125,9 @@ def render_file(
         raise InputError(f"start {start:g}: out of range: use 0 seconds or more")
     fs = FrontEnd.fs
     source = read_mono(speech, fs, seconds, start)
-    beside = [read_mono(path, fs, len(source) / fs) for path in track(noises, "noises", total=len(noises))]
+    beside = [
+        read_mono(path, fs, len(source) / fs) for path in track(noises, "noises", total=len(noises))
+    ]
     head = read_sofa(hrtf or KEMAR, fs, **(sides or {}))
     return render_scene(source, fs, azimuths, beside, noise_azimuths, snr, head)
 
@@ -112,7 +137,9 @@ def write_scene(scene: Scene, path: Path, bits: int = 16) -> None:
     if bits not in (16, 24):
         raise InputError(f"{bits} bits: not supported: use 16 or 24")
     whole = np.round(scene.ears.astype(np.float64) * (2 ** (bits - 1) - 1)).astype(np.int32)
-    write_wav(path, whole.astype(np.int16) if bits == 16 else whole << 8, scene.fs, bits)  # upper 24 of 32
+    write_wav(
+        path, whole.astype(np.int16) if bits == 16 else whole << 8, scene.fs, bits
+    )  # upper 24 of 32
 
 
 def parse_trajectory(text: str) -> list[float]:
@@ -122,5 +149,7 @@ def parse_trajectory(text: str) -> list[float]:
     except ValueError:
         azimuths = []
     if len(azimuths) < 2 or not np.isfinite(azimuths).all():
-        raise InputError(f"trajectory {text!r}: not azimuths: use degrees with colons between, such as 0:360")
+        raise InputError(
+            f"trajectory {text!r}: not azimuths: use degrees with colons between, such as 0:360"
+        )
     return azimuths

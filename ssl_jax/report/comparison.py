@@ -7,17 +7,30 @@ from pathlib import Path
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json, write_text
 from ssl_jax.config import AZIMUTHS, MAIN_RUNS, RUNS
-from ssl_jax.report.logs import COLUMNS, CORPORA, REPORTED_RUNS, TITLES, compare, logs_of_seeds, read_reported
+from ssl_jax.report.logs import (
+    COLUMNS,
+    CORPORA,
+    REPORTED_RUNS,
+    TITLES,
+    compare,
+    logs_of_seeds,
+    read_reported,
+)
 from ssl_jax.report.tables import markdown_table, put_section, spread
 
-PUBLISHED, CODE = "librispeech-esc10-cipic", "librispeech-esc10-cipic-published-code"  # folders of results
+PUBLISHED, CODE = (
+    "librispeech-esc10-cipic",
+    "librispeech-esc10-cipic-published-code",
+)  # folders of results
 README_RUNS = (PUBLISHED, "embedded", CODE, "librispeech-esc10-cipic-clean")
 TOP5 = "Top-5* as the published code counts it: any of the five highest classes within 10 degrees of the true"
 TOP5 += " one."
 SEEN = "Last clips: the last fifth, 561 to 700, four fifths of whose mixtures are trained on. The reported "
 SEEN += "continuation was evaluated on them, as far as can be told, so its figures stand beside those; the "
 SEEN += "held-out ones (eval) are the ones to quote."
-EMBEDDED = "What differs from the published database: four voices, noises of a game, five heads at four "
+EMBEDDED = (
+    "What differs from the published database: four voices, noises of a game, five heads at four "
+)
 EMBEDDED += "sizes each instead of twenty people, and all directions on the horizontal plane."
 FOOTNOTE = f"Each cell: ours (reported, difference). Shares in percent, loss in nats. {TOP5} {SEEN}"
 
@@ -54,7 +67,10 @@ def _cell(row: dict, measure: str) -> str:
 def epochs_table(rows: list[dict]) -> str:
     """Every epoch of one run as a Markdown table."""
     columns = _columns_of(rows[0]["ours"])
-    lines = [[str(int(row["ours"]["epoch"])), *(_cell(row, measure) for measure in columns)] for row in rows]
+    lines = [
+        [str(int(row["ours"]["epoch"])), *(_cell(row, measure) for measure in columns)]
+        for row in rows
+    ]
     return markdown_table(["epoch", *(COLUMNS[c] for c in columns)], lines)
 
 
@@ -80,12 +96,24 @@ def agreement_table(results: Path, name: str) -> str:
             for ours in zip(*logs):
                 beside = reported.get(ours[0]["epoch"], {})
                 if measure in beside and all(measure in row for row in ours):
-                    found.append(abs(statistics.fmean(row[measure] for row in ours) - beside[measure]))
+                    found.append(
+                        abs(statistics.fmean(row[measure] for row in ours) - beside[measure])
+                    )
                     epochs.add(int(ours[0]["epoch"]))
             cells.append(f"{statistics.fmean(found):.2f}" if found else "")
         if epochs:
-            rows.append([TITLES[run], f"{min(epochs)} to {max(epochs)}", str(len(logs)), evaluated, *cells])
-    head = ["run", "epochs", "seeds", "evaluated on", "evaluation Top-1", "evaluation Top-5*", "train Top-1"]
+            rows.append(
+                [TITLES[run], f"{min(epochs)} to {max(epochs)}", str(len(logs)), evaluated, *cells]
+            )
+    head = [
+        "run",
+        "epochs",
+        "seeds",
+        "evaluated on",
+        "evaluation Top-1",
+        "evaluation Top-5*",
+        "train Top-1",
+    ]
     return markdown_table(head, rows)
 
 
@@ -101,7 +129,9 @@ def seeds_table(results: Path, name: str) -> str:
             digits, unit = ".3f" if "loss" in measure else ".2f", "°" if "error" in measure else ""
             given = f" ({beside[measure]:{digits}})" if measure in beside else ""
             cells[measure] = spread([last[measure] for last in lasts], unit, digits) + given
-        rows.append([f"{TITLES[run]}, epoch {int(lasts[0]['epoch'])}", str(len(lasts)), *cells.values()])
+        rows.append(
+            [f"{TITLES[run]}, epoch {int(lasts[0]['epoch'])}", str(len(lasts)), *cells.values()]
+        )
     table = markdown_table(["run", "seeds", *COLUMNS.values()], rows)
     return f"Mean ± standard deviation over seeds (reported):\n\n{table}" if rows else ""
 
@@ -109,18 +139,34 @@ def seeds_table(results: Path, name: str) -> str:
 def header(results: Path, name: str, brief: bool = False) -> str:
     """What the numbers were made from and on, in one paragraph, or the README's share of it."""
     try:
-        settings, timing = (read_json(results / name / f"{file}.json") for file in ("settings", "timing"))
+        settings, timing = (
+            read_json(results / name / f"{file}.json") for file in ("settings", "timing")
+        )
         database, front, stages = settings["database"], settings["front"], timing["stages"].values()
         corpus, mixtures = database["corpus"], database["clips"] * AZIMUTHS
         minutes = sum(s["seconds"] for s in stages) / 60
         memory = max(s["peak_memory_mb"] for s in stages) / 1024
         facts = {"Corpus": f"{CORPORA.get(corpus, corpus)}, {mixtures:,} mixtures"}
-        facts |= {"heads": "5 heads, each scaled to 4" if corpus == "embedded" else "20 CIPIC heads"}
-        facts |= {"heads": f"of {rooms} rooms, see docs/rooms.md"} if (rooms := database.get("rooms")) else {}
+        facts |= {
+            "heads": "5 heads, each scaled to 4" if corpus == "embedded" else "20 CIPIC heads"
+        }
+        facts |= (
+            {"heads": f"of {rooms} rooms, see docs/rooms.md"}
+            if (rooms := database.get("rooms"))
+            else {}
+        )
         facts |= {"directions": database["direction_rule"], "hair cell": front["hair_cell"]}
         facts |= {"SNR of each noise": f"{database['snr_low']:g} to {database['snr_high']:g} dB"}
-        facts |= {"kept apart in training and evaluation": ", ".join(database.get("disjoint") or ["mixture"])}
-        facts |= {"hop": f"{front['hop']} samples", "seed": database["seed"], "device": timing["machine"]}
+        facts |= {
+            "kept apart in training and evaluation": ", ".join(
+                database.get("disjoint") or ["mixture"]
+            )
+        }
+        facts |= {
+            "hop": f"{front['hop']} samples",
+            "seed": database["seed"],
+            "device": timing["machine"],
+        }
         facts |= {"wall time": f"{minutes:.1f} minutes, peak memory {memory:.1f} GiB"}
         facts |= {"commit": timing["commit"]}
         kept = ("Corpus", "SNR of each noise", "seed", "device", "commit") if brief else facts
@@ -134,11 +180,19 @@ def header(results: Path, name: str, brief: bool = False) -> str:
 def write_report(results: Path, name: str) -> str:
     """Write comparison.csv and comparison.md under results/name, and return the latter's text."""
     tables = compare(results, name)
-    parts = [f"# Ours beside the reported tables: {name}\n", header(results, name) + "\n", FOOTNOTE + "\n"]
+    parts = [
+        f"# Ours beside the reported tables: {name}\n",
+        header(results, name) + "\n",
+        FOOTNOTE + "\n",
+    ]
     parts += [EMBEDDED + "\n"] * name.startswith("embedded")
     parts += ["## How far our curves lie from the reported ones\n"]
     parts += ["Mean absolute difference over epochs in points, of the mean over our seeds.\n"]
-    parts += [agreement_table(results, name), "## The last epoch of each run\n", last_epochs_table(tables)]
+    parts += [
+        agreement_table(results, name),
+        "## The last epoch of each run\n",
+        last_epochs_table(tables),
+    ]
     parts += [table] if (table := seeds_table(results, name)) else []
     if name == PUBLISHED and (results / CODE / "settings.json").exists():
         parts += [f"At the noise level of the published code: {header(results, CODE)}\n"]
@@ -158,7 +212,9 @@ def readme_section(results: Path, names: list[str]) -> str:
         columns = "train_top1", f"{part}_top1", f"{part}_top5"
         if not all(column in row for row in rows for column in columns) or not rows:
             return ""
-        return " / ".join(f"{statistics.fmean(row[column] for row in rows):.2f}" for column in columns)
+        return " / ".join(
+            f"{statistics.fmean(row[column] for row in rows):.2f}" for column in columns
+        )
 
     lines = []
     for run in MAIN_RUNS:

@@ -19,10 +19,20 @@ from ssl_jax.sounds.corpora import load_corpus
 from ssl_jax.sounds.hrtf import load_heads
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 
-COMPARED = ("model2", "model2_continued", "ours", "ours_mirrored", "recordings")  # in the figure of errors
+COMPARED = (
+    "model2",
+    "model2_continued",
+    "ours",
+    "ours_mirrored",
+    "recordings",
+)  # in the figure of errors
 AROUND = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))  # the azimuths, and the first again
 SPOKES = np.radians(range(0, 360, 30))
-PARTS = {"train": ("training", "--", "x"), "eval": ("held out", "-", "o"), "last": ("last clips", ":", "s")}
+PARTS = {
+    "train": ("training", "--", "x"),
+    "eval": ("held out", "-", "o"),
+    "last": ("last clips", ":", "s"),
+}
 
 
 def surround(front: FrontEnd, path: Path) -> None:
@@ -45,15 +55,21 @@ def surround(front: FrontEnd, path: Path) -> None:
             chosen = np.where(heard & part[:, None], values, np.nan)
             enough = np.isfinite(chosen).sum(0) >= part.sum() / 3
             median = np.nanmedian(np.where(enough, chosen, 0), axis=0)
-            right.plot(azimuth, np.where(enough, median, np.nan), ".", ms=3, color=colour, label=label)
+            right.plot(
+                azimuth, np.where(enough, median, np.nan), ".", ms=3, color=colour, label=label
+            )
         right.set(title=f"{title}, median over channels", ylim=np.multiply(limits, 1.1))
         right.axhline(0, color="0.5", lw=0.8)
     angle = np.linspace(0, 360, 361)
     kuhn = 3e3 * 0.0875 / 343 * np.sin(np.radians(angle))  # ms: 3 a / c sin(azimuth), a = 8.75 cm
     axes[0, 1].plot(angle, kuhn, color="0.3", lw=1, label="Kuhn (1977), low frequencies")
     axes[0, 1].legend(loc="upper right", markerscale=2)
-    plt.setp(axes[1], xlabel="azimuth (degrees, 90 = left)", xlim=(0, 360), xticks=range(0, 361, 45))
-    figure.suptitle(f"A voice carried around the head in 9 s ({heads.names[1]}, hair cell {front.hair_cell})")
+    plt.setp(
+        axes[1], xlabel="azimuth (degrees, 90 = left)", xlim=(0, 360), xticks=range(0, 361, 45)
+    )
+    figure.suptitle(
+        f"A voice carried around the head in 9 s ({heads.names[1]}, hair cell {front.hair_cell})"
+    )
     save_figure(figure, path)
 
 
@@ -108,11 +124,18 @@ def recall(results: Path, name: str, path: Path) -> None:
     """Share of each azimuth's mixtures that are found, on the last clips: reported and ours."""
     counts = read_confusion(results / name / "model2_to40_last_confusion.csv")
     rows = read_csv(reported_table(results, "epoch39_by_class.csv"), ("azimuth", "recall"))
-    figure, axis = plt.subplots(figsize=(6, 6), subplot_kw={"projection": "polar", "theta_offset": np.pi / 2})
+    figure, axis = plt.subplots(
+        figsize=(6, 6), subplot_kw={"projection": "polar", "theta_offset": np.pi / 2}
+    )
     ours = np.diag(counts) / np.maximum(counts.sum(1), 1)
     reported = [float(row["recall"]) for row in rows]
-    for values, colour, label in ((reported, REPORTED, "reported, epoch 39"), (ours, OURS, "ours, epoch 40")):
-        axis.plot(AROUND, 100 * np.append(values, values[0]), ".-", color=colour, lw=1.4, label=label)
+    for values, colour, label in (
+        (reported, REPORTED, "reported, epoch 39"),
+        (ours, OURS, "ours, epoch 40"),
+    ):
+        axis.plot(
+            AROUND, 100 * np.append(values, values[0]), ".-", color=colour, lw=1.4, label=label
+        )
     axis.set(xticks=SPOKES, ylim=(0, 100), title="Recall (%) by azimuth on clips 561 to 700")
     figure.legend(loc="outside lower center", ncols=2)
     save_figure(figure, path)
@@ -124,9 +147,16 @@ def confusion(results: Path, name: str, run: str, path: Path) -> None:
     share = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure, axis = plt.subplots(figsize=(6.4, 5.6))
     edge = (-AZIMUTH_STEP / 2, 360 - AZIMUTH_STEP / 2)
-    look: dict = {"origin": "lower", "cmap": "viridis", "interpolation": "nearest", "extent": (*edge, *edge)}
+    look: dict = {
+        "origin": "lower",
+        "cmap": "viridis",
+        "interpolation": "nearest",
+        "extent": (*edge, *edge),
+    }
     image = axis.imshow(np.where(share > 0, share, np.nan), norm=colors.LogNorm(0.3, 100), **look)
-    axis.set(xlabel="estimated azimuth (degrees)", ylabel="true azimuth (degrees)", facecolor="0.97")
+    axis.set(
+        xlabel="estimated azimuth (degrees)", ylabel="true azimuth (degrees)", facecolor="0.97"
+    )
     axis.set(xticks=range(0, 360, 45), yticks=range(0, 360, 45))
     axis.set_title(f"{TITLES[run]}\n{name}, {int(counts.sum()):,} mixtures")
     figure.colorbar(image, ax=axis, label="share of the true azimuth (%)", format="%g")
@@ -142,7 +172,9 @@ def errors(results: Path, name: str, runs: list[str], path: Path) -> None:
         error = error_by_azimuth(read_confusion(results / name / f"{run}_confusion.csv"))
         around.plot(AROUND, np.append(error, error[0]), label=TITLES[run])
         rows = read_csv(results / name / f"{run}_by_snr.csv", columns)
-        low, high, error = np.reshape([float(row[column]) for row in rows for column in columns], (-1, 3)).T
+        low, high, error = np.reshape(
+            [float(row[column]) for row in rows for column in columns], (-1, 3)
+        ).T
         along.plot((low + high) / 2, error, "o-")
     around.set(xticks=SPOKES, title="mean error (degrees) over azimuth")
     along.set(title="over SNR", xlabel="lower SNR of the two noises (dB)")
@@ -161,7 +193,10 @@ def draw_all(results: Path, ex: Experiment, figures: Path) -> None:
     require_writable(own)
     compared = [run for run in COMPARED if (results / ex.name / f"{run}_by_snr.csv").exists()]
     continued = ["model2", *(run for run in trained if run.startswith("model2_"))]
-    jobs: list[tuple] = [(surround, ex.front, own / "surround.png"), (scene, ex.front, own / "scene_snr.png")]
+    jobs: list[tuple] = [
+        (surround, ex.front, own / "surround.png"),
+        (scene, ex.front, own / "scene_snr.png"),
+    ]
     for runs in (["model1"], continued) if "model1" in trained else [list(ex.usual_runs)]:
         jobs.append((training_curves, results, ex.name, runs, own / f"training_{runs[0]}.png"))
     jobs += [(confusion, results, ex.name, run, own / f"confusion_{run}.png") for run in trained]

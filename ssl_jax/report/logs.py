@@ -9,18 +9,39 @@ from ssl_jax.common.files import package_data, require_file
 from ssl_jax.config import AZIMUTHS, MAIN_RUNS, RUNS
 from ssl_jax.training.log import read_log
 
-HEADINGS = {"loss": "loss", "top1": "Top-1", "top5": "Top-5*"}  # loss in nats, the others in percent
-MEASURES = {f"{part}_{k}": f"{part} {title}" for part in ("train", "eval") for k, title in HEADINGS.items()}
-LAST = {f"last_{k}": f"last clips {title}" for k, title in HEADINGS.items()}  # all by column of the logs
+HEADINGS = {
+    "loss": "loss",
+    "top1": "Top-1",
+    "top5": "Top-5*",
+}  # loss in nats, the others in percent
+MEASURES = {
+    f"{part}_{k}": f"{part} {title}" for part in ("train", "eval") for k, title in HEADINGS.items()
+}
+LAST = {
+    f"last_{k}": f"last clips {title}" for k, title in HEADINGS.items()
+}  # all by column of the logs
 EXTRA = {"eval_top5_standard": "eval Top-5, standard", "eval_mean_angular_error": "eval mean error"}
-COLUMNS, LOGGED = MEASURES | LAST | EXTRA, (*MEASURES, *EXTRA)  # all, and what every log of ours has
-TITLES = {"model1": "Model 1", "model2": "Model 2", "model2_continued": "Model 2, learning rate reduced"}
-TITLES |= {"model2_to40": "Model 2, continued to 40", "model2_to60": "Model 2, continued to 60 at rate 1e-4"}
+COLUMNS, LOGGED = (
+    MEASURES | LAST | EXTRA,
+    (*MEASURES, *EXTRA),
+)  # all, and what every log of ours has
+TITLES = {
+    "model1": "Model 1",
+    "model2": "Model 2",
+    "model2_continued": "Model 2, learning rate reduced",
+}
+TITLES |= {
+    "model2_to40": "Model 2, continued to 40",
+    "model2_to60": "Model 2, continued to 60 at rate 1e-4",
+}
 TITLES |= {"resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network"}
 TITLES |= {"ours": "ours", "ours_mirrored": "ours, heads mirrored", "recordings": "for recordings"}
 TITLES |= {"recordings_coloured": "for recordings, through unlike microphones"}
 REPORTED_RUNS = (*MAIN_RUNS, "model2_to40", "model2_to60")  # tables in data/reported
-CORPORA = {"embedded": "the embedded corpus", "librispeech-esc10-cipic": "LibriSpeech, ESC-10 and CIPIC"}
+CORPORA = {
+    "embedded": "the embedded corpus",
+    "librispeech-esc10-cipic": "LibriSpeech, ESC-10 and CIPIC",
+}
 
 
 def reported_table(results: Path, name: str) -> Path:
@@ -54,7 +75,9 @@ def compare(results: Path, name: str) -> dict[str, list[dict]]:
             reported, log = read_reported(results, run), read_log(path, LOGGED)
             tables[run] = [{"ours": row, "reported": reported.get(row["epoch"], {})} for row in log]
     if not tables:
-        raise InputError(f"{results / name}: no training logs: run ./reproduce.sh with the same options")
+        raise InputError(
+            f"{results / name}: no training logs: run ./reproduce.sh with the same options"
+        )
     return tables
 
 
@@ -64,7 +87,9 @@ def read_confusion(path: Path) -> np.ndarray:
     try:
         counts = np.loadtxt(path, delimiter=",", dtype=int, ndmin=2)
     except ValueError as error:
-        raise InputError(f"{path}: not a table of numbers ({error}): delete it and train again") from None
+        raise InputError(
+            f"{path}: not a table of numbers ({error}): delete it and train again"
+        ) from None
     if counts.shape != (AZIMUTHS, AZIMUTHS):
         raise InputError(f"{path}: is not {AZIMUTHS} x {AZIMUTHS}: delete it and train again")
     return counts

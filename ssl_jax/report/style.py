@@ -16,7 +16,16 @@ IMAGE: dict = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
 STYLE: dict = LOOK | {"figure.dpi": 130, "savefig.dpi": 130, "font.size": 9, "axes.titlesize": 10}
 STYLE |= {"axes.grid": True, "grid.alpha": 0.25}
 OURS, REPORTED = "#1565a7", "#d9730d"
-TICKS = {80: "80", 200: "200", 500: "500", 1000: "1k", 2000: "2k", 4000: "4k", 8000: "8k", 16000: "16k"}  # Hz
+TICKS = {
+    80: "80",
+    200: "200",
+    500: "500",
+    1000: "1k",
+    2000: "2k",
+    4000: "4k",
+    8000: "8k",
+    16000: "16k",
+}  # Hz
 CUE_MAPS = (("ITD (ms)", "itd", (-1, 1), "RdBu_r"), ("ILD (dB)", "ild", (-7, 7), "RdBu_r"))
 CUE_MAPS += (("IC", "ic", (0.5, 1), "viridis"),)  # title, field, limits, colours
 
@@ -32,7 +41,9 @@ def save_figure(figure, path: Path) -> None:
 
 def cue_map(axes, values, cfs, width: float, limits, colours: str):
     """Draw a cue map (channels, frames): frequency upwards on the ERB scale, 0 to `width` to the right."""
-    image = axes.imshow(values[::-1], colours, extent=(0, width, -0.5, len(cfs) - 0.5), clim=limits, **IMAGE)
+    image = axes.imshow(
+        values[::-1], colours, extent=(0, width, -0.5, len(cfs) - 0.5), clim=limits, **IMAGE
+    )
     shown = [f for f in TICKS if f <= cfs[0]]
     axes.set_yticks(np.interp(shown, cfs[::-1], np.arange(len(cfs))), [TICKS[f] for f in shown])
     axes.grid(False)

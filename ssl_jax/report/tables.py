@@ -7,7 +7,12 @@ from pathlib import Path
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import write_text
 
-SCORES = {"train_top1": "train Top-1", "top1": "Top-1", "top5_published": "Top-5*", "top5": "Top-5, standard"}
+SCORES = {
+    "train_top1": "train Top-1",
+    "top1": "Top-1",
+    "top5_published": "Top-5*",
+    "top5": "Top-5, standard",
+}
 SCORES |= {"mean_angular_error": "mean error", "median_angular_error": "median error"}
 SCORES |= {"within_5": "within 5°", "within_10": "within 10°", "front_back": "front-back"}
 EVALUATED = list(SCORES)[1:]  # what `evaluate` gives
@@ -51,6 +56,8 @@ def put_section(page: Path, name: str, section: str) -> None:
     except UnicodeDecodeError:
         raise InputError(f"{page}: is not UTF-8 text: save it as such") from None
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise InputError(f"{page}: needs one line {begin} and, after it, one line {end}: put them back")
+        raise InputError(
+            f"{page}: needs one line {begin} and, after it, one line {end}: put them back"
+        )
     before, rest = text.split(begin)
     write_text(page, f"{before}{begin}\n{section}\n{end}{rest.split(end)[1]}")

@@ -27,12 +27,16 @@ def extract(archive: Path, folder: Path, max_bytes: int) -> None:
     unpacked, and holds at most MAX_MEMBERS plain files and folders by relative names, none of them twice."""
     size, steps = archive.stat().st_size, _unpack(archive, folder, max_bytes)
     if size >= SHOW_FROM:
-        steps = track(steps, f"unpacking {archive.name.removesuffix('.part')} (MiB)", math.ceil(size / PIECE))
+        steps = track(
+            steps, f"unpacking {archive.name.removesuffix('.part')} (MiB)", math.ceil(size / PIECE)
+        )
     try:
         folder.mkdir(parents=True)
         for _ in steps:
             pass
-    except Exception as error:  # a damaged archive can raise almost any exception in zipfile and tarfile
+    except (
+        Exception
+    ) as error:  # a damaged archive can raise almost any exception in zipfile and tarfile
         number = getattr(error, "errno", None)
         if isinstance(error, InputError) or number not in (None, errno.EINVAL, *NAME_ERRORS):
             raise  # also for a full disk, which is not the archive's fault
@@ -46,12 +50,16 @@ def _unpack(archive: Path, folder: Path, max_bytes: int) -> Iterator[None]:
     """Unpack; yields once for every PIECE of the archive done."""
     total = steps = 0
     with contextlib.ExitStack() as stack:
-        for number, (name, is_folder, size, done, open_member) in enumerate(_members(archive, stack)):
+        for number, (name, is_folder, size, done, open_member) in enumerate(
+            _members(archive, stack)
+        ):
             total += size
             if number >= MAX_MEMBERS or total > max_bytes or size < 0:
                 raise InputError(f"it unpacks to over {MAX_MEMBERS} files or {max_bytes} bytes")
             parts = PurePosixPath(name).parts
-            strange = not name.isprintable() or "\\" in name or ":" in name  # a path on another system
+            strange = (
+                not name.isprintable() or "\\" in name or ":" in name
+            )  # a path on another system
             if not parts or name.startswith("/") or ".." in parts or strange:
                 raise InputError(f"it holds the unsafe name {name[:60]!r}")
             target = folder.joinpath(*parts)
@@ -84,13 +92,27 @@ def _members(archive: Path, stack: contextlib.ExitStack) -> Iterator[tuple]:
                 raise InputError(f"{info.filename[:60]!r} in it is a link or a device")
             # zipfile unpacks a piece of another method whole, however much that makes
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise InputError(f"{info.filename[:60]!r} in it is packed otherwise than ZIP's usual way")
+                raise InputError(
+                    f"{info.filename[:60]!r} in it is packed otherwise than ZIP's usual way"
+                )
             done += info.compress_size
-            yield info.filename, info.filename.endswith("/"), info.file_size, done, partial(pack.open, info)
+            yield (
+                info.filename,
+                info.filename.endswith("/"),
+                info.file_size,
+                done,
+                partial(pack.open, info),
+            )
         return
     raw = stack.enter_context(open(archive, "rb"))
     stream = stack.enter_context(_Inflated(fileobj=raw))
     for member in (pack := stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))):
         if not (member.isreg() or member.isdir()) or member.issparse():
             raise InputError(f"{member.name[:60]!r} in it is a link or a device")
-        yield member.name, member.isdir(), member.size, raw.tell(), partial(pack.extractfile, member)
+        yield (
+            member.name,
+            member.isdir(),
+            member.size,
+            raw.tell(),
+            partial(pack.extractfile, member),
+        )

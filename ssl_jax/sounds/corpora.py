@@ -14,7 +14,13 @@ from ssl_jax.sounds.hrtf import CIPIC_SUBJECTS
 from ssl_jax.sounds.reading import RATES, check_rate, read_sound
 
 SPOKEN = 140  # s of embedded speech a language; one voice speaks two of them, see data/NOTICE.md
-SPEAKERS = {"en": "voice-en-es", "es": "voice-en-es", "fr": "voice-fr", "it": "voice-it", "ru": "voice-ru"}
+SPEAKERS = {
+    "en": "voice-en-es",
+    "es": "voice-en-es",
+    "fr": "voice-fr",
+    "it": "voice-it",
+    "ru": "voice-ru",
+}
 SPEECH_SUBSETS = ("train-clean-100", "dev-clean")  # of LibriSpeech, the first found is used
 NOISE_CLASSES, NOISE_FILES = 10, 20  # files of each class (published)
 
@@ -31,7 +37,9 @@ class Speech:
 
     def __init__(self, folder: Path, clips: list[SpeechClip], fs: int):
         self.clips, self.shape = clips, (len(clips), fs)
-        self._sound = lru_cache(len(SPEAKERS))(lambda file: _mono(folder / file))  # embedded clips take turns
+        self._sound = lru_cache(len(SPEAKERS))(
+            lambda file: _mono(folder / file)
+        )  # embedded clips take turns
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -79,9 +87,13 @@ def check_data_folder(data: Path) -> str:
         raise InputError(f"{data}: no such folder: {remedy}")
     subset = next((s for s in SPEECH_SUBSETS if (data / "LibriSpeech" / s).is_dir()), "")
     missing = [] if subset else [f"LibriSpeech/{SPEECH_SUBSETS[0]} (or {SPEECH_SUBSETS[1]})"]
-    missing += [name for name in ("ESC-50/meta/esc50.csv", "ESC-50/audio") if not (data / name).exists()]
+    missing += [
+        name for name in ("ESC-50/meta/esc50.csv", "ESC-50/audio") if not (data / name).exists()
+    ]
     if heads := [s for s in CIPIC_SUBJECTS if not (data / f"cipic/subject_{s}.sofa").is_file()]:
-        missing.append(f"{len(heads)} of {len(CIPIC_SUBJECTS)} heads (cipic/subject_{heads[0]}.sofa first)")
+        missing.append(
+            f"{len(heads)} of {len(CIPIC_SUBJECTS)} heads (cipic/subject_{heads[0]}.sofa first)"
+        )
     if missing:
         raise InputError(f"{data}: lacks {', '.join(missing)}: {remedy}")
     return subset
@@ -112,16 +124,22 @@ def _embedded_speech(clips: int, fs: int) -> tuple[Speech, list[SpeechClip]]:
     """Clip i is second i // 5 of language i % 5, so that the first few span all voices."""
     folder, info = package_data("."), []
     if clips > (most := SPOKEN * len(SPEAKERS)):
-        raise InputError(f"the embedded corpus has {most} speech clips, not {clips}: download LibriSpeech")
+        raise InputError(
+            f"the embedded corpus has {most} speech clips, not {clips}: download LibriSpeech"
+        )
     for i, (language, speaker) in zip(range(clips), cycle(SPEAKERS.items())):
-        info.append(SpeechClip(f"main_audio_{i + 1}", speaker, f"speech/{language}.ogg", float(i // 5)))
+        info.append(
+            SpeechClip(f"main_audio_{i + 1}", speaker, f"speech/{language}.ogg", float(i // 5))
+        )
     return Speech(folder, info, fs), info
 
 
 def _embedded_noise(fs: int) -> tuple[np.ndarray, tuple[str, ...], list[list[str]]]:
     """File k of a class is second k of its Ogg file, named CLASS.ogg#k."""
     paths = sorted(package_data("noise").glob("*.ogg"))
-    noise = [one_second(cut(sound, rate)[:NOISE_FILES], rate, fs) for sound, rate in map(_mono, paths)]
+    noise = [
+        one_second(cut(sound, rate)[:NOISE_FILES], rate, fs) for sound, rate in map(_mono, paths)
+    ]
     files = [[f"noise/{path.name}#{k}" for k in range(NOISE_FILES)] for path in paths]
     return np.stack(noise), tuple(path.stem for path in paths), files
 
@@ -134,7 +152,9 @@ def utterances(folder: Path) -> list[Path]:
         return sorted(folders, key=lambda p: int(p.name))
 
     books = map(numbered, numbered(folder))  # chapters of each speaker
-    spoken = ([path for chapter in book for path in sorted(chapter.glob("*.flac"))] for book in books)
+    spoken = (
+        [path for chapter in book for path in sorted(chapter.glob("*.flac"))] for book in books
+    )
     return [path for turn in zip_longest(*spoken) for path in turn if path]
 
 
@@ -147,7 +167,9 @@ def _librispeech(folder: Path, clips: int, fs: int) -> tuple[Speech, list[Speech
             info.append(SpeechClip(f"main_audio_{len(info) + 1}", path.parts[-3], name, float(k)))
         if len(info) == clips:
             return Speech(data, info, fs), info
-    raise InputError(f"{folder}: has {len(info)} one-second speech clips, not {clips}: ask for fewer")
+    raise InputError(
+        f"{folder}: has {len(info)} one-second speech clips, not {clips}: ask for fewer"
+    )
 
 
 def _esc10(folder: Path, fs: int) -> tuple[np.ndarray, tuple[str, ...], list[list[str]]]:
@@ -157,11 +179,19 @@ def _esc10(folder: Path, fs: int) -> tuple[np.ndarray, tuple[str, ...], list[lis
     classes: dict[str, set[str]] = {}
     for row in read_csv(table, ("filename", "category", "esc10")):
         if row["esc10"].strip().lower() == "true":
-            if not (name := row["filename"]) or name in (".", "..") or any(c in "/\\\0\n\r" for c in name):
-                raise InputError(f"{table}: names the file {name[:60]!r}, not a plain name: fetch it again")
+            if (
+                not (name := row["filename"])
+                or name in (".", "..")
+                or any(c in "/\\\0\n\r" for c in name)
+            ):
+                raise InputError(
+                    f"{table}: names the file {name[:60]!r}, not a plain name: fetch it again"
+                )
             classes.setdefault(row["category"], set()).add(name)
     if len(classes) != NOISE_CLASSES:
-        raise InputError(f"{table}: has {len(classes)} ESC-10 classes, not {NOISE_CLASSES}: fetch it again")
+        raise InputError(
+            f"{table}: has {len(classes)} ESC-10 classes, not {NOISE_CLASSES}: fetch it again"
+        )
     noise, files = np.empty((NOISE_CLASSES, NOISE_FILES, fs), np.float32), []
     for stored, category in zip(noise, sorted(classes)):
         chosen: list[str] = []

@@ -34,14 +34,18 @@ class Source:
     checksum: str = ""  # "algorithm:hex digits", or "" where the publisher gives none
     extract_to: str = ""  # folder below the data folder that an archive makes
     inside: str = ""  # that folder's name inside the archive
-    check: Callable[[Path], object] | None = None  # raises InputError for a file or folder that is wrong
+    check: Callable[[Path], object] | None = (
+        None  # raises InputError for a file or folder that is wrong
+    )
     max_bytes: int = 2**24  # refuse more than this; unpacked, more than three times this
 
 
 def _check_esc50(folder: Path) -> None:
     for row in read_csv(folder / "meta" / "esc50.csv", ("filename", "esc10")):
         if not (folder / "audio" / Path(row["filename"]).name).is_file():
-            raise InputError(f"ESC-50: its table names {row['filename'][:60]!r}, which is not there")
+            raise InputError(
+                f"ESC-50: its table names {row['filename'][:60]!r}, which is not there"
+            )
 
 
 def published_sources(subset: str, heads: str = "published") -> list[Source]:
@@ -51,9 +55,13 @@ def published_sources(subset: str, heads: str = "published") -> list[Source]:
     md5, max_bytes = LIBRISPEECH[subset]
     pack, home = f"{subset}.tar.gz", f"LibriSpeech/{subset}"
     files = [f"cipic/subject_{s}.sofa" for s in CIPIC_SUBJECTS + CIPIC_OTHERS * (heads == "all")]
-    sources = [Source(f"https://sofacoustics.org/data/database/{f}", f, check=read_sofa) for f in files]
+    sources = [
+        Source(f"https://sofacoustics.org/data/database/{f}", f, check=read_sofa) for f in files
+    ]
     esc50 = "https://github.com/karolpiczak/ESC-50/archive/master.zip"  # made on request: of no known length
-    sources.append(Source(esc50, "ESC-50.zip", "", "ESC-50", "ESC-50-master", _check_esc50, 12 * 10**8))
+    sources.append(
+        Source(esc50, "ESC-50.zip", "", "ESC-50", "ESC-50-master", _check_esc50, 12 * 10**8)
+    )
     speech = f"https://www.openslr.org/resources/12/{pack}"
     return [*sources, Source(speech, pack, f"md5:{md5}", home, home, max_bytes=max_bytes)]
 
@@ -88,7 +96,9 @@ def _install(source: Source, part: Path, to: Path, goal: Path) -> None:
     except InputError as error:
         part.unlink(missing_ok=True)
         reason = f"what arrived is not right ({str(error).removeprefix(f'{part}: ')})"
-        raise InputError(f"{source.url}: {reason}: run the same command again to fetch it anew") from None
+        raise InputError(
+            f"{source.url}: {reason}: run the same command again to fetch it anew"
+        ) from None
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
 
@@ -107,7 +117,9 @@ def fetch(source: Source, to: Path, wait: float = 2.0) -> Path:
             _transfer(source, part)
             break
         except ConnectionError as error:
-            kept = source.checksum and _size(part) >= before + PIECE  # else the next attempt starts anew
+            kept = (
+                source.checksum and _size(part) >= before + PIECE
+            )  # else the next attempt starts anew
             failed = 1 if kept else failed + 1
             if failed == ATTEMPTS:
                 error = f"{error}, {ATTEMPTS} attempts made: check the network and run the same command again"
@@ -121,7 +133,9 @@ def fetch(source: Source, to: Path, wait: float = 2.0) -> Path:
             digest = hashlib.file_digest(stream, lambda: hashlib.new(kind, usedforsecurity=False))
         if (found := digest.hexdigest()) != wanted.lower():
             part.unlink()
-            raise InputError(f"{source.url}: {kind} is {found}, not {wanted}: run the same command again")
+            raise InputError(
+                f"{source.url}: {kind} is {found}, not {wanted}: run the same command again"
+            )
     return part
 
 
@@ -136,7 +150,9 @@ def _transfer(source: Source, part: Path) -> None:
             have = 0
         total = have + (response.length or 0)  # without a length only what is there
         if total > limit:
-            raise InputError(f"{url}: announces {total} bytes, over the {limit} expected: get it by hand")
+            raise InputError(
+                f"{url}: announces {total} bytes, over the {limit} expected: get it by hand"
+            )
         if total - have > shutil.disk_usage(part.parent).free:
             room = f"no room for the {(total - have) / 1e9:.1f} GB of {url}"
             raise InputError(f"{part.parent}: {room}: free some space or choose another folder")
@@ -167,7 +183,10 @@ def _pieces(response) -> Iterator[bytes]:
 
 def _open(source: Source, have: int):
     """The open answer to a request for what follows byte `have`, or None if nothing does."""
-    headers = {"User-Agent": "ssl_jax", "Accept-Encoding": "identity"}  # compressed, its length would differ
+    headers = {
+        "User-Agent": "ssl_jax",
+        "Accept-Encoding": "identity",
+    }  # compressed, its length would differ
     headers |= {"Range": f"bytes={have}-"} if have else {}
     try:
         if urllib.parse.urlsplit(source.url).scheme not in ("http", "https"):
@@ -185,10 +204,14 @@ def _open(source: Source, have: int):
             answer = "redirects in circles, or to something other than http and https"
         raise InputError(f"{source.url}: {answer}: get it by hand from its publisher") from None
     except (OSError, http.client.HTTPException) as error:
-        reason = error_reason(getattr(error, "reason", error))[:120]  # of a URLError: what lies behind it
+        reason = error_reason(getattr(error, "reason", error))[
+            :120
+        ]  # of a URLError: what lies behind it
         raise ConnectionError(f"cannot be reached ({reason})") from None
     except ValueError as error:
-        raise InputError(f"{source.url}: not a valid address ({error_reason(error)}): check it") from None
+        raise InputError(
+            f"{source.url}: not a valid address ({error_reason(error)}): check it"
+        ) from None
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -200,7 +223,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, request, fp, code, message, headers, newurl):
         old, new = (urllib.parse.urlsplit(url).scheme for url in (request.full_url, newurl))
         if new not in ("http", "https") or (old == "https" and new == "http" and not self.checksum):
-            raise InputError(f"{request.full_url}: redirects to the unsafe {newurl[:80]!r}: get it by hand")
+            raise InputError(
+                f"{request.full_url}: redirects to the unsafe {newurl[:80]!r}: get it by hand"
+            )
         return super().redirect_request(request, fp, code, message, headers, newurl)
 
 

@@ -13,7 +13,11 @@ from ssl_jax.common.files import check_size
 
 MAX_CHUNK_BYTES, MAX_ATTRIBUTE_BYTES = 2**27, 1000  # as they are unpacked
 MAX_TEXTS, MAX_FILE_BYTES = 100_000, 2**29  # texts of variable length in one file; of that file
-FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)  # netCDF's own
+FILTERS = (
+    h5py.h5z.FILTER_DEFLATE,
+    h5py.h5z.FILTER_SHUFFLE,
+    h5py.h5z.FILTER_FLETCHER32,
+)  # netCDF's own
 HEAP = b"GCOL\1\0\0\0"  # what HDF5's stores of texts begin with
 
 
@@ -21,13 +25,19 @@ def plain_dataset(path: Path, file: h5py.File, name: str, dims: tuple) -> h5py.D
     """A numeric dataset of one of `dims` dimensions, stored inside the file itself."""
     # links and external storage would read other files of this machine
     field: Any = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    plain = isinstance(field, h5py.Dataset) and field.dtype.kind in "fiu" and field.shape is not None
+    plain = (
+        isinstance(field, h5py.Dataset) and field.dtype.kind in "fiu" and field.shape is not None
+    )
     if not plain or field.is_virtual or field.external or field.ndim not in dims:
-        raise InputError(f"{path}: {name} is no plain array of {dims[-1]} dimensions: fetch it again")
+        raise InputError(
+            f"{path}: {name} is no plain array of {dims[-1]} dimensions: fetch it again"
+        )
     return field
 
 
-def text_attribute(path: Path, holder: h5py.File | h5py.Dataset, name: str, default: str = "") -> str:
+def text_attribute(
+    path: Path, holder: h5py.File | h5py.Dataset, name: str, default: str = ""
+) -> str:
     """A short text attribute; netCDF writers leave bytes, NumPy bytes, arrays of one, or Empty."""
     attribute = holder.attrs.get_id(name) if name in holder.attrs else None
     if attribute is None or attribute.shape is None or 0 in attribute.shape:
@@ -44,8 +54,13 @@ def text_attribute(path: Path, holder: h5py.File | h5py.Dataset, name: str, defa
 
 def _check_heaps(path: Path, file: h5py.File) -> None:
     """Raise InputError where a text has no length: HDF5 would loop for ever."""
-    entries, sound = 0, file.id.get_create_plist().get_sizes() == (8, 8)  # bytes of addresses and of lengths
-    check_size(path, MAX_FILE_BYTES)  # a mapped file, instead of a read one, crashed Python at times
+    entries, sound = (
+        0,
+        file.id.get_create_plist().get_sizes() == (8, 8),
+    )  # bytes of addresses and of lengths
+    check_size(
+        path, MAX_FILE_BYTES
+    )  # a mapped file, instead of a read one, crashed Python at times
     content = path.read_bytes()
     heap = content.find(HEAP)
     while sound and heap >= 0:
@@ -76,7 +91,9 @@ def chunks_fit(dataset: h5py.Dataset) -> bool:
         if chunk.size > size + size // 1000 + 1000:  # what does not compress grows a little
             return False
         _, content = dataset.id.read_direct_chunk(chunk.chunk_offset)
-        for code in reversed([code for k, code in enumerate(filters) if not chunk.filter_mask >> k & 1]):
+        for code in reversed(
+            [code for k, code in enumerate(filters) if not chunk.filter_mask >> k & 1]
+        ):
             if code == h5py.h5z.FILTER_FLETCHER32:
                 content = content[:-4]
             elif code == h5py.h5z.FILTER_DEFLATE:

@@ -11,13 +11,25 @@ from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, DIRECTION_RULES
 from ssl_jax.sounds.sofa import ON_GRID, Sofa, read_sofa
 
 # of the published experiment, in its order
-CIPIC_SUBJECTS = "003 008 009 010 011 012 015 017 018 019 020 021 027 028 033 040 044 048 050 051".split()
+CIPIC_SUBJECTS = (
+    "003 008 009 010 011 012 015 017 018 019 020 021 027 028 033 040 044 048 050 051".split()
+)
 CIPIC_OTHERS = "058 059 060 061 065 119 124 126 127 131 133 134 135".split()  # the rest of its 45
 CIPIC_OTHERS += "137 147 148 152 153 154 155 156 158 162 163 165".split()
-EMBEDDED = ("MIT_KEMAR_normal_pinna", "kemar_large", "cipic_003", "ku100", "ari_nh898")  # see data/NOTICE.md
+EMBEDDED = (
+    "MIT_KEMAR_normal_pinna",
+    "kemar_large",
+    "cipic_003",
+    "ku100",
+    "ari_nh898",
+)  # see data/NOTICE.md
 KEMAR = package_data(f"hrtf/{EMBEDDED[0]}.sofa")
-FACTORS = np.geomspace(0.87, 1.15, 4)  # of virtual heads: the range that Middlebrooks (1999) finds in people
-MAX_NEIGHBOUR = 20.0  # degrees: an interpolated azimuth needs a measured one this near on both sides
+FACTORS = np.geomspace(
+    0.87, 1.15, 4
+)  # of virtual heads: the range that Middlebrooks (1999) finds in people
+MAX_NEIGHBOUR = (
+    20.0  # degrees: an interpolated azimuth needs a measured one this near on both sides
+)
 
 
 class Heads(NamedTuple):
@@ -26,7 +38,9 @@ class Heads(NamedTuple):
     names: tuple[str, ...]
     hrirs: np.ndarray  # (heads, 72, 2, taps) float32, left ear first
     elevations: np.ndarray  # (heads, 72) degrees
-    tails: np.ndarray | None = None  # (heads, 2, samples) float32: reverberation that all azimuths share
+    tails: np.ndarray | None = (
+        None  # (heads, 2, samples) float32: reverberation that all azimuths share
+    )
     part: np.ndarray | None = None  # (heads,), the one part that each is of, see `recipes.PARTS`
 
 
@@ -46,7 +60,9 @@ def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np
     return np.fft.irfft(spectrum, nfft)[..., :taps]
 
 
-def delay_between(first: np.ndarray, second: np.ndarray, nfft: int, upsampling: int = 8) -> np.ndarray:
+def delay_between(
+    first: np.ndarray, second: np.ndarray, nfft: int, upsampling: int = 8
+) -> np.ndarray:
     """Samples by which the second of two spectra (..., nfft/2+1) lags: the peak of their correlation."""
     points = upsampling * nfft  # a finer grid; between its points the peak is sought by a parabola
     correlation = np.fft.irfft(second * first.conj(), points)
@@ -62,7 +78,9 @@ def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray,
     "nearest_azimuth", as published: the first of nearest azimuth, whatever its elevation; "horizontal":
     elevation 0, interpolated where not measured; raises InputError where neighbours are too far."""
     if rule not in DIRECTION_RULES:
-        raise InputError(f"direction rule {rule!r}: unknown: use one of {', '.join(DIRECTION_RULES)}")
+        raise InputError(
+            f"direction rule {rule!r}: unknown: use one of {', '.join(DIRECTION_RULES)}"
+        )
     azimuths = np.arange(AZIMUTHS) * AZIMUTH_STEP if azimuths is None else np.asarray(azimuths)
     # signed degrees counter-clockwise from each wanted azimuth to each measured one, (n, M)
     offset = (sofa.azimuth - azimuths[:, None] + 180) % 360 - 180
@@ -76,7 +94,9 @@ def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray,
     gaps = ahead.min(axis=1, initial=np.inf), behind.min(axis=1, initial=np.inf)
     if (wide := np.maximum(*gaps) > MAX_NEIGHBOUR).any():
         at = azimuths[wide.argmax()]
-        lacks = f"nothing measured at elevation 0 within {MAX_NEIGHBOUR:g} degrees of azimuth {at:g}"
+        lacks = (
+            f"nothing measured at elevation 0 within {MAX_NEIGHBOUR:g} degrees of azimuth {at:g}"
+        )
         raise InputError(f"{sofa.name}.sofa: {lacks}: use the direction rule nearest_azimuth")
     nearest = np.abs(offset).argmin(axis=1)
     hrirs, elevations = sofa.hrirs[plane[nearest]], sofa.elevation[plane[nearest]]
@@ -105,7 +125,9 @@ def turned_to_midline(sofa: Sofa) -> Sofa:
     azimuths, nfft = np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS)), 1024
     spectra = np.fft.rfft(select_directions(sofa, "horizontal")[0], nfft)
     spectra[..., np.fft.rfftfreq(nfft, 1 / sofa.fs) > 1500] = 0
-    itd = delay_between(spectra[:, 0], spectra[:, 1], nfft)  # of the right ear: a sine of azimuth + turn
+    itd = delay_between(
+        spectra[:, 0], spectra[:, 1], nfft
+    )  # of the right ear: a sine of azimuth + turn
     turn = np.degrees(np.angle(1j * itd @ np.exp(-1j * azimuths)))
     return sofa._replace(azimuth=(sofa.azimuth + turn) % 360)
 
@@ -117,14 +139,20 @@ def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
         paths = [Path(data) / "cipic" / f"subject_{subject}.sofa" for subject in CIPIC_SUBJECTS]
     for path in paths:
         if not path.is_file():
-            raise InputError(f"{path}: no such file: python -m ssl_jax download --to {data} fetches it")
+            raise InputError(
+                f"{path}: no such file: python -m ssl_jax download --to {data} fetches it"
+            )
         sofa = read_sofa(path, fs)
         hrirs, elevations = select_directions(sofa, direction_rule)
         heads.append(sofa._replace(hrirs=hrirs, elevation=elevations))
     if data is None:
         heads = [scale_head(head, factor) for head in heads for factor in FACTORS]
     taps = [head.hrirs.shape[-1] for head in heads]
-    hrirs = np.zeros((len(heads), AZIMUTHS, 2, max(taps)), np.float32)  # shorter responses end in zeros
+    hrirs = np.zeros(
+        (len(heads), AZIMUTHS, 2, max(taps)), np.float32
+    )  # shorter responses end in zeros
     for stored, head, length in zip(hrirs, heads, taps):
         stored[..., :length] = head.hrirs
-    return Heads(tuple(head.name for head in heads), hrirs, np.stack([head.elevation for head in heads]))
+    return Heads(
+        tuple(head.name for head in heads), hrirs, np.stack([head.elevation for head in heads])
+    )

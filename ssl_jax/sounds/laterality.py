@@ -13,7 +13,9 @@ DIRECT = 0.003  # s from the first onset on: what a room has not reached yet
 AGREED = 0.5  # mean vote that decides
 
 
-def side_vote(hrirs: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray, fs: int) -> float | None:
+def side_vote(
+    hrirs: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray, fs: int
+) -> float | None:
     """Mean of the votes of all lateral directions, or None where there is none. A direction votes 1 where the
     direct sound is louder at the ear on its stated side, and once more where that ear hears it first; -1
     where it is the other ear. `hrirs` (M, 2, taps), left ear first; `azimuth`, `elevation` (M,), degrees,
@@ -38,8 +40,12 @@ def settle_sides(path: Path, hrirs, azimuth, elevation, fs: int, right_first: bo
     if vote is None or vote >= AGREED:
         return hrirs, azimuth
     if vote > -AGREED:
-        unclear = "levels and onsets of its responses fit neither its azimuths nor their mirror image"
-        raise InputError(f"{path}: {unclear}: say how to read it with --ears and --azimuths, or use another")
+        unclear = (
+            "levels and onsets of its responses fit neither its azimuths nor their mirror image"
+        )
+        raise InputError(
+            f"{path}: {unclear}: say how to read it with --ears and --azimuths, or use another"
+        )
     said, settled = "its azimuths run clockwise", (hrirs, -azimuth % 360)
     if right_first:
         said, settled = "the ear stated as the right one is the left", (hrirs[:, ::-1], azimuth)

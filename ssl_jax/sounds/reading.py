@@ -22,7 +22,9 @@ def check_rate(name: str | Path, fs: float) -> None:
     """Raise InputError unless a sampling rate is a whole number within RATES."""
     low, high = RATES
     if not (low <= fs <= high and fs == int(fs)):
-        raise InputError(f"{name}: its rate is {fs} Hz, not a whole number in {low}..{high}: export it again")
+        raise InputError(
+            f"{name}: its rate is {fs} Hz, not a whole number in {low}..{high}: export it again"
+        )
 
 
 @contextlib.contextmanager
@@ -36,7 +38,9 @@ def open_sound(path: Path):
                 raise InputError(f"{path}: holds no sound: fetch it again")
             # libsndfile says in its log alone that the end of a WAV, AIFF or Ogg is missing; a length at its
             # highest value means nothing: programs that write to a pipe leave it so
-            sizes = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
+            sizes = re.search(
+                r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE
+            )
             cut = sizes and int(sizes[2]) < int(sizes[1]) < 0x7FFF0000
             if cut or "lacks an end-of-stream" in sound.extra_info:
                 raise InputError(f"{path}: {CUT_SHORT}")
@@ -44,7 +48,9 @@ def open_sound(path: Path):
     except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError) as error:
         require_file(path)  # it may have been deleted by now
         reason = error_reason(error).replace(f"{str(path)!r}", "it")
-        raise InputError(f"{path}: not a readable sound file ({reason}): use WAV, FLAC or OGG") from None
+        raise InputError(
+            f"{path}: not a readable sound file ({reason}): use WAV, FLAC or OGG"
+        ) from None
 
 
 def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray, int]:
@@ -54,7 +60,9 @@ def read_sound(path: Path, start: int = 0, frames: int = -1) -> tuple[np.ndarray
         fs, start = sound.samplerate, min(start, sound.frames)
         promised = sound.frames - start if frames < 0 else min(frames, sound.frames - start)
         if promised > MAX_SOUND_SECONDS * fs or promised * sound.channels > MAX_SAMPLES:
-            raise InputError(f"{path}: longer than {MAX_SOUND_SECONDS} s or {MAX_SAMPLES} samples: cut it")
+            raise InputError(
+                f"{path}: longer than {MAX_SOUND_SECONDS} s or {MAX_SAMPLES} samples: cut it"
+            )
         sound.seek(start)
         signal = sound.read(promised, dtype="float32", always_2d=True)
         if len(signal) < promised:

@@ -46,7 +46,9 @@ def draw_room(rng: np.random.Generator, free: bool) -> Room:
     near = min(*place[:2], *(size - place)[:2])
     facing, distance = rng.uniform((0, 0.7), (360, near - 0.2))
     t60, drr, scale = rng.uniform((0.15, -5, 0.9), (1.0, 15, 1.1))
-    return Room(size, place, facing, distance, 0.0 if free else t60, drr, scale, rng.random() < 0.25)
+    return Room(
+        size, place, facing, distance, 0.0 if free else t60, drr, scale, rng.random() < 0.25
+    )
 
 
 def image_sources(room: Room, azimuth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -54,9 +56,13 @@ def image_sources(room: Room, azimuth: np.ndarray) -> tuple[np.ndarray, np.ndarr
     (images, n, 3), m, first axis ahead, and amplitudes (images, n), the direct sound's being 1 and first."""
     size, place = room.size, room.place
     angle = np.radians(room.facing + azimuth)
-    source = place + room.distance * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)  # n, 3
+    source = place + room.distance * np.stack(
+        [np.cos(angle), np.sin(angle), 0 * angle], axis=-1
+    )  # n, 3
     surface = 2 * (size[0] * size[1] + size[0] * size[2] + size[1] * size[2])
-    kept = np.exp(-0.161 * size.prod() / (surface * room.t60) / 2)  # amplitude left by a wall (Eyring)
+    kept = np.exp(
+        -0.161 * size.prod() / (surface * room.t60) / 2
+    )  # amplitude left by a wall (Eyring)
     positions, walls = [], []
     for cell in itertools.product(range(-ORDER, ORDER + 1), repeat=3):
         if (hits := sum(map(abs, cell))) <= ORDER:
@@ -66,7 +72,9 @@ def image_sources(room: Room, azimuth: np.ndarray) -> tuple[np.ndarray, np.ndarr
             walls.append(hits)
     order = np.argsort(walls, kind="stable")
     positions = np.stack(positions)[order]
-    amplitude = kept ** np.array(walls)[order][:, None] * room.distance / np.linalg.norm(positions, axis=-1)
+    amplitude = (
+        kept ** np.array(walls)[order][:, None] * room.distance / np.linalg.norm(positions, axis=-1)
+    )
     turn = np.radians(-room.facing)
     ahead = np.cos(turn) * positions[..., 0] - np.sin(turn) * positions[..., 1]
     left = np.sin(turn) * positions[..., 0] + np.cos(turn) * positions[..., 1]
@@ -80,13 +88,17 @@ def early_reflections(head: Sofa, room: Room, azimuth: np.ndarray, taps: int) ->
     delay = np.rint((far - room.distance) / SPEED * head.fs).astype(int)
     azimuths, elevations = np.radians(head.azimuth), np.radians(head.elevation)
     flat = np.cos(elevations)
-    measured = np.stack([flat * np.cos(azimuths), flat * np.sin(azimuths), np.sin(elevations)])  # 3, M
+    measured = np.stack(
+        [flat * np.cos(azimuths), flat * np.sin(azimuths), np.sin(elevations)]
+    )  # 3, M
     nearest = (positions / far[..., None] @ measured).argmax(-1)  # images, n
     length = head.hrirs.shape[-1]
     made = np.zeros((len(azimuth), 2, taps + length))
     for image, source in np.argwhere(delay < taps):
         at = delay[image, source]
-        made[source, :, at : at + length] += amplitude[image, source] * head.hrirs[nearest[image, source]]
+        made[source, :, at : at + length] += (
+            amplitude[image, source] * head.hrirs[nearest[image, source]]
+        )
     return made[..., :taps]
 
 
@@ -104,7 +116,9 @@ def diffuse_tail(head: Sofa, room: Room, samples: int, rng: np.random.Generator)
     seconds, tail = np.arange(samples) / head.fs, np.zeros((2, samples))
     band = np.searchsorted(BANDS[0], wanted)
     for k, factor in enumerate(BANDS[1]):
-        tail += np.fft.irfft(ears * (band == k), samples) * 10 ** (-3 * seconds / (factor * room.t60))
+        tail += np.fft.irfft(ears * (band == k), samples) * 10 ** (
+            -3 * seconds / (factor * room.t60)
+        )
     return tail * np.minimum(seconds / EARLY, 1)
 
 
@@ -117,8 +131,13 @@ def responses(head: Sofa, room: Room, samples: int, rng) -> tuple[np.ndarray, np
     used = min(taps, direct.shape[-1])
     made[..., :used] = direct[..., :used]
     if room.t60:
-        early, tail = early_reflections(head, room, azimuth, taps), diffuse_tail(head, room, samples, rng)
-        energy = np.square(made).sum() / AZIMUTHS / 10 ** (room.drr / 10)  # of all that is reflected
+        early, tail = (
+            early_reflections(head, room, azimuth, taps),
+            diffuse_tail(head, room, samples, rng),
+        )
+        energy = (
+            np.square(made).sum() / AZIMUTHS / 10 ** (room.drr / 10)
+        )  # of all that is reflected
         late = 10 ** (-6 * EARLY / room.t60)  # share of an exponential decay that comes after EARLY
         made += early * np.sqrt((1 - late) * energy * AZIMUTHS / np.square(early).sum())
         tail *= np.sqrt(late * energy / np.square(tail).sum())
@@ -138,7 +157,9 @@ def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
     """Which part each head is of (n,), see `recipes.PARTS`: one that has several files is for training."""
     others = [i for i, name in enumerate(names) if name not in MANIKIN]
     if len(others) < 3:
-        raise InputError(f"{len(others)} heads besides KEMAR cannot be kept apart: fetch at least 3")
+        raise InputError(
+            f"{len(others)} heads besides KEMAR cannot be kept apart: fetch at least 3"
+        )
     order = np.random.default_rng((config.seed, ROOMS, 0)).permutation(others)
     part = np.zeros(len(names), int)
     shares = config.evaluation_share, config.validation_share
@@ -152,7 +173,9 @@ def load_rooms(data: Path | None, config: Database, fs: int) -> Heads:
     the embedded ones, turned to their midline; no two parts share any. Raises InputError for too few."""
     paths = [package_data(f"hrtf/{name}.sofa") for name in EMBEDDED]
     if data is not None:  # the embedded person is of CIPIC too
-        paths = [p for p in paths if "cipic" not in p.stem] + sorted(Path(data).glob("cipic/subject_*.sofa"))
+        paths = [p for p in paths if "cipic" not in p.stem] + sorted(
+            Path(data).glob("cipic/subject_*.sofa")
+        )
     heads = [turned_to_midline(read_sofa(path, fs)) for path in paths]
     parts = parts_of_heads([head.name for head in heads], config)
     of_part = [np.flatnonzero(parts == part) for part in range(3)]

@@ -14,7 +14,10 @@ from ssl_jax.sounds.hdf5_guard import chunks_fit, plain_dataset, text_attribute
 from ssl_jax.sounds.laterality import settle_sides
 from ssl_jax.sounds.reading import RATES
 
-MAX_DIRECTIONS, MAX_TAPS = 20_000, 2 * RATES[1]  # that a file may declare: it may come from anywhere
+MAX_DIRECTIONS, MAX_TAPS = (
+    20_000,
+    2 * RATES[1],
+)  # that a file may declare: it may come from anywhere
 MAX_SECONDS = 2  # of a response
 ROUNDED = 1e-3  # degrees past the pole that are taken for the pole
 MAX_BYTES = 2**27  # of all responses as float64; a step may take four times that
@@ -41,12 +44,23 @@ def read_sofa(path: Path, fs: int | None = None, ears: str = "", azimuths: str =
     or "swap", or `azimuths` "stated" or "clockwise". Raises InputError for all else, or over the limits."""
     path = Path(path)
     require_file(path)
-    broken = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError, zlib.error)
+    broken = (
+        OSError,
+        RuntimeError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        zlib.error,
+    )
     try:
         with h5py.File(path, "r") as file:
             sofa, right_first = _parse(path, file)
     except broken as error:
-        raise InputError(f"{path}: not a readable SOFA ({error_reason(error)}): fetch it again") from None
+        raise InputError(
+            f"{path}: not a readable SOFA ({error_reason(error)}): fetch it again"
+        ) from None
     if ears == "swap":
         sofa = sofa._replace(hrirs=sofa.hrirs[:, ::-1])
     if azimuths == "clockwise":
@@ -65,7 +79,9 @@ def read_sofa(path: Path, fs: int | None = None, ears: str = "", azimuths: str =
 
 def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
     """All that is used of a file, the responses last, and whether its right ear is stated first."""
-    convention, kind = (text_attribute(path, file, name) for name in ("SOFAConventions", "DataType"))
+    convention, kind = (
+        text_attribute(path, file, name) for name in ("SOFAConventions", "DataType")
+    )
     if (axes := CONVENTIONS.get((convention, kind))) is None:
         known = ", ".join(sorted({name for name, _ in CONVENTIONS}))
         which = f"SOFAConventions is {convention[:40]!r} and DataType {kind[:40]!r}"
@@ -75,27 +91,41 @@ def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
     directions = rows * emitters
     if ears != 2:
         raise InputError(f"{path}: has {ears} receivers, not two ears: use a binaural file")
-    if not 0 < directions <= MAX_DIRECTIONS or not 0 < taps <= MAX_TAPS or 16 * directions * taps > MAX_BYTES:
+    if (
+        not 0 < directions <= MAX_DIRECTIONS
+        or not 0 < taps <= MAX_TAPS
+        or 16 * directions * taps > MAX_BYTES
+    ):
         shape = tuple(sizes.values())
-        raise InputError(f"{path}: Data.IR of shape {shape} is empty or too large: use a smaller set")
+        raise InputError(
+            f"{path}: Data.IR of shape {shape} is empty or too large: use a smaller set"
+        )
     rates = np.unique(_read(path, file, "Data.SamplingRate", (0, 1), (1, rows)))
     if len(rates) != 1 or not RATES[0] <= rates[0] <= RATES[1] or rates[0] != round(rates[0]):
-        raise InputError(f"{path}: Data.SamplingRate is {rates[:3]}: use one whole number in {RATES}")
+        raise InputError(
+            f"{path}: Data.SamplingRate is {rates[:3]}: use one whole number in {RATES}"
+        )
     facing = np.zeros(1)
     if "ListenerView" in file:
         facing, tilt, _ = _positions(path, file, "ListenerView", (2,), (1, rows))
         turned = convention == FREE_FIELD and np.abs((facing + 180) % 360 - 180).max() > ON_GRID
         if turned or np.abs(tilt).max() > ON_GRID:
-            raise InputError(f"{path}: the listener does not face azimuth 0, level: turn its coordinates")
+            raise InputError(
+                f"{path}: the listener does not face azimuth 0, level: turn its coordinates"
+            )
     if convention == FREE_FIELD:
         azimuth, elevation, _ = _positions(path, file, "SourcePosition", (2,), (rows,), "")
     else:
         azimuth, elevation = _seen_from_listener(path, file, rows, emitters, facing)
     order = [0, 1]  # left, right
     if "ReceiverPosition" in file:
-        side = np.round(np.sin(np.radians(_positions(path, file, "ReceiverPosition", (2, 3), (2,))[0])), 9)
+        side = np.round(
+            np.sin(np.radians(_positions(path, file, "ReceiverPosition", (2, 3), (2,))[0])), 9
+        )
         if side[0] * side[1] >= 0:
-            raise InputError(f"{path}: ReceiverPosition puts no ear on each side: use a binaural file")
+            raise InputError(
+                f"{path}: ReceiverPosition puts no ear on each side: use a binaural file"
+            )
         order = [0, 1] if side[0] > 0 else [1, 0]
     delay = np.zeros((1, 2))  # samples
     if "Data.Delay" in file:
@@ -104,9 +134,13 @@ def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
         delay = np.moveaxis(each, 2, 1).reshape(-1, 2)
     longest, most = int(np.ceil(delay.max())), int(MAX_SECONDS * rates[0])
     if taps > most:
-        raise InputError(f"{path}: responses of {taps / rates[0]:.1f} s, over {MAX_SECONDS}: cut them")
+        raise InputError(
+            f"{path}: responses of {taps / rates[0]:.1f} s, over {MAX_SECONDS}: cut them"
+        )
     if delay.min() < 0 or taps + longest > most or 16 * directions * (taps + longest) > MAX_BYTES:
-        raise InputError(f"{path}: Data.Delay is outside 0..{most - taps} samples: fetch the file again")
+        raise InputError(
+            f"{path}: Data.Delay is outside 0..{most - taps} samples: fetch the file again"
+        )
     hrirs = _read(path, file, "Data.IR", (len(axes),), (rows,), 2)
     hrirs = hrirs.transpose([axes.index(axis) for axis in "mern" if axis in axes])
     hrirs = hrirs.reshape(directions, 2, taps)[:, order]
@@ -114,7 +148,9 @@ def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
         raise InputError(f"{path}: Data.IR has silent responses: fetch the file again")
     if longest:
         hrirs = np.pad(hrirs, ((0, 0), (0, 0), (0, longest)))
-        nfft = 2 * hrirs.shape[-1]  # what is pushed past either end falls in the half that is cut off
+        nfft = (
+            2 * hrirs.shape[-1]
+        )  # what is pushed past either end falls in the half that is cut off
         angles = -2j * np.pi * np.fft.rfftfreq(nfft)  # of a delay of one sample
         for k in range(directions):  # one at a time: their spectra take eight times as much memory
             turn = np.exp(angles * delay[k % len(delay), order][:, None])
@@ -122,12 +158,16 @@ def _parse(path: Path, file: h5py.File) -> tuple[Sofa, bool]:
     return Sofa(path.stem, hrirs, azimuth, elevation, int(rates[0])), order == [1, 0]
 
 
-def _read(path: Path, file: h5py.File, name: str, dims: tuple, rows: tuple, columns: int = 0) -> np.ndarray:
+def _read(
+    path: Path, file: h5py.File, name: str, dims: tuple, rows: tuple, columns: int = 0
+) -> np.ndarray:
     """A field as float64; raises InputError unless it has one of `dims` and one of `rows`, and `columns`."""
     field, sizes = plain_dataset(path, file, name, dims), file["Data.IR"].shape
     wrong = field.ndim > 0 and field.shape[0] not in rows or columns and field.shape[1] != columns
     if wrong or field.ndim == 3 and name != "Data.IR" and field.shape[2] not in (1, *sizes):
-        raise InputError(f"{path}: {name} of shape {field.shape} does not fit Data.IR: fetch it again")
+        raise InputError(
+            f"{path}: {name} of shape {field.shape} does not fit Data.IR: fetch it again"
+        )
     if field.chunks and not chunks_fit(field):
         raise InputError(f"{path}: {name} is not packed as netCDF does: pack it with deflate")
     values = np.asarray(field[()], dtype=np.float64)
@@ -167,7 +207,11 @@ def _positions(path, file, name: str, dims: tuple, rows: tuple, default: str = "
         azimuth, elevation = np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
         distance = np.hypot(np.hypot(x, y), z)
     elif kind != "spherical":
-        raise InputError(f"{path}: {name} is {kind[:40]!r}, not cartesian or spherical: fetch it again")
+        raise InputError(
+            f"{path}: {name} is {kind[:40]!r}, not cartesian or spherical: fetch it again"
+        )
     if np.abs(azimuth).max() > 360 or np.abs(elevation).max() > 90 + ROUNDED:
-        raise InputError(f"{path}: {name} has angles off the sphere: they must be degrees, fetch it again")
+        raise InputError(
+            f"{path}: {name} has angles off the sphere: they must be degrees, fetch it again"
+        )
     return azimuth % 360 % 360, np.clip(elevation, -90, 90), distance  # -1e-20 % 360 is 360

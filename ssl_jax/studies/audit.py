@@ -35,39 +35,69 @@ class Variant(NamedTuple):
 
 
 PUBLISHED = Variant("as published", "published")
-# fmt: off
-QUESTIONS: dict[str, tuple[str, list]] = {  # title, and fields of each variant beside the published one
-    "directions": ("Nearest azimuth at any elevation, against the horizontal plane", [
-        ("horizontal plane", "horizontal")]),
-    "splits": ("What training and evaluation share", [
-        ("no clip in both", "published", ("clip",)), ("no speaker in both", "published", ("speaker",)),
-        ("no noise file in both", "noise"), ("no head in both", "head"),
-        ("no speaker, noise file or head in both", "disjoint")]),
-    "haircells": ("Hair cell", [
-        ("half-wave rectification", "halfwave"), ("Roman (square root of half-wave)", "roman"),
-        ("Bernstein (power 0.23, half-wave, 425 Hz)", "bernstein")]),
-    "hops": ("Frames under a kernel", [
-        ("kernels on one frame, as at hop 1", "published", (), "three_branch_held")]),
+QUESTIONS: dict[
+    str, tuple[str, list]
+] = {  # title, and fields of each variant beside the published one
+    "directions": (
+        "Nearest azimuth at any elevation, against the horizontal plane",
+        [("horizontal plane", "horizontal")],
+    ),
+    "splits": (
+        "What training and evaluation share",
+        [
+            ("no clip in both", "published", ("clip",)),
+            ("no speaker in both", "published", ("speaker",)),
+            ("no noise file in both", "noise"),
+            ("no head in both", "head"),
+            ("no speaker, noise file or head in both", "disjoint"),
+        ],
+    ),
+    "haircells": (
+        "Hair cell",
+        [
+            ("half-wave rectification", "halfwave"),
+            ("Roman (square root of half-wave)", "roman"),
+            ("Bernstein (power 0.23, half-wave, 425 Hz)", "bernstein"),
+        ],
+    ),
+    "hops": (
+        "Frames under a kernel",
+        [("kernels on one frame, as at hop 1", "published", (), "three_branch_held")],
+    ),
     "storage": ("Mixtures stored in 16 bits, against floats", [("floats", "float")]),
-    "snr": ("SNR of each noise", [
-        ("15 to 40 dB, as the published code says", "code"), ("0 to 15 dB", "noisier")]),
-    "noises": ("Kind of noise", [("stationary classes alone", "stationary"), ("events alone", "events")]),
-    "protocols": ("The published protocol, against the clean one at the same noise level", [
-        ("clean: horizontal plane, Roman's hair cell, nothing in both", "clean")]),
+    "snr": (
+        "SNR of each noise",
+        [("15 to 40 dB, as the published code says", "code"), ("0 to 15 dB", "noisier")],
+    ),
+    "noises": (
+        "Kind of noise",
+        [("stationary classes alone", "stationary"), ("events alone", "events")],
+    ),
+    "protocols": (
+        "The published protocol, against the clean one at the same noise level",
+        [("clean: horizontal plane, Roman's hair cell, nothing in both", "clean")],
+    ),
 }
 DATABASES: dict[str, dict] = {  # what a cue store changes of the published one
-    "horizontal": {"direction_rule": "horizontal"}, "float": {"bits": 0}, "noise": {"disjoint": ("noise",)},
-    "head": {"disjoint": ("head",)}, "disjoint": {"disjoint": ("speaker", "noise", "head")},
-    "code": {"snr_low": 15.0, "snr_high": 40.0}, "noisier": {"snr_low": 0.0, "snr_high": 15.0},
-    "stationary": {"noise": STATIONARY}, "events": {"noise": EVENTS},
+    "horizontal": {"direction_rule": "horizontal"},
+    "float": {"bits": 0},
+    "noise": {"disjoint": ("noise",)},
+    "head": {"disjoint": ("head",)},
+    "disjoint": {"disjoint": ("speaker", "noise", "head")},
+    "code": {"snr_low": 15.0, "snr_high": 40.0},
+    "noisier": {"snr_low": 0.0, "snr_high": 15.0},
+    "stationary": {"noise": STATIONARY},
+    "events": {"noise": EVENTS},
 }
 PARTS = {  # our network, each of its parts left out, and the published network trained the same way
-    "ours": "ours", "ours_raw_cues": "without phases: ITD, ILD and IC as they are",
-    "ours_ungated": "without the gate by IC", "ours_single_frames": "without convolutions over time",
-    "ours_mean_pooling": "without attention over frames", "ours_no_dropout": "without dropout",
+    "ours": "ours",
+    "ours_raw_cues": "without phases: ITD, ILD and IC as they are",
+    "ours_ungated": "without the gate by IC",
+    "ours_single_frames": "without convolutions over time",
+    "ours_mean_pooling": "without attention over frames",
+    "ours_no_dropout": "without dropout",
     "three_branch": "the tables' network, trained as ours",
 }
-# fmt: on
 
 
 def questions() -> dict[str, tuple[str, list[Variant]]]:
@@ -83,7 +113,9 @@ def questions() -> dict[str, tuple[str, list[Variant]]]:
 
 def stores(data: bool, clips: int, seed: int) -> dict[str, tuple[Database, FrontEnd]]:
     """Settings of every cue store in use."""
-    published, clean = (experiment(data, protocol=name, seed=seed) for name in ("published", "clean"))
+    published, clean = (
+        experiment(data, protocol=name, seed=seed) for name in ("published", "clean")
+    )
     base, front = replace(published.database, clips=clips), published.front
     same: dict = {"clips": clips, "snr_low": base.snr_low, "snr_high": base.snr_high}
     found = {"published": (base, front), "clean": (replace(clean.database, **same), clean.front)}
@@ -101,23 +133,36 @@ class Audit:
     """Trains rows of so many clips with seeds from `seed` on, and keeps all in results/audit.json, each with
     `described` (machine and commit). Without `data` the corpus is the embedded."""
 
-    def __init__(self, data, clips: int, seeds: int, seed: int, work: Path, results: Path, described: dict):
+    def __init__(
+        self, data, clips: int, seeds: int, seed: int, work: Path, results: Path, described: dict
+    ):
         self.data, self.clips, self.seeds, self.seed = data, clips, range(seed, seed + seeds), seed
         self.name = "audit" if data is not None else "audit-embedded"  # of its files
-        self.work, self.path, self.described = work / self.name, results / f"{self.name}.json", described
+        self.work, self.path, self.described = (
+            work / self.name,
+            results / f"{self.name}.json",
+            described,
+        )
         self.results, self.command = results, f"`ssl_jax audit{' --data DIR' if data else ''}"
         self.stores = stores(data is not None, clips, seed)
         self.measured = read_json(self.path) if self.path.exists() else {}
 
     def key(self, variant: Variant, seed: int) -> str:
         """The name of a row's entry."""
-        apart, of_database = "+".join(variant.apart) or "-", f"/database-seed{self.seed}" if self.seed else ""
+        apart, of_database = (
+            "+".join(variant.apart) or "-",
+            f"/database-seed{self.seed}" if self.seed else "",
+        )
         row = f"{variant.store}/{apart}/{variant.network}/{variant.like}"
         return f"{row}/clips{self.clips}/seed{seed}{of_database}"
 
     def found(self, variant: Variant) -> list[dict]:
         """The entries of a row that there are, one a seed."""
-        return [self.measured[k] for seed in self.seeds if (k := self.key(variant, seed)) in self.measured]
+        return [
+            self.measured[k]
+            for seed in self.seeds
+            if (k := self.key(variant, seed)) in self.measured
+        ]
 
     def keep(self, key: str, scores: dict) -> None:
         """Put what was measured into the file, and by what."""
@@ -142,7 +187,9 @@ class Audit:
         mixtures, folder = self.mixtures(variant), self.work / variant.store
         for seed in todo:
             name = "-".join([variant.network, *variant.apart, f"seed{seed}"])
-            scores = train(name, training_of(variant, self.clips, seed), mixtures, folder, folder / "results")
+            scores = train(
+                name, training_of(variant, self.clips, seed), mixtures, folder, folder / "results"
+            )
             last = read_csv(folder / "results" / f"{name}.csv", ("train_top1",))[-1]
             self.keep(self.key(variant, seed), scores | {"train_top1": float(last["train_top1"])})
 
@@ -168,11 +215,18 @@ class Audit:
         for store in ("published", "code") if models else ():
             mixtures = self.mixtures(Variant("", store))
             as_at_hop_1 = replace(RUNS["model2"], model="three_branch_held")
-            trainer, every = Trainer(as_at_hop_1, 1, mixtures.front), np.arange(self.clips * AZIMUTHS)
+            trainer, every = (
+                Trainer(as_at_hop_1, 1, mixtures.front),
+                np.arange(self.clips * AZIMUTHS),
+            )
             for name, model in models.items():
                 key = f"published_weights/{name}/{store}{clips}"
                 if key not in self.measured:
                     trainer.set_model(model)
                     self.keep(key, evaluate(*predict_all(trainer, mixtures, every)))
-        keys = [k for k in sorted(self.measured) if k.startswith("published_weights/") and k.endswith(clips)]
+        keys = [
+            k
+            for k in sorted(self.measured)
+            if k.startswith("published_weights/") and k.endswith(clips)
+        ]
         return {tuple(key.split("/")[1:3]): self.measured[key] for key in keys}

@@ -9,7 +9,15 @@ from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS
 from ssl_jax.metrics import class_distance, error_by_azimuth
 from ssl_jax.report.comparison import PUBLISHED
 from ssl_jax.report.logs import CORPORA, TITLES, logs_of_seeds, read_confusion, read_reported
-from ssl_jax.report.tables import DEGREES, SCORES, markdown_table, score_cells, snr_cells, spread, write_page
+from ssl_jax.report.tables import (
+    DEGREES,
+    SCORES,
+    markdown_table,
+    score_cells,
+    snr_cells,
+    spread,
+    write_page,
+)
 from ssl_jax.studies.audit import Audit, Variant, questions
 
 # azimuths whose nearest CIPIC direction lies off the horizontal plane; those on the right mirror them
@@ -29,10 +37,17 @@ def question_section(name: str, title: str, variants: list[Variant], audit: Audi
     rows, first = [], None
     for variant in variants:
         if seeds := audit.found(variant):
-            cells = [spread([s[score] for s in seeds], "°" if score in DEGREES else "") for score in SCORES]
+            cells = [
+                spread([s[score] for s in seeds], "°" if score in DEGREES else "")
+                for score in SCORES
+            ]
             first, changes = first or seeds, []
-            for score, unit in (("top1", ""), ("mean_angular_error", "°")) if first is not seeds else ():
-                changes.append(spread([a[score] - b[score] for a, b in zip(seeds, first)], unit, "+.2f"))
+            for score, unit in (
+                (("top1", ""), ("mean_angular_error", "°")) if first is not seeds else ()
+            ):
+                changes.append(
+                    spread([a[score] - b[score] for a, b in zip(seeds, first)], unit, "+.2f")
+                )
             rows.append([variant.label, *cells, ", ".join(changes)])
     if len(rows) < 2:
         return ""
@@ -46,7 +61,9 @@ def runs_section(audit: Audit, name: str, runs: tuple[str, ...]) -> str:
     off = np.isin(AZIMUTH_STEP * class_distance(np.arange(AZIMUTHS), 0), OFF_PLANE)
     metrics = read_json(path) if (path := home / "metrics.json").exists() else {}
     scores = [["", *list(SCORES.values())[1:]]]  # of the evaluation
-    scores += [[title, *score_cells(metrics[run])] for run, title in TITLES.items() if run in metrics]
+    scores += [
+        [title, *score_cells(metrics[run])] for run, title in TITLES.items() if run in metrics
+    ]
     by_snr = [["dB", "run", "mixtures", "Top-1", "mean error", "front-back"]]
     by_azimuth = [["run", "48 azimuths on the plane", "24 off it", "hardest"]]
     for run in runs:
@@ -57,10 +74,14 @@ def runs_section(audit: Audit, name: str, runs: tuple[str, ...]) -> str:
         if (path := home / f"{run}_confusion.csv").exists():
             e = error_by_azimuth(read_confusion(path))
             hardest = ", ".join(f"{AZIMUTH_STEP * c}° ({e[c]:.1f}°)" for c in np.argsort(-e)[:6])
-            by_azimuth.append([TITLES[run], f"{e[~off].mean():.2f}°", f"{e[off].mean():.2f}°", hardest])
+            by_azimuth.append(
+                [TITLES[run], f"{e[~off].mean():.2f}°", f"{e[off].mean():.2f}°", hardest]
+            )
     tables = {"Top-5 as counted, against the usual one, and errors": scores}
     tables |= {"By the lower SNR of the two noises": by_snr, "By azimuth": by_azimuth}
-    shown = {title: markdown_table(rows[0], rows[1:]) for title, rows in tables.items() if len(rows) > 1}
+    shown = {
+        title: markdown_table(rows[0], rows[1:]) for title, rows in tables.items() if len(rows) > 1
+    }
     how = f"({name})\n\n`./reproduce.sh` with the options of that run"
     return "\n".join(f"## {title} {how}\n\n{table}" for title, table in shown.items())
 
@@ -94,16 +115,24 @@ def weights_section(found: dict, audit: Audit) -> str:
     """The published checkpoints on our database, at both noise levels, beside the reported evaluation."""
     heard = f"{audit.clips * AZIMUTHS:,} mixtures, all new to them; Top-1 (Top-5*)"
     how = f"{audit.command} --rows weights --weights DIR`: {heard}"
-    title, rows, stores = f"## The published weights on our database\n\n{how}\n\n", [], ("published", "code")
+    title, rows, stores = (
+        f"## The published weights on our database\n\n{how}\n\n",
+        [],
+        ("published", "code"),
+    )
     if not found:
         return title + "Not measured: no published weights given.\n"
     for name in sorted({name for name, _ in found}):
         run, _, epoch = name.rpartition("_epoch")
         reported = read_reported(audit.results, run).get(float(epoch), {})
         beside = reported.get("eval_top1", reported.get("last_top1"))
-        cells = ("{top1:.2f} ({top5_published:.2f})".format(**found[name, store]) for store in stores)
+        cells = (
+            "{top1:.2f} ({top5_published:.2f})".format(**found[name, store]) for store in stores
+        )
         rows.append([name, "" if beside is None else f"{beside:.2f}", *cells])
-    names = ("{0.snr_low:g} to {0.snr_high:g} dB".format(audit.stores[store][0]) for store in stores)
+    names = (
+        "{0.snr_low:g} to {0.snr_high:g} dB".format(audit.stores[store][0]) for store in stores
+    )
     return title + markdown_table(["checkpoint", "reported", *names], rows)
 
 
@@ -116,15 +145,22 @@ def run_audit(args) -> None:
             raise InputError(f"--rows {row}: unknown: use {', '.join(known)}")
     if args.clips < 5 or args.seeds < 1:
         raise InputError("--clips and --seeds: too few: use at least 5 clips and 1 seed")
-    made, wanted = {"machine": machine(), "commit": commit()}, known if args.rows is None else args.rows
+    made, wanted = (
+        {"machine": machine(), "commit": commit()},
+        known if args.rows is None else args.rows,
+    )
     audit = Audit(args.data, args.clips, args.seeds, args.seed, args.work, args.results, made)
     with lock_folder(audit.work):
-        for variant in (v for name, (_, variants) in asked.items() if name in wanted for v in variants):
+        for variant in (
+            v for name, (_, variants) in asked.items() if name in wanted for v in variants
+        ):
             audit.row(variant)
         switch = audit.switched_set("switch" in wanted)
         weights = audit.published_weights(args.weights)
     name, published = PUBLISHED if args.data else "embedded-published", audit.stores["published"][0]
-    machines, commits = (sorted({row[k] for row in audit.measured.values()}) for k in ("machine", "commit"))
+    machines, commits = (
+        sorted({row[k] for row in audit.measured.values()}) for k in ("machine", "commit")
+    )
     about = f"clips of a trained row: {audit.clips}; seeds: {', '.join(map(str, audit.seeds))}"
     about += f"; device: {'; '.join(machines)}; commit: {', '.join(commits)}"
     parts = [

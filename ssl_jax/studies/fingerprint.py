@@ -19,7 +19,10 @@ from ssl_jax.database.recipes import Recipes, Sounds, recipes_of
 from ssl_jax.networks.three_branch import ThreeBranch
 from ssl_jax.studies.published_weights import read_npz
 
-LOWS, HIGHS = (-10, -5, 0, 5, 10, 15), (-5, 0, 5, 10, 15, 20, 25, 30, 40)  # dB, ends of the ranges looked at
+LOWS, HIGHS = (
+    (-10, -5, 0, 5, 10, 15),
+    (-5, 0, 5, 10, 15, 20, 25, 30, 40),
+)  # dB, ends of the ranges looked at
 RANGES = [(low, high) for low in LOWS for high in HIGHS if high > low]
 CLIPS = 14  # a thousand mixtures of each database
 # of ESC-10: what Piczak (2015) calls soundscapes and noise, and the sounds of events
@@ -107,7 +110,9 @@ def statistics(models, config: Database, front: FrontEnd, sounds: Sounds, recipe
     rounds = cues_of(range(store.shards), store, recipes, sounds, mesh_of(jax.local_devices()))
     for shard, cues in (item for whole in rounds for item in whole):
         at = labels[shard * config.shard :][: len(cues)]
-        for total, found in zip((sums[0], *sums[1]), (cues.mean(-1, dtype=np.float32), *program(cues))):
+        for total, found in zip(
+            (sums[0], *sums[1]), (cues.mean(-1, dtype=np.float32), *program(cues))
+        ):
             np.add.at(total, at, np.asarray(found))
     return Statistics(np.bincount(labels), sums[0], sums[1].swapaxes(0, 1))
 
@@ -115,11 +120,15 @@ def statistics(models, config: Database, front: FrontEnd, sounds: Sounds, recipe
 def some_recipes(config: Database, sounds: Sounds, draw: int = 0) -> tuple[Database, Recipes]:
     """A thousand random mixtures of a database, others with every `draw`."""
     recipes, count = recipes_of(config, sounds)[0], CLIPS * AZIMUTHS
-    order = np.random.default_rng((config.seed, 5)).permutation(len(recipes.clip))  # 5: what it is for
+    order = np.random.default_rng((config.seed, 5)).permutation(
+        len(recipes.clip)
+    )  # 5: what it is for
     return replace(config, clips=CLIPS), recipes.rows(np.sort(order[draw * count :][:count]))
 
 
-def of_ranges(folder: Path, ranges, models, config, front: FrontEnd, sounds: Sounds, draw: int = 0) -> dict:
+def of_ranges(
+    folder: Path, ranges, models, config, front: FrontEnd, sounds: Sounds, draw: int = 0
+) -> dict:
     """Statistics of ranges of SNR, (low, high) in dB, kept in `folder`; the label is the noise class. The
     mixtures differ in their SNR alone, whose place in the range is the same too."""
     found, (some, recipes) = {}, some_recipes(config, sounds, draw)

@@ -25,7 +25,9 @@ rms of (our mean - running mean) / running standard deviation and the rms of the
 averaged; 0 is the training set itself. ITD (ms), ILD (dB), IC: rms over the 32 channels of our mean less the
 training set's. No accuracy was looked at.
 """
-KINDS = {f"Stationary noises alone: {', '.join(STATIONARY)}": STATIONARY}  # of the publishers' noise classes
+KINDS = {
+    f"Stationary noises alone: {', '.join(STATIONARY)}": STATIONARY
+}  # of the publishers' noise classes
 KINDS |= {f"Events alone: {', '.join(EVENTS)}": EVENTS}
 AGAIN = 5  # ranges measured with more mixtures, so that their order can be told from chance
 CODE = (15, 40)  # dB, of the published code
@@ -51,7 +53,9 @@ def read_means(path: Path) -> np.ndarray:
     """The training set's mean cues (3, channels), from reported/training_set_means.csv."""
     rows = read_csv(path, CUES)
     if len(rows) != FrontEnd.channels:
-        raise InputError(f"{path}: has {len(rows)} channels, not {FrontEnd.channels}: fetch it again")
+        raise InputError(
+            f"{path}: has {len(rows)} channels, not {FrontEnd.channels}: fetch it again"
+        )
     return np.array([[float(row[name]) for row in rows] for name in CUES])
 
 
@@ -61,7 +65,9 @@ class Table:
     def __init__(self, models: dict, means: np.ndarray):
         self.layers, self.means = [study.layers_of(model) for model in models.values()], means
         residuals = [study.training_set_means(model)[1].mean() for model in models.values()]
-        self.best = int(np.argmin(residuals)) if models else None  # the statistics of weights at rest
+        self.best = (
+            int(np.argmin(residuals)) if models else None
+        )  # the statistics of weights at rest
         self.head = ["distance"] * bool(models) + ["ITD", "ILD", "IC"]
 
     def distances(self, found) -> list[float]:
@@ -101,7 +107,12 @@ def again_section(draws: list[dict], table: Table) -> tuple[str, tuple[int, int]
         over = [a - b for a, b in zip(scores[at], scores[order[0]])]
         cells = (f"{score:.4f}" for score in (*scores[at], np.mean(scores[at])))
         rows.append([named(*at), *cells, spread(over, digits="+.4f") if any(over) else ""])
-    head = ["SNR of each noise", *(f"draw {k}" for k in range(len(draws))), "mean", "above the nearest"]
+    head = [
+        "SNR of each noise",
+        *(f"draw {k}" for k in range(len(draws))),
+        "mean",
+        "above the nearest",
+    ]
     how = f"{len(draws)} draws of a thousand mixtures each; the least mean is taken.\n"
     how += "Standard deviations are over draws."
     return f"## The nearest again\n\n{how}\n\n{markdown_table(head, rows)}", order[0]
@@ -112,11 +123,17 @@ def draw(path: Path, table: Table, by_range: dict, nearest: tuple[int, int]) -> 
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
         lines = [(table.means[2], REPORTED, "o-", "training set, read off the published weights")]
-        lines += [(by_range[nearest][0][2], OURS, "-", f"ours, {named(*nearest)}, the nearest range")]
-        lines += [(by_range[CODE][0][2], OURS, ":", "ours, 15 to 40 dB, as the published code says")]
+        lines += [
+            (by_range[nearest][0][2], OURS, "-", f"ours, {named(*nearest)}, the nearest range")
+        ]
+        lines += [
+            (by_range[CODE][0][2], OURS, ":", "ours, 15 to 40 dB, as the published code says")
+        ]
         for values, colour, style, label in lines:
             left.semilogx(FrontEnd().cfs, values, style, color=colour, label=label, ms=3, lw=1.6)
-        left.set(xlabel="centre frequency (Hz)", ylabel="mean IC", title="Mean interaural coherence")
+        left.set(
+            xlabel="centre frequency (Hz)", ylabel="mean IC", title="Mean interaural coherence"
+        )
         left.set_xticks(list(TICKS), list(TICKS.values()))
         left.minorticks_off()
         left.legend()
@@ -126,11 +143,15 @@ def draw(path: Path, table: Table, by_range: dict, nearest: tuple[int, int]) -> 
         text: dict = {"ha": "center", "va": "center", "fontsize": 7}
         for (low, high), score in scores.items():
             colour = "white" if score < np.sqrt(np.nanmin(shown) * 0.3) else "black"
-            right.text(highs.index(high), lows.index(low), f"{score:.3f}".lstrip("0"), color=colour, **text)
+            right.text(
+                highs.index(high), lows.index(low), f"{score:.3f}".lstrip("0"), color=colour, **text
+            )
         right.imshow(shown, cmap="viridis", norm=colors.LogNorm(), aspect="auto")
         title = "Distance to the published weights" if table.layers else "Difference of mean IC"
         right.set(xlabel="highest SNR (dB)", ylabel="lowest SNR (dB)", title=title)
-        right.set(xticks=range(len(highs)), xticklabels=highs, yticks=range(len(lows)), yticklabels=lows)
+        right.set(
+            xticks=range(len(highs)), xticklabels=highs, yticks=range(len(lows)), yticklabels=lows
+        )
         right.grid(False)
         save_figure(figure, path)
 
@@ -147,11 +168,15 @@ def run_fingerprint(args) -> None:
         sounds = study.whole_speech(load_sounds(args.data, ex.database, ex.front.fs))
         given = models.values(), ex.database, ex.front, sounds
         by_range, classes = study.of_ranges(folder, RANGES, *given), sounds.corpus.noise_classes
-        kinds = {"All noise classes": classes} | (KINDS if set(STATIONARY + EVENTS) == set(classes) else {})
+        kinds = {"All noise classes": classes} | (
+            KINDS if set(STATIONARY + EVENTS) == set(classes) else {}
+        )
         labels = {title: [classes.index(name) for name in names] for title, names in kinds.items()}
         by_kind = [grid_section(title, by_range, table, chosen) for title, chosen in labels.items()]
         found = by_kind[0][1]
-        draws = [by_range] + [study.of_ranges(folder, list(found)[:AGAIN], *given, draw) for draw in (1, 2)]
+        draws = [by_range] + [
+            study.of_ranges(folder, list(found)[:AGAIN], *given, draw) for draw in (1, 2)
+        ]
         again, nearest = again_section(draws, table)
         parts = [again, *(text for text, _ in by_kind)]
         if models:
@@ -161,21 +186,35 @@ def run_fingerprint(args) -> None:
                 means, residuals = study.training_set_means(model)
                 shown = [f"{means[2, at]:.3f}", *(f"{100 * r:.2f} %" for r in residuals)]
                 rows.append([name, *shown, *(f"{distance:.3f}" for distance in distances)])
-            head = ["checkpoint", "mean IC at 2 kHz", *(f"residual, {cue}" for cue in ("ITD", "ILD", "IC"))]
+            head = [
+                "checkpoint",
+                "mean IC at 2 kHz",
+                *(f"residual, {cue}" for cue in ("ITD", "ILD", "IC")),
+            ]
             head += ["distance, nearest range", "distance, 15 to 40 dB"]
             parts.insert(0, markdown_table(head, rows))
         if args.data:
             rows = []
-            for label, (data, changes, front, few) in track(VARIANTS.items(), "databases", len(VARIANTS)):
+            for label, (data, changes, front, few) in track(
+                VARIANTS.items(), "databases", len(VARIANTS)
+            ):
                 one = experiment(data, snr_range=nearest, seed=args.seed)
                 config, front = replace(one.database, **changes), replace(one.front, **front)
-                sounds = study.whole_speech(load_sounds(args.data if data else None, config, front.fs))
+                sounds = study.whole_speech(
+                    load_sounds(args.data if data else None, config, front.fs)
+                )
                 some, recipes = study.some_recipes(config, sounds)
-                first = recipes._replace(**{field: getattr(recipes, field) % n for field, n in few.items()})
+                first = recipes._replace(
+                    **{field: getattr(recipes, field) % n for field, n in few.items()}
+                )
                 alike = np.zeros(len(first.clip), int)
                 made = study.statistics(models.values(), some, front, sounds, first, alike).mean()
                 rows.append([label, *table.cells(made)])
-            parts += [f"## Other databases at {named(*nearest)}", "", markdown_table(["", *table.head], rows)]
+            parts += [
+                f"## Other databases at {named(*nearest)}",
+                "",
+                markdown_table(["", *table.head], rows),
+            ]
     by = f"seed: {args.seed}; device: {machine()}; commit: {commit()}"
     about = f"Corpus: {CORPORA[ex.database.corpus]}; {by}. `ssl_jax fingerprint --data DIR --weights DIR`\n"
     title = "# The fingerprint of the published training set\n"

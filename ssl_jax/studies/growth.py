@@ -42,7 +42,10 @@ def measure(stage: str, data: Path | None, clips: int, devices: int, folder: Pat
     else:
         run = replace(ex.runs["model2"], clips=clips, epochs=1)
         train("model2", run, Mixtures.of(store), folder, folder / "results", mesh)
-    found: dict = {"seconds": round(time.monotonic() - began, 1), "peak_memory_mb": peak_memory_mb()}
+    found: dict = {
+        "seconds": round(time.monotonic() - began, 1),
+        "peak_memory_mb": peak_memory_mb(),
+    }
     found |= {"machine": machine(), "commit": commit()}
     if stage == "train":
         row = read_log(folder / "results/model2.csv")[0]
@@ -67,7 +70,9 @@ def measure_all(data: Path | None, devices: list[int], work: Path, path: Path) -
             for stage, title in STAGES.items():
                 say(f"{row['mixtures']:,} mixtures, {count} devices: {title}")
                 with ProcessPoolExecutor(1, get_context("spawn")) as fresh:
-                    row[stage] = fresh.submit(measure, stage, data, clips, count, folder / "store").result()
+                    row[stage] = fresh.submit(
+                        measure, stage, data, clips, count, folder / "store"
+                    ).result()
             rows.append(row)
             write_json(path, rows)
         shutil.rmtree(folder / "store", ignore_errors=True)
@@ -77,11 +82,20 @@ def measure_all(data: Path | None, devices: list[int], work: Path, path: Path) -
 
 def table(rows: list[dict]) -> str:
     """The measurements as Markdown; the same store has the same checksum."""
-    times = [head for name in STAGES.values() for head in (f"{name}, s", "ms a mixture", "peak memory, MB")]
-    head, lines = ["mixtures", "devices", *times, "store", "loss after an epoch, training / evaluation"], []
+    times = [
+        head
+        for name in STAGES.values()
+        for head in (f"{name}, s", "ms a mixture", "peak memory, MB")
+    ]
+    head, lines = (
+        ["mixtures", "devices", *times, "store", "loss after an epoch, training / evaluation"],
+        [],
+    )
     for row in rows:
         line = [f"{row['mixtures']:,}", str(row["devices"])]
-        for seconds, memory in ((row[stage]["seconds"], row[stage]["peak_memory_mb"]) for stage in STAGES):
+        for seconds, memory in (
+            (row[stage]["seconds"], row[stage]["peak_memory_mb"]) for stage in STAGES
+        ):
             line += [f"{seconds:,.1f}", f"{1e3 * seconds / row['mixtures']:.2f}", f"{memory:,}"]
         losses = "{train_loss:.4f} / {eval_loss:.4f}".format(**row["train"])
         lines.append([*line, row["database"]["sha256"][:8], losses])
@@ -93,7 +107,9 @@ def run_growth(args) -> None:
     path, option = args.results / "benchmark/growth.json", " --data DIR" if args.data else ""
     rows = measure_all(args.data, args.devices, args.work, path)
     cells, corpus = [row[stage] for row in rows for stage in STAGES], CORPORA[rows[0]["corpus"]]
-    machines, commits = (", ".join(sorted({cell[k] for cell in cells})) for k in ("machine", "commit"))
+    machines, commits = (
+        ", ".join(sorted({cell[k] for cell in cells})) for k in ("machine", "commit")
+    )
     about = f"{corpus[0].upper()}{corpus[1:]}, seed 0, the experiment's settings with so many of its clips; "
     about += "every cell a process of its own, compilation included. "
     about += f"{machines}; commit {commits}; `ssl_jax growth{option}`.\n"

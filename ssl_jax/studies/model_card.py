@@ -13,13 +13,26 @@ from ssl_jax.common.files import read_json, write_text
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, PROTOCOLS, Experiment
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import PARTS, read_manifest
-from ssl_jax.metrics import confusion_matrix, degrees_apart, error_by_azimuth, evaluate, scores_by_snr
+from ssl_jax.metrics import (
+    confusion_matrix,
+    degrees_apart,
+    error_by_azimuth,
+    evaluate,
+    scores_by_snr,
+)
 from ssl_jax.networks.packed import available, describe, load_weights, pack
 from ssl_jax.pipeline import experiment_of
 from ssl_jax.recordings.azimuths import PEAK_REACH, peak_azimuth
 from ssl_jax.report.logs import CORPORA
 from ssl_jax.report.style import LOOK, plt, save_figure
-from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, put_section, score_cells, snr_cells
+from ssl_jax.report.tables import (
+    EVALUATED,
+    SCORES,
+    markdown_table,
+    put_section,
+    score_cells,
+    snr_cells,
+)
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.log import log_csv
@@ -41,7 +54,12 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     mixtures = Mixtures.of(store, manifest)
     settings = d.direction_rule, ex.front.hair_cell, d.disjoint, (d.snr_low, d.snr_high)
     protocol = next((name for name, its in PROTOCOLS.items() if its == settings), ex.name)
-    info: dict = {"model": config.model, "front": dict(vars(ex.front)), "protocol": protocol, "run": run}
+    info: dict = {
+        "model": config.model,
+        "front": dict(vars(ex.front)),
+        "protocol": protocol,
+        "run": run,
+    }
     info |= {"corpus": d.corpus, "seed": config.seed, "commit": made, "metrics": {}}
     pack(source, name, info)
     trainer = Trainer(config, 1, ex.front)
@@ -95,10 +113,23 @@ def scores_of_packed() -> str:
             by_snr.append([name, *snr_cells(line.split(","))])
         if "error_by_azimuth" in info:
             errors[name] = [f"{error:.2f}" for error in info["error_by_azimuth"]]
-    by_azimuth = [[f"{AZIMUTH_STEP * c}°", *(e[c] for e in errors.values())] for c in range(AZIMUTHS)]
-    head = ["name", "network", "corpus", "protocol", "evaluated on", *(SCORES[s] for s in EVALUATED)]
-    trained = [f"{name}: commit {info['commit']}, seed {info['seed']}" for name, info in infos.items()]
-    snr_table = markdown_table(["name", "dB", "mixtures", "Top-1", "mean error", "front-back"], by_snr)
+    by_azimuth = [
+        [f"{AZIMUTH_STEP * c}°", *(e[c] for e in errors.values())] for c in range(AZIMUTHS)
+    ]
+    head = [
+        "name",
+        "network",
+        "corpus",
+        "protocol",
+        "evaluated on",
+        *(SCORES[s] for s in EVALUATED),
+    ]
+    trained = [
+        f"{name}: commit {info['commit']}, seed {info['seed']}" for name, info in infos.items()
+    ]
+    snr_table = markdown_table(
+        ["name", "dB", "mixtures", "Top-1", "mean error", "front-back"], by_snr
+    )
     return (
         f"{markdown_table(head, rows)}\n"
         f"Trained at {'; '.join(trained)}. Figures of the weights as packed, by `ssl_jax pack`.\n\n"
@@ -117,7 +148,9 @@ def run_pack(args) -> None:
     for name, info in infos.items():
         if bins := info.get("reliability"):
             axes.plot(*np.transpose(bins)[:2], marker="o", ms=4, label=name)
-    axes.set(xlabel="confidence", ylabel="share within 10°", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set(
+        xlabel="confidence", ylabel="share within 10°", xlim=(0, 1), ylim=(0, 1), aspect="equal"
+    )
     axes.legend(loc="upper left")
     save_figure(figure, args.figures / "reliability.png")
     if args.card.exists():
@@ -129,11 +162,15 @@ def run_pack(args) -> None:
     # what model hubs read at the top of a card: licence, corpora and scores, as YAML
     lines = ["---", "license: apache-2.0", f"datasets: [{', '.join(corpora)}]", "model-index:"]
     for name, info in infos.items():
-        measured = [{"type": k, "value": round(info["metrics"][score], 2)} for k, score in kinds.items()]
+        measured = [
+            {"type": k, "value": round(info["metrics"][score], 2)} for k, score in kinds.items()
+        ]
         data = {"type": info["corpus"], "name": f"{info['corpus']}, {info['protocol']}"}
         result = {"task": {"type": "audio-classification"}, "dataset": data, "metrics": measured}
         lines.append("- " + json.dumps({"name": name, "results": [result]}))  # JSON is YAML
     text = re.sub(r"\A---\n.*?\n---\n+", "", args.card.read_text(encoding="utf-8"), flags=re.DOTALL)
     write_text(args.card, "\n".join([*lines, "---\n", text]))
-    scores = f"Top-1 {metrics['top1']:.2f} %, mean error {metrics['mean_angular_error']:.2f} degrees"
+    scores = (
+        f"Top-1 {metrics['top1']:.2f} %, mean error {metrics['mean_angular_error']:.2f} degrees"
+    )
     print(f"{args.packed}: {scores} as packed; {args.card} says more")

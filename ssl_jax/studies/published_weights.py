@@ -33,7 +33,9 @@ def published_variables(model: ThreeBranch) -> Iterator[tuple[str, Any]]:
             yield f"{layers}.{at + 1}.running_mean", norm.mean
             yield f"{layers}.{at + 1}.running_var", norm.var
         score = branch.score
-        yield from weight_and_bias(f"cue_branches.{i}.attn_pool.attn_score", score.kernel, score.bias)
+        yield from weight_and_bias(
+            f"cue_branches.{i}.attn_pool.attn_score", score.kernel, score.bias
+        )
     qkv, out = model.attention.qkv, model.attention.out
     yield from (("cross_attn.in_proj_weight", qkv.kernel), ("cross_attn.in_proj_bias", qkv.bias))
     yield from weight_and_bias("cross_attn.out_proj", out.kernel, out.bias)
@@ -44,7 +46,10 @@ def published_variables(model: ThreeBranch) -> Iterator[tuple[str, Any]]:
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an .npz file; raises InputError if it is not one, or declares too much."""
     require_file(path)
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
     arrays, total = {}, 0
     try:
         with zipfile.ZipFile(path) as pack:
@@ -56,13 +61,17 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
                     raise ValueError(f"over {MAX_WEIGHTS_BYTES >> 20} MiB")
                 with pack.open(info) as stream:
                     shape, _, dtype = readers[np.lib.format.read_magic(stream)](stream)
-                if math.prod(shape) * dtype.itemsize > info.file_size:  # NumPy would make room for it
+                if (
+                    math.prod(shape) * dtype.itemsize > info.file_size
+                ):  # NumPy would make room for it
                     raise ValueError(f"{info.filename[:60]!r} is cut short")
                 with pack.open(info) as stream:
                     array = np.lib.format.read_array(stream, allow_pickle=False)
                 arrays[info.filename.removesuffix(".npy")] = array
     except Exception as error:  # corrupt bytes can raise almost any exception in zipfile or NumPy
-        raise InputError(f"{path}: not a whole .npz file ({error_reason(error)}): fetch it again") from None
+        raise InputError(
+            f"{path}: not a whole .npz file ({error_reason(error)}): fetch it again"
+        ) from None
     return arrays
 
 
@@ -70,11 +79,15 @@ def load_published(weights: str | Path | Mapping[str, np.ndarray]) -> ThreeBranc
     """The three-branch network, in evaluation mode, with a mapping of arrays or those of an .npz file, in
     PyTorch's names and layouts (see `published_variables`); others are passed over. Raises InputError, which
     names the array, where one is missing, of another shape or not finite."""
-    where, held = ("weights", weights) if isinstance(weights, Mapping) else (weights, read_npz(Path(weights)))
+    where, held = (
+        ("weights", weights) if isinstance(weights, Mapping) else (weights, read_npz(Path(weights)))
+    )
     model: Any = build_model("three_branch", 0, FrontEnd())
     for name, variable in published_variables(model):
         if name not in held:
-            raise InputError(f"{where}: {name} is missing: these are not of the three-branch network")
+            raise InputError(
+                f"{where}: {name} is missing: these are not of the three-branch network"
+            )
         array, shape = np.asarray(held[name]), variable[...].shape[::-1]
         if array.shape != shape:
             raise InputError(f"{where}: {name} has shape {array.shape}, the network needs {shape}")
@@ -89,5 +102,7 @@ def load_checkpoints(folder: Path) -> dict[str, ThreeBranch]:
     """Every checkpoint of a folder, weights_NAME.npz, by name; raises InputError where there is none."""
     paths = sorted(Path(folder).glob("weights_*.npz"))
     if not paths:
-        raise InputError(f"{folder}: holds no weights_*.npz: give the folder of the published checkpoints")
+        raise InputError(
+            f"{folder}: holds no weights_*.npz: give the folder of the published checkpoints"
+        )
     return {path.stem.removeprefix("weights_"): load_published(path) for path in paths}

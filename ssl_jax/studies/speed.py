@@ -38,13 +38,21 @@ def seconds_of(work, repeats: int = 15) -> float:
 
 def on_all_devices(function, mesh, specs=EACH):
     """`function` of a batch (clips, ...), the clips shared among all devices."""
-    return jax.jit(jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=EACH, check_vma=False))
+    return jax.jit(
+        jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=EACH, check_vma=False)
+    )
 
 
 def machine_rates(mesh) -> dict[str, float]:
     """Measured float32 matrix products (FLOP/s) and memory traffic (bytes/s), all devices at work."""
-    n, rng, ones = 2048, np.random.default_rng(0), np.ones((mesh.size, 2**26 // mesh.size), np.float32)
-    a, big = jax.device_put((rng.standard_normal((mesh.size, n, n), np.float32), ones), shared_out(mesh))
+    n, rng, ones = (
+        2048,
+        np.random.default_rng(0),
+        np.ones((mesh.size, 2**26 // mesh.size), np.float32),
+    )
+    a, big = jax.device_put(
+        (rng.standard_normal((mesh.size, n, n), np.float32), ones), shared_out(mesh)
+    )
     product = on_all_devices(lambda x: jnp.matmul(x[0], x[0], precision="highest")[None], mesh)
     copy = on_all_devices(lambda x: x + 1, mesh)
     flops = mesh.size * 2 * n**3 / seconds_of(lambda: product(a))
@@ -57,7 +65,10 @@ def needs() -> dict[str, tuple[float, float]]:
     take 6 operations and its comparison 4."""
     samples, channels = FRONT.fs, FRONT.channels
     sound, sources, cues = 2 * samples * 4, 3 * samples * 4, 3 * channels * 100 * 2
-    filters, lags = 2 * samples * channels * 32, samples * channels * (2 * round(samples * FRONT.max_itd) + 1)
+    filters, lags = (
+        2 * samples * channels * 32,
+        samples * channels * (2 * round(samples * FRONT.max_itd) + 1),
+    )
     rendering = 15 * 2.5 * 45_056 * np.log2(45_056)  # FFTs of a size near one second
     network = 3 * 2 * (100 * 5 * (32 * 64 + 64 * 64) * 3)  # one mixture, forwards and backwards
     return {
@@ -73,7 +84,11 @@ def needs() -> dict[str, tuple[float, float]]:
 def sample_loop(left, right, fs: float, tau=0.010, max_itd=0.001) -> list:
     """(lag, level ratio, coherence) of one channel, sample after sample, as the published method runs."""
     lags, a, cues = round(fs * max_itd), 1 / (tau * fs), []
-    padded, cross, right_energy, left_energy = np.pad(right, lags), *np.zeros((2, 2 * lags + 1)), 0.0
+    padded, cross, right_energy, left_energy = (
+        np.pad(right, lags),
+        *np.zeros((2, 2 * lags + 1)),
+        0.0,
+    )
     for n, l in enumerate(left):
         r = padded[n : n + 2 * lags + 1]
         cross = (1 - a) * cross + a * l * r
@@ -98,11 +113,16 @@ def torch_train_step(batch: int):
     norm, classify = nn.LayerNorm(64, device=device), nn.Linear(192, 72, device=device)
     modules = nn.ModuleList([*branches, *scores, attention, norm, classify])
     optimiser = torch.optim.AdamW(modules.parameters(), lr=1e-3, weight_decay=0.01)
-    cues, labels = torch.randn(batch, 3, 32, 100, device=device), torch.arange(batch, device=device) % 72
+    cues, labels = (
+        torch.randn(batch, 3, 32, 100, device=device),
+        torch.arange(batch, device=device) % 72,
+    )
 
     def step():
         optimiser.zero_grad()
-        frames = [branch(cues[:, i]).transpose(1, 2) for i, branch in enumerate(branches)]  # (B, T, 64)
+        frames = [
+            branch(cues[:, i]).transpose(1, 2) for i, branch in enumerate(branches)
+        ]  # (B, T, 64)
         pooled = [(torch.softmax(score(x), dim=1) * x).sum(1) for score, x in zip(scores, frames)]
         x = torch.stack(pooled, dim=1)
         logits = classify(norm(attention(x, x, x)[0]).flatten(1))
@@ -119,14 +139,25 @@ def jobs_of(mesh) -> list[tuple]:
     batch, sounds = block_size() * mesh.size, load_sounds(None, Database(clips=4), FRONT.fs)
     some = np.linspace(0, 4 * AZIMUTHS, batch, endpoint=False, dtype=int)
     recipes, run = recipes_of(Database(clips=4), sounds)[0].rows(some), RUNS["model2"]
-    drawn = jax.device_put(waveforms_of(sounds), on_all(mesh)), sounds.corpus.speech[recipes.clip], recipes
+    drawn = (
+        jax.device_put(waveforms_of(sounds), on_all(mesh)),
+        sounds.corpus.speech[recipes.clip],
+        recipes,
+    )
     halls = waveforms_of(load_sounds(None, Database(clips=4, rooms=3), FRONT.fs))
-    in_rooms = jax.device_put(halls, on_all(mesh)), drawn[1], recipes._replace(head=recipes.head % 3)
+    in_rooms = (
+        jax.device_put(halls, on_all(mesh)),
+        drawn[1],
+        recipes._replace(head=recipes.head % 3),
+    )
     mixtures = np.asarray(jax.jit(render)(*drawn))  # batch, 2, samples: real speech
     shares = (batch, mesh.size, batch // 3)
     ears, pair, few = (jax.device_put(mixtures[:n], shared_out(mesh)) for n in shares)
     one, bands = mixtures[0].astype(np.float64), np.asarray(GF_spectrogram(mixtures[0], FRONT.fs))
-    ear, part = bands[:, 9, : FRONT.fs // 50], 1 / 50 / FRONT.channels  # of a second; the loop is slow
+    ear, part = (
+        bands[:, 9, : FRONT.fs // 50],
+        1 / 50 / FRONT.channels,
+    )  # of a second; the loop is slow
     rendering = on_all_devices(render, mesh, (jax.P(), EACH, EACH))
     whole, sections = render_and_extract(FRONT, mesh), gammatone_sos(FRONT.fs, FRONT.cfs)
     filterbank = on_all_devices(partial(GF_spectrogram, fs=FRONT.fs), mesh)
@@ -139,10 +170,20 @@ def jobs_of(mesh) -> list[tuple]:
     jobs = [
         ("filterbank", "ours, a clip a device", lambda: filterbank(pair), len(pair)),
         ("filterbank", f"the same, {batch} clips at once", lambda: filterbank(ears), batch),
-        ("filterbank", "scipy.signal.sosfilt", lambda: [sps.sosfilt(sos, one) for sos in sections], 1),
+        (
+            "filterbank",
+            "scipy.signal.sosfilt",
+            lambda: [sps.sosfilt(sos, one) for sos in sections],
+            1,
+        ),
         ("cues, hop 441", "ours, filterbank included", lambda: hop441(ears), batch),
         ("cues, hop 1", "ours, filterbank included", lambda: hop1(few), len(few)),
-        ("cues, hop 1", "sample loop, cues alone", lambda: sample_loop(ear[0], ear[1], FRONT.fs), part),
+        (
+            "cues, hop 1",
+            "sample loop, cues alone",
+            lambda: sample_loop(ear[0], ear[1], FRONT.fs),
+            part,
+        ),
         ("rendering", "ours", lambda: rendering(*drawn), batch),
         ("rendering", "ours, in rooms", lambda: rendering(*in_rooms), batch),
         ("rendering and cues, hop 441", "ours", lambda: whole(*drawn), batch),
@@ -155,7 +196,9 @@ def jobs_of(mesh) -> list[tuple]:
         from gammatone.filters import erb_filterbank, make_erb_filters
 
         erb = make_erb_filters(FRONT.fs, FRONT.cfs)
-        jobs.insert(2, ("filterbank", "gammatone (detly)", lambda: [erb_filterbank(x, erb) for x in one], 1))
+        jobs.insert(
+            2, ("filterbank", "gammatone (detly)", lambda: [erb_filterbank(x, erb) for x in one], 1)
+        )
     return jobs
 
 
@@ -166,8 +209,23 @@ def table(results: dict) -> str:
         digits = 3 if row["seconds"] < 1e-3 else 1
         share = f"{100 * row['share_of_floor']:.0f} %" if row["who"].startswith("ours") else ""
         times = [f"{1e3 * row['seconds']:,.{digits}f}", f"{row['ratio_to_ours']:,.1f}"]
-        rows.append([row["stage"], row["who"], *times, f"{1e3 * row['floor_seconds']:.{digits + 1}f}", share])
-    head = ["stage", "who", "ms per second of sound", "times ours", "floor, ms", "share of the floor"]
+        rows.append(
+            [
+                row["stage"],
+                row["who"],
+                *times,
+                f"{1e3 * row['floor_seconds']:.{digits + 1}f}",
+                share,
+            ]
+        )
+    head = [
+        "stage",
+        "who",
+        "ms per second of sound",
+        "times ours",
+        "floor, ms",
+        "share of the floor",
+    ]
     rates = f"{results['matrix_flops'] / 1e9:.0f} GFLOP/s in float32 matrix products"
     rates += f", {results['memory_bytes'] / 1e9:.0f} GB/s, both measured in this run"
     about = f"Machine: {results['machine']}; {rates}.\n\n{markdown_table(head, rows)}"
@@ -183,8 +241,19 @@ def run_benchmark(args) -> None:
         seconds, (operations, traffic) = seconds_of(work) / per, needed[stage]
         floor = max(operations / rates["matrix_flops"], traffic / rates["memory_bytes"])
         row = {"stage": stage, "who": who, "seconds": seconds}
-        row |= {"ratio_to_ours": seconds / ours.setdefault(stage, seconds), "operations": operations}
-        rows.append(row | {"bytes": traffic, "floor_seconds": floor, "share_of_floor": floor / seconds})
-    results = {"machine": machine(), "commit": commit(), "devices": mesh.size, **rates, "rows": rows}
+        row |= {
+            "ratio_to_ours": seconds / ours.setdefault(stage, seconds),
+            "operations": operations,
+        }
+        rows.append(
+            row | {"bytes": traffic, "floor_seconds": floor, "share_of_floor": floor / seconds}
+        )
+    results = {
+        "machine": machine(),
+        "commit": commit(),
+        "devices": mesh.size,
+        **rates,
+        "rows": rows,
+    }
     write_json(path.with_suffix(".json"), results)
     write_page(path.with_suffix(".md"), table(results))

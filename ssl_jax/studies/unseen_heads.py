@@ -38,7 +38,9 @@ def measured_place(path: Path, fs: int, **sides) -> Sofa:
     if hrirs.shape[-1] > fs:  # what comes after a second falls on the next one, which is the same
         hrirs = np.pad(hrirs, ((0, 0), (0, 0), (0, -hrirs.shape[-1] % fs)))
         hrirs = hrirs.reshape(*hrirs.shape[:2], -1, fs).sum(2)
-    return Sofa(path.stem, hrirs.astype(np.float32), place.azimuth[level], place.elevation[level], fs)
+    return Sofa(
+        path.stem, hrirs.astype(np.float32), place.azimuth[level], place.elevation[level], fs
+    )
 
 
 def some_voices(clips: int, fs: int) -> Corpus:
@@ -50,26 +52,41 @@ def some_voices(clips: int, fs: int) -> Corpus:
 def heard_at(place: Sofa, corpus: Corpus, networks: dict) -> dict:
     """Logits of every network and window, and true azimuths: {(network, window in s): ((n, 72), (n,))}. Each
     voice comes from each direction, and two noises of a class at 15 to 40 dB from others, seed 0."""
-    clips, count, block, found = len(corpus.speech), len(place.azimuth), block_size(), dict[tuple, list]()
+    clips, count, block, found = (
+        len(corpus.speech),
+        len(place.azimuth),
+        block_size(),
+        dict[tuple, list](),
+    )
     recipes = draw_recipes(Database(clips=clips), 1, *corpus.noise.shape[:2])
     recipes = recipes.rows((np.arange(clips)[:, None] * AZIMUTHS + np.arange(count)).ravel())
     recipes = recipes._replace(noise_azimuth=recipes.noise_azimuth % count)
     tail = np.zeros((1, 2, corpus.speech.shape[1]), np.float32)
     waveforms, mixed = jax.device_put((corpus.noise, place.hrirs[None], tail)), jax.jit(render)
-    cues = {front: jax.jit(lambda ears, front=front: extract(ears, front)) for _, front in networks.values()}
-    heard = {name: jax.jit(lambda maps, model=model: model(maps)) for name, (model, _) in networks.items()}
+    cues = {
+        front: jax.jit(lambda ears, front=front: extract(ears, front))
+        for _, front in networks.values()
+    }
+    heard = {
+        name: jax.jit(lambda maps, model=model: model(maps))
+        for name, (model, _) in networks.items()
+    }
     blocks = range(0, clips * count, block)
     for at in track(blocks, place.name, total=len(blocks)):
         kept = np.arange(at, at + block) < clips * count
         some = recipes.rows(np.minimum(np.arange(at, at + block), clips * count - 1))
         sound, truth = mixed(waveforms, corpus.speech[some.clip], some), place.azimuth[some.azimuth]
-        power = np.square(np.asarray(sound)).reshape(block, 2, SHORT, -1).sum((1, 3))  # block, SHORT
+        power = (
+            np.square(np.asarray(sound)).reshape(block, 2, SHORT, -1).sum((1, 3))
+        )  # block, SHORT
         loud = kept[:, None] & (power >= LOUD * power.max(1, keepdims=True))
         for name, (_, front) in networks.items():
             maps = cues[front](sound)
             size = maps.shape[-1] // SHORT
             parts = [(1.0, maps, kept)]
-            parts += [(1 / SHORT, maps[..., k * size : (k + 1) * size], loud[:, k]) for k in range(SHORT)]
+            parts += [
+                (1 / SHORT, maps[..., k * size : (k + 1) * size], loud[:, k]) for k in range(SHORT)
+            ]
             for window, part, use in parts:
                 logits = np.asarray(heard[name](part))
                 found.setdefault((name, window), []).append((logits[use], truth[use]))
@@ -90,7 +107,10 @@ def scores_of(posterior: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         return np.mean(values) if len(values) else np.nan
 
     scores = {"mean": mean(apart), "within_10": 100 * mean(apart <= 10)}
-    scores |= {"front_back": 100 * mean(mirror[told] < apart[told]), "front_rmse": np.sqrt(mean(off**2))}
+    scores |= {
+        "front_back": 100 * mean(mirror[told] < apart[told]),
+        "front_rmse": np.sqrt(mean(off**2)),
+    }
     scores |= {"front_mae": mean(off), "sure": 100 * mean(sure >= SURE)}
     return scores | {"sure_right": 100 * mean(apart[sure >= SURE] <= 10)}
 

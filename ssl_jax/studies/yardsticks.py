@@ -18,11 +18,23 @@ from ssl_jax.recordings.azimuths import Overall
 from ssl_jax.recordings.localisation import localise
 from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.sounds.mixing import mean_power, spatialise_endless
-from ssl_jax.studies.unseen_heads import HEAD, cells, measured_place, score_places, scores_of, some_voices
+from ssl_jax.studies.unseen_heads import (
+    HEAD,
+    cells,
+    measured_place,
+    score_places,
+    scores_of,
+    some_voices,
+)
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.trainer import UNLIKE, Trainer, predict_all
 
-SCENES, SECONDS, APART, NEAR = 200, 3, 60, 10  # of two talkers; s; degrees between them, and of a hit
+SCENES, SECONDS, APART, NEAR = (
+    200,
+    3,
+    60,
+    10,
+)  # of two talkers; s; degrees between them, and of a hit
 LITERATURE = """\
 | who | what was known | error | source |
 | --- | --- | --- | --- |
@@ -43,14 +55,20 @@ def two_talkers(paths: list[Path], name: str) -> str:
     for _ in track(range(SCENES), "two talkers", total=SCENES):
         place = places[rng.integers(len(places))]
         first = rng.integers(len(place.azimuth))
-        second = rng.choice(np.flatnonzero(degrees_apart(place.azimuth, place.azimuth[first]) >= APART))
+        second = rng.choice(
+            np.flatnonzero(degrees_apart(place.azimuth, place.azimuth[first]) >= APART)
+        )
         voice = rng.choice(5, 2, replace=False)  # of the languages, whose clips take turns
-        clips = np.array([voice + 5 * k for k in rng.choice(12, SECONDS, replace=False)])  # SECONDS, 2
+        clips = np.array(
+            [voice + 5 * k for k in rng.choice(12, SECONDS, replace=False)]
+        )  # SECONDS, 2
         which, silent = [first, second], np.zeros((2, fs), np.float32)
         ears = spatialise_endless(speech[clips], place.hrirs[which], silent)  # SECONDS, 2, 2, fs
         ears = np.asarray(ears) / np.sqrt(np.asarray(mean_power(ears)))[..., None, None]
         ears = 0.1 * np.concatenate(ears, axis=-1).sum(0)
-        found = Overall().add(localise(ears.T, fs, window=0.25, step=0.05, model=name)).directions[:2]
+        found = (
+            Overall().add(localise(ears.T, fs, window=0.25, step=0.05, model=name)).directions[:2]
+        )
         off = [min(degrees_apart(azimuth, place.azimuth[k]) for azimuth, _ in found) for k in which]
         both, one = both + (max(off) <= NEAR), one + (min(off) <= NEAR)
     heads = ", ".join(place.name for place in places)
@@ -67,7 +85,10 @@ def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
         say(f"{folder}: not there: the evaluation part is left out (`ssl_jax database` makes it)")
         return []
     store = CueStore(folder / "cues", ex.database, ex.front)
-    manifest, (network, front) = read_manifest(folder / "manifest.csv", store.count), load_weights(name)
+    manifest, (network, front) = (
+        read_manifest(folder / "manifest.csv", store.count),
+        load_weights(name),
+    )
     trainer = Trainer(Training(model=describe(name)["model"]), 1, front)
     trainer.set_model(network)
     numbers = np.flatnonzero(manifest.part == PARTS.index("evaluation"))
@@ -99,5 +120,11 @@ def run_yardsticks(args) -> None:
         "from each direction. It knew only KEMAR of these, and no room. Evaluation heads are turned to "
         f"their midline (docs/rooms.md). `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n"
     )
-    text = about, markdown_table(HEAD, rows), two_talkers(paths, name), "## Literature\n", LITERATURE
+    text = (
+        about,
+        markdown_table(HEAD, rows),
+        two_talkers(paths, name),
+        "## Literature\n",
+        LITERATURE,
+    )
     write_page(args.results / "yardsticks.md", *text)

@@ -43,14 +43,18 @@ class Mixtures:
         if self.manifest is not None and (part := self.manifest.part) is not None:
             # all of them evaluate, however few clips train: on the validation part, where there is one
             return np.flatnonzero(part[:count] == 0), np.flatnonzero(part == part.max())
-        return two_parts(count, config.evaluation_share, (config.seed, SPLIT))  # at random (published)
+        return two_parts(
+            count, config.evaluation_share, (config.seed, SPLIT)
+        )  # at random (published)
 
     def last(self, config: Training) -> np.ndarray:
         """Mixture numbers of the run's last clips, trained on or not (`last_share`)."""
         first = min(round((1 - config.last_share) * config.clips), config.clips - 1)
         return np.arange(first * AZIMUTHS, config.clips * AZIMUTHS)
 
-    def batch(self, numbers: np.ndarray, mirrored: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def batch(
+        self, numbers: np.ndarray, mirrored: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """(n, maps, channels, frames) float16 and (n,) int32; sides swapped where `mirrored` (n,)."""
         size = len(self.shards[0])
         cues = np.stack([self.shards[i // size][i % size] for i in numbers.tolist()])
@@ -75,7 +79,9 @@ def prefetch(items: Iterable) -> Iterator:
                 future.cancel()
 
 
-def batches_of(mixtures: Mixtures, numbers, size: int, mesh: Mesh, mirrored=None, frames=None) -> Iterator:
+def batches_of(
+    mixtures: Mixtures, numbers, size: int, mesh: Mesh, mirrored=None, frames=None
+) -> Iterator:
     """Cue maps and classes of the given mixtures, `size` at a time, read ahead and by each process for its
     own devices. `mirrored`, by mixture number, says which to mirror; `frames`, by batch, what to use."""
 

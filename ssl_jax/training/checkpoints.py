@@ -18,7 +18,9 @@ def save_checkpoint(path: Path, content: dict) -> None:
     packed = serialization.msgpack_serialize(content)
     if len(packed) > MAX_BYTES:
         over = f"{len(packed) >> 20} MiB, over the {MAX_BYTES >> 20} that are read again"
-        raise InputError(f"{path}: {over}: raise MAX_BYTES in serialisation.py for so large a network")
+        raise InputError(
+            f"{path}: {over}: raise MAX_BYTES in serialisation.py for so large a network"
+        )
     with atomic_write(path) as stream:
         stream.write(packed)
     write_checksum(path)

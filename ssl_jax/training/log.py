@@ -7,10 +7,22 @@ from ssl_jax.common.files import read_csv
 from ssl_jax.config import Training
 
 SCORES = ("loss", "top1", "top5")
-LOG_COLUMNS = ("epoch", "epochs", *(f"{part}_{what}" for part in ("train", "eval") for what in SCORES))
+LOG_COLUMNS = (
+    "epoch",
+    "epochs",
+    *(f"{part}_{what}" for part in ("train", "eval") for what in SCORES),
+)
 LOG_COLUMNS += ("eval_top5_standard", "eval_mean_angular_error", "learning_rate")
-LAST_COLUMNS = ("last_loss", "last_top1", "last_top5")  # of the run's last clips: Training.last_share
-FORMATS = {"epoch": "d", "epochs": "d", "learning_rate": ".6g"}  # of columns that are not of two decimals
+LAST_COLUMNS = (
+    "last_loss",
+    "last_top1",
+    "last_top5",
+)  # of the run's last clips: Training.last_share
+FORMATS = {
+    "epoch": "d",
+    "epochs": "d",
+    "learning_rate": ".6g",
+}  # of columns that are not of two decimals
 FORMATS |= {"snr_from_db": "g", "snr_to_db": "g", "mixtures": "d"}
 FORMATS |= {f"{part}_loss": ".4f" for part in ("train", "eval", "last")}
 LINE = "Epoch {epoch}/{epochs}: Train Loss={train_loss:.4f}, Top-1={train_top1:.2f}%, Top-5={train_top5:.2f}%"
@@ -37,7 +49,11 @@ def log_text(config: Training, rows: list[dict]) -> str:
 
 def rows_of_checkpoint(content: dict) -> list[dict]:
     """The rows of the log up to a checkpoint."""
-    columns = LOG_COLUMNS if content["log"].shape[1] == len(LOG_COLUMNS) else (*LOG_COLUMNS, *LAST_COLUMNS)
+    columns = (
+        LOG_COLUMNS
+        if content["log"].shape[1] == len(LOG_COLUMNS)
+        else (*LOG_COLUMNS, *LAST_COLUMNS)
+    )
     rows = [dict(zip(columns, row, strict=True)) for row in content["log"].tolist()]
     return [{**row, "epoch": int(row["epoch"]), "epochs": int(row["epochs"])} for row in rows]
 
@@ -48,7 +64,11 @@ def read_log(path: Path, extra: tuple[str, ...] = ()) -> list[dict]:
     try:
         rows = [{k: float(v) for k, v in row.items() if v != ""} for row in rows]
     except (ValueError, TypeError):
-        raise InputError(f"{path}: holds something else than numbers: delete it and run again") from None
+        raise InputError(
+            f"{path}: holds something else than numbers: delete it and run again"
+        ) from None
     if not rows or not all(row["epoch"].is_integer() for row in rows):
-        raise InputError(f"{path}: has no epochs, or one that is no whole number: delete it and run again")
+        raise InputError(
+            f"{path}: has no epochs, or one that is no whole number: delete it and run again"
+        )
     return rows

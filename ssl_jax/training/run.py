@@ -11,7 +11,13 @@ from flax import serialization
 
 from ssl_jax.common.devices import barrier, broadcast_from_first, by_main_process, is_main_process
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import atomic_write, check_settings, checksum_agrees, read_json, write_text
+from ssl_jax.common.files import (
+    atomic_write,
+    check_settings,
+    checksum_agrees,
+    read_json,
+    write_text,
+)
 from ssl_jax.common.progress import say, track
 from ssl_jax.config import AZIMUTHS, Training, fingerprint
 from ssl_jax.metrics import confusion_matrix, evaluate, scores_by_snr
@@ -34,7 +40,9 @@ def newest_checkpoint(work: Path, name: str, config: Training) -> int:
     return config.start_epoch
 
 
-def restore(trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = True) -> list[dict] | None:
+def restore(
+    trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = True
+) -> list[dict] | None:
     """Take over a checkpoint and return its log; None where it is missing or damaged. Raises InputError if
     it is of another epoch, other settings than its folder's, or another network."""
     if (content := load_checkpoint(path)) is None:
@@ -42,7 +50,9 @@ def restore(trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = Tru
     settings, remedy = read_json(path.with_name("settings.json")), "delete it and run again"
     try:
         rows = log.rows_of_checkpoint(content)
-        same = json.loads(content.get("settings", json.dumps(settings))) == settings  # older have none
+        same = (
+            json.loads(content.get("settings", json.dumps(settings))) == settings
+        )  # older have none
         same = rows[-1]["epoch"] == epoch and same
     except (KeyError, IndexError, ValueError, TypeError, AttributeError):
         raise InputError(f"{path}: is no checkpoint of a run: {remedy}") from None
@@ -68,11 +78,15 @@ def blend_with_start(trainer: Trainer, work: Path, config: Training) -> None:
     """Make `start_share` of the last weights and statistics those that the run started from."""
     share, last = config.start_share, trainer.state_arrays()
     restore_start(trainer, work, config)
-    floats = {k: a for k, a in trainer.state_arrays().items() if a.dtype == np.float32}  # not dropout's keys
+    floats = {
+        k: a for k, a in trainer.state_arrays().items() if a.dtype == np.float32
+    }  # not dropout's keys
     trainer.restore(last | {k: share * a + (1 - share) * last[k] for k, a in floats.items()}, False)
 
 
-def start_state(trainer: Trainer, work: Path, name: str, config: Training, mixtures: Mixtures) -> list[dict]:
+def start_state(
+    trainer: Trainer, work: Path, name: str, config: Training, mixtures: Mixtures
+) -> list[dict]:
     """The log up to where the run goes on, the trainer brought there; InputError without a fitting start."""
     with barrier():
         epoch = newest_checkpoint(work, name, config) if is_main_process() else 0
@@ -93,13 +107,18 @@ def short_windows(config: Training, epoch: int, steps: int, frames: int) -> list
     """What each batch of an epoch takes of its `frames`: all, or at random a quarter of them."""
     if not config.short_share:
         return None
-    draws, size = np.random.default_rng((config.seed, SHORTEN, epoch)).random((steps, 2)), max(1, frames // 4)
+    draws, size = (
+        np.random.default_rng((config.seed, SHORTEN, epoch)).random((steps, 2)),
+        max(1, frames // 4),
+    )
     starts = (draws[:, 1] * (frames - size + 1)).astype(int)
     short = draws[:, 0] < config.short_share
     return [slice(s, s + size) if use else slice(None) for use, s in zip(short, starts.tolist())]
 
 
-def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures, parts: tuple, epoch: int):
+def run_epoch(
+    name: str, config: Training, trainer: Trainer, mixtures: Mixtures, parts: tuple, epoch: int
+):
     """Train and evaluate on `parts` for an epoch: a row of the log, and logits and classes evaluated."""
     (training, evaluation), began = parts, time.monotonic()
     if epoch in config.restart_epochs:
@@ -108,7 +127,10 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
     order = training[np.random.default_rng((config.seed, ORDER, epoch)).permutation(len(training))]
     mirrored = None
     if config.mirrored:  # a draw for every mixture, whichever are in the run
-        mirrored = np.random.default_rng((config.seed, MIRROR, epoch)).random(config.clips * AZIMUTHS) < 0.5
+        mirrored = (
+            np.random.default_rng((config.seed, MIRROR, epoch)).random(config.clips * AZIMUTHS)
+            < 0.5
+        )
     steps, label = math.ceil(len(training) / config.batch), f"{name} epoch {epoch}/{config.epochs}"
     frames = short_windows(config, epoch, steps, mixtures.front.fs // mixtures.front.hop)
     batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored, frames)
@@ -128,7 +150,9 @@ def run_epoch(name: str, config: Training, trainer: Trainer, mixtures: Mixtures,
     return row, outcome
 
 
-def train(name: str, config: Training, mixtures: Mixtures, work: Path, results: Path, mesh=None) -> dict:
+def train(
+    name: str, config: Training, mixtures: Mixtures, work: Path, results: Path, mesh=None
+) -> dict:
     """Train one run, or what is left of it, and return its final metrics (see `metrics.evaluate`). The main
     process writes checkpoints to work/name/, logs and the last weights to results/. Raises InputError where
     checkpoints of other settings are there, or the weights to start from are not."""
@@ -141,11 +165,17 @@ def train(name: str, config: Training, mixtures: Mixtures, work: Path, results: 
         uneven = f"a batch of {config.batch} does not divide among {trainer.mesh.size} devices"
         say(f"{name}: {uneven}: each does all of it; fewer devices are no slower")
     rows, outcome = start_state(trainer, work, name, config, mixtures), None
-    for epoch in range(rows[-1]["epoch"] + 1 if rows else config.start_epoch + 1, config.epochs + 1):
+    for epoch in range(
+        rows[-1]["epoch"] + 1 if rows else config.start_epoch + 1, config.epochs + 1
+    ):
         row, outcome = run_epoch(name, config, trainer, mixtures, parts, epoch)
         rows.append(row)
         numbers = np.array([list(map(float, row.values())) for row in rows])
-        content = {"arrays": trainer.state_arrays(), "log": numbers, "settings": json.dumps(settings)}
+        content = {
+            "arrays": trainer.state_arrays(),
+            "log": numbers,
+            "settings": json.dumps(settings),
+        }
         by_main_process(save_checkpoint, checkpoint_path(work, name, epoch), content)
     if config.start_share:
         blend_with_start(trainer, work, config)
@@ -159,7 +189,9 @@ def train(name: str, config: Training, mixtures: Mixtures, work: Path, results: 
     return evaluate(*outcome)
 
 
-def write_results(results: Path, name: str, config: Training, trainer: Trainer, rows, outcome, snr) -> None:
+def write_results(
+    results: Path, name: str, config: Training, trainer: Trainer, rows, outcome, snr
+) -> None:
     """Write the log, the last weights and the outcome of the evaluation; `snr` (n,) of its mixtures, dB."""
     weights = {k: v for k, v in trainer.state_arrays().items() if not k.startswith("moments")}
     with atomic_write(results / f"{name}_epoch{config.epochs}.msgpack") as stream:
@@ -167,7 +199,9 @@ def write_results(results: Path, name: str, config: Training, trainer: Trainer, 
     write_text(results / f"{name}.csv", log.log_csv(rows))
     write_text(results / f"{name}.log", log.log_text(config, rows))
     if snr is not None:
-        write_text(results / f"{name}_by_snr.csv", log.log_csv(scores_by_snr(outcome[0], outcome[1], snr)))
+        write_text(
+            results / f"{name}_by_snr.csv", log.log_csv(scores_by_snr(outcome[0], outcome[1], snr))
+        )
     write_confusion(results / f"{name}_confusion.csv", outcome)
 
 

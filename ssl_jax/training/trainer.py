@@ -19,14 +19,20 @@ from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, named_arrays, split
 from ssl_jax.training.batches import EVALUATION_BATCH, Mixtures, batches_of
 
-WAVES, UNLIKE = 4, 1.0  # of a smooth curve over the channels; dB, its spread where microphones are tried
+WAVES, UNLIKE = (
+    4,
+    1.0,
+)  # of a smooth curve over the channels; dB, its spread where microphones are tried
 
 
 def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
     """Learning rate by step since the optimiser was last fresh; with a warm-up it changes step by step."""
     rate, floor = config.learning_rate, config.cosine_floor
     if config.warmup_epochs:
-        rise, steps = int(config.warmup_epochs * steps_per_epoch), config.cosine_epochs * steps_per_epoch
+        rise, steps = (
+            int(config.warmup_epochs * steps_per_epoch),
+            config.cosine_epochs * steps_per_epoch,
+        )
         return optax.warmup_cosine_decay_schedule(rate / 10, rate, rise, steps, floor)
     if not config.cosine_epochs:
         return optax.constant_schedule(rate)
@@ -46,14 +52,18 @@ def coloured(cues: jax.Array, spread: float, key: jax.Array) -> jax.Array:
     a random curve of WAVES cosines over the channels, of `spread` dB."""
     channels = cues.shape[2]
     angles = jnp.pi * jnp.outer(jnp.arange(1, WAVES + 1), (jnp.arange(channels) + 0.5) / channels)
-    curves = spread * (2 / WAVES) ** 0.5 * jax.random.normal(key, (len(cues), WAVES)) @ jnp.cos(angles)
+    curves = (
+        spread * (2 / WAVES) ** 0.5 * jax.random.normal(key, (len(cues), WAVES)) @ jnp.cos(angles)
+    )
     return cues.at[:, 1].add(curves[..., None].astype(cues.dtype))
 
 
 class Trainer:
     """A network, its optimiser and the two compiled programs that use them."""
 
-    def __init__(self, config: Training, steps_per_epoch: int, front: FrontEnd, mesh: Mesh | None = None):
+    def __init__(
+        self, config: Training, steps_per_epoch: int, front: FrontEnd, mesh: Mesh | None = None
+    ):
         model = build_model(config.model, config.seed, front)
         self.graph, self.weights, self.rest = split(model)
         self.config, self.rates = config, learning_rates(config, steps_per_epoch)
@@ -70,7 +80,9 @@ class Trainer:
 
     def _step(self, weights, rest, moments, totals, cues, labels):
         if self.config.coloured:
-            key = jax.random.fold_in(jax.random.key(self.config.seed), moments[0].count)  # another every step
+            key = jax.random.fold_in(
+                jax.random.key(self.config.seed), moments[0].count
+            )  # another every step
             cues = coloured(cues, self.config.coloured, key)
 
         def loss_of(weights):
@@ -78,7 +90,9 @@ class Trainer:
             model.train()
             logits = model(cues)
             if spread := self.config.label_spread:
-                losses = optax.softmax_cross_entropy(logits, jnp.asarray(target_table(spread))[labels])
+                losses = optax.softmax_cross_entropy(
+                    logits, jnp.asarray(target_table(spread))[labels]
+                )
             else:
                 losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             return losses.mean(), (logits, split(model)[2])
@@ -108,7 +122,9 @@ class Trainer:
         self.weights, self.rest, self.moments, totals = state
         loss, hits1, hits5 = (float(t) for t in totals)
         if not math.isfinite(loss):
-            raise InputError("training diverged (the loss is not a number): lower the learning rate")
+            raise InputError(
+                "training diverged (the loss is not a number): lower the learning rate"
+            )
         return loss / count, 100 * hits1 / count, 100 * hits5 / count
 
     def set_model(self, model: nnx.Module) -> None:
@@ -118,7 +134,11 @@ class Trainer:
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Weights, batch statistics and optimiser state by name, for a checkpoint."""
         trees = {"weights": self.weights, "rest": self.rest, "moments": self.moments}
-        return {name: array for k, tree in trees.items() for name, array in named_arrays(k, tree).items()}
+        return {
+            name: array
+            for k, tree in trees.items()
+            for name, array in named_arrays(k, tree).items()
+        }
 
     def restore(self, arrays: dict, with_optimiser: bool = True) -> None:
         """Take over a checkpoint's arrays; raises InputError, which names one that does not fit."""

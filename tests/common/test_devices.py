@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 from ssl_jax.common import devices
-from ssl_jax.common.devices import barrier, data_mesh, local_rows, on_all, shared_out, start, to_devices
+from ssl_jax.common.devices import (
+    barrier,
+    data_mesh,
+    local_rows,
+    on_all,
+    shared_out,
+    start,
+    to_devices,
+)
 from support.runs import NAME, ROOT, command, free_address, outputs, refuses
 
 LIMIT = 200  # s, after which a process counts as hung
@@ -47,20 +55,29 @@ def run(compile_once):
 
 def check_store(folder, unbroken):
     """Six shards with their checksums, settings and manifest: the same bytes."""
-    stored = {name: content for name, content in outputs(folder).items() if name.startswith("work/")}
+    stored = {
+        name: content for name, content in outputs(folder).items() if name.startswith("work/")
+    }
     stored = {name: content for name, content in stored.items() if "model" not in name}
-    assert len(stored) == 2 * 6 + 2 and [name for name in stored if stored[name] != unbroken[name]] == []
+    assert (
+        len(stored) == 2 * 6 + 2
+        and [name for name in stored if stored[name] != unbroken[name]] == []
+    )
 
 
 @pytest.mark.parametrize("devices, processes", [(8, 1), (1, 2)])
-def test_as_many_devices_as_there_are_make_what_one_makes(run, unbroken, tmp_path, devices, processes):
+def test_as_many_devices_as_there_are_make_what_one_makes(
+    run, unbroken, tmp_path, devices, processes
+):
     stages = ("database", "train --runs model2")
     statuses, errors = run(tmp_path, stages, f"--devices={devices}", processes=processes)
     assert statuses == [0] * processes, errors
     there = outputs(tmp_path)
     assert set(there) == {n for n in unbroken if "model1" not in n and "model2_continued" not in n}
     check_store(tmp_path, unbroken)
-    texts = [files[f"results/{NAME}/model2.csv"].decode().splitlines() for files in (there, unbroken)]
+    texts = [
+        files[f"results/{NAME}/model2.csv"].decode().splitlines() for files in (there, unbroken)
+    ]
     for ours, one in zip(*map(csv.DictReader, texts), strict=True):
         for loss in ("train_loss", "eval_loss"):
             assert float(ours[loss]) == pytest.approx(float(one[loss]), abs=LOSS_TOLERANCE)
@@ -69,7 +86,9 @@ def test_as_many_devices_as_there_are_make_what_one_makes(run, unbroken, tmp_pat
 
 
 @pytest.mark.slow
-def test_one_process_killed_stops_the_other_and_run_again_they_make_the_same_bytes(run, unbroken, tmp_path):
+def test_one_process_killed_stops_the_other_and_run_again_they_make_the_same_bytes(
+    run, unbroken, tmp_path
+):
     """While a database is made processes do not wait for one another: JAX notices a death after 100 s."""
     fault = {"do": "kill", "at": ["cues", 4], "when": "before"}
     statuses, _ = run(tmp_path, ("database",), "--devices=1", processes=2, fault=fault)
@@ -87,7 +106,9 @@ def test_one_process_killed_stops_the_other_and_run_again_they_make_the_same_byt
 def test_what_stops_one_process_stops_all_with_a_line_each(run, tmp_path):
     """Both miss the store; the first alone finds the results of other settings."""
     statuses, errors = run(tmp_path, ("train",), processes=2)
-    assert statuses == [2, 2] and all("run the database stage again\n" in error for error in errors), errors
+    assert statuses == [2, 2] and all(
+        "run the database stage again\n" in error for error in errors
+    ), errors
     taken = tmp_path / f"results/{NAME}/settings.json"
     taken.parent.mkdir(parents=True)
     taken.write_text('{"database": {"seed": 7}}')
@@ -108,8 +129,13 @@ def test_numbers_that_make_no_sense_are_refused():
             refuses(says, start, *numbers)
     # processes that do not find one another
     address = free_address()
-    code = "from ssl_jax.common import devices; devices.JOIN_SECONDS = 1; devices.start(1, {!r}, 2, 1)"
-    words, env = [sys.executable, "-c", code.format(address)], os.environ | {"PYTHONPATH": str(ROOT)}
+    code = (
+        "from ssl_jax.common import devices; devices.JOIN_SECONDS = 1; devices.start(1, {!r}, 2, 1)"
+    )
+    words, env = (
+        [sys.executable, "-c", code.format(address)],
+        os.environ | {"PYTHONPATH": str(ROOT)},
+    )
     done = subprocess.run(words, env=env, text=True, stderr=subprocess.PIPE, timeout=LIMIT)
     says = f"ssl_jax: --coordinator {address}: the processes did not find one another in 1 s: "
     says += "start all of them, with the address of process 0\n"
@@ -120,14 +146,19 @@ def test_rows_are_shared_out_among_the_first_devices_of_a_process():
     mesh, rows = data_mesh(), np.arange(4 * jax.device_count() * 3.0).reshape(-1, 3)
     assert mesh.size == jax.device_count() and local_rows(mesh, len(rows)) == slice(0, len(rows))
     assert list(data_mesh(1).devices) == jax.devices()[:1] and data_mesh(1).axis_names == ("data",)
-    shared, whole = to_devices({"a": rows}, shared_out(mesh))["a"], to_devices([rows], on_all(mesh))[0]
+    shared, whole = (
+        to_devices({"a": rows}, shared_out(mesh))["a"],
+        to_devices([rows], on_all(mesh))[0],
+    )
     assert len(shared.addressable_shards) == mesh.size and whole.is_fully_replicated
     assert (shared == rows).all() and (whole == rows).all()
     with pytest.raises(ValueError, match="mine"), barrier():  # alone, an error passes through
         raise ValueError("mine")
 
 
-@pytest.mark.parametrize("home, chosen, kept", [("a", "", True), ("taken", "", False), ("b", "c", False)])
+@pytest.mark.parametrize(
+    "home, chosen, kept", [("a", "", True), ("taken", "", False), ("b", "c", False)]
+)
 def test_compiled_programs_are_kept_where_that_can_be(tmp_path, monkeypatch, home, chosen, kept):
     """In the user's cache folder; nowhere if a file stands there; where JAX is told to, if it is."""
     (tmp_path / "taken").write_text("")
@@ -136,5 +167,7 @@ def test_compiled_programs_are_kept_where_that_can_be(tmp_path, monkeypatch, hom
     asked = {}
     monkeypatch.setattr(devices.jax.config, "update", asked.__setitem__)
     devices.keep_compiled()
-    assert asked.get("jax_compilation_cache_dir") == (str(tmp_path / home / "ssl_jax") if kept else None)
+    assert asked.get("jax_compilation_cache_dir") == (
+        str(tmp_path / home / "ssl_jax") if kept else None
+    )
     assert bool(asked) == kept == (tmp_path / home / "ssl_jax").exists()

@@ -77,11 +77,19 @@ def test_an_error_names_the_file_it_is_about(tmp_path):
 
 
 def test_errors_in_one_line_that_is_never_empty():
-    cases = {"EACCES": "permission denied: choose a folder", "EISDIR": "is a folder where a file is needed"}
-    cases |= {"EROFS": "the file system is read-only: choose another", "ENAMETOOLONG": "its own words"}
+    cases = {
+        "EACCES": "permission denied: choose a folder",
+        "EISDIR": "is a folder where a file is needed",
+    }
+    cases |= {
+        "EROFS": "the file system is read-only: choose another",
+        "ENAMETOOLONG": "its own words",
+    }
     cases |= {"EDQUOT": "the disk quota is used up: free some space"}
     for name, says in cases.items():
-        assert os_error_message(OSError(getattr(errno, name), "its own words", "a")).startswith(f"a: {says}")
+        assert os_error_message(OSError(getattr(errno, name), "its own words", "a")).startswith(
+            f"a: {says}"
+        )
     assert os_error_message(OSError("strange")) == "input/output: strange"
     assert os_error_message(OSError(errno.EPIPE, "Broken pipe")) == "input/output: Broken pipe"
     assert error_reason(ValueError("first\nsecond")) == "first"
@@ -106,7 +114,11 @@ def test_a_second_run_is_refused_until_the_first_is_gone(tmp_path, monkeypatch, 
         assert holder.stdout.readline() == "held\n"
         for name in pipeline.STAGES:
             monkeypatch.setitem(pipeline.STAGES, name, lambda *_: print("began"))
-        words = [stage, "--name=mine", *(f"--{k}={tmp_path / k}" for k in ("work", "results", "figures"))]
+        words = [
+            stage,
+            "--name=mine",
+            *(f"--{k}={tmp_path / k}" for k in ("work", "results", "figures")),
+        ]
         assert cli.main(words) == 2
         says = f"ssl_jax: {work}: is in use by another run: wait for it or use another --name\n"
         assert capsys.readouterr() == ("", says)
@@ -129,7 +141,9 @@ def test_what_a_killed_process_had_begun_is_swept_away(tmp_path):
         (tmp_path / name).write_text("half")
     files.remove_stale_parts(tmp_path)
     files.remove_stale_parts(tmp_path / "nowhere")
-    assert sorted(os.listdir(tmp_path)) == [*kept, "deeper"] and os.listdir(tmp_path / "deeper") == []
+    assert (
+        sorted(os.listdir(tmp_path)) == [*kept, "deeper"] and os.listdir(tmp_path / "deeper") == []
+    )
 
 
 def test_a_file_counts_only_with_its_checksum(tmp_path):
@@ -138,7 +152,13 @@ def test_a_file_counts_only_with_its_checksum(tmp_path):
     files.write_checksum(path)
     good = note.read_bytes()
     assert checksum_agrees(path)
-    for damaged, bad in ((path, b""), (path, b"conten"), (path, b"cOntent"), (path, None), (note, None)):
+    for damaged, bad in (
+        (path, b""),
+        (path, b"conten"),
+        (path, b"cOntent"),
+        (path, None),
+        (note, None),
+    ):
         damaged.unlink() if bad is None else damaged.write_bytes(bad)
         assert not checksum_agrees(path)
         path.write_bytes(content)
@@ -176,7 +196,9 @@ def test_settings_that_differ_are_named_and_damaged_ones_refused(tmp_path):
     path, settings = tmp_path / "store.json", {"front": {"hop": 441, "cues": ("itd", "ild")}}
     for _ in range(2):  # written, then found the same, tuples and all
         check_settings(path, settings)
-    refused(check_settings, path, {"front": {"hop": 882}}, says="was made with front.hop = 441, now 882")
+    refused(
+        check_settings, path, {"front": {"hop": 882}}, says="was made with front.hop = 441, now 882"
+    )
     newer = {"front": {**settings["front"], "tau": 1}}
     check_settings(path, newer, "*", True)  # an older version knew no tau
     refused(check_settings, path, newer, says="front.tau = None, now 1")
@@ -185,4 +207,6 @@ def test_settings_that_differ_are_named_and_damaged_ones_refused(tmp_path):
         refused(check_settings, path, settings, says="")
     path.unlink()
     (tmp_path / "a.sha256").write_text("")
-    refused(check_settings, path, settings, says="is missing, so nobody knows how the files beside it")
+    refused(
+        check_settings, path, settings, says="is missing, so nobody knows how the files beside it"
+    )

@@ -35,12 +35,18 @@ def test_a_line_now_and_then_with_the_time_left(screen, monkeypatch, tmp_path, s
         (tmp_path / "log").write_text("")
         screen.file.truncate(screen.file.seek(0))
         assert list(progress.track(work(), "work", **words)) == list(range(count))
-        logged = [line[24:] for line in (tmp_path / "log").read_text().splitlines()]  # behind the time
+        logged = [
+            line[24:] for line in (tmp_path / "log").read_text().splitlines()
+        ]  # behind the time
         assert screen.file.getvalue().splitlines() == logged * (said > 0)
         return logged
 
     # the clock moves on when an item is done, and 15 s must have passed: after 2, 4 and 6 of them
-    wanted = ["work: 3/8, 20 s, 33 s left", "work: 5/8, 40 s, 24 s left", "work: 7/8, 60 s, 9 s left"]
+    wanted = [
+        "work: 3/8, 20 s, 33 s left",
+        "work: 5/8, 40 s, 24 s left",
+        "work: 7/8, 60 s, 9 s left",
+    ]
     assert lines(10, 8, total=8) == wanted and lines(1, 15, total=15) == []
     # what was done before does not count as speed
     assert lines(20, 3, total=100, done=90)[0] == "work: 92/100, 20 s, 80 s left"

@@ -28,7 +28,10 @@ SNR_TOLERANCE = 0.2  # dB: voice and noise of 4000 samples are not quite uncorre
 
 @pytest.fixture(scope="module")
 def rendered(sounds):
-    waveforms, recipes = jax.tree.map(jnp.asarray, waveforms_of(sounds)), recipes_of(CONFIG, sounds)[0]
+    waveforms, recipes = (
+        jax.tree.map(jnp.asarray, waveforms_of(sounds)),
+        recipes_of(CONFIG, sounds)[0],
+    )
 
     def render_some(numbers, *bits):
         some = recipes.rows(numbers)
@@ -67,7 +70,9 @@ def test_mix_has_the_asked_snr_and_peak():
     rng = np.random.default_rng(0)
     target, noises = rng.standard_normal((2, 4000)), 7 * rng.standard_normal((2, 2, 4000))
     for snr in ([10.0, 200.0], [200.0, 25.0]):  # one noise at a time; the other is 200 dB down
-        mixture = np.asarray(mix(*(jnp.asarray(a, jnp.float32) for a in (target, noises, np.array(snr)))))
+        mixture = np.asarray(
+            mix(*(jnp.asarray(a, jnp.float32) for a in (target, noises, np.array(snr))))
+        )
         assert abs(mixture).max() == pytest.approx(1)
         # the target's share by projection, what is left is noise
         gain = (mixture * target).sum() / (target**2).sum()
@@ -82,13 +87,19 @@ def test_mix_has_the_asked_snr_and_peak():
 def test_exported_wav_is_the_mixture_in_sixteen_bits(tmp_path, sounds, rendered):
     exact, stored = rendered(slice(2), 0), np.asarray(rendered(slice(2)))
     np.testing.assert_array_equal(stored / STEP, np.round(stored / STEP))
-    np.testing.assert_allclose(stored, exact, atol=2 * STEP)  # rounded, after scaling by one step less than 1
+    np.testing.assert_allclose(
+        stored, exact, atol=2 * STEP
+    )  # rounded, after scaling by one step less than 1
     export_wav(tmp_path, 3, CONFIG, FRONT, sounds)
     third = sorted(tmp_path.glob("*.wav"))[2]
-    assert third.name == "mixture_00002_azimuth_010.wav" and soundfile.info(third).subtype == "PCM_16"
+    assert (
+        third.name == "mixture_00002_azimuth_010.wav" and soundfile.info(third).subtype == "PCM_16"
+    )
     written, fs = soundfile.read(third)
     assert fs == 44_100 and written.shape == (44_100, 2)
-    np.testing.assert_allclose(written.T, rendered(slice(2, 3))[0], atol=1.01 * STEP)  # compiled: rounds anew
+    np.testing.assert_allclose(
+        written.T, rendered(slice(2, 3))[0], atol=1.01 * STEP
+    )  # compiled: rounds anew
     assert len((tmp_path / "manifest.csv").read_text().splitlines()) == 4
 
 
@@ -131,8 +142,13 @@ def test_what_is_no_shard_is_refused_though_its_checksum_agrees(copied):
 
 
 def test_a_store_of_other_settings_is_not_trained_on(copied):
-    apart, says = replace(CONFIG, disjoint=("speaker", "head")), r"disjoint = \[\], now \['speaker', 'head'\]"
-    with pytest.raises(InputError, match=f"store.json: was made with database.{says}: use another --name"):
+    apart, says = (
+        replace(CONFIG, disjoint=("speaker", "head")),
+        r"disjoint = \[\], now \['speaker', 'head'\]",
+    )
+    with pytest.raises(
+        InputError, match=f"store.json: was made with database.{says}: use another --name"
+    ):
         CueStore(copied.folder, apart, FRONT).read()
     (copied.folder / "store.json").unlink()
     refuses("store.json: is missing, so nobody knows", copied.read)
@@ -148,14 +164,22 @@ def test_an_interrupted_store_is_completed_to_the_same_bytes(copied, made, sound
     build(copied.folder.parent, CONFIG, FRONT, sounds)
     said = capsys.readouterr().err
     for shard in range(3):
-        assert copied.path(shard).read_bytes() == (made / "cues" / copied.path(shard).name).read_bytes()
+        assert (
+            copied.path(shard).read_bytes()
+            == (made / "cues" / copied.path(shard).name).read_bytes()
+        )
         assert (f"cues-0000{shard}.npy: damaged or not finished: made again" in said) == (shard < 2)
 
 
 def test_a_complete_store_is_left_alone_and_a_damaged_manifest_written_again(copied, sounds):
     folder, corpus = copied.folder.parent, sounds.corpus
-    silent = corpus._replace(speech=np.zeros(corpus.speech.shape, np.float32), noise=0 * corpus.noise)
-    manifest, before = folder / "manifest.csv", [copied.path(s).stat().st_mtime_ns for s in range(3)]
+    silent = corpus._replace(
+        speech=np.zeros(corpus.speech.shape, np.float32), noise=0 * corpus.noise
+    )
+    manifest, before = (
+        folder / "manifest.csv",
+        [copied.path(s).stat().st_mtime_ns for s in range(3)],
+    )
     good = manifest.read_bytes()
     for bad in (b"", good[: len(good) // 2], b"\xff" + good):
         manifest.write_bytes(bad)
@@ -167,8 +191,17 @@ def test_a_complete_store_is_left_alone_and_a_damaged_manifest_written_again(cop
 def test_what_is_not_ours_is_refused_by_name(copied, tmp_path, monkeypatch, sounds):
     folder, corpus = copied.folder.parent, sounds.corpus
     others = sounds._replace(corpus=corpus._replace(speech_info=corpus.speech_info[::-1]))
-    refuses("manifest.csv: names other recordings than there are now", build, folder, CONFIG, FRONT, others)
-    with pytest.raises(InputError, match="store.json: was made with front.hair_cell = 'roman', now 'none'"):
+    refuses(
+        "manifest.csv: names other recordings than there are now",
+        build,
+        folder,
+        CONFIG,
+        FRONT,
+        others,
+    )
+    with pytest.raises(
+        InputError, match="store.json: was made with front.hair_cell = 'roman', now 'none'"
+    ):
         build(folder, CONFIG, replace(FRONT, hair_cell="none"), sounds)
     (copied.folder / "store.json").unlink()
     refuses("store.json: is missing, so nobody knows", build, folder, CONFIG, FRONT, sounds)

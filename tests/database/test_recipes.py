@@ -43,22 +43,32 @@ def test_recipes_cover_all_clips_and_azimuths_and_are_uniform_within_their_bound
 
 
 def test_a_recipe_depends_on_seed_and_its_own_index_alone(thirty):
-    fewer, other = (recipes.draw_recipes(Database(clips=3, seed=seed), 20, 10, 20) for seed in (0, 1))
+    fewer, other = (
+        recipes.draw_recipes(Database(clips=3, seed=seed), 20, 10, 20) for seed in (0, 1)
+    )
     for some, more in zip(fewer, thirty, strict=True):
         np.testing.assert_array_equal(some, more[: len(some)])
     assert (fewer.snr != other.snr).all()
-    (few, _), (many, _) = (drawn(replace(CLEAN, clips=clips, disjoint=("noise",))) for clips in (2, 40))
+    (few, _), (many, _) = (
+        drawn(replace(CLEAN, clips=clips, disjoint=("noise",))) for clips in (2, 40)
+    )
     np.testing.assert_array_equal(few.snr, many.snr[: 2 * AZIMUTHS])
 
 
-@pytest.mark.parametrize("apart", ["clip", "speaker", "noise", "head", "noise head", "speaker noise head"])
+@pytest.mark.parametrize(
+    "apart", ["clip", "speaker", "noise", "head", "noise head", "speaker noise head"]
+)
 @pytest.mark.parametrize("seed", [0, 7])
 def test_nothing_kept_apart_is_shared_and_the_share_is_a_fifth(apart, seed):
     found, held_out = drawn(replace(CLEAN, disjoint=tuple(apart.split()), seed=seed))
     assert held_out.mean() == pytest.approx(0.2, abs=SHARE_TOLERANCE)
     noises = found.noise_class[:, None] * 20 + found.noise_file
     of = {"clip": found.clip, "speaker": found.clip // 4, "noise": noises, "head": found.head}
-    shared = {kind for kind, values in of.items() if np.intersect1d(values[held_out], values[~held_out]).size}
+    shared = {
+        kind
+        for kind, values in of.items()
+        if np.intersect1d(values[held_out], values[~held_out]).size
+    }
     assert shared == set(of) - set(apart.split()) - ({"clip"} if "speaker" in apart else set())
 
 
@@ -77,7 +87,11 @@ def test_two_parts_share_nothing_and_neither_is_empty():
     for count in (2, 3, 20):
         train, evaluate = recipes.two_parts(count, 0.2, (0, 0, 1))
         assert sorted([*train, *evaluate]) == list(range(count)) and len(train) and len(evaluate)
-    says = {"speaker": "all of one speaker", "clip": "one clip", "shoe": "shoe: cannot be kept apart"}
+    says = {
+        "speaker": "all of one speaker",
+        "clip": "one clip",
+        "shoe": "shoe: cannot be kept apart",
+    }
     for apart, message in says.items():
         config = Database(clips=1 if apart == "clip" else 4, disjoint=(apart,))
         refuses(message, recipes.draw_parts, config, SPEAKERS)
@@ -102,4 +116,6 @@ def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp
     assert manifest.speaker[:: 4 * AZIMUTHS] == [f"s{k}" for k in range(10)]
     for fewer, change in ((1, ("", "")), (0, ("training", "trainig")), (0, ("\n5,", "\nx,"))):
         path.write_text(text.replace(*change))
-        refuses("manifest.csv: is not the manifest of these", recipes.read_manifest, path, count - fewer)
+        refuses(
+            "manifest.csv: is not the manifest of these", recipes.read_manifest, path, count - fewer
+        )

@@ -45,19 +45,30 @@ def test_killed_in_every_stage_and_run_again_gives_the_same_bytes(tmp_path, star
 
 
 @pytest.mark.parametrize("seed", [3, *SLOW])
-def test_a_disk_that_fills_while_cues_checkpoints_and_results_are_written(small_disk, start, unbroken, seed):
+def test_a_disk_that_fills_while_cues_checkpoints_and_results_are_written(
+    small_disk, start, unbroken, seed
+):
     """At the start, and at one of the writes of each stage; slow variants start from nothing."""
     disk, rng, last = small_disk(16), np.random.default_rng(seed), LAST | {"model1": 7, "model2": 7}
     first, last["model2_continued"] = f"results/{NAME}/settings.json", 5
     if seed == 3:
-        restore(disk.outside, unbroken, "cues-00003", "cues-00005", "model2/epoch-002", "model2_continued/")
+        restore(
+            disk.outside,
+            unbroken,
+            "cues-00003",
+            "cues-00005",
+            "model2/epoch-002",
+            "model2_continued/",
+        )
         first, last = f"{WORK}/cues/cues-00003.npy", {"cues": 4, "model2": 1, "results": 8}
     about = {"do": "fill", "disk": str(disk.folder)}
     faults = [(about | {"at": None}, EVERYTHING, f"{first}{FULL}")]
     for stage, nth in moments(rng, last, last):
         nth |= stage == "results"  # an opening: a renaming frees what it replaces
         fault = about | {"at": (stage, nth), "left": int(rng.integers(20))}
-        faults.append((fault, EVERYTHING, f"results/{NAME}/" if stage == "results" else f"{WORK}/{stage}/"))
+        faults.append(
+            (fault, EVERYTHING, f"results/{NAME}/" if stage == "results" else f"{WORK}/{stage}/")
+        )
     break_then_run(start, disk.folder, faults, disk.inside)
     same(disk.outside, unbroken)
 
@@ -66,7 +77,12 @@ READONLY = [  # folder, moment, stage, the file in that folder that is named
     ("results", None, "database", ""),
     ("work", None, "database", "/lock"),
     ("figures", None, "figures", ""),
-    ("work", ["cues", 2], "database", "/cues/cues-00001.npy"),  # the first renaming is not let through
+    (
+        "work",
+        ["cues", 2],
+        "database",
+        "/cues/cues-00001.npy",
+    ),  # the first renaming is not let through
     ("results", ["cues", 3], "database", "/timing.json"),
     ("results", None, "train", ""),
     ("work", ["model2_continued", 1], "train", "/model2_continued/epoch-003.msgpack"),
@@ -81,7 +97,9 @@ def test_folders_that_are_or_become_readonly(small_disk, start, unbroken):
     (disk.outside / "figures").mkdir()
     for what, at, stage, named in READONLY:
         fault = {"do": "readonly", "at": at, "what": str(disk.folder / what)}
-        faults.append((fault, [stage], f"{what}/{NAME}{named}: the file system is read-only: choose another"))
+        faults.append(
+            (fault, [stage], f"{what}/{NAME}{named}: the file system is read-only: choose another")
+        )
     break_then_run(start, disk.folder, faults, disk.inside)
     same(disk.outside, unbroken)
 
@@ -102,7 +120,9 @@ FIRST = [("model2/epoch-001.msgpack", None, ["train"], NO_START), ("model2", Non
 CUT = [("cut cues/cues-00004.npy", ["model1", 3], ["train"], "cues/cues-00004.npy: ")]
 
 
-@pytest.mark.parametrize("there, steps", [("model2_continued/", FIRST + VANISHING), ("model1/", CUT)])
+@pytest.mark.parametrize(
+    "there, steps", [("model2_continued/", FIRST + VANISHING), ("model1/", CUT)]
+)
 def test_files_that_vanish_or_are_cut_at_any_time(tmp_path, start, unbroken, there, steps):
     restore(tmp_path, unbroken, there)
     faults = []

@@ -22,7 +22,16 @@ from ssl_jax.common.files import package_data
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks import packed, registry, serialisation
 from ssl_jax.studies.published_weights import published_variables
-from support.damage import SOFA, SOUNDS, STORE_NOTES, damaged, resealed_ogg, resealed_tar, saved, sofa
+from support.damage import (
+    SOFA,
+    SOUNDS,
+    STORE_NOTES,
+    damaged,
+    resealed_ogg,
+    resealed_tar,
+    saved,
+    sofa,
+)
 from support.guarded import COLUMNS
 from support.made_archives import EVIL, LINK, make_tar, make_zip
 from support.made_sofa import declared
@@ -36,7 +45,10 @@ def hostile(cases, **drawn):
     return lambda test: settings(**alike)(given(**drawn)(test))
 
 
-WEIGHTS, NOTES = package_data("weights/embedded.safetensors").read_bytes(), packed.describe("embedded")
+WEIGHTS, NOTES = (
+    package_data("weights/embedded.safetensors").read_bytes(),
+    packed.describe("embedded"),
+)
 ARRAYS = serialisation.named_arrays("x", {"a": np.arange(3, dtype=np.float32)})
 CONTENT = {"arrays": ARRAYS, "log": np.ones((2, 3)), "number": 1 + 2j, "text": "{}"}
 CHECKPOINT = serialization.msgpack_serialize(CONTENT)
@@ -48,10 +60,14 @@ SHARD = saved(np.save, np.zeros((72, 3, 1, 1), np.float16))
 
 HEAD = ",".join((*COLUMNS, "head", "snr_1_db", "snr_2_db", "part")) + "\n"
 ROWS = "".join(f'{k},"a, {k}",h,1.5,{k},{{}}\n' for k in range(4))
-TABLES = [(HEAD + ROWS.format(*parts)).encode() for parts in ([""] * 4, ["training"] * 3 + ["evaluation"])]
+TABLES = [
+    (HEAD + ROWS.format(*parts)).encode() for parts in ([""] * 4, ["training"] * 3 + ["evaluation"])
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
 )
 
 MEMBERS = [("top/a.txt", b"alpha" * 200), ("top/deep/b", b"beta"), ("n" * 120 + "/\u00e4", b"long")]
@@ -63,11 +79,25 @@ DAMAGED = {
     "a sound": ("sound", 400, "a.wav", SOUNDS, resealed_ogg, {}),
     "a table": ("table", 150, "a.csv", TABLES, bytes, {}),
     "a manifest": ("manifest", 150, "a.csv", TABLES, bytes, {}),
-    "notes": ("document", 100, "a.json", [b'{"a": [1, 2.5e3, null, "\\u00e4"], "b": {"c": {}}}'], bytes, {}),
+    "notes": (
+        "document",
+        100,
+        "a.json",
+        [b'{"a": [1, 2.5e3, null, "\\u00e4"], "b": {"c": {}}}'],
+        bytes,
+        {},
+    ),
     "a checkpoint": ("checkpoint", 300, "a.msgpack", [CHECKPOINT], bytes, {}),
     "weights": ("network", 40, "a.safetensors", [WEIGHTS], bytes, {}),
     "published weights": ("published", 160, "a.npz", [PUBLISHED, *OTHER], bytes, {}),
-    "a shard": ("shard", 150, "cues-00000.npy", [SHARD, OTHER[0]], bytes, {"store__json": STORE_NOTES}),
+    "a shard": (
+        "shard",
+        150,
+        "cues-00000.npy",
+        [SHARD, OTHER[0]],
+        bytes,
+        {"store__json": STORE_NOTES},
+    ),
     "a tar.gz": ("archive", 100, "a.tar.gz", [gzip.compress(TAR)], bytes, {}),
     "headers of a tar": ("archive", 200, "a.tar.gz", [TAR], resealed_tar, {}),
     "a zip": ("archive", 150, "a.zip", [ZIP], bytes, {}),
@@ -78,7 +108,9 @@ DAMAGED = {
 def test_what_is_whole_is_read_and_what_is_damaged_read_or_refused(judge, what):
     reader, cases, name, starts, seal, beside = DAMAGED[what]
     for content in (content for content in starts if content not in OTHER):
-        assert seal is resealed_tar or seal(content) == content  # its checksums are what we take them for
+        assert (
+            seal is resealed_tar or seal(content) == content
+        )  # its checksums are what we take them for
         assert judge(reader, seal(content), name, **beside) == "read"
 
     @hostile(cases, content=damaged(*starts))
@@ -93,9 +125,18 @@ def test_what_is_whole_is_read_and_what_is_damaged_read_or_refused(judge, what):
 LENGTHS = st.sampled_from([1, 2, 3, 4, 2**12, 2**14, 20_000, 2**31, 2**40])
 FIT = [(4, 2, 4), (4, 2, 1), (4, 3), (4, 2), (4,), (1, 2), (1, 3), (2, 3), (2, 3, 1), (1,)]
 FITTING = st.sampled_from(FIT)
-SHAPES = FITTING | st.lists(LENGTHS, max_size=3).filter(lambda shape: np.prod(shape, dtype=float) < 2**60)
+SHAPES = FITTING | st.lists(LENGTHS, max_size=3).filter(
+    lambda shape: np.prod(shape, dtype=float) < 2**60
+)
 VALUES = st.sampled_from([np.nan, np.inf, -1.0, 0.0, 1.0, 1e300, 44_100.0])
-ODD = [None, np.full(4, b"text"), "text", np.bytes_("x" * 5000), h5py.Empty("f8"), h5py.SoftLink("/Data.IR")]
+ODD = [
+    None,
+    np.full(4, b"text"),
+    "text",
+    np.bytes_("x" * 5000),
+    h5py.Empty("f8"),
+    h5py.SoftLink("/Data.IR"),
+]
 FIELDS = st.one_of(
     SHAPES.filter(len).map(lambda shape: declared(*shape)),
     st.builds(np.full, FITTING | st.lists(st.integers(0, 4), max_size=4), VALUES),
@@ -128,7 +169,9 @@ def test_weights_with_other_notes_are_read_or_refused(judge, fields, model):
 
 
 STRANGE = st.sampled_from(["a", "\\", "C:", "\n", "n" * 300])
-PATHS = st.lists(st.sampled_from(["a", "a", "b", "..", "..", ".", ""]) | STRANGE, min_size=1, max_size=3)
+PATHS = st.lists(
+    st.sampled_from(["a", "a", "b", "..", "..", ".", ""]) | STRANGE, min_size=1, max_size=3
+)
 TYPES = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE, b"S")
 MEMBER = st.tuples(PATHS, st.sampled_from([0, 9, 150_000]), st.none() | st.sampled_from(TYPES))
 
@@ -140,7 +183,9 @@ def test_an_archive_of_strange_members_stays_within_its_folder(judge, members, a
     kinds = [(bytes(size), *([] if kind is None else [kind, "../.."])) for _, size, kind in members]
     tar = make_tar([(name, *(kind[1:] or kind)) for name, kind in zip(names, kinds)])
     judge("archive", tar, "hostile.tar.gz")
-    pack = make_zip([(name, kind[0], LINK if len(kind) > 1 else 0) for name, kind in zip(names, kinds)])
+    pack = make_zip(
+        [(name, kind[0], LINK if len(kind) > 1 else 0) for name, kind in zip(names, kinds)]
+    )
     judge("archive", pack, "hostile.zip")
 
 
@@ -155,7 +200,9 @@ def sofa_of_one_chunk():
     packer = zlib.compressobj(9)
     start = packer.compress(b"x") + packer.flush(zlib.Z_FULL_FLUSH)
     part = packer.compress(ZEROS) + packer.flush(zlib.Z_FULL_FLUSH)
-    stream = io.BytesIO(sofa(Data__Delay=dict(shape=(1, 2), dtype="f8", chunks=(1, 2), compression="gzip")))
+    stream = io.BytesIO(
+        sofa(Data__Delay=dict(shape=(1, 2), dtype="f8", chunks=(1, 2), compression="gzip"))
+    )
     with h5py.File(stream, "a") as file:
         file["Data.Delay"].id.write_direct_chunk((0, 0), start + MUCH * part)
     return stream.getvalue()
@@ -202,15 +249,39 @@ WORST = {
     "columns without end": ("table", "a.csv", lambda: WIDE + b"1,a\n" * 2_000),
     "long notes": ("document", "a.json", lambda: b"[" + b"{}," * 2**23 + b"{}]"),
     "a deep checkpoint": ("checkpoint", "a.msgpack", lambda: b"\x81\xa1a" * 1_000 + b"\x80"),
-    "a large checkpoint": ("checkpoint", "a.msgpack", lambda: b"\xdd\x04\0\0\0" + 0x04000000 * b"\x80"),
-    "a header that is not there": ("network", "a.safetensors", lambda: (2**40).to_bytes(8, "little")),
+    "a large checkpoint": (
+        "checkpoint",
+        "a.msgpack",
+        lambda: b"\xdd\x04\0\0\0" + 0x04000000 * b"\x80",
+    ),
+    "a header that is not there": (
+        "network",
+        "a.safetensors",
+        lambda: (2**40).to_bytes(8, "little"),
+    ),
     "weights that are not there": ("published", "a.npz", lambda: make_zip([(BIAS, npy((2**30,)))])),
-    "a long header of weights": ("published", "a.npz", lambda: make_zip([(BIAS, LONG + 16 * ZEROS)])),
+    "a long header of weights": (
+        "published",
+        "a.npz",
+        lambda: make_zip([(BIAS, LONG + 16 * ZEROS)]),
+    ),
     "a shard that is not there": ("shard", "cues-00000.npy", lambda: npy((2**40,))),
     "a long header of a member": ("archive", "a.tar.gz", tar_of_a_long_header),
-    "a member without a name": ("archive", "a.zip", lambda: make_zip([("a", b"")]).replace(b"a", b"\0")),
-    "bzip2, which unpacks to any size": ("archive", "a.zip", lambda: make_zip(TEXT, zipfile.ZIP_BZIP2)),
-    "LZMA, which unpacks to any size": ("archive", "a.zip", lambda: make_zip(TEXT, zipfile.ZIP_LZMA)),
+    "a member without a name": (
+        "archive",
+        "a.zip",
+        lambda: make_zip([("a", b"")]).replace(b"a", b"\0"),
+    ),
+    "bzip2, which unpacks to any size": (
+        "archive",
+        "a.zip",
+        lambda: make_zip(TEXT, zipfile.ZIP_BZIP2),
+    ),
+    "LZMA, which unpacks to any size": (
+        "archive",
+        "a.zip",
+        lambda: make_zip(TEXT, zipfile.ZIP_LZMA),
+    ),
 }
 
 

@@ -47,13 +47,24 @@ def test_a_full_disk_under_every_output(call, full, render, monkeypatch):
     def refuse(named, *words):
         refused(call(*words), f"ssl_jax: {full / named}{FULL}")
 
-    about = {"flags": ((),), "notes": (), "model": "any", "fs": 16_000, "cfs": np.geomspace(16_000, 80, 32)}
+    about = {
+        "flags": ((),),
+        "notes": (),
+        "model": "any",
+        "fs": 16_000,
+        "cfs": np.geomspace(16_000, 80, 32),
+    }
     one = {"times": np.array([0.25]), "azimuth": np.array([90.0]), "confidence": np.ones(1)}
     one |= {"posterior": np.eye(72)[18:19], "window": 0.5, "step": 0.5}
     one |= {"seconds": 0.5, "mirrored": np.ones(1)}
     found = azimuths.Azimuths(**about, **one, cues=Cues(*np.ones((4, 32, 40))))  # whatever is found
     monkeypatch.setattr(localisation, "localise_file", lambda *_, **__: found)
-    for option, name in (("--json", "a.json"), ("--csv", "a.csv"), ("--plot", "a.png"), ("--plot", "a.pdf")):
+    for option, name in (
+        ("--json", "a.json"),
+        ("--csv", "a.csv"),
+        ("--plot", "a.png"),
+        ("--plot", "a.pdf"),
+    ):
         refuse(name, "localise", render[1], option, full / name)
     refuse("b.wav", *render, full / "b.wav")
     refuse("b.svg", *render, "b.wav", "--plot", full / "b.svg")
@@ -94,7 +105,12 @@ def data(tmp_path):
     """Ten classes of 20 noises, a voice of two seconds, and heads of which only the names are right."""
     names = [(f"{k}-{c}.wav", str(c), "True") for c in range(10) for k in range(20)]
     utterance = tmp_path / "LibriSpeech/train-clean-100/9/77/9-77-0000.flac"
-    for folder in (tmp_path / "ESC-50/meta", tmp_path / "ESC-50/audio", tmp_path / "cipic", utterance.parent):
+    for folder in (
+        tmp_path / "ESC-50/meta",
+        tmp_path / "ESC-50/audio",
+        tmp_path / "cipic",
+        utterance.parent,
+    ):
         folder.mkdir(parents=True)
     rows = map(",".join, [("filename", "category", "esc10"), *names])
     (tmp_path / "ESC-50/meta/esc50.csv").write_text("\n".join(rows))

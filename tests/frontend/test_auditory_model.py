@@ -5,13 +5,20 @@ import pytest
 from scipy import signal as sps
 
 from ssl_jax.frontend import HAIR_CELLS
-from ssl_jax.frontend.auditory_model import GF_spectrogram, Roman, auditory_peripheral, haircell_model
+from ssl_jax.frontend.auditory_model import (
+    GF_spectrogram,
+    Roman,
+    auditory_peripheral,
+    haircell_model,
+)
 from ssl_jax.frontend.filter_design import FILTERS, centre_frequencies
 from support.numpy_loop import SECTIONS
 
 PEAK_TOLERANCE = 5e-5  # of the channel's peak: float32 block products against the float64 cascade
 FLOAT64_TOLERANCE = 1e-9  # the same in float64
-HAIR_CELL_TOLERANCE = 2e-4  # of the peak: 425 Hz is 1 % of fs, where a 4th-order recursion loses three digits
+HAIR_CELL_TOLERANCE = (
+    2e-4  # of the peak: 425 Hz is 1 % of fs, where a 4th-order recursion loses three digits
+)
 
 
 def assert_scipy(x, fs, cfs=None, filter_type="gammatone", tolerance=PEAK_TOLERANCE):
@@ -39,15 +46,25 @@ def test_published_impulse_response():
     np.testing.assert_array_equal(bins, [184, 132, 94, 66, 46, 32, 21, 14, 8, 4])
 
 
-RATES = {"gammatone": (8_000, 16_000, 44_100, 48_000), "allpole": (16_000, 44_100), "butterworth": (44_100,)}
+RATES = {
+    "gammatone": (8_000, 16_000, 44_100, 48_000),
+    "allpole": (16_000, 44_100),
+    "butterworth": (44_100,),
+}
 
 
-@pytest.mark.parametrize("filter_type, fs", [(name, fs) for name, rates in RATES.items() for fs in rates])
+@pytest.mark.parametrize(
+    "filter_type, fs", [(name, fs) for name, rates in RATES.items() for fs in rates]
+)
 def test_speech_against_scipy(mixture, filter_type, fs):
     x = sps.resample_poly(mixture[:, 0], fs // 100, 441).astype(np.float32)
-    if filter_type == "allpole":  # without zeros the top channels hear mostly speech's lows, 60 dB down
+    if (
+        filter_type == "allpole"
+    ):  # without zeros the top channels hear mostly speech's lows, 60 dB down
         x = np.random.default_rng(0).standard_normal(20_000).astype(np.float32)
-    assert_scipy(x, fs, centre_frequencies(fs, 8 if filter_type == "butterworth" else 32), filter_type)
+    assert_scipy(
+        x, fs, centre_frequencies(fs, 8 if filter_type == "butterworth" else 32), filter_type
+    )
 
 
 @pytest.mark.parametrize("samples", [1, 31, 64, 65, 1024, 1025, 3000])

@@ -29,7 +29,10 @@ def assert_cues(ours: Cues, loop, skip=0):
 
 
 WAYS = [("gammatone", None, 441), ("gammatone", "roman", None), ("gammatone", "none", 7)]
-WAYS += [("allpole", "halfwave", None), pytest.param("butterworth", "halfwave", None, marks=pytest.mark.slow)]
+WAYS += [
+    ("allpole", "halfwave", None),
+    pytest.param("butterworth", "halfwave", None, marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize("filter_type, cell, hop", WAYS)
@@ -39,7 +42,9 @@ def test_speech_mixture_against_loop(mixture, filter_type, cell, hop):
     cfs = [2000.0, 600.0] if filter_type == "allpole" else None
     ears = np.asarray(GF_spectrogram(mixture.T, FS, cfs, filter_type), np.float64)
     loop = cue_loop(*np.asarray(haircell_model(ears, float(FS), cell)), FS, hop=hop or 441)
-    assert_cues(get_cues_clean(mixture, FS, cfs, filter_type, cell, hop=hop), loop, 30 if hop == 7 else 0)
+    assert_cues(
+        get_cues_clean(mixture, FS, cfs, filter_type, cell, hop=hop), loop, 30 if hop == 7 else 0
+    )
 
 
 HOPS = {8_000: (80,), 16_000: (160, 1), 44_100: (512, 443, 1, 7, 89), 48_000: (480, 1)}
@@ -55,7 +60,10 @@ def test_rates_and_hops_against_loop(mixture, fs, hop):
 
 
 HARD = {"clicks": (np.s_[:, :, ::700], 1), "one ear late": (np.s_[1, :, :2000], 0)}
-HARD["click at the start"] = (np.s_[1, :, 10], 100)  # RR counts r from sample m on: no lag may share it
+HARD["click at the start"] = (
+    np.s_[1, :, 10],
+    100,
+)  # RR counts r from sample m on: no lag may share it
 
 
 @pytest.mark.parametrize("kind", [*HARD, "offset", "quiet"])
@@ -89,7 +97,9 @@ LEVELS = [(0.1, 1, -7), (10**-0.15, 1, -3), (1, 1, 0), (10**0.25, 1, 5), (1, 0, 
 
 @pytest.mark.parametrize("left, right, ild", LEVELS)
 def test_known_level_difference_and_one_silent_ear(left, right, ild):
-    cues = get_cues_clean(noise(FS // 4, 1) * np.float32([left, right]), FS, [2000.0, 500.0], model_type=None)
+    cues = get_cues_clean(
+        noise(FS // 4, 1) * np.float32([left, right]), FS, [2000.0, 500.0], model_type=None
+    )
     np.testing.assert_allclose(cues.ild, np.full((2, 25), ild), atol=1e-3)
     np.testing.assert_array_equal(cues.itd, 0)
     np.testing.assert_allclose(cues.ic, np.full((2, 25), float(left * right > 0)), atol=1e-6)
@@ -99,7 +109,9 @@ def test_batch_axes_are_kept_apart(mixture):
     x = np.stack([mixture[:20_000], mixture[:20_000, ::-1]])
     both = get_cues_clean(x[None], FS, [700.0, 300.0])  # 1, 2, channels, frames
     for k in range(2):
-        np.testing.assert_allclose(both.ild[0, k], get_cues_clean(x[k], FS, [700.0, 300.0]).ild, atol=1e-4)
+        np.testing.assert_allclose(
+            both.ild[0, k], get_cues_clean(x[k], FS, [700.0, 300.0]).ild, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("azimuth, sign", [(30, 1), (90, 1), (300, -1), (240, -1)])
@@ -116,7 +128,9 @@ def test_left_is_positive(corpus, heads, azimuth, sign):
 @pytest.mark.parametrize("hop", [1, 441])
 @pytest.mark.parametrize("hair_cell", ["none", "roman", "bernstein"])
 def test_silence_is_zero(hop, hair_cell):
-    cues = get_cues_clean(np.zeros((2000, 2), np.float32), FS, [1000.0], model_type=hair_cell, hop=hop)
+    cues = get_cues_clean(
+        np.zeros((2000, 2), np.float32), FS, [1000.0], model_type=hair_cell, hop=hop
+    )
     np.testing.assert_array_equal(cues, np.zeros_like(cues))
 
 
@@ -145,7 +159,9 @@ def test_soft_itd_is_the_delay_between_samples(shift):
     spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(8192))
     delayed = spectrum * np.exp(-2j * np.pi * np.fft.rfftfreq(8192) * shift)
     x = np.fft.irfft([spectrum, delayed]).T.astype(np.float32)
-    soft, hard = (get_cues_clean(x, FS, [500.0], model_type="none", sharpness=s) for s in (500.0, None))
+    soft, hard = (
+        get_cues_clean(x, FS, [500.0], model_type="none", sharpness=s) for s in (500.0, None)
+    )
     assert np.median(soft.itd) == pytest.approx(1000 * shift / FS, abs=0.15 * 1000 / FS)
     np.testing.assert_allclose(soft.ild, hard.ild, atol=1e-5)
     np.testing.assert_allclose(soft.ic, hard.ic, atol=1e-6)
@@ -182,4 +198,6 @@ def test_every_product_is_float32_proper():
     x = np.zeros((1, 2000, 2), np.float32)
     text = str(jax.make_jaxpr(lambda x: get_cues_clean(x, FS, sharpness=9.0))(x))
     products = text.count("dot_general[")
-    assert products > 0 and text.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == products
+    assert (
+        products > 0 and text.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == products
+    )

@@ -9,7 +9,11 @@ from support.numpy_loop import SECTIONS
 def test_erb_scale():
     assert erb(1000.0) == pytest.approx(24.7 + 1000 / 9.26449)
     cfs = centre_frequencies(44_100)
-    assert len(cfs) == 32 and cfs[0] == pytest.approx(19_261.7, abs=0.1) and cfs[-1] == pytest.approx(80)
+    assert (
+        len(cfs) == 32
+        and cfs[0] == pytest.approx(19_261.7, abs=0.1)
+        and cfs[-1] == pytest.approx(80)
+    )
     steps = np.diff(9.26449 * np.log(1 + cfs / (24.7 * 9.26449)))
     np.testing.assert_allclose(steps, steps[0], rtol=1e-9)
 
@@ -26,7 +30,9 @@ def test_sections_are_stable_and_of_unit_gain(filter_type):
 
 def test_butterworth_is_one_erb_wide():
     edges = 1000 + np.array([-0.5, 0.5]) * erb(1000.0)
-    gains = abs(sps.sosfreqz(SECTIONS["butterworth"](16_000, [1000.0])[0], 2 * np.pi * edges / 16_000)[1])
+    gains = abs(
+        sps.sosfreqz(SECTIONS["butterworth"](16_000, [1000.0])[0], 2 * np.pi * edges / 16_000)[1]
+    )
     np.testing.assert_allclose(gains, np.sqrt(0.5), rtol=1e-6)
 
 

@@ -17,7 +17,9 @@ def test_cues_of_blocks_are_those_of_the_whole(mixture, hop, sizes, samples):
     for number, block in enumerate(blocks, 1):
         stream, cues = cue_block(stream, block, last=number == len(blocks))
         out.append(cues)
-    for ours, reference in zip(zip(*out, strict=True), get_cues_clean(x, FS, CFS, hop=hop), strict=True):
+    for ours, reference in zip(
+        zip(*out, strict=True), get_cues_clean(x, FS, CFS, hop=hop), strict=True
+    ):
         # the same frames: the same arithmetic
         np.testing.assert_array_equal(np.concatenate(ours, axis=-1), reference)
 

@@ -45,7 +45,9 @@ def apply(model, x):
 def plain_conv1d(x, weight, bias):
     """(channels in, frames) to (channels out, frames); frames outside count as zero."""
     x = np.pad(x, ((0, 0), (2, 2)))
-    return np.stack([np.tensordot(weight, x[:, t : t + 5]) + bias for t in range(x.shape[1] - 4)], axis=1)
+    return np.stack(
+        [np.tensordot(weight, x[:, t : t + 5]) + bias for t in range(x.shape[1] - 4)], axis=1
+    )
 
 
 def plain_three_branch(w, cues):
@@ -60,7 +62,9 @@ def plain_three_branch(w, cues):
         pool = f"cue_branches.{i}.attn_pool.attn_score."
         vectors.append(x @ softmax(w[pool + "weight"][0] @ x + w[pool + "bias"]))
     x = np.stack(vectors)  # (3, 64)
-    q, k, v = np.split(x @ w["cross_attn.in_proj_weight"].T + w["cross_attn.in_proj_bias"], 3, axis=1)
+    q, k, v = np.split(
+        x @ w["cross_attn.in_proj_weight"].T + w["cross_attn.in_proj_bias"], 3, axis=1
+    )
     heads = [slice(16 * h, 16 * h + 16) for h in range(4)]
     x = np.concatenate([softmax(q[:, h] @ k[:, h].T / 4, axis=1) @ v[:, h] for h in heads], axis=1)
     x = x @ w["cross_attn.out_proj.weight"].T + w["cross_attn.out_proj.bias"]
@@ -74,7 +78,9 @@ def test_three_branch_equals_plain_numpy(weights, frames):
     expected = [plain_three_branch(weights, one) for one in cues]
     np.testing.assert_allclose(apply(model, cues), expected, atol=LOGIT_TOLERANCE)
     half = cues.astype(np.float16)  # is computed in single precision
-    np.testing.assert_array_equal(apply(model, half), apply(model, half.astype(np.float32)), strict=True)
+    np.testing.assert_array_equal(
+        apply(model, half), apply(model, half.astype(np.float32)), strict=True
+    )
 
 
 @pytest.mark.parametrize("height, width", [(8, 10), (7, 5)])
@@ -97,14 +103,20 @@ def test_strided_residual_block_equals_plain_numpy(height, width):
 
 
 def test_batch_norm_follows_pytorch():
-    x = np.random.default_rng(0).normal(3, 2, size=(3, 2, 4)).astype(np.float32)  # n = 6: n - 1 shows
+    x = (
+        np.random.default_rng(0).normal(3, 2, size=(3, 2, 4)).astype(np.float32)
+    )  # n = 6: n - 1 shows
     norm, mean, var = BatchNorm(4), x.mean((0, 1)), x.var((0, 1))
-    np.testing.assert_allclose(norm(jnp.asarray(x)), (x - mean) / np.sqrt(var + 1e-5), atol=BLOCK_TOLERANCE)
+    np.testing.assert_allclose(
+        norm(jnp.asarray(x)), (x - mean) / np.sqrt(var + 1e-5), atol=BLOCK_TOLERANCE
+    )
     np.testing.assert_allclose(norm.mean[...], 0.1 * mean, rtol=1e-5)
     np.testing.assert_allclose(norm.var[...], 0.9 + 0.1 * var * 6 / 5, rtol=1e-5)
     norm.eval()
     running = np.asarray(norm.mean[...])
-    np.testing.assert_allclose(norm(x), (x - running) / np.sqrt(norm.var[...] + 1e-5), atol=BLOCK_TOLERANCE)
+    np.testing.assert_allclose(
+        norm(x), (x - running) / np.sqrt(norm.var[...] + 1e-5), atol=BLOCK_TOLERANCE
+    )
     np.testing.assert_array_equal(norm.mean[...], running)
     # a large constant is not noise
     assert np.abs(BatchNorm(1)(jnp.full((64, 50, 1), 7.3))).max() < 0.1
@@ -112,12 +124,20 @@ def test_batch_norm_follows_pytorch():
 
 def test_parameter_counts():
     base, ours = 124_171, 415_628
-    counts = {"three_branch": base, "three_branch_held": base, "resnet": 594_376, "recordings": 953_868}
+    counts = {
+        "three_branch": base,
+        "three_branch_held": base,
+        "resnet": 594_376,
+        "recordings": 953_868,
+    }
     counts |= dict.fromkeys(("ours", "ours_ungated", "ours_no_dropout"), ours)
     counts |= {"ours_raw_cues": ours - 160 * 12 * 32, "ours_mean_pooling": ours - 480 * 256}
     counts |= {"ours_single_frames": ours - 2 * 160 * (3 * 160 + 3), "deep_three_branch": 1_656_331}
     for name in NETWORKS:
-        assert sum(p.size for p in jax.tree.leaves(nnx.state(build(name, 0), nnx.Param))) == counts[name]
+        assert (
+            sum(p.size for p in jax.tree.leaves(nnx.state(build(name, 0), nnx.Param)))
+            == counts[name]
+        )
 
 
 def test_swapped_ears_mirror_what_the_network_for_recordings_says():
@@ -151,7 +171,9 @@ def test_initial_weights_are_pytorchs_and_the_seed_decides():
             assert 0.9 * bound < size.max() <= bound
             assert abs(size.mean() / bound - 0.5) < 0.15  # uniform, not merely bounded
     assert not np.any(attention.qkv.bias[...]) and not np.any(attention.out.bias[...])
-    first, again, other = (jax.tree.leaves(nnx.state(build("resnet", s), nnx.Param)) for s in (5, 5, 6))
+    first, again, other = (
+        jax.tree.leaves(nnx.state(build("resnet", s), nnx.Param)) for s in (5, 5, 6)
+    )
     assert all(np.array_equal(a, b) for a, b in zip(first, again))
     assert sum(not np.array_equal(a, b) for a, b in zip(first, other)) >= 8
     assert not np.array_equal(model.branches[0].conv1.kernel[...], branch.conv1.kernel[...])
@@ -182,4 +204,6 @@ def test_faulty_weights_are_named(weights, fault):
     for name in ("cue_branches.2.conv_net.conv.3.weight", "cross_attn.in_proj_bias", "fc.weight"):
         good, others = weights[name], {key: weights[key] for key in weights if key != name}
         bad = {"shape": good[..., :-1], "nan": np.full_like(good, np.nan), "text": good.astype(str)}
-        refuses(re.escape(name), load_published, others | {name: bad[fault]} if fault in bad else others)
+        refuses(
+            re.escape(name), load_published, others | {name: bad[fault]} if fault in bad else others
+        )

@@ -30,8 +30,12 @@ def test_any_batch_and_number_of_frames(call, tmp_path, monkeypatch, name):
         _, *parts = nnx.split(build_model("recordings", 0, front), nnx.Param, ...)
         arrays = named_arrays("weights", parts[0]) | named_arrays("rest", parts[1])
         half = {k: a.astype(np.float16) if a.dtype == np.float32 else a for k, a in arrays.items()}
-        half |= {k: rng.normal(0, 1, a.shape).astype(np.float16) for k, a in half.items() if "gate_" in k}
-        notes = packed.describe("clean") | dict(model="recordings", front=asdict(front), temperature=0.02)
+        half |= {
+            k: rng.normal(0, 1, a.shape).astype(np.float16) for k, a in half.items() if "gate_" in k
+        }
+        notes = packed.describe("clean") | dict(
+            model="recordings", front=asdict(front), temperature=0.02
+        )
         (tmp_path / "levels.safetensors").write_bytes(packed.as_bytes(notes, half))
         monkeypatch.setattr(packed, "_folder", lambda _: tmp_path)
     assert call("export", "--model", name, "--to", "a.onnx") == (0, "", [])
@@ -55,7 +59,9 @@ def test_the_page_does_as_it_says(call, tmp_path, monkeypatch, mixture, capsys):
     torchaudio = SimpleNamespace(load=lambda _: (SimpleNamespace(numpy=lambda: signal.T), fs))
     monkeypatch.setitem(sys.modules, "torchaudio", torchaudio)
     assert call("export", "--model", "clean", "--to", "clean.onnx").status == 0
-    (block,) = re.findall("```python\n(.*?)```", (ROOT / "docs/pytorch.md").read_text("utf-8"), re.DOTALL)
+    (block,) = re.findall(
+        "```python\n(.*?)```", (ROOT / "docs/pytorch.md").read_text("utf-8"), re.DOTALL
+    )
     exec(compile(block, "docs/pytorch.md", "exec"), {})
     found = localise(mixture, 44_100, model="clean").posterior[0].argmax()
     assert capsys.readouterr().out == f"azimuth {5 * found}\n"

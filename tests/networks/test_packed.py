@@ -12,13 +12,22 @@ from safetensors import safe_open
 
 from ssl_jax.common.files import package_data
 from ssl_jax.config import FrontEnd
-from ssl_jax.networks.packed import as_bytes, available, default_weights, describe, load_weights, pack
+from ssl_jax.networks.packed import (
+    as_bytes,
+    available,
+    default_weights,
+    describe,
+    load_weights,
+    pack,
+)
 from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import named_arrays
 from support.runs import refuses
 
 FRONT = FrontEnd(hair_cell="none")
-INFO = dict(model="three_branch", front=asdict(FRONT), protocol="published", corpus="embedded", seed=3)
+INFO = dict(
+    model="three_branch", front=asdict(FRONT), protocol="published", corpus="embedded", seed=3
+)
 INFO |= dict(commit="unknown", metrics={"top1": 1.0})
 
 
@@ -43,7 +52,11 @@ def test_packed_and_loaded_again(trained, tmp_path):
 
 
 def test_default_is_the_preferred_one(tmp_path):
-    for names, wanted in ((["zoo", "alpha"], "alpha"), (["model2"], "model2"), (["clean"], "clean")):
+    for names, wanted in (
+        (["zoo", "alpha"], "alpha"),
+        (["model2"], "model2"),
+        (["clean"], "clean"),
+    ):
         for name in names:
             (tmp_path / f"{name}.safetensors").touch()
         assert default_weights(tmp_path) == wanted
@@ -81,7 +94,10 @@ def test_damage_is_refused_in_one_line(trained, tmp_path):
         ("cannot be used .field 'model' is missing or unknown", misspelt),
         ("cannot be used .field 'colour'", changed(colour="red")),
         ("cannot be used .arrays of another", as_bytes(INFO, arrays | {"a": np.zeros(1)})),
-        ("cannot be used .made by a newer version.: upgrade ssl_jax", noted(format=2, colour="red")),
+        (
+            "cannot be used .made by a newer version.: upgrade ssl_jax",
+            noted(format=2, colour="red"),
+        ),
         ("not of the network 'three_branch'", as_bytes(INFO, {})),
         ("does not fit this version.*'unheard of'", changed(model="unheard of")),
         ("does not fit this version.*'colour'", changed(front={"colour": 1})),

@@ -20,18 +20,24 @@ from support.numpy_loop import pieces
 from support.runs import refuses
 
 FS = 44_100
-RIGHT = 10  # degrees that an azimuth may be off, two classes: what the networks' accuracy is given for
+RIGHT = (
+    10  # degrees that an azimuth may be off, two classes: what the networks' accuracy is given for
+)
 ALIKE = 5  # degrees that the same sound in another format or at another rate may be off, one class
 # the network that knows the head all scenes here are rendered with: right azimuths are asked for
 KNOWN = {"model": "embedded"}
-localise, localise_blocks = (partial(f, **KNOWN) for f in (any_localise, localisation.localise_blocks))
+localise, localise_blocks = (
+    partial(f, **KNOWN) for f in (any_localise, localisation.localise_blocks)
+)
 
 
 @pytest.fixture(scope="module")
 def scene(corpus):
     """Two seconds of one voice from azimuths, with a noise beside it at an SNR in dB: (samples, 2)."""
     voice = corpus.speech[[0, 5]].reshape(-1)
-    return lambda at, noise, snr: render_scene(voice, FS, [at], [corpus.noise[3, 0]], [noise], snr).ears
+    return lambda at, noise, snr: (
+        render_scene(voice, FS, [at], [corpus.noise[3, 0]], [noise], snr).ears
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +52,17 @@ def apart(a, b):
 @pytest.mark.parametrize("azimuth", [10, 60, 130, 200, 270, 325])
 def test_a_rendered_voice_is_found_within_ten_degrees(scene, azimuth):
     found = localise(scene(azimuth, (azimuth + 100) % 360, 25), FS)
-    assert apart(mean_azimuth(found), azimuth) < RIGHT and np.median(apart(found.azimuth, azimuth)) < RIGHT
+    assert (
+        apart(mean_azimuth(found), azimuth) < RIGHT
+        and np.median(apart(found.azimuth, azimuth)) < RIGHT
+    )
 
 
 def test_what_is_found_and_swapped_ears_mirror_it(at_60, found):
-    assert found.times == pytest.approx(np.arange(0.5, 1.51, 0.1)) and found.posterior.shape == (11, AZIMUTHS)
+    assert found.times == pytest.approx(np.arange(0.5, 1.51, 0.1)) and found.posterior.shape == (
+        11,
+        AZIMUTHS,
+    )
     np.testing.assert_allclose(found.posterior.sum(1), 1, atol=1e-5)  # float32 sums of 72
     assert (found.window, found.step, found.seconds, found.fs) == (1.0, 0.1, 2.0, FS)
     assert found.notes == () and found.cues.itd.shape == (32, 200)
@@ -61,7 +73,9 @@ def test_level_format_and_rate_change_nothing(at_60, found, tmp_path):
     quiet = localise(1e-3 * at_60, FS)
     np.testing.assert_allclose(quiet.posterior, found.posterior, atol=1e-3)  # float16 cues
     whole = np.round(at_60 * 32767).astype(np.int16)
-    np.testing.assert_allclose(localise(whole, FS).posterior, found.posterior, atol=0.05)  # a bit of 16
+    np.testing.assert_allclose(
+        localise(whole, FS).posterior, found.posterior, atol=0.05
+    )  # a bit of 16
     for kind in ("wav PCM_24", "flac PCM_16", "aiff FLOAT", "ogg VORBIS", "mp3 MPEG_LAYER_III"):
         path = tmp_path / f"a.{kind.split()[0]}"
         soundfile.write(path, at_60, FS, kind.split()[1])
@@ -83,10 +97,14 @@ def test_blocks_are_the_whole_and_a_longer_sound_too(at_60, found):
     np.testing.assert_array_equal(blocks.posterior, whole.posterior)
     assert len(whole.times) == (len(x) * 147 // 160 // 441 - 100) // 5 + 1
     sparse = localise_blocks([x], len(x), 48_000, "x", step=1.5)  # windows that leave frames out
-    np.testing.assert_allclose(sparse.posterior, whole.posterior[::30], atol=1e-5)  # float32, other batches
+    np.testing.assert_allclose(
+        sparse.posterior, whole.posterior[::30], atol=1e-5
+    )  # float32, other batches
 
 
-@pytest.mark.parametrize("fs, wanted", [(48_000, FS), (8000, FS), (FS, 16_000), (44_101, FS), (FS, FS)])
+@pytest.mark.parametrize(
+    "fs, wanted", [(48_000, FS), (8000, FS), (FS, 16_000), (44_101, FS), (FS, FS)]
+)
 def test_resampling_in_blocks_is_that_of_the_whole(fs, wanted):
     x = np.random.default_rng(5).standard_normal((50_001, 2)).astype(np.float32)
     blocks = list(localisation.resampled(pieces(x, (20_000, 1, 333)), fs, wanted))
@@ -95,11 +113,17 @@ def test_resampling_in_blocks_is_that_of_the_whole(fs, wanted):
 
 
 def test_a_trajectory_is_followed(corpus):
-    scene = render_scene(corpus.speech[::5].reshape(-1), FS, [20, 80], [corpus.noise[3, 0]], [200], 25)
+    scene = render_scene(
+        corpus.speech[::5].reshape(-1), FS, [20, 80], [corpus.noise[3, 0]], [200], 25
+    )
     found = localise(scene.ears, FS)
-    assert scene.azimuths[[0, len(scene.azimuths) // 2, -1]] == pytest.approx([20, 50, 80], abs=0.01)
+    assert scene.azimuths[[0, len(scene.azimuths) // 2, -1]] == pytest.approx(
+        [20, 50, 80], abs=0.01
+    )
     truth = scene.azimuths[(found.times * FS).astype(int)]
-    assert np.median(apart(found.azimuth, truth)) < RIGHT and found.azimuth[-1] - found.azimuth[0] > 15
+    assert (
+        np.median(apart(found.azimuth, truth)) < RIGHT and found.azimuth[-1] - found.azimuth[0] > 15
+    )
 
 
 def test_the_peak_around_the_circle_and_the_mean_of_a_recording():
@@ -153,16 +177,27 @@ def test_flags_and_notes(at_60):
     assert "mono stored as stereo" in localise(at_60[:, [0, 0]], FS).notes[0]
     assert "one ear is silent" in localise(at_60 * [0, 1], FS).notes[0]
     short = localise(at_60[: FS // 2], FS)
-    assert len(short.times) == 1 and "short" in short.flags[0] and "shorter than the" in short.notes[-1]
+    assert (
+        len(short.times) == 1
+        and "short" in short.flags[0]
+        and "shorter than the" in short.notes[-1]
+    )
     assert short.times[0] == pytest.approx(0.25) and short.window == pytest.approx(0.5)
 
 
 BAD_SIGNALS = {"45 ms of sound: use at least 50 ms": lambda x: x[:2000], "silent": lambda x: 0 * x}
 BAD_SIGNALS |= {"NaN or infinite samples at 1.00 s": lambda x: np.insert(x, FS, np.nan, 0)}
-BAD_SIGNALS |= {"full scale is 1": lambda x: 1e9 * x, "not real numbers": lambda x: x.astype(complex)}
+BAD_SIGNALS |= {
+    "full scale is 1": lambda x: 1e9 * x,
+    "not real numbers": lambda x: x.astype(complex),
+}
 BAD_SIGNALS |= {r"\(88200, 1\): two ears are needed": lambda x: x[:, :1]}
 BAD_SIGNALS |= {r"\(88200,\): two ears are needed": lambda x: x[:, 0]}
-BAD_SETTINGS = {"rate is 2000": {"fs": 2000}, "not a whole number": {"fs": 44100.5}, "step 0": {"step": 0}}
+BAD_SETTINGS = {
+    "rate is 2000": {"fs": 2000},
+    "not a whole number": {"fs": 44100.5},
+    "step 0": {"step": 0},
+}
 BAD_SETTINGS |= {"window 0.02": {"window": 0.02}, "window nan": {"window": float("nan")}}
 BAD_SETTINGS |= {"use one of ": {"model": "nobody"}}
 
@@ -173,22 +208,41 @@ def test_bad_signals_and_settings(at_60, says):
     refuses(says, localise, change(at_60), **settings)
 
 
-def test_table_csv_and_json_say_the_same_and_a_bad_file_stops_the_command_in_one_line(at_60, tmp_path, call):
+def test_table_csv_and_json_say_the_same_and_a_bad_file_stops_the_command_in_one_line(
+    at_60, tmp_path, call
+):
     soundfile.write("a.wav", np.concatenate([at_60, np.zeros((FS + 441, 2))]), FS)
     ended = call(*"localise a.wav --model embedded --step 0.5 --json a.json --csv a.csv".split())
     lines = ended.out.splitlines()
-    assert lines[0].startswith("a.wav: 3.01 s at 44100 Hz; network ") and lines[-1].startswith("overall ")
+    assert lines[0].startswith("a.wav: 3.01 s at 44100 Hz; network ") and lines[-1].startswith(
+        "overall "
+    )
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     windows = json.loads((tmp_path / "a.json").read_text())["files"][0]["windows"]
     times = [0.5, 1.0, 1.5, 2.0, 2.5]
-    assert [float(row["time_s"]) for row in rows] == [window["time_s"] for window in windows] == times
-    assert (rows[-1]["azimuth_deg"], rows[-1]["flags"], windows[-1]["azimuth_deg"]) == ("", "silent", None)
-    assert apart(float(rows[0]["azimuth_deg"]), 60) < RIGHT and len(windows[0]["posterior"]) == AZIMUTHS
+    assert (
+        [float(row["time_s"]) for row in rows] == [window["time_s"] for window in windows] == times
+    )
+    assert (rows[-1]["azimuth_deg"], rows[-1]["flags"], windows[-1]["azimuth_deg"]) == (
+        "",
+        "silent",
+        None,
+    )
+    assert (
+        apart(float(rows[0]["azimuth_deg"]), 60) < RIGHT
+        and len(windows[0]["posterior"]) == AZIMUTHS
+    )
     assert lines[2].split()[0] == "0.50" and lines[6].split() == ["2.50", "-", "0.00", "silent"]
     soundfile.write("mono.wav", at_60[:, 0], FS)
     (tmp_path / "text.wav").write_text("no sound")
-    refused = {"mono.wav": "mono.wav: has 1 channel: two ears are needed", "none.wav": "no such file"}
-    refused |= {"text.wav": "not a readable sound file", "a.wav a.wav --plot x.png": "give one FILE"}
+    refused = {
+        "mono.wav": "mono.wav: has 1 channel: two ears are needed",
+        "none.wav": "no such file",
+    }
+    refused |= {
+        "text.wav": "not a readable sound file",
+        "a.wav a.wav --plot x.png": "give one FILE",
+    }
     refused |= {"a.wav --plot x.jpg": "x.jpg: not a name for a picture"}
     for words, says in refused.items():
         ended = call("localise", *words.split())

@@ -71,10 +71,22 @@ def test_any_rate_and_channels_in(tmp_path):
     np.testing.assert_allclose(two, one, atol=1e-3)  # a bit of 16 or so
 
 
-BAD = {"missing.wav: no such file": "missing.wav --azimuth 60", "0-360": "tone.wav --trajectory 0-360"}
-BAD |= {"silent.wav: nothing sounds": "silent.wav --azimuth 60", "0:nan": "tone.wav --trajectory 0:nan"}
-BAD |= {"use numbers of degrees": "tone.wav --azimuth inf", "at most 36000": "tone.wav --trajectory 0:1e9"}
-BAD |= {"out of range": "tone.wav --azimuth 0 --seconds 0", "start -1": "tone.wav --azimuth 0 --start -1"}
+BAD = {
+    "missing.wav: no such file": "missing.wav --azimuth 60",
+    "0-360": "tone.wav --trajectory 0-360",
+}
+BAD |= {
+    "silent.wav: nothing sounds": "silent.wav --azimuth 60",
+    "0:nan": "tone.wav --trajectory 0:nan",
+}
+BAD |= {
+    "use numbers of degrees": "tone.wav --azimuth inf",
+    "at most 36000": "tone.wav --trajectory 0:1e9",
+}
+BAD |= {
+    "out of range": "tone.wav --azimuth 0 --seconds 0",
+    "start -1": "tone.wav --azimuth 0 --start -1",
+}
 BAD |= {"nothing sounds at 9 s": "tone.wav --azimuth 0 --start 9"}
 BAD |= {"SNR nan": "tone.wav --azimuth 0 --snr nan --noise tone.wav --noise-azimuth 1"}
 BAD |= {"1 noises and 0 azimuths": "tone.wav --azimuth 0 --noise tone.wav"}
@@ -94,7 +106,9 @@ def test_the_command_line_writes_a_sound_and_a_spectrogram(tmp_path, call):
     assert parse_trajectory("0:90.5:-45") == [0, 90.5, -45]
     refuses("0:360", parse_trajectory, "60")
     soundfile.write("noise.wav", np.random.default_rng(1).uniform(-1, 1, 8000), 16_000)
-    ended = call(*"render noise.wav --trajectory=-90:90 -o out.wav --plot out.png --bits 24".split())
+    ended = call(
+        *"render noise.wav --trajectory=-90:90 -o out.wav --plot out.png --bits 24".split()
+    )
     assert ended.status == 0 and ended.out.startswith("out.wav: 0.50 s at 44100 Hz, 24 bits")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["noise.wav", "out.png", "out.wav"]
     info = soundfile.info("out.wav")

@@ -17,9 +17,14 @@ REPORTED = ROOT / "ssl_jax/data/reported"
 COLUMNS = MEASURES | EXTRA  # of a run that evaluates on its held-out mixtures alone
 OURS = ("epoch", "epochs", *COLUMNS)
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-DATABASE = dict(corpus="embedded", clips=10, direction_rule="horizontal", seed=3, snr_low=0, snr_high=7.5)
+DATABASE = dict(
+    corpus="embedded", clips=10, direction_rule="horizontal", seed=3, snr_low=0, snr_high=7.5
+)
 SETTINGS = {"database": DATABASE, "front": {"hair_cell": "roman", "hop": 441}}
-STAGES = {"a": {"seconds": 90, "peak_memory_mb": 512}, "b": {"seconds": 60.0, "peak_memory_mb": 2048}}
+STAGES = {
+    "a": {"seconds": 90, "peak_memory_mb": 512},
+    "b": {"seconds": 60.0, "peak_memory_mb": 2048},
+}
 TIMING = {"machine": "an abacus", "commit": "0123456789", "stages": STAGES}
 
 
@@ -39,7 +44,9 @@ def results(tmp_path):
     """Model 1: three epochs of ours, the first two reported; Model 2: one of each; only reported: a third."""
     for run, epochs in (("model1", (1, 2)), ("model2", (5,)), ("model2_continued", (20,))):
         write_log(tmp_path / f"reported/{run}.csv", OURS[:-2], *map(numbers, epochs))
-    write_log(tmp_path / "mine/model1.csv", OURS, *(numbers(k, 0.25, 60.5, 12.25) for k in (1, 2, 3)))
+    write_log(
+        tmp_path / "mine/model1.csv", OURS, *(numbers(k, 0.25, 60.5, 12.25) for k in (1, 2, 3))
+    )
     write_log(tmp_path / "mine/model2.csv", OURS, numbers(5, -0.5, 61.5, 11.25))
     for name, content in (("settings", SETTINGS), ("timing", TIMING)):
         (tmp_path / f"mine/{name}.json").write_text(json.dumps(content))
@@ -71,7 +78,9 @@ def test_differences_and_blanks_of_the_csv(results):
     }.items():
         assert rows[key] == wanted
     for ours, reported, difference in rows.values():
-        assert reported == "" or float(ours) - float(reported) == pytest.approx(float(difference), abs=1e-9)
+        assert reported == "" or float(ours) - float(reported) == pytest.approx(
+            float(difference), abs=1e-9
+        )
 
 
 def test_markdown_says_what_the_csv_says(results):
@@ -94,15 +103,21 @@ def test_markdown_says_what_the_csv_says(results):
 def test_the_report_says_how_the_numbers_were_made(results):
     text = write_report(results, "mine")
     assert (results / "mine/comparison.md").read_text(encoding="utf-8") == text
-    facts = "the embedded corpus|720 mixtures|5 heads, each scaled to 4|0 to 7.5 dB|horizontal|roman|"
-    facts += "441 samples|seed: 3|an abacus|2.5 minutes|2.0 GiB|0123456789|## Model 1\n|## Model 2\n"
+    facts = (
+        "the embedded corpus|720 mixtures|5 heads, each scaled to 4|0 to 7.5 dB|horizontal|roman|"
+    )
+    facts += (
+        "441 samples|seed: 3|an abacus|2.5 minutes|2.0 GiB|0123456789|## Model 1\n|## Model 2\n"
+    )
     missing = [fact for fact in (*facts.split("|"), comparison.FOOTNOTE) if fact not in text]
     assert missing == [] and "reduced" not in text
 
 
 def test_seeds_are_summed_up_beside_the_reported(results):
     for seed, better in ((1, 2.0), (2, 4.0)):
-        write_log(results / f"mine/model1_seed{seed}.csv", OURS, numbers(3, 0.25 + better, 60.5, 12.25))
+        write_log(
+            results / f"mine/model1_seed{seed}.csv", OURS, numbers(3, 0.25 + better, 60.5, 12.25)
+        )
     (results / "mine/model1_seed_of_something.csv").write_text("not a log")
     table = comparison.seeds_table(results, "mine")
     assert "| Model 1, epoch 3 | 3 |" in table and f"{23.25 + 2:.2f} \u00b1 2.00" in table
@@ -110,7 +125,9 @@ def test_seeds_are_summed_up_beside_the_reported(results):
 
 
 def test_logs_that_are_none_and_notes_of_an_unfinished_run(results):
-    refuses(f"{results / 'other'}: no training logs: run ./reproduce.sh", write_report, results, "other")
+    refuses(
+        f"{results / 'other'}: no training logs: run ./reproduce.sh", write_report, results, "other"
+    )
     for path in (results / "mine/settings.json", results / "mine/timing.json"):
         good = path.read_text()
         path.unlink()
@@ -124,7 +141,9 @@ def test_logs_that_are_none_and_notes_of_an_unfinished_run(results):
     rows |= dict.fromkeys((f"x{ones}", f"1{ones},1,1,1"), "something else than numbers")
     rows |= dict.fromkeys((f"nan{ones}", f"1.5{ones}"), "no whole number")
     cases = {",".join(OURS[:-2]) + "\n": "no column 'eval_top5_standard'"}
-    for content, says in (cases | {",".join(OURS) + "\n" + row: says for row, says in rows.items()}).items():
+    for content, says in (
+        cases | {",".join(OURS) + "\n" + row: says for row, says in rows.items()}
+    ).items():
         (results / "mine/model1.csv").write_text(content)
         refuses(says, write_report, results, "mine")
 
@@ -143,7 +162,9 @@ def test_the_readme_table_has_a_row_per_reported_run_and_a_column_per_name(resul
     assert rows[1][1:] == ["15.00 / 25.00 / 85.00"] + ["14.50 / 24.50 / 84.50"] * 2 + [""]
     assert rows[2][1] == "30.00 / 40.00 / 100.00" and rows[2][2:] == rows[3][2:] == [""] * 3
     notes = [line for line in section.splitlines() if line.startswith("- ")]
-    assert notes == [f"- `{name}`: {comparison.header(results, name, brief=True)}" for name in names]
+    assert notes == [
+        f"- `{name}`: {comparison.header(results, name, brief=True)}" for name in names
+    ]
 
 
 def test_the_readme_keeps_all_but_what_stands_between_the_markers(results, monkeypatch):
@@ -182,9 +203,15 @@ def test_the_reported_tables_are_whole():
         for row, published in ((rows[0], first), (rows[-1], last)):
             assert tuple(row[measure] for measure in MEASURES) == published[2:]
     # what the public repository reports later
-    later = [row for run in ("model2_to40", "model2_to60") for row in read_log(REPORTED / f"{run}.csv")]
+    later = [
+        row for run in ("model2_to40", "model2_to60") for row in read_log(REPORTED / f"{run}.csv")
+    ]
     assert [row["epoch"] for row in later] == [*range(21, 41), 58, 60]
-    assert (later[19]["train_top1"], later[19]["eval_top1"], later[20]["eval_top1"]) == (60.10, 63.74, 64.96)
+    assert (later[19]["train_top1"], later[19]["eval_top1"], later[20]["eval_top1"]) == (
+        60.10,
+        63.74,
+        64.96,
+    )
 
 
 def test_the_continuation_is_compared_on_its_last_clips(results):
@@ -195,4 +222,11 @@ def test_the_continuation_is_compared_on_its_last_clips(results):
     assert rows["model2_continued", 20, "eval_top1"] == ("40.50", "", "")  # held out: not reported
     table = {line[0]: line[1:] for line in cells(comparison.agreement_table(results, "mine"))[1:]}
     assert table[TITLES["model1"]] == ["1 to 2", "1", "held out", "0.25", "0.25", "0.25"]
-    assert table[TITLES["model2_continued"]] == ["20 to 20", "1", "last clips", "15.50", "3.00", "0.50"]
+    assert table[TITLES["model2_continued"]] == [
+        "20 to 20",
+        "1",
+        "last clips",
+        "15.50",
+        "3.00",
+        "0.50",
+    ]

@@ -22,7 +22,9 @@ def test_a_sound_archive_is_unpacked_whole_into_a_new_folder(tmp_path, monkeypat
     (tmp_path / "goal/top/a.txt").unlink()
     refuses("names a file twice", unpack, make(GOOD), file, tmp_path)
     assert not (tmp_path / "goal/top/a.txt").exists()
-    refuses(f"over {len(GOOD)} files", unpack, make([*GOOD, ("more", b"x")]), file, tmp_path / "data")
+    refuses(
+        f"over {len(GOOD)} files", unpack, make([*GOOD, ("more", b"x")]), file, tmp_path / "data"
+    )
 
 
 @pytest.mark.parametrize("case", BAD)

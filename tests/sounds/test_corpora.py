@@ -13,8 +13,15 @@ from support.runs import refuses
 RATE = 8_000  # Hz, of the miniature layouts
 TRAIN, AUDIO, TABLE = "LibriSpeech/train-clean-100", "ESC-50/audio", "ESC-50/meta/esc50.csv"
 ESC_ROWS = [(f"1-{k:03d}-A-{c}.wav", c, f"class{c}", True) for c in range(10) for k in range(22)]
-UTTERANCES = {"9/77/9-77-0000": (2.5, 500), "10/77/10-77-0000": (2.5, 900)}  # s and Hz, in the order used
-UTTERANCES |= {"9/77/9-77-0001": (1, 1000), "10/77/10-77-0001": (1, 1800), "9/100/9-100-0000": (1, 1500)}
+UTTERANCES = {
+    "9/77/9-77-0000": (2.5, 500),
+    "10/77/10-77-0000": (2.5, 900),
+}  # s and Hz, in the order used
+UTTERANCES |= {
+    "9/77/9-77-0001": (1, 1000),
+    "10/77/10-77-0001": (1, 1800),
+    "9/100/9-100-0000": (1, 1500),
+}
 
 
 def tone(seconds, frequency=440.0, rate=RATE):
@@ -32,7 +39,11 @@ def encoded(sound, kind="WAV", rate=RATE):
 
 
 def table(rows):
-    rows = [("filename", "target", "category", "esc10"), *rows, ("not-there.wav", 11, "airplane", False)]
+    rows = [
+        ("filename", "target", "category", "esc10"),
+        *rows,
+        ("not-there.wav", 11, "airplane", False),
+    ]
     return "\n".join(",".join(map(str, row)) for row in rows).encode()
 
 
@@ -58,9 +69,14 @@ def data(tmp_path):
 def test_embedded_corpus_spans_voices_and_its_clips_are_the_seconds_they_say():
     corpus = corpora.load_corpus(None, 700, 16_000)
     info = corpus.speech_info
-    assert corpus.speech.shape == (700, 16_000) and len({(clip.file, clip.start_s) for clip in info}) == 700
+    assert (
+        corpus.speech.shape == (700, 16_000)
+        and len({(clip.file, clip.start_s) for clip in info}) == 700
+    )
     assert info[10].name == "main_audio_11"
-    assert [clip.file for clip in info[:6]] == [f"speech/{x}.ogg" for x in "en es fr it ru en".split()]
+    assert [clip.file for clip in info[:6]] == [
+        f"speech/{x}.ogg" for x in "en es fr it ru en".split()
+    ]
     assert [clip.start_s for clip in info[:11]] == [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2]
     assert len({clip.speaker for clip in info}) == 4 and info[0].speaker == info[1].speaker
     for clip, (*_, file, start) in zip(corpus.speech[:11], info):
@@ -77,7 +93,9 @@ def test_embedded_corpus_spans_voices_and_its_clips_are_the_seconds_they_say():
         refuses(str(number), corpora.load_corpus, None, number, 16_000)
 
 
-@pytest.mark.parametrize("rate, fs", [(16_000, 44_100), (44_100, 16_000), (22_050, 44_100), (8_000, 8_000)])
+@pytest.mark.parametrize(
+    "rate, fs", [(16_000, 44_100), (44_100, 16_000), (22_050, 44_100), (8_000, 8_000)]
+)
 def test_one_second_keeps_pitch_length_and_peak(rate, fs):
     signals = np.stack([tone(1, 1000, rate), 0.1 * tone(1, 2000, rate), np.zeros(rate)])
     clips = corpora.one_second(signals, rate, fs)
@@ -93,10 +111,18 @@ def test_speech_and_noise_of_the_publishers_layout(data):
     paths = corpora.utterances(data / TRAIN)  # of the speakers by number, in turn
     assert paths == [data / TRAIN / f"{name}.flac" for name in UTTERANCES]
     corpus = corpora.load_corpus(data, 9, 16_000)
-    assert [clip.speaker for clip in corpus.speech_info] == ["9"] * 3 + ["10"] * 3 + ["9", "10", "9"]
+    assert [clip.speaker for clip in corpus.speech_info] == ["9"] * 3 + ["10"] * 3 + [
+        "9",
+        "10",
+        "9",
+    ]
     assert [clip.start_s for clip in corpus.speech_info] == [0, 1, 2, 0, 1, 2, 0, 0, 0]
     assert corpus.speech_info[3].file == f"{TRAIN}/10/77/10-77-0000.flac"
-    assert [pitch(clip, 16_000) for clip in corpus.speech] == [500] * 3 + [900] * 3 + [1000, 1800, 1500]
+    assert [pitch(clip, 16_000) for clip in corpus.speech] == [500] * 3 + [900] * 3 + [
+        1000,
+        1800,
+        1500,
+    ]
     assert corpus.noise_classes == tuple(f"class{c}" for c in range(10))
     assert corpus.noise_files[3] == [f"1-{k:03d}-A-3.wav" for k in range(20)]
     assert [pitch(clip, 16_000) for clip in corpus.noise[7]] == [100.0 * (k + 1) for k in range(20)]
@@ -131,7 +157,11 @@ BROKEN = {  # file that is removed or replaced, what by, and what the message sa
     "few clips": ("none", b"", f"has 9 one-second speech clips, not {10**12}:"),
 }
 for name in ("../../secret.wav", "/etc/passwd", "..", ""):
-    BROKEN[f"name {name}"] = (TABLE, table([(name, 2, "class2", True), *ESC_ROWS]), f"esc50.csv: .*'{name}'")
+    BROKEN[f"name {name}"] = (
+        TABLE,
+        table([(name, 2, "class2", True), *ESC_ROWS]),
+        f"esc50.csv: .*'{name}'",
+    )
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -22,7 +22,12 @@ SHA256 = "sha256:" + hashlib.sha256(BODY).hexdigest().upper()
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        plan, body, asked, start = self.server, self.server.files.get(self.path[1:]), self.headers["Range"], 0
+        plan, body, asked, start = (
+            self.server,
+            self.server.files.get(self.path[1:]),
+            self.headers["Range"],
+            0,
+        )
         number = len(plan.asked)
         plan.asked.append(asked and int(asked.removeprefix("bytes=").removesuffix("-")))
         if number < len(plan.status) or body is None:
@@ -53,7 +58,12 @@ def server():
         server.daemon_threads, server.handle_error = True, lambda *_: None  # a client may hang up
         server.files, server.asked, server.status, server.cuts = {"a.bin": BODY}, [], [], []
         server.drip, server.silence = 2**24, 0  # bytes in 50 ms, s before it hangs up
-        server.know_ranges, server.say_length, server.length_off, server.range_off = True, True, 0, 0
+        server.know_ranges, server.say_length, server.length_off, server.range_off = (
+            True,
+            True,
+            0,
+            0,
+        )
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
@@ -71,7 +81,14 @@ def refused(says, server, to, left=(), **fields):
 
 
 CUTS = [1_500_000, 3_000_000]
-MUCH = [2**20, 2**21, 3 * 2**20, 2**22, 2**22 + 5, 2**22 + 5]  # attempts that bring a piece are not counted
+MUCH = [
+    2**20,
+    2**21,
+    3 * 2**20,
+    2**22,
+    2**22 + 5,
+    2**22 + 5,
+]  # attempts that bring a piece are not counted
 ELSEWHERE = {"a.bin": "http://localhost:{port}/b.bin", "b.bin": BODY}
 ARRIVES = {  # faults of the server, bytes of a part that is there, checksum, bytes asked for
     "at once": ({}, 0, SHA256, [None]),
@@ -84,7 +101,12 @@ ARRIVES = {  # faults of the server, bytes of a part that is there, checksum, by
     "no ranges": (dict(know_ranges=False), 1000, MD5, [1000]),
     "busy": (dict(status=[503, 429]), 0, "", [None] * 3),
     "another host": (dict(files=ELSEWHERE), 1000, MD5, [1000, 1000]),
-    "slow": (dict(drip=len(BODY) // 12), 0, "", [None]),  # longer than TIMEOUT in all, but never silent
+    "slow": (
+        dict(drip=len(BODY) // 12),
+        0,
+        "",
+        [None],
+    ),  # longer than TIMEOUT in all, but never silent
     "silent": (dict(cuts=[2**20 + 7], silence=1.0), 0, MD5, [None, 2**20]),
 }
 
@@ -106,7 +128,9 @@ def test_what_arrives_in_the_end(server, tmp_path, monkeypatch, capsys, case):
 
 
 @pytest.mark.parametrize("checksum, again", [(MD5, 700_000), ("", None)])
-def test_a_part_never_counts_as_whole_and_a_later_run_makes_it_so(server, tmp_path, checksum, again):
+def test_a_part_never_counts_as_whole_and_a_later_run_makes_it_so(
+    server, tmp_path, checksum, again
+):
     server.cuts = [700_000] * 4  # no attempt gets further
     says = "broke off after 700000 of 5120000 bytes, 4 attempts"
     refused(says, server, tmp_path, ["a.bin.part"], checksum=checksum)
@@ -122,14 +146,22 @@ GOAL = dict(file="x.zip", extract_to="goal", inside="top")
 REFUSED = {  # faults of the server, fields of the source, what the message says
     "length": (dict(length_off=10), {}, "broke off after 5120000 of 5120010 bytes"),
     "too large": ({}, dict(max_bytes=2_000_000), "announces 5120000 bytes, over"),
-    "too large, unsaid": (dict(say_length=False), dict(max_bytes=2_000_000), "sent over 2000000 bytes"),
+    "too large, unsaid": (
+        dict(say_length=False),
+        dict(max_bytes=2_000_000),
+        "sent over 2000000 bytes",
+    ),
     "empty": (dict(files={"a.bin": b""}), {}, "empty"),
     "nowhere": (dict(files={}), {}, "a.bin: the server answers 404 Not Found: get it by hand"),
     "a part of another": (dict(part=BODY[1:1000]), dict(checksum=MD5), WRONG),
     "another range": (dict(part=BODY[:1000], range_off=256), dict(checksum=MD5), WRONG),
     "a part too long": (dict(part=BODY + b"more"), dict(checksum=MD5), WRONG),
     "its check": ({}, dict(check=download.read_sofa), r"not right \(not a readable SOFA"),
-    "other folder": (dict(files={"a.bin": make_zip([("other/a", b"x")])}), GOAL, "not right .*no folder top"),
+    "other folder": (
+        dict(files={"a.bin": make_zip([("other/a", b"x")])}),
+        GOAL,
+        "not right .*no folder top",
+    ),
 }
 for target in ("file:///etc/passwd", "ftp://127.0.0.1/a", "data:,x", "/a.bin"):
     REFUSED[target] = (dict(files={"a.bin": target}), {}, "redirects")
@@ -146,7 +178,9 @@ def test_what_is_refused_leaves_nothing(server, tmp_path, monkeypatch, capsys, c
     if "part" in faults:
         (tmp_path / "a.bin.part").write_bytes(faults["part"])
     read, pieces = [], download._pieces
-    monkeypatch.setattr(download, "_pieces", lambda *args: (read.append(x) or x for x in pieces(*args)))
+    monkeypatch.setattr(
+        download, "_pieces", lambda *args: (read.append(x) or x for x in pieces(*args))
+    )
     left = ["a.bin.part"] if case == "length" else []
     refused(says, server, tmp_path, left, **fields)
     assert ("trying again" in capsys.readouterr().err) == bool(left)  # the others at once
@@ -155,17 +189,31 @@ def test_what_is_refused_leaves_nothing(server, tmp_path, monkeypatch, capsys, c
 
 def test_a_redirect_from_https_to_http_needs_a_checksum():
     request = download.urllib.request.Request("https://a.org/")
-    for safe, scheme in ((True, "http"), (True, "https"), (False, "https"), (True, "file"), (False, "http")):
+    for safe, scheme in (
+        (True, "http"),
+        (True, "https"),
+        (False, "https"),
+        (True, "file"),
+        (False, "http"),
+    ):
         allowed = scheme == "https" or (safe and scheme == "http")
         with nullcontext() if allowed else pytest.raises(InputError, match="redirects"):
             new = f"{scheme}://b.org/"
-            assert download._Redirects(safe).redirect_request(request, None, 302, "", {}, new).full_url == new
+            assert (
+                download._Redirects(safe).redirect_request(request, None, 302, "", {}, new).full_url
+                == new
+            )
 
 
 def test_addresses_where_nothing_is_are_refused_in_one_line(server, tmp_path):
     closed = f"http://{free_address()}/a"
-    says = {closed: r"cannot be reached \(.*refused.*check the network", "http://[broken": "not a valid"}
-    says |= dict.fromkeys(("file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense"), "neither http nor https")
+    says = {
+        closed: r"cannot be reached \(.*refused.*check the network",
+        "http://[broken": "not a valid",
+    }
+    says |= dict.fromkeys(
+        ("file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense"), "neither http nor https"
+    )
     for url in says:
         refuses(says[url], download.download_all, tmp_path, [download.Source(url, "a")], wait=0.001)
         assert names(tmp_path) == []
@@ -182,7 +230,9 @@ def test_an_archive_becomes_its_folder(server, tmp_path, monkeypatch, capsys, fi
         get(server, tmp_path, file, extract_to="far/goal", inside="top")
         inside = ["", "/a.txt", "/deep", "/deep/er", "/deep/er/b.txt"]
         assert names(tmp_path) == ["far", *(f"far/goal{name}" for name in inside)]
-        assert (tmp_path / "far/goal/deep/er/b.txt").read_text() == "beta" and len(server.asked) == 1
+        assert (tmp_path / "far/goal/deep/er/b.txt").read_text() == "beta" and len(
+            server.asked
+        ) == 1
     assert "(MiB)" not in capsys.readouterr().err
     for module in (archives, download):
         monkeypatch.setattr(module, "SHOW_FROM", 0)
@@ -191,8 +241,12 @@ def test_an_archive_becomes_its_folder(server, tmp_path, monkeypatch, capsys, fi
     noise = [(f"top/{k}", hashlib.shake_256(bytes([k])).digest(2**20)) for k in range(4)]
     server.files["a.bin"] = make(noise)
     get(server, tmp_path, file, extract_to="large", inside="top")
-    shown = dict(re.findall(r"(?m)^(.*) \(MiB\): (\d)/5, ", capsys.readouterr().err))  # the last line of each
-    assert list(shown) == [file, f"unpacking {file}"] and all(int(done) > 2 for done in shown.values())
+    shown = dict(
+        re.findall(r"(?m)^(.*) \(MiB\): (\d)/5, ", capsys.readouterr().err)
+    )  # the last line of each
+    assert list(shown) == [file, f"unpacking {file}"] and all(
+        int(done) > 2 for done in shown.values()
+    )
 
 
 def test_published_sources(server, tmp_path):
@@ -209,7 +263,9 @@ def test_published_sources(server, tmp_path):
     # every row of ESC-50's table needs its file
     fields = dict(file="x.zip", extract_to="ESC-50", inside=esc50.inside, check=esc50.check)
     sound, table = ("ESC-50-master/audio/a.wav", b"sound"), b"filename,esc10\na.wav,True\n"
-    server.files["a.bin"] = make_zip([("ESC-50-master/meta/esc50.csv", table + b"b.wav,True\n"), sound])
+    server.files["a.bin"] = make_zip(
+        [("ESC-50-master/meta/esc50.csv", table + b"b.wav,True\n"), sound]
+    )
     refused(r"b\.wav", server, tmp_path, **fields)
     server.files["a.bin"] = make_zip([("ESC-50-master/meta/esc50.csv", table), sound])
     get(server, tmp_path, **fields)

@@ -42,8 +42,12 @@ def test_kemar_has_its_itds_and_mirrored_ears_at_every_rate():
     for azimuth, broadband, low in [(30, 255, 357), (45, 391, 516), (60, 513, 638), (90, 723, 740)]:
         pair = PLANE[azimuth // 5]
         assert itd(pair) == pytest.approx(broadband, abs=2)
-        assert itd(pair, 100, 700) == pytest.approx(low, abs=20)  # leaves room for the filter's shape
-        kuhn = 3 * 0.0875 / 343e-6 * np.sin(np.radians(azimuth))  # us, Kuhn (1977), head radius 8.75 cm
+        assert itd(pair, 100, 700) == pytest.approx(
+            low, abs=20
+        )  # leaves room for the filter's shape
+        kuhn = (
+            3 * 0.0875 / 343e-6 * np.sin(np.radians(azimuth))
+        )  # us, Kuhn (1977), head radius 8.75 cm
         assert itd(pair, 100, 700) == pytest.approx(kuhn, rel=0.08)
     left, right = PLANE[90 // 5]
     assert (left**2).sum() > 4 * (right**2).sum()  # 6 dB
@@ -63,8 +67,12 @@ def test_interpolated_direction_is_near_the_measured_one(gap, itd_us, magnitude_
     f = np.arange(200, 12_000, FS / 1024)
     errors = []
     for azimuth in range(10, 360, 20):
-        kept = (np.abs((MEASURED.azimuth - azimuth + 180) % 360 - 180) >= gap) | (MEASURED.elevation != 0)
-        rest = Sofa("rest", MEASURED.hrirs[kept], MEASURED.azimuth[kept], MEASURED.elevation[kept], FS)
+        kept = (np.abs((MEASURED.azimuth - azimuth + 180) % 360 - 180) >= gap) | (
+            MEASURED.elevation != 0
+        )
+        rest = Sofa(
+            "rest", MEASURED.hrirs[kept], MEASURED.azimuth[kept], MEASURED.elevation[kept], FS
+        )
         found, elevation = hrtf.select_directions(rest, "horizontal", [azimuth])
         assert elevation == [0]
         truth = PLANE[azimuth // 5]
@@ -76,7 +84,9 @@ def test_interpolated_direction_is_near_the_measured_one(gap, itd_us, magnitude_
 
 def test_interpolating_gives_the_delay_between_and_ends_at_its_neighbours():
     n = np.arange(128)
-    first, second, between = (np.sinc(n - at) * np.exp(-(((n - at) / 12) ** 2)) for at in (40, 50, 43))
+    first, second, between = (
+        np.sinc(n - at) * np.exp(-(((n - at) / 12) ** 2)) for at in (40, 50, 43)
+    )
     np.testing.assert_allclose(hrtf.interpolate(first, second, np.array(0.3)), between, atol=2e-3)
     for weight in (0, 1):
         found = hrtf.interpolate(PLANE[4], PLANE[5], np.full(2, float(weight)))
@@ -96,7 +106,12 @@ def test_direction_rules():
     assert across[0, 0, 4] == pytest.approx(np.sqrt(1 * 36))  # the mean of log magnitudes
     between = hrtf.select_directions(unit_head([40, 55]), "horizontal", [45, 50])[0][:, 0, 4]
     assert between == pytest.approx(2 ** np.array([1 / 3, 2 / 3]))  # the nearer one weighs more
-    refuses(r"unit.*azimuth 65\b", hrtf.select_directions, unit_head(np.r_[0:61:5, 120:360:5]), "horizontal")
+    refuses(
+        r"unit.*azimuth 65\b",
+        hrtf.select_directions,
+        unit_head(np.r_[0:61:5, 120:360:5]),
+        "horizontal",
+    )
     refuses("direction rule", hrtf.select_directions, unit_head([0]), "upwards")
 
 
@@ -118,7 +133,9 @@ def test_scaled_head_scales_itd_and_spectrum(factor):
 
 def test_a_head_that_looked_aside_is_turned_to_its_midline():
     turned = hrtf.turned_to_midline(MEASURED._replace(azimuth=(MEASURED.azimuth + 8) % 360)).azimuth
-    np.testing.assert_allclose((turned - MEASURED.azimuth + 180) % 360, 180, atol=0.5)  # KEMAR is symmetric
+    np.testing.assert_allclose(
+        (turned - MEASURED.azimuth + 180) % 360, 180, atol=0.5
+    )  # KEMAR is symmetric
 
 
 def test_virtual_and_published_heads_and_a_missing_one(heads, tmp_path):
@@ -128,7 +145,9 @@ def test_virtual_and_published_heads_and_a_missing_one(heads, tmp_path):
     assert len(set(heads.names)) == 20
     assert heads.names[::19] == ("MIT_KEMAR_normal_pinna-0.870", "ari_nh898-1.150")
     assert heads.elevations.shape == (20, 72) and not heads.elevations.any()
-    for measured in itd(heads.hrirs[:, 18].astype(float), 100, 1000).reshape(5, 4):  # each at four sizes
+    for measured in itd(heads.hrirs[:, 18].astype(float), 100, 1000).reshape(
+        5, 4
+    ):  # each at four sizes
         assert (np.diff(measured) < 0).all() and measured[0] > 740 and measured[-1] < 740
     assert np.ptp(np.diff(np.log(hrtf.FACTORS))) < 1e-12
     (tmp_path / "cipic").mkdir()
@@ -137,6 +156,10 @@ def test_virtual_and_published_heads_and_a_missing_one(heads, tmp_path):
     write_sofa(tmp_path / "cipic/subject_008.sofa", Data__IR=np.ones((72, 2, 48)))
     heads = hrtf.load_heads(tmp_path, "horizontal", FS)
     assert heads.names[0] == "subject_003" and heads.hrirs.shape == (20, 72, 2, 48)
-    assert heads.hrirs[1, ..., 32:].any() and not heads.hrirs[0, ..., 32:].any()  # padded to equal lengths
+    assert (
+        heads.hrirs[1, ..., 32:].any() and not heads.hrirs[0, ..., 32:].any()
+    )  # padded to equal lengths
     (tmp_path / "cipic/subject_021.sofa").unlink()
-    refuses("_021.sofa: .*python -m ssl_jax download --to", hrtf.load_heads, tmp_path, "horizontal", FS)
+    refuses(
+        "_021.sofa: .*python -m ssl_jax download --to", hrtf.load_heads, tmp_path, "horizontal", FS
+    )

@@ -28,7 +28,9 @@ def test_files_that_contradict_themselves_are_read_by_their_responses(tmp_path, 
         "as it is": written(tmp_path / "a.sofa"),
         "receivers": written(tmp_path / "b.sofa", ReceiverPosition=RIGHT_FIRST),
         "clockwise": written(tmp_path / "c.sofa", azimuth=-GOOD.azimuth % 360),
-        "right ear first": written(tmp_path / "d.sofa", GOOD.hrirs[:, ::-1], ReceiverPosition=RIGHT_FIRST),
+        "right ear first": written(
+            tmp_path / "d.sofa", GOOD.hrirs[:, ::-1], ReceiverPosition=RIGHT_FIRST
+        ),
     }.items():
         found, said = read_sofa(path), capsys.readouterr().err
         assert np.array_equal(found.hrirs, GOOD.hrirs)
@@ -52,7 +54,9 @@ def test_responses_that_fit_neither_are_refused_unless_said(tmp_path):
 
 
 def test_the_pole_by_rounding_and_responses_up_to_two_seconds(tmp_path):
-    positions = np.stack([np.arange(72) * 5.0, np.linspace(-90.0000076, 90.0009, 72), np.ones(72)], axis=1)
+    positions = np.stack(
+        [np.arange(72) * 5.0, np.linspace(-90.0000076, 90.0009, 72), np.ones(72)], axis=1
+    )
     found = read_sofa(write_sofa(tmp_path / "p.sofa", SourcePosition=positions), azimuths="stated")
     assert (found.elevation[0], found.elevation[-1]) == (-90, 90)
     room = np.zeros((2, 2, 88_200))

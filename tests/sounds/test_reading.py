@@ -11,7 +11,15 @@ from ssl_jax.sounds.reading import read_sound, sound_blocks
 from support.runs import refused_call as refused
 
 FS = 8_000
-CUTS = [("wav", 0.5), ("wav", 0.999), ("aiff", 0.5), ("flac", 0.5), ("ogg", 0.03), ("ogg", 0.5), ("ogg", 0.8)]
+CUTS = [
+    ("wav", 0.5),
+    ("wav", 0.999),
+    ("aiff", 0.5),
+    ("flac", 0.5),
+    ("ogg", 0.03),
+    ("ogg", 0.5),
+    ("ogg", 0.8),
+]
 
 
 def test_samples_are_kept_in_every_piece(tmp_path):
@@ -26,7 +34,11 @@ def test_samples_are_kept_in_every_piece(tmp_path):
     assert [len(block) for block in blocks] == [300, 300, 300, 100]
     np.testing.assert_array_equal(np.concatenate(blocks), sound)
     soundfile.write(path, np.array([-(2**15), 0, 2**14], np.int16), FS)
-    assert read_sound(path)[0].tolist() == [[-1.0], [0.0], [0.5]]  # mono: one column; full scale is 1
+    assert read_sound(path)[0].tolist() == [
+        [-1.0],
+        [0.0],
+        [0.5],
+    ]  # mono: one column; full scale is 1
 
 
 def test_what_is_no_sound_is_refused(tmp_path):
@@ -58,7 +70,19 @@ def test_a_truncated_sound_is_refused(tmp_path, kind, keep):
 
 def test_a_length_left_open_is_no_truncation_but_an_absurd_one_is_refused(tmp_path):
     def header(rate, frames):  # the 44 bytes before so many samples of one byte
-        sizes = min(36 + frames, 2**32 - 1), b"WAVEfmt ", 16, 1, 1, rate, rate, 1, 8, b"data", frames
+        sizes = (
+            min(36 + frames, 2**32 - 1),
+            b"WAVEfmt ",
+            16,
+            1,
+            1,
+            rate,
+            rate,
+            1,
+            8,
+            b"data",
+            frames,
+        )
         return struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", *sizes)
 
     path = tmp_path / "a.wav"
@@ -67,6 +91,8 @@ def test_a_length_left_open_is_no_truncation_but_an_absurd_one_is_refused(tmp_pa
     for rate in (FS, 1):
         frames = 4 * 3600 * rate + 1
         path.write_bytes(header(rate, frames))
-        os.truncate(path, 44 + frames)  # the header and the file agree, but nothing is stored on disk
+        os.truncate(
+            path, 44 + frames
+        )  # the header and the file agree, but nothing is stored on disk
         refused(read_sound, path, says="longer than 14400 s")
         assert len(read_sound(path, 5, 7)[0]) == 7  # a piece of it is no trouble

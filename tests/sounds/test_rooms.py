@@ -12,7 +12,9 @@ from ssl_jax.sounds.sofa import read_sofa
 
 FS = 44_100
 HEAD = read_sofa(KEMAR, FS)
-HALL = rooms.Room(np.array([7.0, 5.0, 3.0]), np.array([3.0, 2.0, 1.5]), 30.0, 1.2, 0.6, 0.0, 1.0, False)
+HALL = rooms.Room(
+    np.array([7.0, 5.0, 3.0]), np.array([3.0, 2.0, 1.5]), 30.0, 1.2, 0.6, 0.0, 1.0, False
+)
 
 
 def test_a_room_has_the_ratio_and_the_decay_asked_for():
@@ -47,7 +49,9 @@ def test_a_tail_is_as_coherent_as_a_diffuse_field():
 
     def coherence(low, high):
         left, right = spectra[:, (frequency >= low) & (frequency < high)]
-        return abs((left * right.conj()).sum()) / np.sqrt((abs(left) ** 2).sum() * (abs(right) ** 2).sum())
+        return abs((left * right.conj()).sum()) / np.sqrt(
+            (abs(left) ** 2).sum() * (abs(right) ** 2).sum()
+        )
 
     assert coherence(80, 200) > 0.8 and coherence(1500, 6000) < 0.3
 

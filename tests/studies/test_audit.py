@@ -13,7 +13,13 @@ from ssl_jax.networks.registry import NETWORKS
 from ssl_jax.report.logs import read_confusion
 from ssl_jax.studies import audit as audit_module
 from ssl_jax.studies.audit import PUBLISHED, Audit, Variant, questions, stores, training_of
-from ssl_jax.studies.audit_report import SCORES, question_section, spread, switch_section, weights_section
+from ssl_jax.studies.audit_report import (
+    SCORES,
+    question_section,
+    spread,
+    switch_section,
+    weights_section,
+)
 from support.runs import ROOT, refuses
 
 DESCRIBED = {"machine": "an abacus", "commit": "abc"}
@@ -34,7 +40,9 @@ def test_every_row_changes_what_it_says_and_nothing_else():
     made = {name: fingerprint(d=d, f=front) for name, (d, front) in stores(True, 100, 0).items()}
     fields = {name: store["d"] | store["f"] for name, store in made.items()}
     before = fields["published"]
-    assert {name: {k for k in before if values[k] != before[k]} for name, values in fields.items()} == CHANGES
+    assert {
+        name: {k for k in before if values[k] != before[k]} for name, values in fields.items()
+    } == CHANGES
     for _, variants in questions().values():
         assert len(variants) > 1
         for variant in variants:
@@ -80,7 +88,9 @@ def test_error_by_azimuth_goes_round_the_circle(tmp_path):
 
 def test_the_switch_of_the_evaluation_set_as_a_table(tmp_path):
     audit = audit_of(tmp_path, results=ROOT / "results")
-    switched = [{"epoch": epoch, "train_top1": 40.0, "eval_top1": 41.0 + epoch} for epoch in range(17, 21)]
+    switched = [
+        {"epoch": epoch, "train_top1": 40.0, "eval_top1": 41.0 + epoch} for epoch in range(17, 21)
+    ]
     text = switch_section(switched, audit, "no such run")
     assert "| reported, epoch 17 | 47.50 | 53.53 | +6.03 |" in text  # the mark: above training
     assert "clips 561-700, epoch 20 | 40.00 | 61.00 | +21.00 |" in text and "epoch 18" not in text
@@ -103,7 +113,9 @@ def test_from_recordings_to_an_audit_table(call, tmp_path, monkeypatch):
     monkeypatch.setattr(audit_module, "QUESTIONS", {"splits": by_clip})
     monkeypatch.setattr(audit_module, "PUBLISHED", by_clip[1][0])  # so that one row is trained
     short = {"epochs": 2, "cosine_epochs": 2}
-    monkeypatch.setattr(audit_module, "training_of", lambda *words: replace(training_of(*words), **short))
+    monkeypatch.setattr(
+        audit_module, "training_of", lambda *words: replace(training_of(*words), **short)
+    )
     (tmp_path / "results").mkdir()
     ended = call("audit", "--clips=5", "--seeds=1", "--rows=splits")
     assert ended.status == 0

@@ -26,7 +26,9 @@ def taught(cues, seed=0):
     """A network whose running statistics are those of `cues`."""
     model = build_model("three_branch", seed, FrontEnd())
     for layer, norm in enumerate(("norm1", "norm2")):
-        mean, square = np.asarray(moments(layers_of(model), cues)).mean(0)[:, layer].transpose(1, 0, 2)
+        mean, square = (
+            np.asarray(moments(layers_of(model), cues)).mean(0)[:, layer].transpose(1, 0, 2)
+        )
         for k, branch in enumerate(model.branches):
             getattr(branch, norm).mean[...] = jnp.asarray(mean[k])
             getattr(branch, norm).var[...] = jnp.asarray((square - mean**2)[k])
@@ -48,7 +50,9 @@ def test_moments_are_those_of_the_networks_own_convolutions_where_neighbours_hol
     for k, branch in enumerate(model.branches):
         branch.norm1.use_running_average = True
         first = branch.conv1(still[:, k].swapaxes(1, 2))  # 8, 9, 64
-        second = branch.conv2(jnp.maximum(branch.norm1(first), 0)[:, 2:-2])  # away from the zeros at the ends
+        second = branch.conv2(
+            jnp.maximum(branch.norm1(first), 0)[:, 2:-2]
+        )  # away from the zeros at the ends
         assert found[:, k, 0, 0] == pytest.approx(np.asarray(first[:, 4]), abs=1e-4)
         assert found[:, k, 1, 0] == pytest.approx(np.asarray(second[:, 2]), abs=1e-4)
         assert found[:, k, 0, 1] == pytest.approx(np.asarray(first[:, 4]) ** 2, abs=1e-3)
@@ -56,7 +60,9 @@ def test_moments_are_those_of_the_networks_own_convolutions_where_neighbours_hol
 
 def test_a_database_lies_nearest_to_the_network_it_taught(cues):
     layers = layers_of(taught(cues))
-    own, shifted, wider = (np.asarray(moments(layers, c)).mean(0) for c in (cues, cues + 0.2, 2 * cues))
+    own, shifted, wider = (
+        np.asarray(moments(layers, c)).mean(0) for c in (cues, cues + 0.2, 2 * cues)
+    )
     assert distance(layers, own) < 1e-3 < distance(layers, shifted)
     assert distance(layers, wider) > 0.3
 
@@ -68,7 +74,11 @@ def test_the_stage_tells_the_noisier_range_from_the_other(tmp_path, monkeypatch,
     args = SimpleNamespace(data=None, seed=0, weights=None, **folders)
     fingerprint_report.run_fingerprint(args)
     text = (tmp_path / "results/fingerprint.md").read_text()
-    assert "| 1 | 0 to 10 dB |" in text and "| 2 | 15 to 40 dB |" in text and text in capsys.readouterr().out
+    assert (
+        "| 1 | 0 to 10 dB |" in text
+        and "| 2 | 15 to 40 dB |" in text
+        and text in capsys.readouterr().out
+    )
     assert (tmp_path / "figures/fingerprint.png").stat().st_size > 20_000
     stored = sorted((tmp_path / "work/fingerprint").glob("*.npz"))
     before = [path.stat().st_mtime_ns for path in stored]
@@ -83,7 +93,11 @@ def test_other_weights_means_and_folders_are_refused(tmp_path):
     arrays = {name: np.asarray(variable[...]).T for name, variable in published_variables(model)}
     np.savez(tmp_path / "weights_a_epoch1.npz", **arrays)
     assert list(load_checkpoints(tmp_path)) == ["a_epoch1"]
-    np.savez(tmp_path / "weights_b_epoch1.npz", **{k: v for k, v in arrays.items() if "running" not in k})
+    np.savez(
+        tmp_path / "weights_b_epoch1.npz", **{k: v for k, v in arrays.items() if "running" not in k}
+    )
     refuses("weights_b_epoch1.npz: .* is missing", load_checkpoints, tmp_path)
     (tmp_path / "means.csv").write_text("".join(MEANS.read_text().splitlines(keepends=True)[:20]))
-    refuses("means.csv: has 19 channels, not 32", fingerprint_report.read_means, tmp_path / "means.csv")
+    refuses(
+        "means.csv: has 19 channels, not 32", fingerprint_report.read_means, tmp_path / "means.csv"
+    )

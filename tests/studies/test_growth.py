@@ -47,6 +47,12 @@ def test_a_run_cut_off_measures_only_what_is_missing(tmp_path, monkeypatch):
 def test_the_table_says_what_was_measured():
     made = {"seconds": 45.0, "peak_memory_mb": 1000, "sha256": "0123456789"}
     trained = {"seconds": 36.0, "peak_memory_mb": 900, "train_loss": 2.002, "eval_loss": 3.0}
-    row = {"corpus": "embedded", "mixtures": 14_400, "devices": 2, "database": made, "train": trained}
+    row = {
+        "corpus": "embedded",
+        "mixtures": 14_400,
+        "devices": 2,
+        "database": made,
+        "train": trained,
+    }
     line = "| 14,400 | 2 | 45.0 | 3.12 | 1,000 | 36.0 | 2.50 | 900 | 01234567 | 2.0020 / 3.0000 |"
     assert line in growth.table([row])

@@ -19,7 +19,9 @@ def test_peers_do_the_same_sums(mixture):
     ours = calculate_itd_ild_ic(*bands, FS, hop=441)
     lag, level, ic = np.array(sample_loop(*np.asarray(bands, np.float64)[:, 0], FS))[440::441].T
     assert (abs(1000 * lag / FS - ours.itd) < 1e-3).all()
-    np.testing.assert_allclose(np.clip(10 * np.log10(level), -7, 7), ours.ild[0], atol=0.01)  # float32 sums
+    np.testing.assert_allclose(
+        np.clip(10 * np.log10(level), -7, 7), ours.ild[0], atol=0.01
+    )  # float32 sums
     np.testing.assert_allclose(ic, ours.ic[0], atol=1e-3)
     with contextlib.suppress(ImportError):  # torch is optional
         assert torch_train_step(4)() is None
@@ -30,7 +32,9 @@ def test_time_is_the_median_after_a_warm_up():
     assert seconds_of(lambda: time.sleep(next(waits))) < 0.1
 
 
-@pytest.mark.parametrize("seconds, shown", [(0.0123, "12.3"), (2.5e-4, "0.250"), (97.0, "97,000.0")])
+@pytest.mark.parametrize(
+    "seconds, shown", [(0.0123, "12.3"), (2.5e-4, "0.250"), (97.0, "97,000.0")]
+)
 def test_table(seconds, shown):
     row = {"stage": "filterbank", "who": "ours", "seconds": seconds, "ratio_to_ours": 1.0}
     row |= {"floor_seconds": seconds / 4, "share_of_floor": 0.25}

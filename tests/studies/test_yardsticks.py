@@ -13,7 +13,12 @@ from ssl_jax.studies import yardsticks
 def test_every_part_is_scored_and_two_talkers_found(call, tmp_path, monkeypatch):
     usual = experiment(protocol="rooms")
     ex = replace(usual, database=replace(usual.database, clips=6, shard=72, rooms=30))
-    build(tmp_path / "work" / ex.name, ex.database, ex.front, load_sounds(None, ex.database, ex.front.fs))
+    build(
+        tmp_path / "work" / ex.name,
+        ex.database,
+        ex.front,
+        load_sounds(None, ex.database, ex.front.fs),
+    )
     monkeypatch.setattr(yardsticks, "experiment_of", lambda args: ex)
     monkeypatch.setattr(yardsticks, "SCENES", 2)
     (tmp_path / "heads").mkdir()
@@ -22,6 +27,8 @@ def test_every_part_is_scored_and_two_talkers_found(call, tmp_path, monkeypatch)
     text = (tmp_path / "results/yardsticks.md").read_text()
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     assert [row[1] for row in rows[:3]] == [KEMAR.stem, KEMAR.stem, "evaluation part, rooms"]
-    within = {row[1]: float(row[5].rstrip(" %")) for row in rows if row[5] != "-"}  # 10 degrees; chance: 7
+    within = {
+        row[1]: float(row[5].rstrip(" %")) for row in rows if row[5] != "-"
+    }  # 10 degrees; chance: 7
     assert within["evaluation part, free field"] > 40 and within["evaluation part, rooms"] > 40
     assert "2 scenes on MIT_KEMAR_normal_pinna: both within 10°" in text

@@ -16,9 +16,26 @@ from support.guarded import STORE
 from support.made_sofa import write_sofa
 
 DAMAGE = st.sampled_from(["cut", "flip", "number", "number", "garbage", "join"])
-NUMBERS = [0, 1, -1, -512, 2**15, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1, 0x7FFF0000]
+NUMBERS = [
+    0,
+    1,
+    -1,
+    -512,
+    2**15,
+    2**24,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**40,
+    2**62,
+    2**63 - 1,
+    0x7FFF0000,
+]
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-RESPONSES, AROUND = np.random.default_rng(1).normal(size=(4, 2, 4)), [[90.0 * k, 0, 1] for k in range(4)]
+RESPONSES, AROUND = (
+    np.random.default_rng(1).normal(size=(4, 2, 4)),
+    [[90.0 * k, 0, 1] for k in range(4)],
+)
 FEW = {"Data__IR": RESPONSES, "SourcePosition": np.array(AROUND)}
 KINDS = "WAV PCM_16", "WAV FLOAT", "WAVEX PCM_24", "FLAC PCM_16", "OGG VORBIS", "AIFF PCM_16"
 NOISE = np.random.default_rng(2).uniform(-0.5, 0.5, (300, 2))
@@ -38,7 +55,9 @@ def sofa(**changes):
 PACKED = dict(data=RESPONSES, chunks=(2, 1, 4), compression="gzip", shuffle=True)
 NAMED = {"SOFAConventions": np.bytes_("SimpleFreeFieldHRIR"), "DataType": np.bytes_("FIR")}
 SOFA = [sofa(), sofa(Data__IR=PACKED, **NAMED)]
-SOUNDS = [saved(soundfile.write, NOISE, 8_000, kind.split()[1], format=kind.split()[0]) for kind in KINDS]
+SOUNDS = [
+    saved(soundfile.write, NOISE, 8_000, kind.split()[1], format=kind.split()[0]) for kind in KINDS
+]
 STORE_NOTES = json.dumps(fingerprint(**STORE)).encode()
 
 
@@ -48,7 +67,9 @@ def damaged(draw, *starts):
     content = bytearray(draw(st.sampled_from(starts)))
     for damage in draw(st.lists(DAMAGE, min_size=1, max_size=3)):
         last = max(len(content) - 1, 0)
-        at = draw(st.integers(0, last) | st.integers(0, min(last, 300)))  # the start says most about a file
+        at = draw(
+            st.integers(0, last) | st.integers(0, min(last, 300))
+        )  # the start says most about a file
         if damage == "cut":
             del content[at:]
         elif damage == "flip" and content:
@@ -56,7 +77,9 @@ def damaged(draw, *starts):
         elif damage == "number":
             size = draw(st.sampled_from([1, 2, 4, 8]))
             number = draw(st.sampled_from(NUMBERS)) % 2 ** (8 * size)
-            content[at : at + size] = number.to_bytes(size, draw(st.sampled_from(["little", "big"])))
+            content[at : at + size] = number.to_bytes(
+                size, draw(st.sampled_from(["little", "big"]))
+            )
         elif damage == "garbage":
             content[at:at] = draw(st.binary(min_size=1, max_size=40))
         elif damage == "join":

@@ -42,7 +42,9 @@ def kill(when: str | float) -> None:
     elif when == "within":
         import resource  # here, as other systems than Unix have none
 
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it, and a write would fail instead
+        signal.signal(
+            signal.SIGXFSZ, signal.SIG_DFL
+        )  # Python ignores it, and a write would fail instead
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
     else:
@@ -86,7 +88,12 @@ class Watch:
     def __call__(self, event, args):
         if self.fault is None or self.fault["at"] is None:
             return
-        written = event == "os.rename" or event == "open" and isinstance(args[1], str) and args[1][0] in "wax"
+        written = (
+            event == "os.rename"
+            or event == "open"
+            and isinstance(args[1], str)
+            and args[1][0] in "wax"
+        )
         if written and stage_of(str(args[0])) == self.fault["at"][0]:
             self.count += 1
             if self.count == self.fault["at"][1]:
@@ -101,13 +108,22 @@ class Watch:
         self.fault, self.undo, self.count = fault, None, 0
         if fault and fault["at"] is None:
             self.happen()
-        status = next((status for stage in stages if (status := cli.main([*stage.split(), *options]))), 0)
+        status = next(
+            (status for stage in stages if (status := cli.main([*stage.split(), *options]))), 0
+        )
         if self.undo:
             self.undo()
         if self.fault:
-            print(f"the fault never came: {self.count} writes in {self.fault['at'][0]}", file=sys.stderr)
-        closed = fault and fault["do"] == "readonly"  # there nothing can be deleted; a later run does
-        for folder in (option.partition("=")[2] for option in options if "/" in option and not closed):
+            print(
+                f"the fault never came: {self.count} writes in {self.fault['at'][0]}",
+                file=sys.stderr,
+            )
+        closed = (
+            fault and fault["do"] == "readonly"
+        )  # there nothing can be deleted; a later run does
+        for folder in (
+            option.partition("=")[2] for option in options if "/" in option and not closed
+        ):
             for part in Path(folder).rglob(".*.part"):
                 print(f"left behind: {part}", file=sys.stderr)
         print(f"{END}{status}", file=sys.stderr, flush=True)

@@ -51,7 +51,9 @@ class Guarded:
         self.process.stdin.flush()
         if not select.select([self.process.stdout], [], [], seconds)[0]:
             return f"it takes over {seconds} s"
-        return self.process.stdout.readline().strip() or f"it ends the process: {self.process.wait()}"
+        return (
+            self.process.stdout.readline().strip() or f"it ends the process: {self.process.wait()}"
+        )
 
     def read(self, reader: str, path: Path) -> str:
         """ "read" or "refused"; AssertionError for all else."""
@@ -62,7 +64,9 @@ class Guarded:
             self.process = subprocess.Popen([sys.executable, __file__], **look)
             assert self._answer(["", ""], 300) == "ready"
         answer = self._answer([reader, str(path)], SECONDS)
-        if answer not in ("read", "refused") and not answer.startswith("fault: "):  # it cannot go on
+        if answer not in ("read", "refused") and not answer.startswith(
+            "fault: "
+        ):  # it cannot go on
             self.stop()
         assert answer in ("read", "refused"), f"{reader}: {answer}"
         return answer
@@ -71,7 +75,9 @@ class Guarded:
 def sofa(path):
     for fs in (None, 8_000):
         head = read_sofa(path, fs)
-        assert head.hrirs.shape[1] == 2 and len(head.hrirs) == len(head.azimuth) == len(head.elevation)
+        assert head.hrirs.shape[1] == 2 and len(head.hrirs) == len(head.azimuth) == len(
+            head.elevation
+        )
         assert all(np.isfinite(x).all() for x in (head.hrirs, head.azimuth, head.elevation))
 
 
@@ -98,7 +104,9 @@ def checkpoint(path):
 
 def shard(path):
     (rows,) = cue_store.CueStore(path.parent, STORE["database"], STORE["front"]).read()
-    assert len(rows) == 72 and {(row.shape, row.dtype.name) for row in rows} == {((3, 1, 1), "float16")}
+    assert len(rows) == 72 and {(row.shape, row.dtype.name) for row in rows} == {
+        ((3, 1, 1), "float16")
+    }
 
 
 def archive(path):

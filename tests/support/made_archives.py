@@ -39,7 +39,12 @@ MAX_BYTES = 3_000_000
 EVIL = Path("/tmp/ssl_jax_evil")  # what an absolute name would make
 LINK = stat.S_IFLNK | 0o777
 
-UNSAFE = {"up": "top/../../evil", "absolute": str(EVIL), "other system": "top\\..\\evil", "drive": "C:evil"}
+UNSAFE = {
+    "up": "top/../../evil",
+    "absolute": str(EVIL),
+    "other system": "top\\..\\evil",
+    "drive": "C:evil",
+}
 CONTENTS = {  # of archives of either kind, and what the message says
     **{case: ([(name, b"x")], "unsafe name") for case, name in UNSAFE.items()},
     "twice": ([("top/a", b"1"), ("top//a", b"2")], "twice"),
@@ -47,15 +52,26 @@ CONTENTS = {  # of archives of either kind, and what the message says
     "bomb": ([("top/a", bytes(4_000_000))], "3000000 bytes"),
     "many small bombs": ([(f"top/{k}", bytes(400_000)) for k in range(10)], "3000000 bytes"),
 }
-LINKS = {tarfile.SYMTYPE: "/etc", tarfile.LNKTYPE: "../etc/passwd", tarfile.CHRTYPE: "", tarfile.FIFOTYPE: ""}
+LINKS = {
+    tarfile.SYMTYPE: "/etc",
+    tarfile.LNKTYPE: "../etc/passwd",
+    tarfile.CHRTYPE: "",
+    tarfile.FIFOTYPE: "",
+}
 
 BAD = {}  # case: file name, content, what the message says
 for file, make in KINDS:
-    BAD |= {f"{case} {file}": (file, make(members), says) for case, (members, says) in CONTENTS.items()}
+    BAD |= {
+        f"{case} {file}": (file, make(members), says) for case, (members, says) in CONTENTS.items()
+    }
     BAD[f"text {file}"] = (file, b"<html>sorry", "not a sound archive")
     BAD[f"cut {file}"] = (file, make([("top/a", NOISE)])[:5_000], "not a sound archive")
 for kind, to in LINKS.items():  # also where something is unpacked through it
-    BAD[f"link {kind}"] = ("x.tar.gz", make_tar([("top", kind, to), ("top/evil", b"x")]), "link or a device")
+    BAD[f"link {kind}"] = (
+        "x.tar.gz",
+        make_tar([("top", kind, to), ("top/evil", b"x")]),
+        "link or a device",
+    )
 BAD["zip symlink"] = ("x.zip", make_zip([("top/a", b"/etc/passwd", LINK)]), "link or a device")
 lying = bytearray(make_zip([("top/a", bytes(4_000_000))]))
 at = lying.rfind(b"PK\x01\x02") + 24  # where its directory declares the size

@@ -10,7 +10,9 @@ FS = 44_100
 
 def write_sofa(path, **changes):
     """A small sound SOFA file; `changes` replace its datasets and attributes, None leaves one out."""
-    louder = 2 ** np.outer(np.sin(np.radians(5.0 * np.arange(72))), (1, -1))  # the ear on the source's side
+    louder = 2 ** np.outer(
+        np.sin(np.radians(5.0 * np.arange(72))), (1, -1)
+    )  # the ear on the source's side
     content = {
         "Data.IR": np.random.default_rng(7).normal(size=(72, 2, 32)) * louder[..., None],
         "Data.SamplingRate": np.array([44_100.0]),

@@ -22,7 +22,11 @@ from support.runs import outputs, refuses
 
 TINY = Training(clips=2, epochs=2, batch=16, evaluation_share=1 / 9)  # 128 to train on, 16 held out
 NEXT = replace(TINY, epochs=3, start_from="m", start_epoch=2)
-TREE = {"a": np.arange(3.0, dtype=np.float32), "b": [np.ones((2, 2), np.int32)], "key": jax.random.key(7)}
+TREE = {
+    "a": np.arange(3.0, dtype=np.float32),
+    "b": [np.ones((2, 2), np.int32)],
+    "key": jax.random.key(7),
+}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +60,9 @@ def test_split_is_random_disjoint_and_whole(mixtures):
     training, evaluation = mixtures.split(Training(clips=100))
     assert len(training) == 5760 and len(evaluation) == 1440
     assert sorted([*training, *evaluation]) == list(range(7200))
-    assert abs(np.bincount(evaluation % 72, minlength=72) - 20).max() < 20  # every azimuth, about evenly
+    assert (
+        abs(np.bincount(evaluation % 72, minlength=72) - 20).max() < 20
+    )  # every azimuth, about evenly
     assert (mixtures.split(Training(clips=100, seed=1))[1] != evaluation).any()
     # where the manifest holds mixtures out, none of them is trained on
     held_out = np.arange(4 * 72) % 72 < 10
@@ -72,7 +78,9 @@ def test_mixtures_are_found_in_their_shards_and_mirrored(mixtures):
     np.testing.assert_array_equal(plain, [first[3], second[3], second[0], second[71]])
     both, swapped = mixtures.batch(numbers, np.array([True, False, True, True]))
     assert labels.tolist() == [3, 3, 0, 71] and swapped.tolist() == [69, 3, 0, 1]
-    assert (both[0] == plain[0] * np.array([-1, -1, 1])[:, None, None]).all() and (both[1] == plain[1]).all()
+    assert (both[0] == plain[0] * np.array([-1, -1, 1])[:, None, None]).all() and (
+        both[1] == plain[1]
+    ).all()
     assert swapped.dtype == np.int32 and both.dtype == np.float16
 
 
@@ -82,7 +90,11 @@ def test_learning_rates():
     for run, steps, wanted in (  # of ten or a hundred steps an epoch
         ("model2_continued", 10, {0: 1e-3, 9: 1e-3, 10: 9.94e-4, 20: 9.76e-4, 200: 1e-6}),
         ("model2", 10, {123: 2e-3}),
-        ("ours", 100, {0: 2e-4, 25: 1.1e-3, 50: 2e-3, 2000: 1e-6}),  # a warm-up and a cosine step by step
+        (
+            "ours",
+            100,
+            {0: 2e-4, 25: 1.1e-3, 50: 2e-3, 2000: 1e-6},
+        ),  # a warm-up and a cosine step by step
     ):
         rates = learning_rates(RUNS[run], steps)
         found = [float(rates(s)) for s in wanted]
@@ -93,7 +105,9 @@ def test_learning_rates():
 def test_targets_are_spread_round_the_circle():
     table = target_table(5.0)
     np.testing.assert_allclose(table.sum(1), 1, rtol=1e-6)  # float32
-    np.testing.assert_allclose(table, np.roll(table, (1, 1), (0, 1)), atol=1e-9)  # the same for every class
+    np.testing.assert_allclose(
+        table, np.roll(table, (1, 1), (0, 1)), atol=1e-9
+    )  # the same for every class
     assert table[0, 1] == table[0, 71] == pytest.approx(table[0, 0] * np.exp(-0.5), rel=1e-5)
 
 
@@ -101,7 +115,9 @@ def test_unlike_microphones_change_ilds_alone():
     cues, key = jax.numpy.zeros((2000, 4, 32, 2), "float16"), jax.random.key(0)
     changed = np.asarray(coloured(cues, 1.0, key), np.float64)
     assert not changed[:, [0, 2, 3]].any() and (changed[..., 0] == changed[..., 1]).all()  # steady
-    assert np.sqrt(np.mean(changed[:, 1] ** 2)) == pytest.approx(1, rel=0.05)  # of 2000 draws of four numbers
+    assert np.sqrt(np.mean(changed[:, 1] ** 2)) == pytest.approx(
+        1, rel=0.05
+    )  # of 2000 draws of four numbers
     assert np.abs(changed.mean((2, 3))).max() < 2e-3  # no cosine changes the whole; float16
     assert not np.array_equal(changed, coloured(cues, 1.0, jax.random.fold_in(key, 1)))
 
@@ -138,10 +154,17 @@ def test_it_learns_and_writes_what_it_promises(tmp_path, mixtures):
     run = replace(TINY, epochs=12, learning_rate=3e-3)
     metrics = train("model2", run, mixtures, tmp_path / "w", tmp_path / "r")
     files = outputs(tmp_path / "r")
-    assert set(files) == {"model2.csv", "model2.log", "model2_confusion.csv", "model2_epoch12.msgpack"}
+    assert set(files) == {
+        "model2.csv",
+        "model2.log",
+        "model2_confusion.csv",
+        "model2_epoch12.msgpack",
+    }
     rows = files["model2.csv"].decode().splitlines()
     assert rows[0] == ",".join(LOG_COLUMNS) and len(rows) == 13
-    first, last = (dict(zip(LOG_COLUMNS, map(float, rows[i].split(",")), strict=True)) for i in (1, 12))
+    first, last = (
+        dict(zip(LOG_COLUMNS, map(float, rows[i].split(",")), strict=True)) for i in (1, 12)
+    )
     assert last["train_loss"] < first["train_loss"] / 1.5 and last["learning_rate"] == 3e-3
     # the log's last line and the returned metrics are of the same weights, but for its two decimals
     assert last["eval_top1"] == pytest.approx(metrics["top1"], abs=0.01)
@@ -160,7 +183,9 @@ def test_log_has_the_published_format():
     assert log_text(continued, [row]) == "Reduced Learning rate from epoch 16.\n" + line
 
 
-@pytest.mark.parametrize("change", [dict(model="resnet"), dict(mirrored=True, label_spread=5, coloured=1)])
+@pytest.mark.parametrize(
+    "change", [dict(model="resnet"), dict(mirrored=True, label_spread=5, coloured=1)]
+)
 def test_a_resumed_run_gives_the_same_bytes(tmp_path, mixtures, capsys, change):
     """Stopped after epoch 1, its last file lost: epochs 2 and 3 must not show it. One network has dropout."""
     run = replace(TINY, epochs=3, cosine_epochs=5, **change)
@@ -193,26 +218,45 @@ def test_continuation_starts_from_the_named_epoch_with_a_fresh_optimiser(work, m
 
 def test_a_run_may_end_between_its_start_and_its_last_weights(work, mixtures):
     train("next", replace(NEXT, start_share=0.25), mixtures, work, work / "r")
-    start, last = (load_checkpoint(checkpoint_path(work, *at))["arrays"] for at in (("m", 2), ("next", 3)))
-    for name, found in serialization.msgpack_restore((work / "r/next_epoch3.msgpack").read_bytes()).items():
-        np.testing.assert_allclose(found, 0.25 * start[name] + 0.75 * last[name], rtol=1e-5, atol=1e-7)
+    start, last = (
+        load_checkpoint(checkpoint_path(work, *at))["arrays"] for at in (("m", 2), ("next", 3))
+    )
+    for name, found in serialization.msgpack_restore(
+        (work / "r/next_epoch3.msgpack").read_bytes()
+    ).items():
+        np.testing.assert_allclose(
+            found, 0.25 * start[name] + 0.75 * last[name], rtol=1e-5, atol=1e-7
+        )
         assert not np.array_equal(start[name], last[name])
 
 
 def test_a_checkpoint_that_is_not_ours_is_refused_though_its_checksum_agrees(work, mixtures):
     path, places = checkpoint_path(work, "m", 2), (("other", 2), ("resnet", 2), ("m", 1))
-    good, logs = load_checkpoint(path), (None, np.zeros((0, 11)), np.zeros((2, 3)), 5, np.array("x"))
+    good, logs = (
+        load_checkpoint(path),
+        (None, np.zeros((0, 11)), np.zeros((2, 3)), 5, np.array("x")),
+    )
     changes = [*({"log": log} for log in logs), *({"settings": text} for text in ("{", 3, "[]"))]
     malformed = [serialization.msgpack_serialize({**good, **change}) for change in changes]
     malformed += [b"x", b"", (work / "r/m_epoch2.msgpack").read_bytes()]
-    contents = {"is of another run or epoch": [checkpoint_path(work, *p).read_bytes() for p in places]}
-    contents["(not a readable msgpack|holds no arrays|is no checkpoint|is of another run)"] = malformed
+    contents = {
+        "is of another run or epoch": [checkpoint_path(work, *p).read_bytes() for p in places]
+    }
+    contents["(not a readable msgpack|holds no arrays|is no checkpoint|is of another run)"] = (
+        malformed
+    )
     for says, several in contents.items():
         for content in several:
             path.write_bytes(content)
             write_checksum(path)
             for name, config in (("m", TINY), ("next", NEXT)):
-                refused(f"m/epoch-002.msgpack: {says}.*: delete it and run", work, name, config, mixtures)
+                refused(
+                    f"m/epoch-002.msgpack: {says}.*: delete it and run",
+                    work,
+                    name,
+                    config,
+                    mixtures,
+                )
 
 
 def test_a_start_that_does_not_fit_is_refused(work, mixtures):
