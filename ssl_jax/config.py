@@ -3,6 +3,7 @@ marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d536
 
 from collections.abc import Iterable
 from dataclasses import dataclass, is_dataclass, replace
+from pathlib import Path
 
 from ssl_jax.common.errors import InputError
 
@@ -68,26 +69,41 @@ class FrontEnd:
 
 
 @dataclass(frozen=True)
+class SoundFolders:
+    """Folders of one's own sounds; None takes what comes with the package."""
+
+    speech: Path | None = None  # see `sounds.speech.load_speech`
+    noise: Path | None = None  # see `sounds.noises.load_noises`
+    heads: Path | None = None  # see `sounds.hrtf.load_heads`
+
+    def names(self) -> dict[str, str]:
+        """What settings call each folder."""
+        paths = vars(self).items()
+        return {kind: BUNDLED if path is None else Path(path).name for kind, path in paths}
+
+
+BUNDLED = "bundled"  # what settings call the package's own sounds
+
+
+@dataclass(frozen=True)
 class Database:
     """Which mixtures there are."""
 
-    corpus: str = "embedded"  # "embedded" or the name of the publishers' corpora in use
+    speech: str = BUNDLED  # or the name of the folder it comes from; so the next two
+    noise: str = BUNDLED
+    heads: str = BUNDLED
     clips: int = 700  # one-second speech clips, each from every azimuth (published)
-    direction_rule: str = "horizontal"  # published: "nearest_azimuth", whatever its elevation
+    direction_rule: str = "nearest_azimuth"  # whatever its elevation (published)
     snr_low: float = 15.0  # dB, each noise's SNR is uniform in [snr_low, snr_high) (published code)
-    snr_high: float = (
-        40.0  # dB (published code; the published weights heard more noise, see PROTOCOLS)
-    )
-    noise: tuple[str, ...] = ()  # noise classes to draw from, () for all ten (published)
-    seed: int = 0  # of the run; every mixture draws from (seed, its own index)
+    snr_high: float = 40.0  # dB (published code)
+    noise_kinds: tuple[str, ...] = ()  # to draw from, () for all of them (published)
+    seed: int = 0  # of the run; every mixture draws from (seed, its own number)
     shard: int = 720  # mixtures in one file of the cue store (14 MB at hop 441)
     bits: int = 16  # of the WAV file a mixture passes through (published); 0 keeps floats
     disjoint: tuple[str, ...] = ()  # of SPLIT_BY; published: none, mixtures are split
     evaluation_share: float = 0.2  # of what is split by (published: of mixtures)
     validation_share: float = 0.0  # the same for a third part, on which choices are made
-    rooms: int = (
-        0  # rooms and heads to draw from, a third of them the free field; 0: heads as they are
-    )
+    rooms: int = 0  # rooms and heads to draw from, a third of them the free field; 0: no rooms
 
 
 @dataclass(frozen=True)
@@ -131,17 +147,22 @@ class Training:
 
 
 MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
-SHARED: dict = {
-    "model": "recordings",
-    "clips": 1100,
-    "batch": 64,
-    "weight_decay": 0.1,
-    "warmup_epochs": 0.5,
-    "label_spread": 5.0,
-    "short_share": 0.3,
-    "mirrored": True,
-}  # by the two runs for recordings
-# The runs of the published tables, and what the public repository and its notebook hold beyond them.
+
+_GENERAL = Training(
+    model="recordings",
+    clips=1100,
+    epochs=28,
+    epochs_planned=28,
+    batch=64,
+    weight_decay=0.1,
+    cosine_epochs=28,
+    warmup_epochs=0.5,
+    label_spread=5.0,
+    short_share=0.3,
+    coloured=0.75,
+    mirrored=True,
+)
+# The runs of the published tables, what the public notebook holds beyond them, and ours.
 RUNS = {
     "model1": Training(clips=100, epochs=12, batch=16, learning_rate=1e-3),
     "model2": Training(),
@@ -152,17 +173,17 @@ RUNS = {
         start_from="model2",
         start_epoch=16,
         restart_epochs=(17, 18),
-        last_share=0.2,
-    ),  # clips 561 to 700
+        last_share=0.2,  # clips 561 to 700
+    ),
     "model2_to40": Training(
         epochs=40,
         epochs_planned=40,
         learning_rate=1e-3,
-        last_share=0.2,
-        start_epoch=20,
-        start_from="model2_continued",
-        keep_optimiser=True,
         cosine_epochs=20,
+        start_from="model2_continued",
+        start_epoch=20,
+        keep_optimiser=True,
+        last_share=0.2,
     ),
     "model2_to60": Training(
         epochs=60,
@@ -179,7 +200,7 @@ RUNS = {
     ),
     "deep": Training(model="deep_three_branch", clips=100, epochs=10),
     "ours": Training(model="ours", batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5),
-    # for other people's ears: mirrored heads, and few epochs, before it knows the training heads too well
+    # for other people's ears: mirrored heads, and few epochs, before it knows the heads too well
     "ours_mirrored": Training(
         model="ours",
         epochs=3,
@@ -191,48 +212,85 @@ RUNS = {
         label_spread=5.0,
         mirrored=True,
     ),
-    # for recordings, under the protocol of rooms: first through microphones that differ, at last not
-    "recordings_coloured": Training(
-        **SHARED, epochs=28, epochs_planned=28, cosine_epochs=28, coloured=0.75
-    ),
-    "recordings": Training(
-        **SHARED,
+    # for any head and room: first through microphones that differ, at last through equal ones
+    "general_coloured": _GENERAL,
+    "general": replace(
+        _GENERAL,
         epochs=36,
         epochs_planned=36,
         learning_rate=1e-3,
         cosine_epochs=8,
-        start_from="recordings_coloured",
+        coloured=0.0,
+        start_from="general_coloured",
         start_epoch=28,
         start_share=0.5,
     ),
 }
-FOUND = 5.0, 15.0  # dB, nearest to the statistics in the published weights: results/fingerprint.md
-PROTOCOLS = {  # direction rule, hair cell, what training and evaluation do not share, SNR range
-    "published": (
-        "nearest_azimuth",
-        "none",
-        (),
-        FOUND,
-    ),  # as the weights tell: elevations leak the class
-    "published-code": (
-        "nearest_azimuth",
-        "none",
-        (),
-        (15.0, 40.0),
-    ),  # the same with that code's noise
-    # the one to cite: one plane, and nothing of the evaluation heard in training; the noise of that code
-    "clean": ("horizontal", "roman", ("speaker", "noise", "head"), (15.0, 40.0)),
-    "embedded": (
+ROOM_RUNS = ("general_coloured", "general")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How mixtures are made and split."""
+
+    direction_rule: str  # of DIRECTION_RULES
+    hair_cell: str  # of frontend.HAIR_CELLS
+    snr_low: float  # dB, of each noise
+    snr_high: float  # dB
+    disjoint: tuple[str, ...] = ()  # of SPLIT_BY: what no two parts share
+    clips: int = 700  # seconds of speech
+    rooms: int = 0  # rooms and heads to draw from
+    evaluation_share: float = 0.2
+    validation_share: float = 0.0
+    max_ild: float = 7.0  # dB
+    levels: bool = False  # the power of both ears is a fourth map
+    runs: tuple[str, ...] = tuple(name for name in RUNS if name not in ROOM_RUNS)
+    usual_runs: tuple[str, ...] = MAIN_RUNS  # trained unless others are asked for
+
+
+# What we infer from the BatchNorm statistics in the published checkpoints: results/fingerprint.md
+PUBLISHED = Protocol("nearest_azimuth", "none", snr_low=2.5, snr_high=20.0)
+PROTOCOLS = {
+    "published": PUBLISHED,
+    # the SNR that the published code states
+    "published-code": replace(PUBLISHED, snr_low=15.0, snr_high=40.0),
+    # the one to cite: one plane, and nothing of the evaluation is heard in training
+    "clean": Protocol("horizontal", "roman", 15.0, 40.0, disjoint=("speaker", "noise", "head")),
+    # for recordings: three parts that share nothing, ILDs of whole heads, levels
+    "rooms": Protocol(
         "horizontal",
-        "none",
-        (),
-        FOUND,
-    ),  # "published" of heads measured on the plane alone
-    # for recordings, and besides what follows: three parts that share nothing, ILDs of whole heads, levels
-    "rooms": ("horizontal", "roman", ("speaker", "noise", "head"), (-5.0, 40.0)),
+        "roman",
+        snr_low=-5.0,
+        snr_high=40.0,
+        disjoint=("speaker", "noise", "head"),
+        clips=1100,
+        rooms=1260,
+        evaluation_share=0.1,
+        validation_share=0.1,
+        max_ild=20.0,
+        levels=True,
+        runs=ROOM_RUNS,
+        usual_runs=ROOM_RUNS,
+    ),
 }
-ROOMS_DATABASE: dict = {"rooms": 1260, "evaluation_share": 0.1, "validation_share": 0.1}
-ROOMS_FRONT: dict = {"max_ild": 20.0, "levels": True}
+QUICK_CLIPS = 100
+QUICK_EPOCHS = 3
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user chooses of an experiment. None takes what the protocol has."""
+
+    protocol: str = "published"  # of PROTOCOLS
+    direction_rule: str | None = None
+    hair_cell: str | None = None
+    snr_range: tuple[float, float] | None = None  # dB
+    hop: int = FrontEnd.hop  # samples
+    seed: int = 0
+    quick: bool = False  # few clips and epochs
+    name: str | None = None  # of the folders under results/ and work/
+    folders: SoundFolders = SoundFolders()
+    noise_kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -243,94 +301,147 @@ class Experiment:
     database: Database
     front: FrontEnd
     runs: dict[str, Training]
-
-    @property
-    def usual_runs(self) -> tuple[str, ...]:
-        """The runs that are trained unless others are asked for."""
-        return MAIN_RUNS if MAIN_RUNS[0] in self.runs else tuple(self.runs)
+    usual_runs: tuple[str, ...]  # trained unless others are asked for
+    folders: SoundFolders
 
 
-def experiment(
-    data=False,
-    rule=None,
-    cell=None,
-    hop=None,
-    seed=0,
-    quick=False,
-    name=None,
-    protocol=None,
-    snr_range=None,
-) -> Experiment:
-    """The experiment of the given options; raises InputError for a hop, seed, SNR or name out of range. The
-    default protocol is "published" on the publishers' corpora (`data`) and "embedded" on the embedded one;
-    direction `rule`, hair `cell` and SNR range (dB) replace the protocol's own."""
-    hop = FrontEnd.hop if hop is None else hop
-    if not 1 <= hop <= FrontEnd.fs:
-        raise InputError(f"hop {hop}: out of range: use 1 to {FrontEnd.fs} samples")
-    if not 0 <= seed < 2**31:
-        raise InputError(f"seed {seed}: out of range: use 0 to {2**31 - 1}")
-    if name == "reported":
-        raise InputError("--name reported: that folder is for reported tables: use another name")
-    corpus, usual = ("librispeech-esc10-cipic", "published") if data else ("embedded", "embedded")
-    its_rule, its_cell, disjoint, its_range = PROTOCOLS[protocol or usual]
-    rule, cell, (low, high) = rule or its_rule, cell or its_cell, snr_range or its_range
-    if not -100 <= low < high <= 100:
-        wanted = "use two numbers from -100 to 100 dB, low first"
-        raise InputError(f"--snr-range {low:g} {high:g}: not a range: {wanted}")
-    front, rooms = FrontEnd(hair_cell=cell, hop=hop), protocol == "rooms"
+def experiment(options: Options | None = None) -> Experiment:
+    """The experiment of some options.
+
+    Raises
+    ------
+    InputError
+        For a hop, a seed, an SNR range or a name out of range.
+    """
+    options = options or Options()
+    protocol = chosen_protocol(options)
+    check_options(options, protocol)
     database = Database(
-        corpus, direction_rule=rule, snr_low=low, snr_high=high, seed=seed, disjoint=disjoint
+        **options.folders.names(),
+        clips=QUICK_CLIPS if options.quick else protocol.clips,
+        direction_rule=protocol.direction_rule,
+        snr_low=protocol.snr_low,
+        snr_high=protocol.snr_high,
+        noise_kinds=options.noise_kinds,
+        seed=options.seed,
+        disjoint=protocol.disjoint,
+        evaluation_share=protocol.evaluation_share,
+        validation_share=protocol.validation_share,
+        rooms=protocol.rooms,
     )
-    if rooms:
-        database = replace(database, clips=1100 if data else 700, **ROOMS_DATABASE)
-        front = replace(front, **ROOMS_FRONT)
-    names = ("recordings_coloured", "recordings") if rooms else MAIN_RUNS if quick else tuple(RUNS)
-    runs = {key: replace(RUNS[key], seed=seed) for key in names}
-    if quick:
-        database = replace(database, clips=100)
-        runs = {
-            key: replace(run, clips=100, epochs=3, epochs_planned=3) for key, run in runs.items()
-        }
-        last, begun = runs[names[-1]], 3
-        restarts = tuple(epoch - last.start_epoch + begun for epoch in last.restart_epochs)
-        later: dict = {
-            "epochs": 6,
-            "epochs_planned": 6,
-            "start_epoch": begun,
-            "restart_epochs": restarts,
-        }
-        runs[names[-1]] = replace(last, **later)
-    differs = {"quick": quick, protocol: protocol not in (None, usual), rule: rule != its_rule}
-    differs |= {
-        f"haircell_{cell}": cell != its_cell,
-        f"snr{low:g}to{high:g}": (low, high) != its_range,
-    }
-    differs |= {
-        f"hop{hop}": hop != FrontEnd.hop,
-        f"seed{seed}": seed != 0,
-    }  # each has its own folder
-    name = name or "-".join([corpus, *(part for part, shown in differs.items() if shown)])
-    return Experiment(name, database, front, runs)
+    front = FrontEnd(
+        hair_cell=protocol.hair_cell,
+        hop=options.hop,
+        max_ild=protocol.max_ild,
+        levels=protocol.levels,
+    )
+    names = protocol.usual_runs if options.quick else protocol.runs
+    runs = {name: replace(RUNS[name], seed=options.seed) for name in names}
+    if options.quick:
+        runs = quick_runs(runs)
+    name = options.name or folder_name(options, protocol)
+    return Experiment(name, database, front, runs, protocol.usual_runs, options.folders)
+
+
+def chosen_protocol(options: Options) -> Protocol:
+    """The protocol of some options, with what they replace in it."""
+    protocol = PROTOCOLS[options.protocol]
+    if options.direction_rule is not None:
+        protocol = replace(protocol, direction_rule=options.direction_rule)
+    if options.hair_cell is not None:
+        protocol = replace(protocol, hair_cell=options.hair_cell)
+    if options.snr_range is not None:
+        low, high = options.snr_range
+        protocol = replace(protocol, snr_low=low, snr_high=high)
+    return protocol
+
+
+def check_options(options: Options, protocol: Protocol) -> None:
+    """Raise InputError for a number or a name that makes no experiment."""
+    if not 1 <= options.hop <= FrontEnd.fs:
+        raise InputError(f"hop {options.hop}: out of range: use 1 to {FrontEnd.fs} samples")
+    if not 0 <= options.seed < 2**31:
+        raise InputError(f"seed {options.seed}: out of range: use 0 to {2**31 - 1}")
+    if options.name == "reported":
+        raise InputError("--name reported: that folder is for reported tables: use another name")
+    low, high = protocol.snr_low, protocol.snr_high
+    if not -100 <= low < high <= 100:
+        raise InputError(
+            f"--snr-range {low:g} {high:g}: not a range: use two numbers from -100 to 100 dB, "
+            "low first"
+        )
+
+
+def quick_runs(runs: dict[str, Training]) -> dict[str, Training]:
+    """The same runs with few clips and epochs; the last one goes on from the run it starts from."""
+    short = {}
+    for name, run in runs.items():
+        short[name] = replace(
+            run, clips=QUICK_CLIPS, epochs=QUICK_EPOCHS, epochs_planned=QUICK_EPOCHS
+        )
+    last = list(runs)[-1]
+    sooner = runs[last].start_epoch - QUICK_EPOCHS
+    short[last] = replace(
+        short[last],
+        start_epoch=QUICK_EPOCHS,
+        epochs=2 * QUICK_EPOCHS,
+        epochs_planned=2 * QUICK_EPOCHS,
+        restart_epochs=tuple(epoch - sooner for epoch in runs[last].restart_epochs),
+    )
+    return short
+
+
+def folder_name(options: Options, protocol: Protocol) -> str:
+    """The protocol's name, and whatever differs from it: each has a folder of its own."""
+    usual = PROTOCOLS[options.protocol]
+    parts = [options.protocol]
+    if options.quick:
+        parts.append("quick")
+    for kind, name in options.folders.names().items():
+        if name != BUNDLED:
+            parts.append(f"{kind}_{name}")
+    if options.noise_kinds:
+        parts.append("kinds_" + "+".join(options.noise_kinds))
+    if protocol.direction_rule != usual.direction_rule:
+        parts.append(protocol.direction_rule)
+    if protocol.hair_cell != usual.hair_cell:
+        parts.append(f"haircell_{protocol.hair_cell}")
+    if (protocol.snr_low, protocol.snr_high) != (usual.snr_low, usual.snr_high):
+        parts.append(f"snr{protocol.snr_low:g}to{protocol.snr_high:g}")
+    if options.hop != FrontEnd.hop:
+        parts.append(f"hop{options.hop}")
+    if options.seed:
+        parts.append(f"seed{options.seed}")
+    return "-".join(parts)
 
 
 def seeded_runs(
     runs: dict[str, Training], wanted: Iterable[str], seeds: int
 ) -> dict[str, Training]:
-    """The runs `wanted`, and each with the `seeds` - 1 next seeds as NAME_seedK; InputError for others."""
+    """The runs `wanted`, and each with the `seeds` - 1 next seeds as NAME_seedK.
+
+    A run that starts from another starts from its twin of the same seed.
+
+    Raises
+    ------
+    InputError
+        For a run that the experiment does not have.
+    """
     chosen = {}
     for name in wanted:
         if name not in runs:
-            remedy = "leave out --quick, or name another --protocol"
-            raise InputError(f"--runs {name}: is none of {', '.join(runs)}: {remedy}")
-        run = chosen[name] = runs[name]
+            raise InputError(
+                f"--runs {name}: is none of {', '.join(runs)}: "
+                "leave out --quick, or name another --protocol"
+            )
+        run = runs[name]
+        chosen[name] = run
         for seed in range(run.seed + 1, run.seed + seeds):
-            start = (
-                f"{run.start_from}_seed{seed}" if run.start_from else ""
-            )  # its twin of that seed
+            start = f"{run.start_from}_seed{seed}" if run.start_from else ""
             chosen[f"{name}_seed{seed}"] = replace(run, seed=seed, start_from=start)
     return chosen
 
 
-def fingerprint(**parts) -> dict:
+def as_settings(**parts) -> dict:
     """The given settings as one JSON-ready dict; dataclasses become dicts of their fields."""
     return {name: dict(vars(part)) if is_dataclass(part) else part for name, part in parts.items()}

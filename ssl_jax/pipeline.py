@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssl_jax.common.devices import barrier, by_main_process, data_mesh, is_main_process
@@ -13,28 +14,39 @@ from ssl_jax.common.files import (
     remove_stale_parts,
     write_json,
 )
-from ssl_jax.common.provenance import clock
-from ssl_jax.config import Experiment, experiment, fingerprint, seeded_runs
+from ssl_jax.common.provenance import record_stage
+from ssl_jax.config import Experiment, Training, as_settings, seeded_runs
 from ssl_jax.database.build import build, export_wav
 from ssl_jax.database.cue_store import CueStore
-from ssl_jax.database.recipes import load_sounds, read_manifest
+from ssl_jax.database.manifest import read_manifest
 from ssl_jax.report.comparison import update_readme, write_report
+from ssl_jax.sounds.sources import load_sounds
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.run import train
 
+STAGES = ("database", "train", "figures", "report")
 
-def experiment_of(args) -> Experiment:
-    options = (
-        args.directions,
-        args.hair_cell,
-        args.hop,
-        args.seed,
-        args.quick,
-        args.name,
-        args.protocol,
-    )
-    return experiment(args.data is not None, *options, args.snr_range)
+
+@dataclass(frozen=True)
+class Folders:
+    """Where an experiment writes; each gets a folder of the experiment's name."""
+
+    results: Path = Path("results")
+    work: Path = Path("work")
+    figures: Path = Path("paper_figures")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which stages of an experiment to carry out, and what of them."""
+
+    stages: tuple[str, ...] = STAGES
+    runs: tuple[str, ...] = ()  # to train, () for the experiment's usual ones
+    seeds: int = 1  # of each run
+    devices: int | None = None  # to train on
+    readme: Path | None = None  # gets the table of last epochs
+    folders: Folders = field(default_factory=Folders)
 
 
 def check_results(results: Path, settings: dict) -> None:
@@ -44,93 +56,105 @@ def check_results(results: Path, settings: dict) -> None:
 
 def trained_before(results: Path, settings: dict) -> tuple[dict, dict]:
     """Metrics and settings of the runs that earlier calls trained here on the same mixtures."""
-    notes, metrics = results / "settings.json", results / "metrics.json"
-    before = read_json(notes) if notes.exists() and metrics.exists() else {}
-    if {k: before.get(k) for k in settings} != json.loads(json.dumps(settings)):
+    settings_path = results / "settings.json"
+    metrics_path = results / "metrics.json"
+    if not settings_path.exists() or not metrics_path.exists():
         return {}, {}
-    return read_json(metrics), before.get("runs", {})
+    before = read_json(settings_path)
+    if {name: before.get(name) for name in settings} != json.loads(json.dumps(settings)):
+        return {}, {}
+    return read_json(metrics_path), before.get("runs", {})
 
 
-def run_database(args, ex: Experiment) -> None:
-    if args.export_wav:
-        if args.limit < 1:
-            raise InputError(f"--limit {args.limit}: no mixtures asked for: use at least 1")
-        sounds = load_sounds(args.data, ex.database, ex.front.fs)
-        return export_wav(args.export_wav, args.limit, ex.database, ex.front, sounds)
-    store, results = (
-        CueStore(args.work / ex.name / "cues", ex.database, ex.front),
-        args.results / ex.name,
-    )
-    by_main_process(check_results, results, fingerprint(database=ex.database, front=ex.front))
-    made = [store.path(shard).exists() for shard in range(store.shards)]
-    with clock(results / "timing.json", "database", any(made), all(made)):
-        build(
-            args.work / ex.name,
-            ex.database,
-            ex.front,
-            load_sounds(args.data, ex.database, ex.front.fs),
-        )
+def make_database(ex: Experiment, folders: Folders) -> None:
+    """Render every mixture and store its cue maps."""
+    results = folders.results / ex.name
+    store = CueStore(folders.work / ex.name / "cues", ex.database, ex.front)
+    by_main_process(check_results, results, as_settings(database=ex.database, front=ex.front))
+    there = [store.path(shard).exists() for shard in range(store.shards)]
+    timing = results / "timing.json"
+    with record_stage(timing, "database", resumed=any(there), complete=all(there)):
+        sounds = load_sounds(ex.folders, ex.database, ex.front.fs)
+        build(folders.work / ex.name, ex.database, ex.front, sounds)
 
 
-def run_train(args, ex: Experiment) -> None:
-    if args.seeds < 1:
-        raise InputError(f"--seeds {args.seeds}: no run asked for: use at least 1")
-    runs = seeded_runs(ex.runs, args.runs or ex.usual_runs, args.seeds)
-    work, results = args.work / ex.name, args.results / ex.name
+def export_mixtures(ex: Experiment, folder: Path, limit: int) -> None:
+    """Write the first `limit` mixtures as WAV files; InputError where that is none."""
+    if limit < 1:
+        raise InputError(f"--limit {limit}: no mixtures asked for: use at least 1")
+    sounds = load_sounds(ex.folders, ex.database, ex.front.fs)
+    export_wav(folder, limit, ex.database, ex.front, sounds)
+
+
+def runs_of(ex: Experiment, plan: Plan) -> dict[str, Training]:
+    """The runs to train; InputError for one that the experiment does not have, or for no seed."""
+    if plan.seeds < 1:
+        raise InputError(f"--seeds {plan.seeds}: no run asked for: use at least 1")
+    return seeded_runs(ex.runs, plan.runs or ex.usual_runs, plan.seeds)
+
+
+def train_runs(ex: Experiment, plan: Plan) -> None:
+    """Train what is not trained yet, and keep logs, metrics and settings under results/."""
+    work = plan.folders.work / ex.name
+    results = plan.folders.results / ex.name
+    runs = runs_of(ex, plan)
     store = CueStore(work / "cues", ex.database, ex.front)
     with barrier():
         mixtures = Mixtures.of(store, read_manifest(work / "manifest.csv", store.count))
     settings = mixtures.settings
     by_main_process(check_results, results, settings)
-    metrics, before = trained_before(results, settings)
+    metrics, run_settings = trained_before(results, settings)
+    mesh = data_mesh() if plan.devices else None
     for name, run in runs.items():
         epochs = range(run.start_epoch + 1, run.epochs + 1)
-        made = [checkpoint_path(work, name, epoch).exists() for epoch in epochs]
-        with clock(results / "timing.json", name, any(made), made[-1]):
-            metrics[name] = train(
-                name, run, mixtures, work, results, data_mesh() if args.devices else None
-            )
-        before[name] = fingerprint(run=run)["run"]
+        there = [checkpoint_path(work, name, epoch).exists() for epoch in epochs]
+        timing = results / "timing.json"
+        with record_stage(timing, name, resumed=any(there), complete=there[-1]):
+            metrics[name] = train(name, run, mixtures, work, results, mesh)
+        run_settings[name] = as_settings(run=run)["run"]
         by_main_process(write_json, results / "metrics.json", metrics)
-        by_main_process(write_json, results / "settings.json", {**settings, "runs": before})
+        by_main_process(write_json, results / "settings.json", {**settings, "runs": run_settings})
 
 
-def run_figures(args, ex: Experiment) -> None:
+def draw_figures(ex: Experiment, folders: Folders) -> None:
+    """Draw every figure of the experiment."""
     from ssl_jax.report.figures import draw_all  # matplotlib, for this stage alone
 
-    draw_all(args.results, ex, args.figures)
+    draw_all(folders.results, ex, folders.figures)
 
 
-def run_report(args, ex: Experiment) -> None:
-    print(write_report(args.results, ex.name))
-    if args.readme:
-        update_readme(args.readme, args.results)
+def report(ex: Experiment, folders: Folders, readme: Path | None) -> None:
+    """Write the comparison with the reported tables and print it."""
+    print(write_report(folders.results, ex.name))
+    if readme is not None:
+        update_readme(readme, folders.results)
 
 
-STAGES = {
-    "database": run_database,
-    "train": run_train,
-    "figures": run_figures,
-    "report": run_report,
-}
+def run_stage(stage: str, ex: Experiment, plan: Plan) -> None:
+    """Carry out one of STAGES."""
+    if stage == "database":
+        make_database(ex, plan.folders)
+    elif stage == "train":
+        train_runs(ex, plan)
+    elif is_main_process():
+        if stage == "figures":
+            draw_figures(ex, plan.folders)
+        else:
+            report(ex, plan.folders, plan.readme)
 
 
-def run_experiment(args) -> None:
-    """Carry out one stage, or all of them, with the work folder locked."""
-    ex = experiment_of(args)
-    if args.stage == "all":
-        seeded_runs(
-            ex.runs, args.runs or ex.usual_runs, args.seeds
-        )  # refused before anything is rendered
-    with contextlib.ExitStack() as held:
-        if args.stage in ("all", "database", "train") and not args.export_wav:
+def run_experiment(ex: Experiment, plan: Plan) -> None:
+    """Carry out the planned stages, with the work folder locked while it changes."""
+    if "train" in plan.stages:
+        runs_of(ex, plan)  # refused before anything is rendered
+    with contextlib.ExitStack() as stack:
+        if {"database", "train"} & set(plan.stages):
             with barrier():
                 if is_main_process():
-                    held.enter_context(lock_folder(args.work / ex.name))
-                    for folder in (args.work, args.results, args.figures):
+                    stack.enter_context(lock_folder(plan.folders.work / ex.name))
+                    for folder in vars(plan.folders).values():
                         remove_stale_parts(folder / ex.name)
-        for name in STAGES if args.stage == "all" else [args.stage]:
-            if is_main_process() or name in ("database", "train"):
-                STAGES[name](args, ex)
+        for stage in plan.stages:
+            run_stage(stage, ex, plan)
         with barrier():  # at exit JAX would not wait for the main process long enough
             pass

@@ -5,7 +5,7 @@ import itertools
 import json
 
 from ssl_jax import config
-from ssl_jax.config import MAIN_RUNS, FrontEnd, experiment, fingerprint, seeded_runs
+from ssl_jax.config import MAIN_RUNS, FrontEnd, experiment, as_settings, seeded_runs
 from ssl_jax.frontend import HAIR_CELLS
 from ssl_jax.training.batches import Mixtures
 from support.runs import refuses
@@ -117,7 +117,7 @@ def test_quick_is_small_and_consistent_and_has_no_other_runs():
 
 def test_fingerprint_is_json_of_every_field():
     ex = experiment()
-    found = fingerprint(front=ex.front, name="x", **ex.runs)
+    found = as_settings(front=ex.front, name="x", **ex.runs)
     assert json.loads(json.dumps(found))["model2_continued"]["restart_epochs"] == [17, 18]
     assert found["name"] == "x" and set(found["front"]) == {
         f.name for f in dataclasses.fields(FrontEnd)

@@ -50,21 +50,25 @@ def peak_memory_mb() -> int:
 
 
 @contextlib.contextmanager
-def clock(path: Path, stage: str, begun: bool, done: bool = False):
-    """Have the main process note a stage's time, memory and commit in a file. Times add up; unless `begun`,
-    its note was copied."""
+def record_stage(path: Path, stage: str, *, resumed: bool, complete: bool = False):
+    """Have the main process note a stage's time, memory and commit in a file.
+
+    If the stage resumes, its seconds are added to those noted before. If its outputs were complete
+    already, the note stays. If the note belongs to outputs that are not there, it was copied from
+    another machine and is replaced.
+    """
     began = time.monotonic()
     if is_main_process():
         require_writable(path.parent)  # fail now, not after hours of work
     yield
-    if not is_main_process() or done and path.exists():  # all was there before: the note stays
+    if not is_main_process() or (complete and path.exists()):
         return
     notes = read_json(path) if path.exists() else {}
     stages = notes.setdefault("stages", {})
-    before = {"seconds": 0, "peak_memory_mb": 0} | (stages.get(stage, {}) if begun else {})
-    seconds = round(before["seconds"] + time.monotonic() - began, 1)
-    stages[stage] = {
-        "seconds": seconds,
-        "peak_memory_mb": max(before["peak_memory_mb"], peak_memory_mb()),
-    }
+    seconds = time.monotonic() - began
+    memory = peak_memory_mb()
+    if resumed and stage in stages:
+        seconds += stages[stage]["seconds"]
+        memory = max(memory, stages[stage]["peak_memory_mb"])
+    stages[stage] = {"seconds": round(seconds, 1), "peak_memory_mb": memory}
     write_json(path, notes | {"commit": commit(), "machine": machine()})

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import atomic_write, check_settings, checksum_agrees, write_checksum
-from ssl_jax.config import AZIMUTHS, Database, FrontEnd, fingerprint
+from ssl_jax.config import AZIMUTHS, Database, FrontEnd, as_settings
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
@@ -75,7 +75,7 @@ class CueStore:
     def open(self) -> None:
         """Write the settings, or check them: raises InputError, which names the one that differs."""
         check_settings(
-            self.folder / "store.json", fingerprint(database=self.config, front=self.front)
+            self.folder / "store.json", as_settings(database=self.config, front=self.front)
         )
 
     def write(self, shard: int, cues: np.ndarray) -> None:

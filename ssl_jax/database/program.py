@@ -1,6 +1,7 @@
-"""Recipes to mixtures to cue maps: one compiled program."""
+"""From recipes to cue maps: one compiled program."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 import jax
@@ -11,33 +12,58 @@ from jax.sharding import Mesh, PartitionSpec
 from ssl_jax.common.devices import on_all, shared_out, to_devices
 from ssl_jax.config import FrontEnd
 from ssl_jax.database.cue_store import CueStore
-from ssl_jax.database.recipes import Recipes, Sounds
+from ssl_jax.database.recipes import Recipes
 from ssl_jax.sounds.mixing import mix, spatialise, spatialise_endless
+from ssl_jax.sounds.sources import Sounds
 
 
-def waveforms_of(sounds: Sounds) -> tuple[np.ndarray, np.ndarray]:
-    """Noises (classes, files, samples), HRIRs (heads, 72, 2, taps) and tails (heads, 2, samples) of rooms."""
-    tails = () if sounds.heads.tails is None else (sounds.heads.tails,)
-    return sounds.corpus.noise, sounds.heads.hrirs, *tails
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Waveforms:
+    """Everything but speech that mixtures are rendered from."""
+
+    noises: np.ndarray  # (kinds, clips, samples)
+    hrirs: np.ndarray  # (heads, 72, 2, taps)
+    tails: np.ndarray | None  # (heads, 2, samples), of rooms
+
+
+def waveforms_of(sounds: Sounds) -> Waveforms:
+    """The waveforms of noises, heads and rooms."""
+    return Waveforms(sounds.noises.waveforms, sounds.heads.hrirs, sounds.heads.tails)
 
 
 def block_size() -> int:
-    """Mixtures a device renders at a time: on a CPU 4 to 24 run alike; a GPU: results/benchmark/NOTES.md."""
+    """Mixtures that a device renders at a time.
+
+    On a CPU 4 to 24 run alike; for a GPU see results/benchmark/NOTES.md.
+    """
     return 12 if jax.default_backend() == "cpu" else 120
 
 
-def render(waveforms, speech, recipes: Recipes, bits: int = 16):
-    """Mixtures (n, 2, samples) of recipes and their speech (n, samples), as a WAV of `bits` bits has them. In
-    rooms every clip is taken to repeat, so that what was said before still sounds at its beginning."""
-    noises, heads, *tails = waveforms
-    noise = noises[recipes.noise_class[:, None], recipes.noise_file]  # n, 2, samples
-    azimuths = jnp.concatenate([recipes.azimuth[:, None], recipes.noise_azimuth], axis=1)
-    hrirs = heads[recipes.head[:, None], azimuths]  # n, 3, 2, taps
+def render(waveforms: Waveforms, speech: jax.Array, recipes: Recipes, bits: int = 16) -> jax.Array:
+    """Mixtures as two ears hear them.
+
+    In rooms every clip repeats, so that what was said before still sounds at its beginning.
+
+    Parameters
+    ----------
+    waveforms : noises and responses
+    speech : (n, samples)
+    recipes : of n mixtures
+    bits : of the WAV file that a mixture passes through (published); 0 keeps floats
+
+    Returns
+    -------
+    (n, 2, samples), left ear first, peak 1
+    """
+    noise = waveforms.noises[recipes.noise_kind[:, None], recipes.noise_file]  # n, 2, samples
+    azimuths = jnp.concatenate([recipes.azimuth[:, None], recipes.noise_azimuth], axis=1)  # n, 3
+    hrirs = waveforms.hrirs[recipes.head[:, None], azimuths]  # n, 3, 2, taps
     sources = jnp.concatenate([speech[:, None], noise], axis=1)  # n, 3, samples
-    if tails:
-        ears = spatialise_endless(sources, hrirs, tails[0][recipes.head][:, None])
-    else:
+    if waveforms.tails is None:
         ears = spatialise(sources, hrirs)  # n, 3, 2, samples
+    else:
+        ears = spatialise_endless(sources, hrirs, waveforms.tails[recipes.head][:, None])
     mixture = mix(ears[:, 0], ears[:, 1:], recipes.snr.astype(speech.dtype))
     if not bits:
         return mixture
@@ -45,13 +71,16 @@ def render(waveforms, speech, recipes: Recipes, bits: int = 16):
     return jnp.round(mixture * (full_scale - 1)) / full_scale
 
 
-def extract(mixtures, front: FrontEnd):
-    """Network input of mixtures (n, 2, samples): see `FrontEnd.maps`."""
+def extract(mixtures: jax.Array, front: FrontEnd) -> jax.Array:
+    """Network input (n, maps, channels, frames) of mixtures (n, 2, samples): see `FrontEnd.maps`."""
     return front.maps(front.cues(mixtures.swapaxes(1, 2)), 1)
 
 
-def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):
-    """One compiled program: (waveforms, speech of n mixtures, their Recipes), shared out, -> cues."""
+def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16) -> Callable:
+    """One compiled program: (Waveforms, speech (n, samples), Recipes of n mixtures) -> cue maps.
+
+    Every device of the mesh has all waveforms and its share of the mixtures.
+    """
 
     def one_device(waveforms, speech, recipes):
         return extract(render(waveforms, speech, recipes, bits), front)
@@ -63,45 +92,90 @@ def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16):
     )
 
 
+@dataclass(frozen=True)
+class Block:
+    """Mixtures of one shard that a device renders together."""
+
+    shard: int
+    first: int  # row of the shard
+    mixtures: np.ndarray  # (block,) numbers; the end of a shard repeats its last mixture
+    speech: np.ndarray  # (block, samples)
+
+
+@dataclass(frozen=True)
+class WholeShard:
+    """All cue maps of one shard."""
+
+    shard: int
+    cues: np.ndarray  # (mixtures, maps, channels, frames) float16
+
+
+def blocks_of(
+    shards: Iterable[int], store: CueStore, recipes: Recipes, speech, size: int
+) -> Iterator[Block]:
+    """The mixtures of some shards in blocks of one size."""
+    for shard in shards:
+        start = shard * store.config.shard
+        rows = store.size(shard)
+        clips, clip_of_row = np.unique(recipes.clip[start : start + rows], return_inverse=True)
+        waveforms = speech[clips]
+        for first in range(0, rows, size):
+            some = np.minimum(np.arange(first, first + size), rows - 1)
+            yield Block(shard, first, start + some, waveforms[clip_of_row[some]])
+
+
+class ShardCollector:
+    """Puts blocks of cue maps together until a shard is whole."""
+
+    def __init__(self, store: CueStore):
+        self.store = store
+        self.unfinished: dict[int, np.ndarray] = {}
+
+    def add(self, blocks: list[Block], cues: np.ndarray) -> list[WholeShard]:
+        """Take the maps (blocks, block size, ...) of some blocks; the shards that are whole now."""
+        whole = []
+        for block, maps in zip(blocks, cues, strict=True):
+            if block.shard not in self.unfinished:
+                # in one piece at once: small results kept would break up the free memory
+                shape = (self.store.size(block.shard), *self.store.shape)
+                self.unfinished[block.shard] = np.empty(shape, np.float16)
+            rows = self.unfinished[block.shard][block.first :][: len(maps)]
+            rows[:] = maps[: len(rows)]
+            if block.first + len(maps) >= self.store.size(block.shard):
+                whole.append(WholeShard(block.shard, self.unfinished.pop(block.shard)))
+        return whole
+
+
 def cues_of(
-    shards, store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mesh
-) -> Iterator[list]:
-    """Have every device make blocks of mixtures; after each round, yield (shard, cues) of those now whole."""
-    block = block_size()  # however many devices there are, so that the cues do not depend on them
+    shards: Iterable[int], store: CueStore, recipes: Recipes, sounds: Sounds, mesh: Mesh
+) -> Iterator[list[WholeShard]]:
+    """Have every device make blocks of mixtures; after each round, the shards that are whole."""
     program = render_and_extract(store.front, mesh, store.config.bits)
     waveforms = to_devices(waveforms_of(sounds), on_all(mesh))
-    made: dict[int, np.ndarray] = {}
+    yield from run_program(program, waveforms, shards, store, recipes, sounds.speech, mesh)
 
-    def blocks():
-        """(shard, first row, mixtures, their speech); the last block of a shard repeats its last mixture."""
-        for shard in shards:
-            start, size = shard * store.config.shard, store.size(shard)
-            clips, at = np.unique(recipes.clip[start : start + size], return_inverse=True)
-            speech = sounds.corpus.speech[clips]
-            for first in range(0, size, block):
-                rows = np.minimum(np.arange(first, first + block), size - 1)
-                yield shard, first, start + rows, speech[at[rows]]
 
-    def keep(group, cues):
-        for (shard, first, *_), part in zip(
-            group, np.asarray(cues).reshape(-1, block, *store.shape)
-        ):
-            if (
-                shard not in made
-            ):  # in one piece at once: small results kept would break up the free memory
-                made[shard] = np.empty((store.size(shard), *store.shape), np.float16)
-            made[shard][first : first + block] = part[: len(made[shard]) - first]
-        whole = {shard for shard, first, *_ in group if first + block >= len(made[shard])}
-        return [(shard, made.pop(shard)) for shard in sorted(whole)]
-
-    source, waiting = blocks(), None
-    while group := list(islice(source, mesh.size)):
+def run_program(
+    program: Callable, waveforms, shards, store: CueStore, recipes: Recipes, speech, mesh: Mesh
+) -> Iterator[list[WholeShard]]:
+    """`cues_of` with a compiled program and waveforms on devices, for more than one database."""
+    size = block_size()  # however many devices there are, so that the cues do not depend on them
+    collector = ShardCollector(store)
+    blocks = blocks_of(shards, store, recipes, speech, size)
+    before: tuple | None = None  # the round before this one: its blocks and its running program
+    while group := list(islice(blocks, mesh.size)):
+        # every device needs a block: the last round repeats its last
         full = group + group[-1:] * (mesh.size - len(group))
-        speech = np.concatenate([speech for *_, speech in full])
-        some = recipes.rows(np.concatenate([mixtures for *_, mixtures, _ in full]))
-        running = group, program(waveforms, *to_devices((speech, some), shared_out(mesh)))
-        if waiting:  # wait for the round before: bounded memory, devices kept busy
-            yield keep(*waiting)
-        waiting = running
-    if waiting:
-        yield keep(*waiting)
+        some = recipes.rows(np.concatenate([block.mixtures for block in full]))
+        inputs = to_devices((np.concatenate([b.speech for b in full]), some), shared_out(mesh))
+        running = program(waveforms, *inputs)
+        if before is not None:  # wait for that round: bounded memory, devices kept busy
+            yield collector.add(before[0], _by_block(before[1], size)[: len(before[0])])
+        before = group, running
+    if before is not None:
+        yield collector.add(before[0], _by_block(before[1], size)[: len(before[0])])
+
+
+def _by_block(cues: jax.Array, size: int) -> np.ndarray:
+    maps = np.asarray(cues)
+    return maps.reshape(-1, size, *maps.shape[1:])

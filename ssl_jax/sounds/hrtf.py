@@ -1,7 +1,7 @@
-"""Head-related impulse responses: one pair for each of 72 azimuths, of measured and virtual heads."""
+"""Head-related impulse responses: one pair for each of 72 azimuths of measured heads."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -10,38 +10,27 @@ from ssl_jax.common.files import package_data
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, DIRECTION_RULES
 from ssl_jax.sounds.sofa import ON_GRID, Sofa, read_sofa
 
-# of the published experiment, in its order
-CIPIC_SUBJECTS = (
-    "003 008 009 010 011 012 015 017 018 019 020 021 027 028 033 040 044 048 050 051".split()
+CIPIC = "cipic_*.sofa"  # the 20 people of the published experiment, in the package
+KEMAR = package_data("hrtf/MIT_KEMAR_normal_pinna.sofa")  # the head that `render` uses
+# of the package too: manikins, and a person of another laboratory
+OTHER_HEADS = (
+    KEMAR,
+    *(package_data(f"hrtf/{name}.sofa") for name in ("kemar_large", "ku100", "ari_nh898")),
 )
-CIPIC_OTHERS = "058 059 060 061 065 119 124 126 127 131 133 134 135".split()  # the rest of its 45
-CIPIC_OTHERS += "137 147 148 152 153 154 155 156 158 162 163 165".split()
-EMBEDDED = (
-    "MIT_KEMAR_normal_pinna",
-    "kemar_large",
-    "cipic_003",
-    "ku100",
-    "ari_nh898",
-)  # see data/NOTICE.md
-KEMAR = package_data(f"hrtf/{EMBEDDED[0]}.sofa")
-FACTORS = np.geomspace(
-    0.87, 1.15, 4
-)  # of virtual heads: the range that Middlebrooks (1999) finds in people
-MAX_NEIGHBOUR = (
-    20.0  # degrees: an interpolated azimuth needs a measured one this near on both sides
-)
+# degrees: an interpolated azimuth needs a measured one this near on both sides
+MAX_NEIGHBOUR = 20.0
 
 
-class Heads(NamedTuple):
+@dataclass(frozen=True)
+class Heads:
     """Heads of a run in 72 directions: azimuth 5c degrees is class c."""
 
     names: tuple[str, ...]
     hrirs: np.ndarray  # (heads, 72, 2, taps) float32, left ear first
     elevations: np.ndarray  # (heads, 72) degrees
-    tails: np.ndarray | None = (
-        None  # (heads, 2, samples) float32: reverberation that all azimuths share
-    )
-    part: np.ndarray | None = None  # (heads,), the one part that each is of, see `recipes.PARTS`
+    # (heads, 2, samples) float32: reverberation that all azimuths share
+    tails: np.ndarray | None = None
+    part: np.ndarray | None = None  # (heads,), the one part that each is of, see `parts.PARTS`
 
 
 def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -132,27 +121,38 @@ def turned_to_midline(sofa: Sofa) -> Sofa:
     return sofa._replace(azimuth=(sofa.azimuth + turn) % 360)
 
 
-def load_heads(data: Path | None, direction_rule: str, fs: int) -> Heads:
-    """The 20 heads of a run at `fs` (Hz): data/cipic/subject_*.sofa, or the five embedded scaled to four."""
-    paths, heads = [package_data(f"hrtf/{name}.sofa") for name in EMBEDDED], []
-    if data is not None:
-        paths = [Path(data) / "cipic" / f"subject_{subject}.sofa" for subject in CIPIC_SUBJECTS]
-    for path in paths:
-        if not path.is_file():
-            raise InputError(
-                f"{path}: no such file: python -m ssl_jax download --to {data} fetches it"
-            )
+def head_files(folder: Path | None) -> list[Path]:
+    """The SOFA files of a folder by name, or the package's 20 people of CIPIC for None.
+
+    Raises
+    ------
+    InputError
+        For a folder that is not there or has fewer than two SOFA files.
+    """
+    if folder is None:
+        return sorted(package_data("hrtf").glob(CIPIC))
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder: name a folder of SOFA files")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".sofa")
+    if len(paths) < 2:
+        raise InputError(f"{folder}: has {len(paths)} SOFA files: name a folder with at least 2")
+    return paths
+
+
+def load_heads(folder: Path | None, direction_rule: str, fs: int) -> Heads:
+    """The heads of `head_files` at `fs` (Hz) in 72 directions; see `select_directions`."""
+    names = []
+    responses = []
+    elevations = []
+    for path in head_files(folder):
         sofa = read_sofa(path, fs)
-        hrirs, elevations = select_directions(sofa, direction_rule)
-        heads.append(sofa._replace(hrirs=hrirs, elevation=elevations))
-    if data is None:
-        heads = [scale_head(head, factor) for head in heads for factor in FACTORS]
-    taps = [head.hrirs.shape[-1] for head in heads]
-    hrirs = np.zeros(
-        (len(heads), AZIMUTHS, 2, max(taps)), np.float32
-    )  # shorter responses end in zeros
-    for stored, head, length in zip(hrirs, heads, taps):
-        stored[..., :length] = head.hrirs
-    return Heads(
-        tuple(head.name for head in heads), hrirs, np.stack([head.elevation for head in heads])
-    )
+        hrirs, elevation = select_directions(sofa, direction_rule)
+        names.append(sofa.name)
+        responses.append(hrirs)
+        elevations.append(elevation)
+    longest = max(hrirs.shape[-1] for hrirs in responses)
+    # shorter responses end in zeros
+    stored = np.zeros((len(responses), AZIMUTHS, 2, longest), np.float32)
+    for one, hrirs in zip(stored, responses, strict=True):
+        one[..., : hrirs.shape[-1]] = hrirs
+    return Heads(tuple(names), stored, np.stack(elevations))

@@ -9,18 +9,29 @@ from pathlib import Path
 import numpy as np
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import package_data
 from ssl_jax.common.progress import track
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Database
-from ssl_jax.sounds.hrtf import EMBEDDED, Heads, scale_head, select_directions, turned_to_midline
+from ssl_jax.sounds.hrtf import (
+    OTHER_HEADS,
+    Heads,
+    head_files,
+    scale_head,
+    select_directions,
+    turned_to_midline,
+)
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
 SPEED = 343.0  # m/s
 EARLY = 0.04  # s after the direct sound that image sources cover, and over which the tail fades in
 ROOMS = 5  # what a generator is for, part of its seed
 ORDER = 3  # walls that an image was mirrored at, at most
-# KEMAR, whom several files hold
-MANIKIN = ("MIT_KEMAR_normal_pinna", "kemar_large", "subject_021", "subject_165")
+SETTINGS = 3  # one free field, then two rooms
+# KEMAR, whom several files hold, by their names here and at their publisher
+KEMAR_FILES = (
+    "MIT_KEMAR_normal_pinna",
+    "kemar_large",
+    *("cipic_021", "cipic_165", "subject_021", "subject_165"),
+)
 BANDS = (1000.0, 4000.0), (1.0, 0.85, 0.6)  # Hz, edges; and T60 in them, of the room's
 BAND_LIMIT = 6500.0, 8000.0  # Hz: where what a recorder of 16 kHz hears fades out
 
@@ -154,40 +165,71 @@ def narrowed(sound: np.ndarray, fs: int) -> np.ndarray:
 
 
 def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
-    """Which part each head is of (n,), see `recipes.PARTS`: one that has several files is for training."""
-    others = [i for i, name in enumerate(names) if name not in MANIKIN]
+    """Which part each head is of (n,), see `parts.PARTS`. A head with several files trains."""
+    others = [i for i, name in enumerate(names) if name not in KEMAR_FILES]
     if len(others) < 3:
         raise InputError(
-            f"{len(others)} heads besides KEMAR cannot be kept apart: fetch at least 3"
+            f"{len(others)} heads besides KEMAR cannot be kept apart: name a folder with at least 3"
         )
     order = np.random.default_rng((config.seed, ROOMS, 0)).permutation(others)
+    evaluation = max(1, round(config.evaluation_share * len(names)))
+    validation = max(1, round(config.validation_share * len(names)))
     part = np.zeros(len(names), int)
-    shares = config.evaluation_share, config.validation_share
-    evaluation, validation = (max(1, round(share * len(names))) for share in shares)
-    part[order[:evaluation]], part[order[evaluation : evaluation + validation]] = 1, 2
+    part[order[:evaluation]] = 1
+    part[order[evaluation : evaluation + validation]] = 2
     return part
 
 
-def load_rooms(data: Path | None, config: Database, fs: int) -> Heads:
-    """`config.rooms` rooms at `fs` (Hz), every third of them the free field, with the heads of data/cipic and
-    the embedded ones, turned to their midline; no two parts share any. Raises InputError for too few."""
-    paths = [package_data(f"hrtf/{name}.sofa") for name in EMBEDDED]
-    if data is not None:  # the embedded person is of CIPIC too
-        paths = [p for p in paths if "cipic" not in p.stem] + sorted(
-            Path(data).glob("cipic/subject_*.sofa")
-        )
-    heads = [turned_to_midline(read_sofa(path, fs)) for path in paths]
-    parts = parts_of_heads([head.name for head in heads], config)
-    of_part = [np.flatnonzero(parts == part) for part in range(3)]
-    made = np.zeros((config.rooms, AZIMUTHS, 2, round(EARLY * fs)), np.float32)
-    tails, names = np.zeros((config.rooms, 2, fs), np.float32), []
-    # seven in ten to train on, whatever the shares of speech: they are few
-    part = np.array([0, 0, 1, 0, 2, 0, 0, 1, 0, 0])[np.arange(config.rooms) // 3 % 10]
+def room_files(folder: Path | None) -> list[Path]:
+    """The heads that rooms are made of: those of `head_files`, and the package's other heads."""
+    return [*OTHER_HEADS, *head_files(folder)]
+
+
+def load_rooms(folder: Path | None, config: Database, fs: int) -> Heads:
+    """Rooms made of the heads of `room_files`, every third of them the free field.
+
+    Heads are turned to their midline. No two parts share any of them.
+
+    Parameters
+    ----------
+    folder : of SOFA files, or None for the package's people
+    config : its `rooms` says how many, its seed which
+    fs : Hz
+
+    Raises
+    ------
+    InputError
+        For fewer heads than three besides KEMAR.
+    """
+    heads = [turned_to_midline(read_sofa(path, fs)) for path in room_files(folder)]
+    part_of_head = parts_of_heads([head.name for head in heads], config)
+    heads_of_part = [np.flatnonzero(part_of_head == part) for part in range(3)]
+    part = part_of_rooms(config.rooms)
+    early = np.zeros((config.rooms, AZIMUTHS, 2, round(EARLY * fs)), np.float32)
+    tails = np.zeros((config.rooms, 2, fs), np.float32)
+    names = []
     for i in track(range(config.rooms), "rooms", total=config.rooms):
         rng = np.random.default_rng((config.seed, ROOMS, i + 1))
-        room = draw_room(rng, free=i % 3 == 0)
-        head = heads[rng.choice(of_part[part[i]])]
-        made[i], tails[i] = responses(head, room, fs, rng)
-        field = f"t60_{room.t60:.2f}-drr_{room.drr:.0f}" if room.t60 else "free"
-        names.append(f"{head.name}-{room.scale:.3f}-{field}" + "-narrow" * room.narrow)
-    return Heads(tuple(names), made, np.zeros((config.rooms, AZIMUTHS)), tails, part)
+        room = draw_room(rng, free=i % SETTINGS == 0)
+        head = heads[rng.choice(heads_of_part[part[i]])]
+        early[i], tails[i] = responses(head, room, fs, rng)
+        names.append(room_name(head, room))
+    return Heads(tuple(names), early, np.zeros((config.rooms, AZIMUTHS)), tails, part)
+
+
+def part_of_rooms(rooms: int) -> np.ndarray:
+    """Which part each room is of (rooms,): in every ten, seven train, two evaluate, one validates.
+
+    These shares hold whatever those of speech are, since rooms are few. The free field and the
+    two rooms after it are of the same part.
+    """
+    part_of_ten = np.array([0, 0, 1, 0, 2, 0, 0, 1, 0, 0])
+    triple = np.arange(rooms) // SETTINGS
+    return part_of_ten[triple % len(part_of_ten)]
+
+
+def room_name(head: Sofa, room: Room) -> str:
+    """What the manifest calls a head in a room."""
+    field = f"t60_{room.t60:.2f}-drr_{room.drr:.0f}" if room.t60 else "free"
+    name = f"{head.name}-{room.scale:.3f}-{field}"
+    return f"{name}-narrow" if room.narrow else name

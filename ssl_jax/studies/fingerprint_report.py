@@ -10,7 +10,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import check_settings, lock_folder, read_csv
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import FrontEnd, experiment, fingerprint
+from ssl_jax.config import FrontEnd, as_settings, experiment
 from ssl_jax.database.recipes import load_sounds
 from ssl_jax.report.logs import CORPORA, reported_table
 from ssl_jax.report.style import OURS, REPORTED, STYLE, TICKS, plt, save_figure
@@ -163,7 +163,7 @@ def run_fingerprint(args) -> None:
     ex = experiment(args.data is not None, protocol="published-code", seed=args.seed)
     folder, weights = args.work / "fingerprint", dict.fromkeys(models, True)
     with lock_folder(folder):
-        settings = fingerprint(database=ex.database, front=ex.front, weights=weights)
+        settings = as_settings(database=ex.database, front=ex.front, weights=weights)
         check_settings(folder / "settings.json", settings, "*.npz")
         sounds = study.whole_speech(load_sounds(args.data, ex.database, ex.front.fs))
         given = models.values(), ex.database, ex.front, sounds

@@ -9,9 +9,10 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ssl_jax.common.devices import local_rows, on_all, shared_out, to_devices
-from ssl_jax.config import AZIMUTHS, Database, FrontEnd, Training, fingerprint
+from ssl_jax.config import AZIMUTHS, Database, FrontEnd, Training, as_settings
 from ssl_jax.database.cue_store import CueStore, Shard
-from ssl_jax.database.recipes import Manifest, two_parts
+from ssl_jax.database.manifest import Manifest
+from ssl_jax.database.parts import two_parts
 
 SPLIT = 1  # what a generator is for, part of its seed
 EVALUATION_BATCH = 32  # small activations stay in the cache; 256 measured a fifth slower a mixture
@@ -35,7 +36,7 @@ class Mixtures:
     @property
     def settings(self) -> dict:
         """How they were made, ready for JSON."""
-        return fingerprint(database=self.database, front=self.front)
+        return as_settings(database=self.database, front=self.front)
 
     def split(self, config: Training) -> tuple[np.ndarray, np.ndarray]:
         """Mixture numbers to train on and to evaluate on."""

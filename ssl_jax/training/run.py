@@ -19,7 +19,7 @@ from ssl_jax.common.files import (
     write_text,
 )
 from ssl_jax.common.progress import say, track
-from ssl_jax.config import AZIMUTHS, Training, fingerprint
+from ssl_jax.config import AZIMUTHS, Training, as_settings
 from ssl_jax.metrics import confusion_matrix, evaluate, scores_by_snr
 from ssl_jax.training import log
 from ssl_jax.training.batches import Mixtures, batches_of
@@ -157,7 +157,7 @@ def train(
     process writes checkpoints to work/name/, logs and the last weights to results/. Raises InputError where
     checkpoints of other settings are there, or the weights to start from are not."""
     work, results = Path(work), Path(results)
-    settings = {**mixtures.settings, **fingerprint(training=config)}
+    settings = {**mixtures.settings, **as_settings(training=config)}
     by_main_process(check_settings, work / name / "settings.json", settings)
     training, evaluation = parts = mixtures.split(config)
     trainer = Trainer(config, math.ceil(len(training) / config.batch), mixtures.front, mesh)

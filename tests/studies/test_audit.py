@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ssl_jax.common.provenance import commit
-from ssl_jax.config import fingerprint
+from ssl_jax.config import as_settings
 from ssl_jax.metrics import error_by_azimuth
 from ssl_jax.networks.registry import NETWORKS
 from ssl_jax.report.logs import read_confusion
@@ -37,7 +37,7 @@ CHANGES = {  # what a store changes of the published one
 
 
 def test_every_row_changes_what_it_says_and_nothing_else():
-    made = {name: fingerprint(d=d, f=front) for name, (d, front) in stores(True, 100, 0).items()}
+    made = {name: as_settings(d=d, f=front) for name, (d, front) in stores(True, 100, 0).items()}
     fields = {name: store["d"] | store["f"] for name, store in made.items()}
     before = fields["published"]
     assert {

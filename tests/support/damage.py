@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 from hypothesis import strategies as st
 
-from ssl_jax.config import fingerprint
+from ssl_jax.config import as_settings
 from support.guarded import STORE
 from support.made_sofa import write_sofa
 
@@ -58,7 +58,7 @@ SOFA = [sofa(), sofa(Data__IR=PACKED, **NAMED)]
 SOUNDS = [
     saved(soundfile.write, NOISE, 8_000, kind.split()[1], format=kind.split()[0]) for kind in KINDS
 ]
-STORE_NOTES = json.dumps(fingerprint(**STORE)).encode()
+STORE_NOTES = json.dumps(as_settings(**STORE)).encode()
 
 
 @st.composite

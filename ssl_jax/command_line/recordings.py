@@ -1,0 +1,152 @@
+"""The stages for recordings of one's own: localise, render, export."""
+
+import importlib
+from pathlib import Path
+
+from ssl_jax.command_line.options import add_cache_option, add_path, add_stage
+
+LOCALISE_EPILOG = """Channel 1 is the left ear; swapped ears cannot be noticed and mirror every
+azimuth. Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the
+share of the posterior within 10 degrees of its peak. Do not rely on a flagged window: silent, quiet
+(50 dB below the loudest so far), one ear, clipped, narrow band (sampled too slowly), short (less
+sound than --window), another azimuth (front and back cannot be told apart) or unsure (confidence
+below 0.9). Shorter windows are less accurate. From a pipe a line comes 0.25 s of sound after its
+window at most."""
+RENDER_EPILOG = """Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between
+measured ones responses are interpolated. A negative first azimuth needs the equals sign:
+--trajectory=-90:90"""
+
+
+def add_recording_stages(stages) -> None:
+    """Declare them."""
+    _add_localise(stages)
+    _add_render(stages)
+    text = "a packed network as ONNX, for PyTorch"
+    parser = add_stage(stages, "export", text, call("networks.onnx_export", "run_export"))
+    add_model_option(parser)
+    add_path(
+        parser,
+        "--to",
+        metavar="FILE.onnx",
+        required=True,
+        help="takes cue maps (batch, maps, 32, frames)",
+    )
+
+
+def call(module: str, function: str):
+    """A function of the package, imported when it is called: --help need not wait for JAX."""
+
+    def imported(args) -> None:
+        getattr(importlib.import_module(f"ssl_jax.{module}"), function)(args)
+
+    return imported
+
+
+def add_model_option(parser) -> None:
+    parser.add_argument(
+        "--model", metavar="NAME", help="network (default general; a wrong name lists them)"
+    )
+
+
+def add_side_options(parser) -> None:
+    """How to read a SOFA file whose sides are unclear."""
+    parser.add_argument(
+        "--ears",
+        choices=("stated", "swap"),
+        default="",
+        help="as stated or swapped; else by the responses",
+    )
+    parser.add_argument(
+        "--azimuths",
+        choices=("stated", "clockwise"),
+        default="",
+        help="the same for its azimuths",
+    )
+
+
+def _add_localise(stages) -> None:
+    text = "where the sound in a binaural recording comes from, over time"
+    run = call("recordings.commands", "run_localise")
+    parser = add_stage(stages, "localise", text, run, LOCALISE_EPILOG)
+    parser.set_defaults(needs_devices=False)
+    add_path(
+        parser,
+        "files",
+        metavar="FILE",
+        nargs="+",
+        help="stereo sound file, or - for standard input (WAV; see --raw)",
+    )
+    parser.add_argument(
+        "--raw",
+        type=int,
+        metavar="FS",
+        help="standard input is 16-bit little-endian stereo at FS Hz",
+    )
+    parser.add_argument(
+        "--window",
+        type=float,
+        metavar="S",
+        default=1.0,
+        help="seconds of sound behind an estimate, 0.05 to 60; as trained (default %(default)s)",
+    )
+    parser.add_argument(
+        "--step",
+        type=float,
+        metavar="S",
+        default=0.1,
+        help="seconds from one estimate to the next (default %(default)s)",
+    )
+    add_model_option(parser)
+    picture = "picture of one recording: PNG, PDF or SVG"
+    add_path(parser, "--plot", metavar="FILE", help=picture)
+    add_path(parser, "--json", metavar="FILE", help="everything, posteriors included")
+    add_path(parser, "--csv", metavar="FILE", help="a row for every window")
+    add_cache_option(parser)
+
+
+def _add_render(stages) -> None:
+    text = "a scene of one's own, static or moving: mono sounds in, a binaural WAV out"
+    run = call("recordings.commands", "run_render")
+    parser = add_stage(stages, "render", text, run, RENDER_EPILOG)
+    parser.set_defaults(needs_devices=False)
+    averaged = "sound file of any rate; several channels are averaged into one"
+    add_path(parser, "speech", metavar="SPEECH", help=averaged)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--azimuth", type=float, metavar="DEG", help="where it stands")
+    where.add_argument(
+        "--trajectory",
+        metavar="DEG:DEG",
+        help="or where it goes; more are passed at equal times",
+    )
+    add_path(parser, "--noise", metavar="FILE", nargs="+", default=[], help="noises beside it")
+    parser.add_argument(
+        "--noise-azimuth", type=float, metavar="DEG", nargs="+", help="one for each noise"
+    )
+    parser.add_argument(
+        "--snr",
+        type=float,
+        metavar="DB",
+        default=20.0,
+        help="of each noise by itself (default %(default)s)",
+    )
+    add_path(parser, "--hrtf", metavar="FILE", help="head, a SOFA file (default: KEMAR)")
+    add_side_options(parser)
+    parser.add_argument(
+        "--start",
+        type=float,
+        metavar="S",
+        default=0.0,
+        help="skip so much of SPEECH (default %(default)s)",
+    )
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="length (default: all of SPEECH)"
+    )
+    parser.add_argument(
+        "--bits", type=int, choices=(16, 24), default=16, help="of the WAV (default %(default)s)"
+    )
+    spectrogram = "spectrogram of both ears: PNG, PDF or SVG"
+    add_path(parser, "--plot", metavar="FILE", help=spectrogram)
+    parser.add_argument(
+        "--output", "-o", type=Path, metavar="OUT.wav", required=True, help="the scene"
+    )
+    add_cache_option(parser)
