@@ -149,7 +149,7 @@ class Training:
 MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
 
 _GENERAL = Training(
-    model="recordings",
+    model="phase_levels",
     clips=1100,
     epochs=28,
     epochs_planned=28,
@@ -199,10 +199,12 @@ RUNS = {
         model="resnet", clips=100, epochs=5, batch=16, learning_rate=1e-3, weight_decay=0.02
     ),
     "deep": Training(model="deep_three_branch", clips=100, epochs=10),
-    "ours": Training(model="ours", batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5),
+    "ours": Training(
+        model="phase", batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5
+    ),
     # for other people's ears: mirrored heads, and few epochs, before it knows the heads too well
     "ours_mirrored": Training(
-        model="ours",
+        model="phase",
         epochs=3,
         epochs_planned=3,
         batch=64,

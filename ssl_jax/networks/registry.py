@@ -16,15 +16,15 @@ NETWORKS: dict = {
     ),  # as at hop 1: sees one frame at a time
     "resnet": ResNet,
     "deep_three_branch": partial(ThreeBranch, embed=256, branch=DeepBranch),  # 1,656,331 parameters
-    "ours": PhaseNetwork,
-    "recordings": partial(
+    "phase": PhaseNetwork,
+    "phase_levels": partial(
         PhaseNetwork, width=288
     ),  # for a front-end with levels: 972,364 parameters
-    "ours_raw_cues": partial(PhaseNetwork, phases=False),
-    "ours_ungated": partial(PhaseNetwork, gated=False),
-    "ours_single_frames": partial(PhaseNetwork, convolved=False),
-    "ours_mean_pooling": partial(PhaseNetwork, attention=False),
-    "ours_no_dropout": partial(PhaseNetwork, dropout=0.0),
+    "phase_raw_cues": partial(PhaseNetwork, phases=False),
+    "phase_ungated": partial(PhaseNetwork, gated=False),
+    "phase_single_frames": partial(PhaseNetwork, convolved=False),
+    "phase_mean_pooling": partial(PhaseNetwork, attention=False),
+    "phase_no_dropout": partial(PhaseNetwork, dropout=0.0),
 }
 
 
