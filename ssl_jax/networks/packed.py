@@ -18,9 +18,9 @@ REINSTALL = "install the package again"
 FORMAT = 1  # of the notes; a file of a higher one was made by a newer version
 MAX_PACKED_BYTES, MAX_HEADER_BYTES = 2_000_000, 2**16
 PREFERRED = (
-    "recordings",
-    "clean",
-    "model2",
+    "general",
+    "freefield",
+    "baseline",
 )  # the first of these that is there is used unless one is named
 MAX_CHANNELS = 1024  # so that damaged settings do not ask for a network of any size
 DTYPES = {"float16", "float32", "uint32"}  # the last are the keys and counts of dropout
