@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssl_jax.config import AZIMUTHS, experiment
+from ssl_jax.config import AZIMUTHS, Options, experiment
 from ssl_jax.sounds import rooms
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.sofa import read_sofa
@@ -57,10 +57,12 @@ def test_a_tail_is_as_coherent_as_a_diffuse_field():
 
 
 def test_parts_share_no_head_and_a_third_is_the_free_field():
-    config = replace(experiment(protocol="rooms").database, rooms=30)
+    config = replace(experiment(Options(protocol="rooms")).database, rooms=30)
     found = rooms.load_rooms(None, config, FS)
     heads = [name.split("-")[0] for name in found.names]
-    of = [{head for head, part in zip(heads, found.part) if part == k} for k in range(3)]
+    of = [
+        {head for head, part in zip(heads, found.part, strict=True) if part == k} for k in range(3)
+    ]
     assert all(of) and not (of[0] & of[1] or of[0] & of[2] or of[1] & of[2])
     assert {"MIT_KEMAR_normal_pinna", "kemar_large"}.isdisjoint(of[1] | of[2])
     free = np.array(["-free" in name for name in found.names])
