@@ -132,7 +132,7 @@ class Training:
 
 MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
 SHARED: dict = {
-    "model": "recordings",
+    "model": "phase_levels",
     "clips": 1100,
     "batch": 64,
     "weight_decay": 0.1,
@@ -178,10 +178,12 @@ RUNS = {
         model="resnet", clips=100, epochs=5, batch=16, learning_rate=1e-3, weight_decay=0.02
     ),
     "deep": Training(model="deep_three_branch", clips=100, epochs=10),
-    "ours": Training(model="ours", batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5),
+    "ours": Training(
+        model="phase", batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5
+    ),
     # for other people's ears: mirrored heads, and few epochs, before it knows the training heads too well
     "ours_mirrored": Training(
-        model="ours",
+        model="phase",
         epochs=3,
         epochs_planned=3,
         batch=64,
@@ -192,16 +194,16 @@ RUNS = {
         mirrored=True,
     ),
     # for recordings, under the protocol of rooms: first through microphones that differ, at last not
-    "recordings_coloured": Training(
+    "general_coloured": Training(
         **SHARED, epochs=28, epochs_planned=28, cosine_epochs=28, coloured=0.75
     ),
-    "recordings": Training(
+    "general": Training(
         **SHARED,
         epochs=36,
         epochs_planned=36,
         learning_rate=1e-3,
         cosine_epochs=8,
-        start_from="recordings_coloured",
+        start_from="general_coloured",
         start_epoch=28,
         start_share=0.5,
     ),
@@ -284,7 +286,7 @@ def experiment(
     if rooms:
         database = replace(database, clips=1100 if data else 700, **ROOMS_DATABASE)
         front = replace(front, **ROOMS_FRONT)
-    names = ("recordings_coloured", "recordings") if rooms else MAIN_RUNS if quick else tuple(RUNS)
+    names = ("general_coloured", "general") if rooms else MAIN_RUNS if quick else tuple(RUNS)
     runs = {key: replace(RUNS[key], seed=seed) for key in names}
     if quick:
         database = replace(database, clips=100)

@@ -21,6 +21,7 @@ from ssl_jax.database.recipes import load_sounds, read_manifest
 from ssl_jax.report.comparison import update_readme, write_report
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
+from ssl_jax.training.context import RunFolders
 from ssl_jax.training.run import train
 
 
@@ -87,8 +88,9 @@ def run_train(args, ex: Experiment) -> None:
         epochs = range(run.start_epoch + 1, run.epochs + 1)
         made = [checkpoint_path(work, name, epoch).exists() for epoch in epochs]
         with clock(results / "timing.json", name, any(made), made[-1]):
+            folders = RunFolders(work, results)
             metrics[name] = train(
-                name, run, mixtures, work, results, data_mesh() if args.devices else None
+                name, run, mixtures, folders, data_mesh() if args.devices else None
             )
         before[name] = fingerprint(run=run)["run"]
         by_main_process(write_json, results / "metrics.json", metrics)
