@@ -17,7 +17,7 @@ from ssl_jax.studies.fingerprint import EVENTS, STATIONARY
 from ssl_jax.studies.published_weights import load_checkpoints
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path, load_checkpoint
-from ssl_jax.training.log import rows_of_checkpoint
+from ssl_jax.training.context import RunFolders
 from ssl_jax.training.run import train
 from ssl_jax.training.trainer import Trainer, predict_all
 
@@ -90,12 +90,12 @@ DATABASES: dict[str, dict] = {  # what a cue store changes of the published one
     "events": {"noise": EVENTS},
 }
 PARTS = {  # our network, each of its parts left out, and the published network trained the same way
-    "ours": "ours",
-    "ours_raw_cues": "without phases: ITD, ILD and IC as they are",
-    "ours_ungated": "without the gate by IC",
-    "ours_single_frames": "without convolutions over time",
-    "ours_mean_pooling": "without attention over frames",
-    "ours_no_dropout": "without dropout",
+    "phase": "ours",
+    "phase_raw_cues": "without phases: ITD, ILD and IC as they are",
+    "phase_ungated": "without the gate by IC",
+    "phase_single_frames": "without convolutions over time",
+    "phase_mean_pooling": "without attention over frames",
+    "phase_no_dropout": "without dropout",
     "three_branch": "the tables' network, trained as ours",
 }
 
@@ -188,7 +188,10 @@ class Audit:
         for seed in todo:
             name = "-".join([variant.network, *variant.apart, f"seed{seed}"])
             scores = train(
-                name, training_of(variant, self.clips, seed), mixtures, folder, folder / "results"
+                name,
+                training_of(variant, self.clips, seed),
+                mixtures,
+                RunFolders(folder, folder / "results"),
             )
             last = read_csv(folder / "results" / f"{name}.csv", ("train_top1",))[-1]
             self.keep(self.key(variant, seed), scores | {"train_top1": float(last["train_top1"])})
@@ -203,9 +206,15 @@ class Audit:
             manifest = read_manifest(work / "manifest.csv", store.count)
             last = manifest._replace(part=np.arange(store.count) >= LAST_CLIPS * AZIMUTHS)
             run = replace(ex.runs["model2_continued"], last_share=0.0)
-            train("model2_switched", run, Mixtures.of(store, last), work, self.work / "switched")
-            content = load_checkpoint(checkpoint_path(work, "model2_switched", run.epochs)) or {}
-            self.keep(key, {"log": rows_of_checkpoint(content)})
+            train(
+                "model2_switched",
+                run,
+                Mixtures.of(store, last),
+                RunFolders(work, self.work / "switched"),
+            )
+            checkpoint = load_checkpoint(checkpoint_path(work, "model2_switched", run.epochs))
+            rows = checkpoint.log if checkpoint else []
+            self.keep(key, {"log": [row.columns() for row in rows]})
         return self.measured[key]["log"] if key in self.measured else None
 
     def published_weights(self, folder: Path | None) -> dict:
@@ -223,7 +232,7 @@ class Audit:
                 key = f"published_weights/{name}/{store}{clips}"
                 if key not in self.measured:
                     trainer.set_model(model)
-                    self.keep(key, evaluate(*predict_all(trainer, mixtures, every)))
+                    self.keep(key, evaluate(predict_all(trainer, mixtures, every)))
         keys = [
             k
             for k in sorted(self.measured)
