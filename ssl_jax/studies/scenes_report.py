@@ -113,18 +113,15 @@ def directions_table(findings: Findings) -> str:
 
 def parts_table(findings: Findings) -> str:
     """Gain, SNR and steadiness of each scene, of both methods."""
-    columns = [findings.plain.gains, scene_steadiness(findings.corrected.voice)]
-    digits = [3, 1]
     head = ["azimuth", "gain of the voice", "steadiness of the voice"]
+    columns = [scene_steadiness(findings.corrected.voice)]
     for name, separation in (("plain", findings.plain), ("corrected", findings.corrected)):
-        columns += [study.rest_snr(separation), scene_steadiness(separation.rest)]
-        digits += [1, 1]
         head += [f"SNR, {name}", f"steadiness of the rest, {name}"]
-    units = ["", *[" dB"] * (len(columns) - 1)]
+        columns += [study.rest_snr(separation), scene_steadiness(separation.rest)]
     rows = []
-    for azimuth, values in zip(AZIMUTHS, np.stack(columns, axis=1), strict=True):
-        cells = zip(values, digits, units, strict=True)
-        rows.append([f"{azimuth}°", *(f"{value:.{n}f}{unit}" for value, n, unit in cells)])
+    for scene, azimuth in enumerate(AZIMUTHS):
+        levels = [f"{column[scene]:.1f} dB" for column in columns]
+        rows.append([f"{azimuth}°", f"{findings.corrected.gains[scene]:.3f}", *levels])
     return markdown_table(head, rows)
 
 
