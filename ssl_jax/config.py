@@ -44,8 +44,8 @@ class FrontEnd:
 
     def arguments(self) -> dict:
         """These settings as `get_cues_clean` and `start_cues` take them."""
-        names = ("fs", "cfs", "filter_type", "tau", "max_itd", "max_ild", "hop")
-        return {name: getattr(self, name) for name in names} | {"model_type": self.hair_cell}
+        names = ("fs", "cfs", "filter_type", "hair_cell", "tau", "max_itd", "max_ild", "hop")
+        return {name: getattr(self, name) for name in names}
 
     def cues(self, signal):
         """Cues of a two-ear sound (..., samples, 2); see `get_cues_clean`."""

@@ -19,6 +19,7 @@ from ssl_jax.database.program import block_size, render, render_and_extract, wav
 from ssl_jax.database.recipes import load_sounds, recipes_of
 from ssl_jax.frontend.auditory_model import GF_spectrogram
 from ssl_jax.frontend.filter_design import gammatone_sos
+from ssl_jax.frontend.reference import running_cues
 from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.training.trainer import Trainer
 
@@ -81,25 +82,6 @@ def needs() -> dict[str, tuple[float, float]]:
     }
 
 
-def sample_loop(left, right, fs: float, tau=0.010, max_itd=0.001) -> list:
-    """(lag, level ratio, coherence) of one channel, sample after sample, as the published method runs."""
-    lags, a, cues = round(fs * max_itd), 1 / (tau * fs), []
-    padded, cross, right_energy, left_energy = (
-        np.pad(right, lags),
-        *np.zeros((2, 2 * lags + 1)),
-        0.0,
-    )
-    for n, l in enumerate(left):
-        r = padded[n : n + 2 * lags + 1]
-        cross = (1 - a) * cross + a * l * r
-        right_energy = (1 - a) * right_energy + a * r * r
-        left_energy = (1 - a) * left_energy + a * l * l
-        gamma = cross / np.sqrt(left_energy * right_energy + 1e-30)
-        best = int(np.argmax(gamma))
-        cues.append((best - lags, left_energy / (right_energy[best] + 1e-30), gamma[best]))
-    return cues
-
-
 def torch_train_step(batch: int):
     """A function that does one step of the three-branch network in PyTorch; ImportError without torch."""
     import torch
@@ -155,7 +137,7 @@ def jobs_of(mesh) -> list[tuple]:
     ears, pair, few = (jax.device_put(mixtures[:n], shared_out(mesh)) for n in shares)
     one, bands = mixtures[0].astype(np.float64), np.asarray(GF_spectrogram(mixtures[0], FRONT.fs))
     ear, part = (
-        bands[:, 9, : FRONT.fs // 50],
+        bands[:, 9:10, : FRONT.fs // 50],
         1 / 50 / FRONT.channels,
     )  # of a second; the loop is slow
     rendering = on_all_devices(render, mesh, (jax.P(), EACH, EACH))
@@ -181,7 +163,7 @@ def jobs_of(mesh) -> list[tuple]:
         (
             "cues, hop 1",
             "sample loop, cues alone",
-            lambda: sample_loop(ear[0], ear[1], FRONT.fs),
+            lambda: running_cues(ear[0], ear[1], FRONT.fs),
             part,
         ),
         ("rendering", "ours", lambda: rendering(*drawn), batch),

@@ -16,7 +16,7 @@ from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.recordings import localisation, quality
 from ssl_jax.recordings.azimuths import directions, mean_azimuth, mirror_azimuth, peak_azimuth
 from ssl_jax.recordings.scene import render_scene
-from support.numpy_loop import pieces
+from support.sound_blocks import pieces
 from support.runs import refuses
 
 FS = 44_100
