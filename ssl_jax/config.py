@@ -318,8 +318,11 @@ def experiment(options: Options | None = None) -> Experiment:
     options = options or Options()
     protocol = chosen_protocol(options)
     check_options(options, protocol)
+    folders = options.folders.names()
     database = Database(
-        **options.folders.names(),
+        speech=folders["speech"],
+        noise=folders["noise"],
+        heads=folders["heads"],
         clips=QUICK_CLIPS if options.quick else protocol.clips,
         direction_rule=protocol.direction_rule,
         snr_low=protocol.snr_low,
