@@ -12,6 +12,7 @@ from ssl_jax.command_line.options import (
     add_sound_options,
     add_stage,
     add_work_option,
+    sound_folders,
 )
 from ssl_jax.command_line.recordings import add_model_option, add_side_options, call
 
@@ -55,13 +56,14 @@ def _add_fingerprint(stages) -> None:
 
 def _add_audit(stages) -> None:
     text = "study: what the reported tables do not say, a measured row a question"
-    parser = add_stage(stages, "audit", text, call("studies.audit_report", "run_audit"))
+    parser = add_stage(stages, "audit", text, run_audit)
     add_sound_options(parser)
     parser.add_argument(
         "--rows",
         nargs="+",
+        default=(),
         metavar="ROW",
-        help="only these questions (default: all; a wrong name lists them)",
+        help="only these questions (default: all but the ablations; a wrong name lists them)",
     )
     parser.add_argument(
         "--clips",
@@ -79,9 +81,36 @@ def _add_audit(stages) -> None:
     )
     add_seed_option(parser)
     add_path(parser, "--weights", metavar="DIR", help="published checkpoints, as of fingerprint")
+    add_path(
+        parser,
+        "--compare-noise",
+        metavar="DIR",
+        help="an unpacked ESC-50: also rows with the kinds of noise of ESC-10",
+    )
     add_results_option(parser)
     add_work_option(parser)
     add_cache_option(parser)
+
+
+def run_audit(args) -> None:
+    # here: --help need not wait for JAX
+    from ssl_jax.studies import audit_report
+    from ssl_jax.studies.audit_rows import AuditOptions
+
+    audit_report.run_audit(
+        AuditOptions(
+            rows=tuple(args.rows),
+            clips=args.clips,
+            seeds=args.seeds,
+            seed=args.seed,
+            weights=args.weights,
+            compare_noise=args.compare_noise,
+            folders=sound_folders(args),
+            noise_kinds=args.noise_kinds,
+            results=args.results,
+            work=args.work,
+        )
+    )
 
 
 def _add_pack(stages) -> None:
