@@ -1,7 +1,11 @@
-"""Metrics of localisation: pure functions of logits (n, 72) and true classes, labels (n,) of int.
-A class is an azimuth divided by 5 degrees, counter-clockwise, 0 = front, 18 = left. The estimate is the class
-with the highest logit; among equal logits the lower class ranks first, NaN last. All functions raise
-ValueError for other shapes, labels outside 0..71, or no mixtures at all."""
+"""Metrics of localisation: pure functions of what a network says and of what is true.
+
+A class is an azimuth divided by 5 degrees, counter-clockwise, 0 = front, 18 = left. The estimate is
+the class with the highest logit. Among equal logits the lower class ranks first, NaN ranks last.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -9,147 +13,231 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 
+from ssl_jax.common.angles import signed_degrees
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 
-NEAR_CLASSES = 2  # classes either side that the published Top-5 takes for a hit (10 degrees)
-LEFT, RIGHT = AZIMUTHS // 4, 3 * AZIMUTHS // 4  # classes of the interaural axis: 90 and 270 degrees
-AXIS_MARGIN = 10  # degrees about the interaural axis where front and back are not told apart
+# classes either side that the published Top-5 takes for a hit (10 degrees)
+NEAR_CLASSES = 2
+# highest classes that Top-5 looks at
+TOP = 5
+# degrees about the interaural axis where front and back are not told apart
+AXIS_MARGIN = 10
+# degrees of the errors whose shares `evaluate` gives
+LIMITS = (5, 10)
+# metrics in a row of `scores_by_snr`
+SNR_SCORES = ("top1", "mean_angular_error", "front_back")
 
 
-def _checked(logits: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Both as arrays, and each mixture's classes (n, 72), the highest logit first."""
-    logits, labels = np.asarray(logits), np.asarray(labels)
-    if (
-        logits.ndim != 2
-        or logits.shape[1] != AZIMUTHS
-        or labels.shape != logits.shape[:1]
-        or not len(labels)
-    ):
-        raise ValueError(
-            f"need logits (n, {AZIMUTHS}) and labels (n,), not {logits.shape}, {labels.shape}"
-        )
-    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= AZIMUTHS:
-        raise ValueError(f"labels must be whole numbers from 0 to {AZIMUTHS - 1}")
-    return logits, labels.astype(int), np.argsort(-logits.astype(float), axis=1, kind="stable")
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Logits of n mixtures and their true classes.
+
+    Raises
+    ------
+    ValueError
+        For other shapes, labels outside 0..71, or no mixtures at all.
+    """
+
+    logits: np.ndarray  # (n, 72)
+    labels: np.ndarray  # (n,) of int
+
+    def __post_init__(self):
+        logits = np.asarray(self.logits)
+        labels = np.asarray(self.labels)
+        count = len(labels) if labels.ndim == 1 else 0
+        if count == 0 or logits.shape != (count, AZIMUTHS):
+            wanted = f"need logits (n, {AZIMUTHS}) and labels (n,)"
+            raise ValueError(f"{wanted}, not {logits.shape}, {labels.shape}")
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= AZIMUTHS:
+            raise ValueError(f"labels must be whole numbers from 0 to {AZIMUTHS - 1}")
+        # a frozen record is set in this way; 5 times a label would overflow uint8
+        object.__setattr__(self, "logits", logits)
+        object.__setattr__(self, "labels", labels.astype(int))
+
+    @cached_property
+    def ranked(self) -> np.ndarray:
+        """Classes of each mixture, the highest logit first: (n, 72)."""
+        return np.argsort(-np.asarray(self.logits, float), axis=1, kind="stable")
+
+    @property
+    def estimate(self) -> np.ndarray:
+        """The class with the highest logit: (n,)."""
+        return self.ranked[:, 0]
+
+    def part(self, which: np.ndarray) -> "Evaluation":
+        """The mixtures of a mask (n,), or of their positions."""
+        return Evaluation(self.logits[which], self.labels[which])
 
 
 def class_distance(a, b):
     """Classes between `a` and `b` the short way round the circle, 0..36; NumPy or jnp."""
-    apart = abs(a - b) % AZIMUTHS
-    return apart + (apart > AZIMUTHS // 2) * (AZIMUTHS - 2 * apart)
+    half = AZIMUTHS // 2
+    return half - abs(half - abs(a - b) % AZIMUTHS)
 
 
-def degrees_apart(a, b) -> np.ndarray:
+def class_distances_degrees() -> np.ndarray:
+    """Degrees between any two classes the short way round the circle: (72, 72)."""
+    classes = np.arange(AZIMUTHS)
+    return AZIMUTH_STEP * class_distance(classes[:, None], classes)
+
+
+def degrees_apart(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     """Degrees between azimuths the short way round the circle, 0..180."""
-    return np.abs((np.asarray(a) - b + 180) % 360 - 180)
+    return np.abs(signed_degrees(np.subtract(a, b)))
 
 
-def top1(logits: ArrayLike, labels: ArrayLike) -> float:
-    """Share of mixtures whose estimate is the true class, in percent."""
-    return within(logits, labels, 0)
+def front_back_rate(estimate: ArrayLike, truth: ArrayLike) -> float:
+    """Share of estimates that took front for back or the reverse.
 
+    These are strictly nearer to the true azimuth's mirror image about the interaural axis than to
+    itself (Wightman & Kistler 1989, J. Acoust. Soc. Am. 85, 868-878). Sources within AXIS_MARGIN of
+    the axis do not count: their image is too near.
 
-def top5_as_published(logits: ArrayLike, labels: ArrayLike) -> float:
-    """Share with ANY of the five highest classes within two classes of the true one, in percent: Top-5 in
-    the published tables (run_model.ipynb of github.com/Kenzot007/SoundSourceLocalization)."""
-    _, labels, ranked = _checked(logits, labels)
-    return 100 * float(
-        np.mean((class_distance(ranked[:, :5], labels[:, None]) <= NEAR_CLASSES).any(axis=1))
-    )
+    Parameters
+    ----------
+    estimate, truth : array_like
+        Azimuths (n,), degrees.
 
-
-def top5(logits: ArrayLike, labels: ArrayLike) -> float:
-    """Share with the true class among the five highest, in percent (the usual Top-5)."""
-    _, labels, ranked = _checked(logits, labels)
-    return 100 * float(np.mean((ranked[:, :5] == labels[:, None]).any(axis=1)))
-
-
-def angular_error(logits: ArrayLike, labels: ArrayLike) -> np.ndarray:
-    """Degrees on the circle between estimated and true azimuth of each mixture: (n,) of 0, 5, ... 180."""
-    _, labels, ranked = _checked(logits, labels)
-    return AZIMUTH_STEP * class_distance(ranked[:, 0], labels)
-
-
-def within(logits: ArrayLike, labels: ArrayLike, degrees: float) -> float:
-    """Share estimated no more than `degrees` from the true azimuth, in percent."""
-    return 100 * float(np.mean(angular_error(logits, labels) <= degrees))
-
-
-def front_back_confusion_rate(logits: ArrayLike, labels: ArrayLike) -> float:
-    """Share of estimates that took front for back or the reverse, in percent; NaN when none counts. They are
-    strictly nearer to the true azimuth's mirror image about the interaural axis than to itself (Wightman &
-    Kistler 1989, J. Acoust. Soc. Am. 85, 868-878). Sources within 10 degrees of the axis are left out."""
-    _, labels, ranked = _checked(logits, labels)
-    lateral = np.minimum(class_distance(labels, LEFT), class_distance(labels, RIGHT))
-    if not (kept := lateral * AZIMUTH_STEP > AXIS_MARGIN).any():
+    Returns
+    -------
+    float
+        Percent; NaN when no source counts.
+    """
+    estimate = np.asarray(estimate, float)
+    truth = np.asarray(truth, float)
+    from_axis = np.minimum(degrees_apart(truth, 90), degrees_apart(truth, 270))
+    counts = from_axis > AXIS_MARGIN
+    if not counts.any():
         return float("nan")
-    estimate, true = ranked[kept, 0], labels[kept]
-    mirror = (AZIMUTHS // 2 - true) % AZIMUTHS
-    return 100 * float(np.mean(class_distance(estimate, mirror) < class_distance(estimate, true)))
+    confused = degrees_apart(estimate, 180 - truth) < degrees_apart(estimate, truth)
+    return 100 * float(np.mean(confused[counts]))
 
 
-def confusion_matrix(logits: ArrayLike, labels: ArrayLike) -> np.ndarray:
+def _percent(hits: np.ndarray) -> float:
+    return 100 * float(np.mean(hits))
+
+
+def top1(evaluation: Evaluation) -> float:
+    """Share of mixtures whose estimate is the true class, in percent."""
+    return _percent(evaluation.estimate == evaluation.labels)
+
+
+def top5_as_published(evaluation: Evaluation) -> float:
+    """Share with ANY of the five highest classes within two classes of the true one, in percent.
+
+    This is Top-5 in the published tables (run_model.ipynb of
+    github.com/Kenzot007/SoundSourceLocalization).
+    """
+    apart = class_distance(evaluation.ranked[:, :TOP], evaluation.labels[:, None])
+    return _percent((apart <= NEAR_CLASSES).any(axis=1))
+
+
+def top5(evaluation: Evaluation) -> float:
+    """Share with the true class among the five highest, in percent (the usual Top-5)."""
+    return _percent((evaluation.ranked[:, :TOP] == evaluation.labels[:, None]).any(axis=1))
+
+
+def angular_error(evaluation: Evaluation) -> np.ndarray:
+    """Degrees on the circle between estimated and true azimuth: (n,) of 0, 5, ... 180."""
+    return AZIMUTH_STEP * class_distance(evaluation.estimate, evaluation.labels)
+
+
+def within(evaluation: Evaluation, degrees: float) -> float:
+    """Share estimated no more than `degrees` from the true azimuth, in percent."""
+    return _percent(angular_error(evaluation) <= degrees)
+
+
+def front_back_confusion_rate(evaluation: Evaluation) -> float:
+    """`front_back_rate` of the estimated classes, in percent; NaN when no source counts."""
+    return front_back_rate(AZIMUTH_STEP * evaluation.estimate, AZIMUTH_STEP * evaluation.labels)
+
+
+def confusion_matrix(evaluation: Evaluation) -> np.ndarray:
     """Counts (72, 72) of mixtures by true class (rows) and estimated class (columns)."""
-    _, labels, ranked = _checked(logits, labels)
-    return np.bincount(labels * AZIMUTHS + ranked[:, 0], minlength=AZIMUTHS**2).reshape(
-        AZIMUTHS, AZIMUTHS
-    )
+    counts = np.zeros((AZIMUTHS, AZIMUTHS), int)
+    np.add.at(counts, (evaluation.labels, evaluation.estimate), 1)
+    return counts
 
 
-def cross_entropy(logits: ArrayLike, labels: ArrayLike) -> float:
+def cross_entropy(evaluation: Evaluation) -> float:
     """Mean cross-entropy of the softmax of the logits, in nats."""
-    logits, labels, _ = _checked(logits, labels)
-    return float(
-        -np.mean(log_softmax(logits.astype(float), axis=1)[np.arange(len(labels)), labels])
-    )
+    log_shares = log_softmax(np.asarray(evaluation.logits, float), axis=1)
+    of_truth = log_shares[np.arange(len(evaluation.labels)), evaluation.labels]
+    return float(-np.mean(of_truth))
 
 
-def evaluate(logits: ArrayLike, labels: ArrayLike) -> dict[str, float]:
-    """Every metric of one set of mixtures, by name: loss in nats, errors in degrees, the rest in percent."""
-    error = angular_error(logits, labels)
-    metrics = {
-        "loss": cross_entropy,
-        "top1": top1,
-        "top5_published": top5_as_published,
-        "top5": top5,
-    }
-    scores = {name: metric(logits, labels) for name, metric in metrics.items()}
-    scores |= {
+def evaluate(evaluation: Evaluation) -> dict[str, float]:
+    """Every metric by its name: loss in nats, errors in degrees, the rest in percent."""
+    error = angular_error(evaluation)
+    scores = {
+        "loss": cross_entropy(evaluation),
+        "top1": top1(evaluation),
+        "top5_published": top5_as_published(evaluation),
+        "top5": top5(evaluation),
         "mean_angular_error": float(error.mean()),
         "median_angular_error": float(np.median(error)),
     }
-    scores |= {f"within_{limit}": within(logits, labels, limit) for limit in (5, 10)}
-    return scores | {"front_back": front_back_confusion_rate(logits, labels)}
+    for limit in LIMITS:
+        scores[f"within_{limit}"] = within(evaluation, limit)
+    scores["front_back"] = front_back_confusion_rate(evaluation)
+    return scores
 
 
-def scores_by_snr(
-    logits: ArrayLike, labels: ArrayLike, snr: np.ndarray, width: float = 5.0
-) -> list[dict]:
-    """Top-1 and errors by SNR (n,), dB: a row for every `width` dB that holds mixtures."""
-    logits, labels, _ = _checked(logits, labels)
-    lower, rows = np.floor(np.asarray(snr) / width) * width, []
-    for edge in np.unique(lower):
-        there = lower == edge
-        scores = evaluate(logits[there], labels[there])
-        row = {"snr_from_db": edge, "snr_to_db": edge + width, "mixtures": int(there.sum())}
-        rows.append(
-            row | {score: scores[score] for score in ("top1", "mean_angular_error", "front_back")}
-        )
+def scores_by_snr(evaluation: Evaluation, snr: np.ndarray, width: float = 5.0) -> list[dict]:
+    """Scores by SNR: a row for every `width` dB that holds mixtures.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    snr : ndarray
+        SNR of the same mixtures (n,), dB.
+    width : float
+        Of a row's range, dB; a range holds its lower end.
+
+    Returns
+    -------
+    list of dict
+        By rising SNR: the range's ends, how many mixtures it holds, and their SNR_SCORES.
+    """
+    lower_ends = np.floor(np.asarray(snr) / width) * width
+    rows = []
+    for lower in np.unique(lower_ends):
+        inside = lower_ends == lower
+        scores = evaluate(evaluation.part(inside))
+        row = {"snr_from_db": lower, "snr_to_db": lower + width, "mixtures": int(inside.sum())}
+        row |= {name: scores[name] for name in SNR_SCORES}
+        rows.append(row)
     return rows
 
 
 def error_by_azimuth(counts: np.ndarray) -> np.ndarray:
-    """Mean error in degrees (72,) of each true class, from a confusion matrix (72, 72)."""
-    apart = AZIMUTH_STEP * class_distance(np.arange(AZIMUTHS)[:, None], np.arange(AZIMUTHS))
-    return (counts * apart).sum(1) / np.maximum(counts.sum(1), 1)
+    """Mean error in degrees (72,) of each true class, from a confusion matrix (72, 72).
+
+    A class without mixtures has error 0.
+    """
+    total_error = (counts * class_distances_degrees()).sum(1)
+    return total_error / np.maximum(counts.sum(1), 1)
 
 
 def batch_counts(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Sums over one batch for a running log, each (): cross-entropy in nats, and the hits by `top1` and by
-    `top5_as_published`; traceable, so labels (batch,) are not checked."""
-    chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=1)
-    best = jax.lax.top_k(jnp.where(jnp.isnan(logits), -jnp.inf, logits), 5)[
-        1
-    ]  # NaN last, as in _checked
-    near = class_distance(best, labels[:, None]) <= NEAR_CLASSES  # (batch, 5)
-    return -chosen.sum(), (best[:, 0] == labels).sum(), near.any(axis=1).sum()
+    """Sums over one batch for a running log; traceable, so nothing is checked.
+
+    Parameters
+    ----------
+    logits : jax.Array
+        (batch, 72)
+    labels : jax.Array
+        True classes (batch,).
+
+    Returns
+    -------
+    tuple of jax.Array
+        Each (): cross-entropy in nats, the hits of `top1` and those of `top5_as_published`.
+    """
+    log_shares = jax.nn.log_softmax(logits)
+    of_truth = jnp.take_along_axis(log_shares, labels[:, None], axis=1)
+    # NaN ranks last, as in `Evaluation.ranked`
+    ranked = jnp.where(jnp.isnan(logits), -jnp.inf, logits)
+    _, best = jax.lax.top_k(ranked, TOP)
+    near = class_distance(best, labels[:, None]) <= NEAR_CLASSES
+    return -of_truth.sum(), (best[:, 0] == labels).sum(), near.any(axis=1).sum()

@@ -23,6 +23,7 @@ from ssl_jax.report.comparison import update_readme, write_report
 from ssl_jax.sounds.sources import load_sounds
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
+from ssl_jax.training.context import RunFolders
 from ssl_jax.training.run import train
 
 STAGES = ("database", "train", "figures", "report")
@@ -110,7 +111,7 @@ def train_runs(ex: Experiment, plan: Plan) -> None:
         there = [checkpoint_path(work, name, epoch).exists() for epoch in epochs]
         timing = results / "timing.json"
         with record_stage(timing, name, resumed=any(there), complete=there[-1]):
-            metrics[name] = train(name, run, mixtures, work, results, mesh)
+            metrics[name] = train(name, run, mixtures, RunFolders(work, results), mesh)
         run_settings[name] = as_settings(run=run)["run"]
         by_main_process(write_json, results / "metrics.json", metrics)
         by_main_process(write_json, results / "settings.json", {**settings, "runs": run_settings})

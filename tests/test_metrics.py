@@ -7,22 +7,36 @@ import numpy as np
 import pytest
 
 from ssl_jax import metrics
-from ssl_jax.metrics import angular_error, batch_counts, cross_entropy, evaluate, top1
+from ssl_jax.metrics import Evaluation, batch_counts, cross_entropy, evaluate, top1
+
+# of float32 sums over a batch
+BATCH_TOLERANCE = 1e-5
 
 
-def peaked(*ranked):
-    """Logits whose highest classes are the given ones, best first; the rest far below and equal."""
-    logits = np.full((1, 72), -9.0, np.float32)
-    logits[0, [azimuth // 5 for azimuth in ranked]] = 9 - np.arange(len(ranked))
+def peaked(*azimuths):
+    """Logits (72,) whose highest classes are at these azimuths, best first; others far below."""
+    logits = np.full(72, -9.0, np.float32)
+    for rank, azimuth in enumerate(azimuths):
+        logits[azimuth // 5] = 9 - rank
     return logits
 
 
-def scene(n=400, seed=0):
+def heard(*pairs):
+    """The evaluation of mixtures given as (true azimuth, estimated azimuth)."""
+    logits = np.stack([peaked(estimate) for _, estimate in pairs])
+    return Evaluation(logits, np.array([true // 5 for true, _ in pairs]))
+
+
+# ---- against plain loops
+
+
+def scene(n, seed):
     """Distinct logits with some skill, so that no metric stands at 0 or 100 percent."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 72, n)
     logits = rng.normal(size=(n, 72)).astype(np.float32)
-    logits[np.arange(n), (labels + rng.integers(-2, 3, n)) % 72] += rng.uniform(0, 4, n)
+    near = (labels + rng.integers(-2, 3, n)) % 72
+    logits[np.arange(n), near] += rng.uniform(0, 4, n)
     mirrored = rng.random(n) < 0.3
     logits[mirrored, (36 - labels[mirrored]) % 72] += 4
     return logits, labels
@@ -30,57 +44,76 @@ def scene(n=400, seed=0):
 
 def degrees(a, b):
     """Between two classes, as the angle between two directions."""
-    return round(math.degrees(math.acos(max(-1, min(1, math.cos(math.radians(5 * (a - b))))))), 6)
+    cosine = math.cos(math.radians(5 * (a - b)))
+    return round(math.degrees(math.acos(max(-1, min(1, cosine)))), 6)
+
+
+def percent(hits):
+    return 100 * np.mean(list(hits))
 
 
 def plain(logits, labels):
-    """Every metric in plain loops, in degrees."""
-    ranked = [(sorted(range(72), key=lambda c: (-row[c], c)), t) for row, t in zip(logits, labels)]
-    share = lambda hits: 100 * np.mean(list(hits))  # noqa: E731
+    """Every metric in plain loops."""
+    ranked = []
+    losses = []
+    for row, true in zip(logits.tolist(), labels.tolist(), strict=True):
+        # among equal logits the lower class first
+        ranked.append((sorted(range(72), key=lambda c: (-row[c], c)), true))
+        losses.append(math.log(sum(map(math.exp, row))) - row[true])
     errors = sorted(degrees(best[0], true) for best, true in ranked)
-    aside = [(best[0], t) for best, t in ranked if min(degrees(t, 18), degrees(t, 54)) > 10]
-    losses = [math.log(sum(map(math.exp, row))) - row[t] for row, t in zip(logits.tolist(), labels)]
+    middle = (errors[(len(errors) - 1) // 2] + errors[len(errors) // 2]) / 2
+    off_axis = [(best[0], t) for best, t in ranked if min(degrees(t, 18), degrees(t, 54)) > 10]
+    near = [any(degrees(c, true) <= 10 for c in best[:5]) for best, true in ranked]
     return {
         "loss": np.mean(losses),
-        "top1": share(best[0] == true for best, true in ranked),
-        "top5_published": share(
-            any(degrees(c, true) <= 10 for c in best[:5]) for best, true in ranked
-        ),
-        "top5": share(true in best[:5] for best, true in ranked),
+        "top1": percent(best[0] == true for best, true in ranked),
+        "top5_published": percent(near),
+        "top5": percent(true in best[:5] for best, true in ranked),
         "mean_angular_error": sum(errors) / len(errors),
-        "median_angular_error": (errors[(len(errors) - 1) // 2] + errors[len(errors) // 2]) / 2,
-        "within_5": share(error <= 5 for error in errors),
-        "within_10": share(error <= 10 for error in errors),
-        "front_back": share(degrees(c, 36 - true) < degrees(c, true) for c, true in aside),
+        "median_angular_error": middle,
+        "within_5": percent(error <= 5 for error in errors),
+        "within_10": percent(error <= 10 for error in errors),
+        "front_back": percent(degrees(c, 36 - t) < degrees(c, t) for c, t in off_axis),
     }
 
 
-@pytest.mark.parametrize("n, seed, digits", [(1, 3, 9), (50, 1, 9), (400, 0, 9), (400, 0, 0)])
-def test_everything_equals_plain_loops(n, seed, digits):
+# the last is of a handful of values, so nearly every row has ties
+SCENES = [(1, 3, 9), (50, 1, 9), (400, 0, 9), (400, 0, 0)]
+
+
+@pytest.mark.parametrize("n, seed, digits", SCENES)
+def test_evaluation_equals_plain_loops(n, seed, digits):
     logits, labels = scene(n, seed)
-    logits = np.round(
-        logits, digits
-    )  # to no digits: a handful of values, so nearly every row has ties
-    result, expected = evaluate(logits, labels), plain(logits, labels)
-    assert result == pytest.approx(expected, abs=1e-6)
-    for kind in (np.int32, np.uint8):
-        loss, first, five = (
-            float(x) / n for x in jax.jit(batch_counts)(logits, labels.astype(kind))
-        )
-        assert loss == pytest.approx(expected["loss"], rel=1e-5)  # float32
-        assert [100 * first, 100 * five] == pytest.approx(
-            [expected["top1"], expected["top5_published"]]
-        )
-    if n == 400 and digits:  # the scene tells the metrics apart
-        shares = {result[name] for name in result if "error" not in name and name != "loss"}
-        assert len(shares) == 6 and all(2 < share < 98 for share in shares)
-    matrix = np.zeros((72, 72), int)
-    np.add.at(matrix, (labels, logits.argmax(1)), 1)
-    np.testing.assert_array_equal(metrics.confusion_matrix(logits, labels), matrix)
+    logits = np.round(logits, digits)
+    actual = evaluate(Evaluation(logits, labels))
+    assert actual == pytest.approx(plain(logits, labels), abs=1e-6)
 
 
-AXIS = math.nan  # beside the interaural axis front and back are not told apart
-BY_HAND = [  # true, estimate, error, confused
+def test_the_scene_tells_the_metrics_apart():
+    scores = evaluate(Evaluation(*scene(400, 0)))
+    shares = {scores[name] for name in scores if "error" not in name and name != "loss"}
+    assert len(shares) == 6
+    assert all(2 < share < 98 for share in shares)
+
+
+@pytest.mark.parametrize("n, seed, digits", SCENES)
+@pytest.mark.parametrize("kind", [np.int32, np.uint8])
+def test_counts_of_a_batch_equal_plain_loops(n, seed, digits, kind):
+    logits, labels = scene(n, seed)
+    logits = np.round(logits, digits)
+    expected = plain(logits, labels)
+    loss, top1_hits, top5_hits = jax.jit(batch_counts)(logits, labels.astype(kind))
+    assert float(loss) / n == pytest.approx(expected["loss"], rel=BATCH_TOLERANCE)
+    assert 100 * float(top1_hits) / n == pytest.approx(expected["top1"])
+    assert 100 * float(top5_hits) / n == pytest.approx(expected["top5_published"])
+
+
+# ---- errors, and front and back
+
+# front and back are not told apart beside the interaural axis
+AXIS = None
+BY_HAND = [
+    # true, estimate, error, confused
     (0, 0, 0, False),
     (0, 355, 5, False),
     (355, 0, 5, False),
@@ -88,70 +121,188 @@ BY_HAND = [  # true, estimate, error, confused
     (10, 350, 20, False),
     (0, 180, 180, True),
     (180, 0, 180, True),
-    (90, 270, 180, AXIS),
-    (270, 85, 175, AXIS),
     (5, 190, 175, True),
     (45, 90, 45, False),
     (30, 150, 120, True),
     (330, 210, 120, True),
     (150, 30, 120, True),
-    (30, 90, 60, False),
-    (30, 95, 65, True),
-    (30, 85, 55, False),  # 90 is equally far
-    (30, 210, 180, True),
-    (30, 330, 60, False),  # left taken for right as well, and alone
     (355, 190, 165, True),
     (75, 105, 30, True),
     (105, 80, 25, True),
     (255, 285, 30, True),
-    *(
-        (t, (540 - t) % 360, abs(2 * t % 360 - 180), AXIS)
-        for t in (*range(80, 101, 5), *range(260, 281, 5))
-    ),
+    # 90 is equally far from 30 and its image, 150
+    (30, 85, 55, False),
+    (30, 90, 60, False),
+    (30, 95, 65, True),
+    # left taken for right as well, and alone
+    (30, 210, 180, True),
+    (30, 330, 60, False),
+    # up to 10 degrees from the axis
+    (90, 270, 180, AXIS),
+    (270, 85, 175, AXIS),
+    (80, 100, 20, AXIS),
+    (85, 95, 10, AXIS),
+    (95, 85, 10, AXIS),
+    (100, 80, 20, AXIS),
+    (260, 280, 20, AXIS),
+    (280, 260, 20, AXIS),
 ]
 
 
 @pytest.mark.parametrize("true, estimate, error, confused", BY_HAND)
-def test_angular_error_and_front_back(true, estimate, error, confused):
-    logits, labels = peaked(estimate), np.array([true // 5])
-    assert angular_error(logits, labels).tolist() == [error]
-    assert [metrics.within(logits, labels, limit) for limit in (error, error - 1)] == [100, 0]
-    rate = metrics.front_back_confusion_rate
-    assert rate(logits, labels) == pytest.approx(100 * confused, nan_ok=True)
-    if confused is AXIS:  # left out of count and share alike
-        logits = np.concatenate([peaked(0), peaked(180), logits])
-        assert rate(logits, np.array([0, 0, true // 5])) == 50
+def test_angular_error(true, estimate, error, confused):
+    evaluation = heard((true, estimate))
+    assert metrics.angular_error(evaluation).tolist() == [error]
+    assert metrics.within(evaluation, error) == 100
+    assert metrics.within(evaluation, error - 1) == 0
+    assert metrics.degrees_apart(true, estimate) == error
 
 
-def test_scores_by_snr_are_those_of_each_part():
-    logits, labels = scene()
-    snr = np.random.default_rng(2).choice([-0.1, 15.0, 19.9, 35.0], len(labels))
-    for low, row in zip((-5, 15, 35), metrics.scores_by_snr(logits, labels, snr), strict=True):
-        part = (snr >= low) & (snr < low + 5)
-        whole = evaluate(logits[part], labels[part]) | {"mixtures": part.sum()}
-        assert row == {key: whole.get(key) for key in row} | {
-            "snr_from_db": low,
-            "snr_to_db": low + 5,
-        }
+@pytest.mark.parametrize("true, estimate, error, confused", BY_HAND)
+def test_front_back_confusion(true, estimate, error, confused):
+    # one right, one confused, and the case
+    evaluation = heard((0, 0), (0, 180), (true, estimate))
+    if confused is AXIS:
+        expected = 100 * 1 / 2
+    else:
+        expected = 100 * (1 + confused) / 3
+    assert metrics.front_back_confusion_rate(evaluation) == pytest.approx(expected)
+    rate = metrics.front_back_rate([0, 180, estimate], [0, 0, true])
+    assert rate == pytest.approx(expected)
 
 
-def test_nan_ranks_last_and_large_logits_do_not_overflow():
-    result, left = evaluate(np.full((72, 72), np.nan), np.arange(72)), np.array([18])
-    assert math.isnan(result["loss"]) and result["top1"] == pytest.approx(100 / 72)  # chance
-    one = peaked(90)
-    one[0, 3] = np.nan
-    assert top1(one, left) == 100 and int(batch_counts(one, left)[1]) == 1
-    assert cross_entropy(1000 * peaked(90), left) == 0
-    assert cross_entropy(1000 * peaked(90), left - 18) == pytest.approx(18_000)
+def test_front_back_rate_of_azimuths_between_classes():
+    # 12.5 and 10.01 degrees from the axis count, 9.99 do not; images at 102.5 and 100.01
+    assert metrics.front_back_rate([99.0, 81.0], [77.5, 79.99]) == 50
+    assert math.isnan(metrics.front_back_rate([99.0], [80.01]))
 
 
-def test_bad_input_is_refused():
-    one, names = (
-        (1, 72),
-        "evaluate top1 top5 top5_as_published angular_error confusion_matrix cross_entropy",
-    )
-    bad = [((2, 71), [0, 1]), ((2, 72), [0]), ((72,), 0), ((0, 72), np.zeros(0, int))]
-    for shape, labels in [*bad, (one, [72]), (one, [-1]), (one, [0.0])]:
-        for name in [*names.split(), "front_back_confusion_rate"]:
-            with pytest.raises(ValueError, match="need logits|labels must be"):
-                getattr(metrics, name)(np.zeros(shape), np.array(labels))
+def test_front_back_is_not_known_where_no_source_counts():
+    assert math.isnan(metrics.front_back_confusion_rate(heard((90, 90), (270, 0))))
+
+
+@pytest.mark.parametrize("a, b, wanted", [(0, 71, 1), (71, 0, 1), (0, 36, 36), (10, 50, 32)])
+def test_classes_apart_the_short_way_round(a, b, wanted):
+    assert metrics.class_distance(a, b) == wanted
+
+
+def test_the_table_of_distances_is_that_of_pairs():
+    table = metrics.class_distances_degrees()
+    assert table.shape == (72, 72)
+    for a, b in ((0, 0), (0, 1), (0, 71), (3, 40), (70, 2)):
+        assert table[a, b] == pytest.approx(degrees(a, b))
+
+
+def test_degrees_apart_of_many():
+    apart = metrics.degrees_apart([0.0, 10.0, 350.0, -10.0], 359.5)
+    np.testing.assert_allclose(apart, [0.5, 10.5, 9.5, 9.5])
+
+
+# ---- tables
+
+
+def test_confusion_matrix_has_the_truth_in_rows():
+    counts = metrics.confusion_matrix(heard((0, 180), (0, 180), (355, 0)))
+    assert counts[0, 36] == 2
+    assert counts[71, 0] == 1
+    assert counts.sum() == 3
+
+
+def test_scores_by_snr_by_hand():
+    """Ranges of 5 dB hold their lower end; the empty ones between are left out."""
+    evaluation = heard((0, 0), (0, 10), (0, 180), (45, 45), (45, 45))
+    rows = metrics.scores_by_snr(evaluation, np.array([-0.1, -5.0, 15.0, 19.9, 15.0]))
+    assert rows == [
+        {
+            "snr_from_db": -5,
+            "snr_to_db": 0,
+            "mixtures": 2,
+            "top1": 50,
+            "mean_angular_error": 5,
+            "front_back": 0,
+        },
+        {
+            "snr_from_db": 15,
+            "snr_to_db": 20,
+            "mixtures": 3,
+            "top1": pytest.approx(200 / 3),
+            "mean_angular_error": 60,
+            "front_back": pytest.approx(100 / 3),
+        },
+    ]
+
+
+def test_scores_by_snr_in_ranges_of_another_width():
+    rows = metrics.scores_by_snr(heard((0, 0), (0, 0)), np.array([1.0, 11.0]), width=10)
+    assert [(row["snr_from_db"], row["snr_to_db"]) for row in rows] == [(0, 10), (10, 20)]
+
+
+def test_error_by_azimuth_by_hand():
+    counts = np.zeros((72, 72), int)
+    # class 0: three right, one opposite
+    counts[0, 0] = 3
+    counts[0, 36] = 1
+    # class 71, at 355 degrees: one at 5
+    counts[71, 1] = 1
+    errors = metrics.error_by_azimuth(counts)
+    assert errors[0] == 45
+    assert errors[71] == 10
+    # without mixtures
+    assert not errors[1:71].any()
+
+
+def test_error_by_azimuth_is_the_mean_error_of_each_class():
+    evaluation = Evaluation(*scene(400, 0))
+    errors = metrics.error_by_azimuth(metrics.confusion_matrix(evaluation))
+    for label in (0, 17, 71):
+        part = evaluation.part(evaluation.labels == label)
+        assert errors[label] == pytest.approx(metrics.angular_error(part).mean())
+
+
+# ---- odd logits
+
+
+def test_nan_ranks_last():
+    logits = peaked(90)
+    logits[3] = np.nan
+    evaluation = Evaluation(logits[None], [18])
+    assert top1(evaluation) == 100
+    assert int(batch_counts(logits[None], np.array([18]))[1]) == 1
+
+
+def test_a_network_that_says_nothing_stands_at_chance():
+    scores = evaluate(Evaluation(np.full((72, 72), np.nan), np.arange(72)))
+    assert math.isnan(scores["loss"])
+    assert scores["top1"] == pytest.approx(100 / 72)
+
+
+def test_large_logits_do_not_overflow():
+    logits = 1000 * peaked(90)[None]
+    assert cross_entropy(Evaluation(logits, [18])) == 0
+    # 9 and -9 thousand
+    assert cross_entropy(Evaluation(logits, [0])) == pytest.approx(18_000)
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize(
+    "shape, labels",
+    [((2, 71), [0, 1]), ((2, 72), [0]), ((72,), 0), ((0, 72), np.zeros(0, int))],
+)
+def test_other_shapes_are_refused(shape, labels):
+    with pytest.raises(ValueError, match="need logits"):
+        Evaluation(np.zeros(shape), labels)
+
+
+@pytest.mark.parametrize("label", [72, -1, 0.0])
+def test_other_labels_are_refused(label):
+    with pytest.raises(ValueError, match="labels must be"):
+        Evaluation(np.zeros((1, 72)), [label])
+
+
+def test_labels_may_be_small_numbers():
+    """5 times a class is over what uint8 holds."""
+    evaluation = Evaluation(peaked(355)[None], np.array([71], np.uint8))
+    assert metrics.angular_error(evaluation).tolist() == [0]
+    assert metrics.front_back_confusion_rate(evaluation) == 0

@@ -24,7 +24,7 @@ def test_from_recordings_to_tables_and_again(call, tmp_path, monkeypatch):
     assert ended.status == 0 and "# Ours beside the reported tables" in ended.out
     expected = {"comparison.md", "comparison.csv", "metrics.json", "settings.json", "timing.json"}
     for name, epoch in (("model1", 2), ("model2", 2), ("model2_continued", 3)):
-        ends = (".csv", ".log", "_confusion.csv", "_by_snr.csv", f"_epoch{epoch}.msgpack")
+        ends = (".csv", ".log", "_confusion.csv", "_by_snr.csv", f"_epoch{epoch}.safetensors")
         expected |= {name + end for end in ends}
     expected.add("model2_continued_last_confusion.csv")
     assert {p.name for p in out.iterdir()} == expected

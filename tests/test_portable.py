@@ -12,7 +12,7 @@ from support.runs import ROOT, command, outputs
 FLOORS = "common frontend sounds database networks training report recordings studies".split()
 PURE = """
 import sys
-others = {"soundfile", "h5py", "flax", "optax", "matplotlib", "rich", "filelock", "msgpack", "safetensors"}
+others = {"soundfile", "h5py", "flax", "optax", "matplotlib", "rich", "filelock", "safetensors"}
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in others:

@@ -33,7 +33,7 @@ def test_the_model_card_is_that_of_the_packed_networks(call, tmp_path, monkeypat
     (tmp_path / "card.md").write_text(
         card.replace("license: apache-2.0", "license: other"), "utf-8"
     )
-    monkeypatch.setattr(model_card, "pack_run", lambda *_: describe("model2")["metrics"])
+    monkeypatch.setattr(model_card, "pack_run", lambda *_: describe("baseline")["metrics"])
     assert call("pack", "--run=model2", "--as=model2", "--card=card.md").status == 0
     assert (tmp_path / "card.md").read_text("utf-8") == card
     models = yaml.safe_load(card.split("---\n")[1])["model-index"]

@@ -1,5 +1,8 @@
-"""Packed networks as ONNX: the graphs of phase_network.py and three_branch.py, node by node. No converter
-takes them with any number of frames, since one frame alone goes another way through the former."""
+"""Packed networks as ONNX: the graphs of phase_network.py and three_branch.py, node by node.
+
+No converter takes them with any number of frames: one frame alone goes another way through the
+former than several do.
+"""
 
 import json
 from functools import partial
@@ -8,125 +11,206 @@ import numpy as np
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import atomic_write
-from ssl_jax.config import AZIMUTHS
-from ssl_jax.networks import phase_network as its
+from ssl_jax.config import AZIMUTHS, FrontEnd
+from ssl_jax.networks import phase_network as phase
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
 
 try:
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import ModelProto, TensorProto, helper, numpy_helper
 except ImportError:
     raise InputError("export: the package onnx is missing: pip install 'ssl_jax[onnx]'") from None
 
+# the first operator set with ReduceMean's axes as an input and Shape's start; of 2022
+OPERATOR_SET = 18
+IR_VERSION = 8
+
 
 class Graph(list):
-    """Nodes in their order. g.Add(a, b, axis=1) appends one: names, arrays and numbers in, its name out.
-    Between layers everything is (batch, features, frames)."""
+    """The nodes of a graph in their order.
+
+    `g.Add(a, b, axis=1)` appends an Add: names, arrays and numbers go in, the name of what comes
+    out is returned. Between layers everything is (batch, features, frames).
+    """
 
     def __getattr__(self, kind: str):
         return partial(self.node, kind)
 
     def node(self, kind: str, *inputs, **attributes) -> str:
-        names = list(inputs)
-        for i, value in enumerate(inputs):
-            if not isinstance(value, str):
-                value = np.asarray(
-                    value, np.int64 if np.asarray(value).dtype.kind == "i" else np.float32
-                )
-                names[i] = self.Constant(value=numpy_helper.from_array(value))
-        self.append(helper.make_node(kind, names, [f"x{len(self)}"], **attributes))
-        return self[-1].output[0]
+        """Append a node of the operator `kind`; arrays and numbers become constants before it."""
+        names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
+        output = f"x{len(self)}"
+        self.append(helper.make_node(kind, names, [output], **attributes))
+        return output
 
-    def layer(self, x: str, layer, norm=None) -> str:
-        """A convolution over frames, or a linear layer (one tap); with a normalisation, folded in; ReLU."""
-        kernel, bias = layer.kernel[...].reshape(-1, *layer.kernel.shape[-2:]), layer.bias[...]
-        if norm is not None:
-            slope = norm.scale[...] / np.sqrt(norm.var[...] + norm.epsilon)
-            kernel, bias = kernel * slope, (bias - norm.mean[...]) * slope + norm.bias[...]
-        x = self.Conv(x, kernel.T, bias, pads=[len(kernel) // 2] * 2)
-        return x if norm is None else self.Relu(x)
+    def constant(self, value) -> str:
+        """Append a constant: int64 of whole numbers, float32 of others."""
+        array = np.asarray(value)
+        array = array.astype(np.int64 if array.dtype.kind == "i" else np.float32)
+        return self.Constant(value=numpy_helper.from_array(array))
+
+    def layer(self, x: str, layer) -> str:
+        """Append a convolution over frames, or a linear layer, which is one of one tap."""
+        return self._convolution(x, _kernel_of(layer), np.asarray(layer.bias[...]))
+
+    def normed_layer(self, x: str, layer, norm) -> str:
+        """Append a layer with its batch normalisation folded in, and a ReLU."""
+        slope = norm.scale[...] / np.sqrt(norm.var[...] + norm.epsilon)
+        bias = (layer.bias[...] - norm.mean[...]) * slope + norm.bias[...]
+        return self.Relu(self._convolution(x, _kernel_of(layer) * slope, bias))
+
+    def _convolution(self, x: str, kernel, bias) -> str:
+        """Append a convolution by a kernel (taps, inputs, outputs), padded on both sides."""
+        return self.Conv(x, kernel.T, bias, pads=[len(kernel) // 2] * 2)
 
     def pooled(self, x: str, score) -> str:
-        """Frames weighed by the softmax of their scores: (batch, heads, features)."""
-        return self.MatMul(
-            self.Softmax(self.layer(x, score), axis=2), self.Transpose(x, perm=(0, 2, 1))
-        )
+        """Append the sum of frames weighted by the softmax of scores: (batch, heads, features)."""
+        # (B, heads, T) times (B, T, features)
+        weights = self.Softmax(self.layer(x, score), axis=2)
+        return self.MatMul(weights, self.Transpose(x, perm=(0, 2, 1)))
 
 
-def phase_network(g: Graph, net) -> str:
-    """Logits of a `PhaseNetwork` without the options of its ablation."""
+def _kernel_of(layer) -> np.ndarray:
+    """The kernel of a convolution or linear layer: (taps, inputs, outputs)."""
+    kernel = layer.kernel[...]
+    return kernel.reshape(-1, *kernel.shape[-2:])
+
+
+def _phases(g: Graph, angles_per_unit: list, x: str) -> list[str]:
+    """Append sine and cosine of `x` times each number of radians in a unit of it."""
+    waves = []
+    for factor in angles_per_unit:
+        angle = g.Mul(x, factor)
+        waves += [g.Sin(angle), g.Cos(angle)]
+    return waves
+
+
+def _level_features(g: Graph, level: str) -> tuple[str, str]:
+    """Append the level about its channel's mean, and its rise since the last frame; in units."""
+    # the first frame comes twice, the last not at all: the frame before each
+    padded = g.Pad(level, [0, 0, 1, 0, 0, 0], mode="edge")
+    before = g.Slice(padded, [0], [-1], [2])
+    rise = g.Div(g.Sub(level, before), phase.ONSET_UNIT)
+    about_mean = g.Div(g.Sub(level, g.ReduceMean(level, [2])), phase.LEVEL_UNIT)
+    return (
+        g.Clip(about_mean, -phase.LEVEL_MOST, phase.LEVEL_MOST),
+        g.Clip(rise, -phase.ONSET_MOST, phase.ONSET_MOST),
+    )
+
+
+def _phase_features(g: Graph, net: phase.PhaseNetwork, cues: str) -> str:
+    """Append the features of all channels: (batch, features * channels, frames)."""
+    itd, ild, ic = (g.Gather(cues, number, axis=1) for number in range(phase.CUES))
+    opening = g.Mul(g.Sub(ic, net.gate[...]), phase.GATE_SLOPE)
+    levels = []
+    if net.levels:
+        about_mean, rise = _level_features(g, g.Gather(cues, phase.CUES, axis=1))
+        opening = g.Add(opening, g.Mul(about_mean, net.gate_level[...]))
+        opening = g.Add(opening, g.Mul(rise, net.gate_onset[...]))
+        levels = [about_mean, rise]
+    gate = g.Sigmoid(opening)
+    # radians in a ms: three octaves of ITD_CYCLES, and the channel's own frequency
+    cycles = [phase.ITD_CYCLES, 2 * phase.ITD_CYCLES, 4 * phase.ITD_CYCLES, net.cycles]
+    itd_waves = _phases(g, [2 * np.pi * each for each in cycles], itd)
+    itd_phases = [g.Mul(wave, gate) for wave in itd_waves]
+    # radians in a dB: half a period over +-max_ild, and a whole one
+    ild_phases = _phases(g, [np.pi / 2 / net.max_ild, np.pi / net.max_ild], ild)
+    scaled_ic = g.Mul(g.Sub(ic, phase.IC_MIDDLE), float(phase.IC_SCALE))
+    plain = [g.Mul(itd, gate), g.Div(ild, net.max_ild), scaled_ic, *levels]
+    return g.Concat(*itd_phases, *ild_phases, *plain, axis=1)
+
+
+def _halved_frames(g: Graph, x: str) -> str:
+    """Append the mean of each two frames; one frame alone stays as it is."""
+    frames = g.Shape(x, start=2)
+    pairs = g.Max(g.Div(frames, [2]), [1])
+    end = g.Mul(pairs, [2])
+    # the last frame twice: one alone is a pair
+    padded = g.Pad(x, [0, 0, 0, 0, 0, 1], mode="edge")
+    first = g.Slice(padded, [0], end, [2], [2])
+    second = g.Slice(padded, [1], end, [2], [2])
+    return g.Mul(g.Add(first, second), 0.5)
+
+
+def phase_network(g: Graph, net: phase.PhaseNetwork) -> str:
+    """Append a `PhaseNetwork` with the usual parts; return its logits (batch, 72, 1)."""
     cues = "cues"
-    if twice := net.maps > its.CUES:  # once more with the ears swapped
-        cues = g.Concat(cues, g.Mul(cues, np.reshape([-1.0, -1.0, 1.0, 1.0], (-1, 1, 1))), axis=0)
-    itd, ild, ic, *power = (g.Gather(cues, i, axis=1) for i in range(net.maps))
-    opening, levels = g.Mul(g.Sub(ic, net.gate[...]), its.GATE_SLOPE), []
-    for level in power:
-        before = g.Slice(g.Pad(level, [0, 0, 1, 0, 0, 0], mode="edge"), [0], [-1], [2])
-        rise = g.Div(g.Sub(level, before), its.ONSET_UNIT)
-        about = g.Div(g.Sub(level, g.ReduceMean(level, [2])), its.LEVEL_UNIT)
-        levels = [
-            g.Clip(x, -most, most) for x, most in ((about, its.LEVEL_MOST), (rise, its.ONSET_MOST))
-        ]
-        for x, weight in zip(levels, (net.gate_level, net.gate_onset)):
-            opening = g.Add(opening, g.Mul(x, weight[...]))
-    gate, both = g.Sigmoid(opening), (g.Sin, g.Cos)
-    cycles = (its.ITD_CYCLES, 2 * its.ITD_CYCLES, 4 * its.ITD_CYCLES, net.cycles)
-    phases = [g.Mul(wave(g.Mul(itd, 2 * np.pi * each)), gate) for each in cycles for wave in both]
-    phases += [wave(g.Mul(ild, np.pi / net.max_ild * each)) for each in (0.5, 1) for wave in both]
-    plain = [g.Mul(itd, gate), g.Div(ild, net.max_ild), g.Mul(g.Sub(ic, 0.9), 5.0), *levels]
-    x = g.layer(g.Concat(*phases, *plain, axis=1), net.mixed, net.mixed_norm)
-    end = g.Mul(
-        g.Max(g.Div(g.Shape(x, start=2), [2]), [1]), [2]
-    )  # of pairs of frames, at least one
-    x = g.Pad(x, [0, 0, 0, 0, 0, 1], mode="edge")  # the last frame twice: one alone is a pair
-    x = g.Mul(g.Add(*(g.Slice(x, [first], end, [2], [2]) for first in (0, 1))), 0.5)
-    for layer, norm in zip(net.convs, net.norms):
-        x = g.Add(x, g.layer(x, layer, norm))
+    if net.levels:
+        # once more with the ears swapped: ITD and ILD change their sign, 2 B in one batch
+        sides = np.reshape([-1.0, -1.0, 1.0, 1.0], (-1, 1, 1))
+        cues = g.Concat(cues, g.Mul(cues, sides), axis=0)
+    x = g.normed_layer(_phase_features(g, net, cues), net.mixed, net.mixed_norm)
+    x = _halved_frames(g, x)
+    for layer, norm in zip(net.convs, net.norms, strict=True):
+        x = g.Add(x, g.normed_layer(x, layer, norm))
+    # (B, heads, width) -> (B, heads * width, 1)
     x = g.Reshape(g.pooled(x, net.score), [0, -1, 1])
-    logits = g.layer(g.layer(x, net.hidden, net.hidden_norm), net.classify)
-    if not twice:
+    logits = g.layer(g.normed_layer(x, net.hidden, net.hidden_norm), net.classify)
+    if not net.levels:
         return logits
-    ours, swapped = (g.Gather(g.Reshape(logits, [2, -1, AZIMUTHS]), i, axis=0) for i in range(2))
-    return g.Mul(g.Add(ours, g.Gather(swapped, its.MIRRORED, axis=1)), 0.5)
+    both = g.Reshape(logits, [2, -1, AZIMUTHS])
+    as_heard = g.Gather(both, 0, axis=0)
+    swapped = g.Gather(g.Gather(both, 1, axis=0), phase.MIRRORED, axis=1)
+    return g.Mul(g.Add(as_heard, swapped), 0.5)
+
+
+def _self_attention(g: Graph, attention, x: str, length: int) -> str:
+    """Append self-attention over the last axis of (batch, embed, length)."""
+    heads = attention.heads
+    width = attention.out.kernel.shape[0] // heads
+    # (B, 3 embed, length) -> three of (B, heads, width, length)
+    qkv = g.Reshape(g.layer(x, attention.qkv), [0, 3, heads, -1, length])
+    q, k, v = (g.Gather(qkv, number, axis=1) for number in range(3))
+    # (B, heads, keys, queries)
+    scores = g.Div(g.MatMul(g.Transpose(k, perm=(0, 1, 3, 2)), q), width**0.5)
+    mixed = g.MatMul(v, g.Softmax(scores, axis=2))
+    return g.layer(g.Reshape(mixed, [0, -1, length]), attention.out)
 
 
 def three_branch(g: Graph, net) -> str:
-    """Logits of a `ThreeBranch` of `CueBranch`es."""
-    found, heads = [], net.attention.heads
-    for i, branch in enumerate(net.branches):
-        x = g.layer(g.Gather("cues", i, axis=1), branch.conv1, branch.norm1)
-        found.append(g.pooled(g.layer(x, branch.conv2, branch.norm2), branch.score))
-    x = g.layer(g.Transpose(g.Concat(*found, axis=1), perm=(0, 2, 1)), net.attention.qkv)
-    x = g.Reshape(x, [0, 3, heads, -1, len(found)])
-    q, k, v = (g.Gather(x, i, axis=1) for i in range(3))  # (B, heads, embed / heads, cues)
-    width = net.attention.out.kernel.shape[0] // heads
-    scores = g.Div(g.MatMul(g.Transpose(k, perm=(0, 1, 3, 2)), q), width**0.5)
-    x = g.Reshape(g.MatMul(v, g.Softmax(scores, axis=2)), [0, -1, len(found)])
-    x = g.Transpose(g.layer(x, net.attention.out), perm=(0, 2, 1))
+    """Append a `ThreeBranch` of `CueBranch`es; return its logits (batch, 72, 1)."""
+    vectors = []
+    for number, branch in enumerate(net.branches):
+        # (B, channels, frames) -> (B, embed, frames) -> (B, 1, embed)
+        x = g.Gather("cues", number, axis=1)
+        x = g.normed_layer(x, branch.conv1, branch.norm1)
+        x = g.normed_layer(x, branch.conv2, branch.norm2)
+        vectors.append(g.pooled(x, branch.score))
+    # (B, 3, embed) -> (B, embed, 3)
+    x = g.Transpose(g.Concat(*vectors, axis=1), perm=(0, 2, 1))
+    x = _self_attention(g, net.attention, x, len(vectors))
+    # -> (B, 3, embed) -> (B, 3 embed, 1)
+    x = g.Transpose(x, perm=(0, 2, 1))
     x = g.LayerNormalization(x, net.norm.scale[...], net.norm.bias[...], epsilon=net.norm.epsilon)
     return g.layer(g.Reshape(x, [0, -1, 1]), net.classify)
 
 
-GRAPHS = {"ours": phase_network, "recordings": phase_network, "three_branch": three_branch}
+# the architectures that can be exported
+GRAPHS = {"phase": phase_network, "phase_levels": phase_network, "three_branch": three_branch}
 
 
-def run_export(args) -> None:
-    name, g = args.model or default_weights(), Graph()
-    info, (net, front) = describe(name), load_weights(name)
-    if info["model"] not in GRAPHS:
-        raise InputError(
-            f"export: {name} is a network {info['model']!r}: use one of {', '.join(GRAPHS)}"
-        )
-    g.Softmax(
-        g.Div(g.Reshape(GRAPHS[info["model"]](g, net), [0, -1]), temperature_of(name)), axis=1
-    )
-    g[-1].output[0] = "posterior"
+def _model_of(g: Graph, name: str, front: FrontEnd) -> ModelProto:
+    """The nodes as an ONNX model from `cues` to `posterior`."""
     maps: list = ["batch", front.map_count, front.channels, "frames"]
     cues = helper.make_tensor_value_info("cues", TensorProto.FLOAT, maps)
     posterior = helper.make_tensor_value_info("posterior", TensorProto.FLOAT, ["batch", AZIMUTHS])
     graph = helper.make_graph(g, name, [cues], [posterior])
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8
-    )  # of 2022
-    helper.set_model_props(model, {"ssl_jax": json.dumps(info)})
+    operators = helper.make_opsetid("", OPERATOR_SET)
+    return helper.make_model(graph, opset_imports=[operators], ir_version=IR_VERSION)
+
+
+def run_export(args) -> None:
+    """The stage `export`: write a packed network as ONNX; its notes go into the metadata."""
+    name = args.model or default_weights()
+    notes = describe(name)
+    if notes["model"] not in GRAPHS:
+        usable = ", ".join(GRAPHS)
+        raise InputError(f"export: {name} is a network {notes['model']!r}: use one of {usable}")
+    network, front = load_weights(name)
+    g = Graph()
+    logits = g.Reshape(GRAPHS[notes["model"]](g, network), [0, -1])
+    g.Softmax(g.Div(logits, temperature_of(name)), axis=1)
+    g[-1].output[0] = "posterior"
+    model = _model_of(g, name, front)
+    helper.set_model_props(model, {"ssl_jax": json.dumps(notes)})
     with atomic_write(args.to) as stream:
         stream.write(model.SerializeToString())

@@ -1,39 +1,26 @@
-"""Trained networks of the package, data/weights/NAME.safetensors: arrays, and in the header what they are."""
+"""Trained networks of the package: data/weights/NAME.safetensors, arrays and what they are."""
 
-import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
 from flax import nnx
-from safetensors import numpy as safetensors
 
 from ssl_jax.common import files
-from ssl_jax.common.errors import InputError, error_reason
+from ssl_jax.common.errors import InputError
 from ssl_jax.config import FrontEnd
+from ssl_jax.networks.array_file import ArrayFile, read_arrays, to_bytes, write_arrays
 from ssl_jax.networks.registry import build_model
-from ssl_jax.networks.serialisation import from_named, split, unpack
+from ssl_jax.networks.serialisation import from_named, split
 
 REINSTALL = "install the package again"
-FORMAT = 1  # of the notes; a file of a higher one was made by a newer version
-MAX_PACKED_BYTES, MAX_HEADER_BYTES = 2_000_000, 2**16
-PREFERRED = (
-    "general",
-    "freefield",
-    "baseline",
-)  # the first of these that is there is used unless one is named
-MAX_CHANNELS = 1024  # so that damaged settings do not ask for a network of any size
-DTYPES = {"float16", "float32", "uint32"}  # the last are the keys and counts of dropout
-NEEDED = (
-    "model",
-    "front",
-    "protocol",
-    "corpus",
-    "seed",
-    "commit",
-    "metrics",
-)  # of the notes, OTHERS may be
-OTHERS = (
+# the package stays small; weights over it are stored in half precision
+MAX_PACKED_BYTES = 2_000_000
+# damaged settings must not ask for a network of any size
+MAX_CHANNELS = 1024
+# the first of these that is there is used unless one is named: the best on recordings
+PREFERRED = ("general", "freefield", "baseline")
+NEEDED_NOTES = ("model", "front", "protocol", "corpus", "seed", "commit", "metrics")
+OTHER_NOTES = (
     "name",
     "run",
     "mixtures_evaluated",
@@ -42,10 +29,18 @@ OTHERS = (
     "temperature",
     "reliability",
 )
+# a softmax at temperatures beyond these says nothing
+LOWEST_TEMPERATURE = 0.01
+HIGHEST_TEMPERATURE = 100
 
 
 def _folder(folder: Path | None) -> Path:
+    """The folder of the networks: the package's own unless another is given."""
     return files.package_data("weights") if folder is None else Path(folder)
+
+
+def _path(name: str, folder: Path | None) -> Path:
+    return _folder(folder) / f"{name}.safetensors"
 
 
 def available(folder: Path | None = None) -> list[str]:
@@ -55,128 +50,155 @@ def available(folder: Path | None = None) -> list[str]:
 
 def default_weights(folder: Path | None = None) -> str:
     """The network to use where none is named; raises InputError when there is none."""
-    if not (names := available(folder)):
+    names = available(folder)
+    if not names:
         raise InputError(f"{_folder(folder)}: no weights: {REINSTALL}")
-    return next((name for name in PREFERRED if name in names), names[0])
+    for name in PREFERRED:
+        if name in names:
+            return name
+    return names[0]
 
 
-def _digest(info: dict, arrays: dict) -> str:
-    """SHA-256 of the notes and of the arrays' bytes in the order of their names."""
-    content = [
-        json.dumps(info, sort_keys=True).encode(),
-        *(a.tobytes() for _, a in sorted(arrays.items())),
-    ]
-    return hashlib.sha256(b"".join(content)).hexdigest()
+def _check_fields(source: str | Path, notes: dict, remedy: str) -> None:
+    """Raise InputError, about `source`, for notes that lack a field or have an unknown one."""
+    missing = [field for field in NEEDED_NOTES if field not in notes]
+    unknown = [field for field in notes if field not in NEEDED_NOTES + OTHER_NOTES]
+    if missing:
+        raise InputError(f"{source}: field {missing[0]!r} is missing: {remedy}")
+    if unknown:
+        raise InputError(f"{source}: field {unknown[0][:40]!r} is unknown: {remedy}")
 
 
-def as_bytes(info: dict, arrays: dict) -> bytes:
-    """A safetensors file. All notes are one string of its metadata: of several the order would vary."""
-    notes = {"format": FORMAT, "sha256": _digest(info, arrays), **info}
-    return safetensors.save(arrays, {"ssl_jax": json.dumps(notes)})
-
-
-def _parsed(source: str | Path, content: bytes) -> tuple[dict, dict]:
-    """Notes and arrays of a safetensors file; raises InputError, about `source`, unless all is well."""
-    remedy = REINSTALL
-    try:
-        end = 8 + int.from_bytes(content[:8], "little")
-        info = json.loads(
-            json.loads(content[8 : min(end, MAX_HEADER_BYTES)])["__metadata__"]["ssl_jax"]
-        )
-        if info.pop("format") > FORMAT:
-            remedy = "upgrade ssl_jax"
-            raise ValueError("made by a newer version")
-        digest, arrays = info.pop("sha256"), safetensors.load(content)
-        if wrong := [k for k in (*NEEDED, *info) if k not in info or k not in NEEDED + OTHERS]:
-            raise ValueError(f"field {wrong[0][:40]!r} is missing or unknown")
-        if digest != _digest(info, arrays) or {a.dtype.name for a in arrays.values()} - DTYPES:
-            raise ValueError("arrays of another checksum or kind")
-    except (
-        Exception
-    ) as error:  # corrupt bytes can raise almost any exception in JSON, safetensors or NumPy
-        raise InputError(
-            f"{source}: cannot be used ({error_reason(error)[:100]}): {remedy}"
-        ) from None
-    return info, arrays
-
-
-def _read(name: str, folder: Path | None) -> tuple[Path, dict, dict]:
-    if name not in (names := available(folder)):
+def _read(name: str, folder: Path | None) -> ArrayFile:
+    """The file of a network; raises InputError as `describe` does."""
+    names = available(folder)
+    if name not in names:
         known = ", ".join(names) or "(none are installed)"
         raise InputError(f"model {name!r}: there is none of that name: use one of {known}")
-    path = _folder(folder) / f"{name}.safetensors"
-    files.check_size(path, MAX_PACKED_BYTES)
-    return path, *_parsed(path, path.read_bytes())
+    path = _path(name, folder)
+    content = read_arrays(path, REINSTALL, MAX_PACKED_BYTES)
+    _check_fields(path, content.notes, REINSTALL)
+    return content
 
 
 def describe(name: str, folder: Path | None = None) -> dict:
-    """What a file says of its network; raises InputError when it is missing, damaged or newer than we are."""
-    return _read(name, folder)[1]
+    """The notes of a network: architecture, front-end, protocol, scores.
+
+    Raises
+    ------
+    InputError
+        If its file is missing, damaged or newer than this version.
+    """
+    return _read(name, folder).notes
 
 
-def _filled(name: str, front: FrontEnd, arrays: dict) -> nnx.Module:
+def _front_end(settings: dict) -> FrontEnd:
+    """A front-end of noted settings; raises TypeError or ValueError for impossible ones."""
+    front = FrontEnd(**settings)
+    for field, usual in vars(FrontEnd()).items():
+        value = getattr(front, field)
+        # a whole number may stand for a float
+        kinds = (int, float) if type(usual) is float else (type(usual),)
+        is_number = type(usual) in (int, float)
+        if type(value) not in kinds or (is_number and not 0 < value < np.inf):
+            raise ValueError(f"front.{field} is {value!r}")
+    if front.channels > MAX_CHANNELS:
+        raise ValueError(f"front.channels is {front.channels}")
+    return front
+
+
+def _network_of(model: str, front: FrontEnd, arrays: dict) -> nnx.Module:
     """A network with these arrays in it; raises InputError for one that does not fit."""
-    graph, weights, rest = split(
-        nnx.eval_shape(lambda: build_model(name, 0, front))
-    )  # drawing takes 3 s
-    return nnx.merge(
-        graph, from_named("weights", weights, arrays), from_named("rest", rest, arrays)
-    )
+    # shapes alone: drawing initial weights takes 3 s
+    shapes = nnx.eval_shape(lambda: build_model(model, 0, front))
+    graph, weights, rest = split(shapes)
+    weights = from_named("weights", weights, arrays)
+    rest = from_named("rest", rest, arrays)
+    return nnx.merge(graph, weights, rest)
+
+
+def _converted(array: np.ndarray, old: type, new: type) -> np.ndarray:
+    """The array as `new` where it is of the kind `old`, else as it is."""
+    return array.astype(new) if array.dtype == old else array
 
 
 def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, FrontEnd]:
-    """A trained network, in evaluation mode, and its front-end; raises InputError as `describe` does."""
-    path, info, arrays = _read(name, folder)
+    """Load a trained network, in evaluation mode, and its front-end.
+
+    Raises
+    ------
+    InputError
+        As `describe` does, and where the arrays are not of the network that the notes name.
+    """
+    content = _read(name, folder)
+    notes = content.notes
+    path = _path(name, folder)
+    arrays = {k: _converted(a, np.float16, np.float32) for k, a in content.arrays.items()}
     try:
-        front = FrontEnd(**info["front"])
-        for field, usual in vars(FrontEnd()).items():
-            value, kind = getattr(front, field), type(usual)
-            if type(value) not in (int, kind) or (
-                kind not in (str, bool) and not 0 < value < np.inf
-            ):
-                raise ValueError(f"front.{field} is {value!r}")
-        if front.channels > MAX_CHANNELS:
-            raise ValueError(f"front.channels is {front.channels}")
-        model = _filled(info["model"], front, _converted(arrays, "", np.float16, np.float32))
+        front = _front_end(notes["front"])
+        network = _network_of(notes["model"], front, arrays)
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: does not fit this version ({error}): {REINSTALL}") from None
     except InputError as error:
-        raise InputError(f"{path}: not of the network {info['model']!r} ({error})") from None
-    model.eval()
-    return model, front
+        wrong = f"not of the network {notes['model']!r} ({error})"
+        raise InputError(f"{path}: {wrong}: {REINSTALL}") from None
+    network.eval()
+    return network, front
 
 
 def temperature_of(name: str, folder: Path | None = None) -> float:
-    """What the network's logits are divided by, so that its confidence holds; 1 if not calibrated."""
+    """What the network's logits are divided by so that its confidence holds; 1 if not calibrated."""
     temperature = describe(name, folder).get("temperature", 1.0)
-    if not (isinstance(temperature, (int, float)) and 0.01 < temperature < 100):
-        raise InputError(
-            f"{_folder(folder) / name}.safetensors: temperature is {temperature!r}: {REINSTALL}"
-        )
+    is_number = isinstance(temperature, (int, float))
+    if not is_number or not LOWEST_TEMPERATURE < temperature < HIGHEST_TEMPERATURE:
+        raise InputError(f"{_path(name, folder)}: temperature is {temperature!r}: {REINSTALL}")
     return float(temperature)
 
 
-def _converted(arrays: dict, prefix: str, old, new) -> dict:
-    return {
-        k: a.astype(new) if k.startswith(prefix) and a.dtype == old else a
-        for k, a in arrays.items()
-    }
+def _in_half_precision(content: ArrayFile) -> ArrayFile:
+    """The same with float16 weights; batch statistics stay as they are."""
+    arrays = {}
+    for name, array in content.arrays.items():
+        is_weight = name.startswith("weights")
+        arrays[name] = _converted(array, np.float32, np.float16) if is_weight else array
+    return ArrayFile(content.notes, arrays)
 
 
-def pack(source: Path, name: str, info: dict, folder: Path | None = None) -> Path:
-    """Put weights, results/NAME/RUN_epochK.msgpack, and `info` into the package: its path, or InputError."""
-    info = {"name": name} | info
-    _parsed(f"weights {name}", as_bytes(info, {}))  # refuses what would not be read again
-    arrays = {k: np.asarray(a) for k, a in sorted(unpack(Path(source), "train it again").items())}
-    _filled(info["model"], FrontEnd(**info["front"]), arrays)  # refuses what does not fit
-    content = as_bytes(info, arrays)
-    if (
-        len(content) > MAX_PACKED_BYTES
-    ):  # weights in half precision; batch statistics stay as they are
-        content = as_bytes(info, _converted(arrays, "weights", np.float32, np.float16))
-    if len(content) > MAX_PACKED_BYTES:
-        raise InputError(f"{source}: over {MAX_PACKED_BYTES} bytes: too large for the package")
-    path = _folder(folder) / f"{name}.safetensors"
-    with files.atomic_write(path) as stream:
-        stream.write(content)
+def pack(source: Path, name: str, notes: dict, folder: Path | None = None) -> Path:
+    """Put the last weights of a run into the package.
+
+    Parameters
+    ----------
+    source : Path
+        The weights: results/NAME/RUN_epochK.safetensors.
+    name : str
+        Name of the packed network.
+    notes : dict
+        What they are: all of NEEDED_NOTES, and any of OTHER_NOTES.
+    folder : Path, optional
+        Where to put them, if not into the package.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the weights cannot be read, are not of the network that `notes` name, or are too large.
+    """
+    notes = {"name": name, **notes}
+    _check_fields(f"weights {name}", notes, "mend the notes")
+    weights = read_arrays(Path(source), "train it again").arrays
+    try:
+        _network_of(notes["model"], FrontEnd(**notes["front"]), weights)
+    except InputError as error:
+        wrong = f"not of the network {notes['model']!r} ({error})"
+        raise InputError(f"{source}: {wrong}: train it again") from None
+    content = ArrayFile(notes, weights)
+    if len(to_bytes(content)) > MAX_PACKED_BYTES:
+        content = _in_half_precision(content)
+    path = _path(name, folder)
+    write_arrays(path, content, MAX_PACKED_BYTES)
     return path

@@ -1,125 +1,192 @@
 """Our network on the same cue maps: interaural phases instead of raw numbers, all cues together.
+
 A linear layer cannot read an ambiguous ITD: above some 700 Hz one direction gives several peaks, a
-period apart. Here every ITD enters as sines and cosines of its phase at a few frequencies, the channel's
-own among them, every ILD likewise; what comes from incoherent moments is gated down by IC (Faller &
-Merimaa 2004 select cues the same way). All channels and cues of a frame then meet in one layer, two
-residual convolutions see some 70 ms, and four attention heads choose the frames to sum up."""
+period apart. So every ITD enters as sines and cosines of its phase at a few frequencies, the
+channel's own among them, and every ILD likewise. A gate by IC turns incoherent moments down (Faller
+& Merimaa 2004 select cues the same way). All channels and cues of a frame then meet in one layer,
+two residual convolutions see some 70 ms, and four attention heads choose the frames to sum up.
+
+In shape comments B is the batch, T frames, F features of a channel, C channels.
+"""
+
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ssl_jax.config import AZIMUTHS
-from ssl_jax.networks.layers import CUES, BatchNorm, check, conv, linear
+from ssl_jax.config import AZIMUTHS, FrontEnd
+from ssl_jax.networks.layers import CUES, BatchNorm, check_cue_maps, conv, linear
 
-ITD_CYCLES = 0.25  # cycles per ms: the lowest has one period over lags of +-1 ms and as much again
-HIGHEST_CYCLES = 8.0  # cycles per ms of a channel's own phase; the lag grid resolves no more
-GATE_IC = 0.95  # IC where the gate starts half open: fields of several sources lie below
-GATE_SLOPE = 40.0  # per unit of IC
-FEATURES = 15  # of a channel in a frame: 8 from ITD phases, 4 from ILD, and ITD, ILD, IC themselves
-LEVEL_UNIT, LEVEL_MOST = 10.0, 4.0  # dB; units about a channel's mean that are told apart
-ONSET_UNIT, ONSET_MOST = 3.0, 3.0  # dB from one frame to the next, and units of it
-MIRRORED = -np.arange(AZIMUTHS) % AZIMUTHS  # class of each class's image in the median plane
+# cycles per ms: the lowest frequency has one period over lags of +-1 ms and as much again
+ITD_CYCLES = 0.25
+# cycles per ms of a channel's own phase; the lag grid resolves no more
+HIGHEST_CYCLES = 8.0
+# IC where the gate starts half open: fields of several sources lie below
+GATE_IC = 0.95
+# per unit of IC: the gate opens within some 0.1 of it
+GATE_SLOPE = 40.0
+# IC about which, and units of 1/5 in which, it enters as a feature: most ICs lie at 0.8 to 1
+IC_MIDDLE = 0.9
+IC_SCALE = 5
+# features of a channel in a frame: 8 from ITD phases, 4 from ILD, and ITD, ILD, IC themselves
+FEATURES = 15
+# dB in one unit of a level about its channel's mean, and how many units are told apart
+LEVEL_UNIT = 10.0
+LEVEL_MOST = 4.0
+# the same of a level's rise from one frame to the next
+ONSET_UNIT = 3.0
+ONSET_MOST = 3.0
+ATTENTION_HEADS = 4
+CONVOLUTIONS = 2
+# features between the pooled frames and the classes
+HIDDEN = 256
+# class of each class's image in the median plane: left and right swapped
+MIRRORED = -np.arange(AZIMUTHS) % AZIMUTHS
 
 
-def _with_double(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Sine and cosine of twice the angle, for two multiplications instead of two series."""
+@dataclass(frozen=True)
+class PhaseOptions:
+    """The parts of a `PhaseNetwork`; its ablation leaves out one after the other."""
+
+    phases: bool = True  # ITD and ILD as sines and cosines too; without: the cues as they are
+    gated: bool = True  # features of ITD are weighted by IC
+    convolved: bool = True  # convolutions over frames; without: every frame by itself
+    attention: bool = True  # attention heads pool the frames; without: their mean
+    dropout: float = 0.4  # share of the hidden features dropped in training
+    width: int = 160  # features of a frame
+
+
+def _double_angle(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Sine and cosine of twice the angle, by two multiplications instead of two series."""
     return 2 * sine * cosine, 1 - 2 * sine * sine
 
 
-class PhaseNetwork(nnx.Module):
-    """Cue maps to azimuth classes; 415,628 parameters. The options are the rows of its ablation; without
-    phases the cues enter as they are, without attention the frames' mean is classified.
-    Where there are levels, each channel's about its own mean, which no microphone changes, and its rise since
-    the last frame are features and move the gate: the first wavefront tells (Litovsky et al. 1999)."""
+def _level_features(level: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Levels (batch, channels, frames), dB, about their channel's mean, and their rises; in units.
 
-    def __init__(
-        self,
-        rngs,
-        front,
-        phases=True,
-        gated=True,
-        convolved=True,
-        attention=True,
-        dropout=0.4,
-        width=160,
-    ):
-        heads, self.channels, self.max_ild = 4, front.channels, front.max_ild
-        self.phases, self.gated, self.attention, self.maps = (
-            phases,
-            gated,
-            attention,
-            front.map_count,
-        )
-        features = (FEATURES if phases else CUES) + 2 * front.levels
-        self.cycles = np.minimum(front.cfs / 1000, HIGHEST_CYCLES).astype(np.float32)[
-            :, None
-        ]  # per ms
+    A microphone's gain moves a channel's mean alone, so neither shows it.
+    """
+    about_mean = (level - level.mean(-1, keepdims=True)) / LEVEL_UNIT
+    rise = jnp.diff(level, axis=-1, prepend=level[..., :1]) / ONSET_UNIT
+    return (
+        jnp.clip(about_mean, -LEVEL_MOST, LEVEL_MOST),
+        jnp.clip(rise, -ONSET_MOST, ONSET_MOST),
+    )
+
+
+class PhaseNetwork(nnx.Module):
+    """Cue maps to azimuth classes; 415,628 parameters with the usual options.
+
+    Where the front-end gives levels, each channel's level about its own mean and its rise since the
+    last frame are features. They also move the gate: the first wavefront tells the direction
+    (Litovsky et al. 1999). Once training is over, such a network answers twice, for the sound and
+    for its ears swapped, and gives the mean.
+    """
+
+    def __init__(self, rngs: nnx.Rngs, front: FrontEnd, options: PhaseOptions = PhaseOptions()):
+        width = options.width
+        self.options = options
+        self.channels = front.channels
+        self.max_ild = front.max_ild
+        self.levels = front.levels
+        self.maps = front.map_count
+        # a channel's own frequency, cycles per ms: (channels, 1)
+        own_cycles = np.minimum(front.cfs / 1000, HIGHEST_CYCLES)
+        self.cycles = own_cycles.astype(np.float32)[:, None]
         self.gate = nnx.Param(jnp.full((self.channels, 1), GATE_IC))
-        if front.levels:
-            self.gate_level, self.gate_onset = (
-                nnx.Param(jnp.zeros((self.channels, 1))) for _ in range(2)
-            )
-        self.mixed, self.mixed_norm = (
-            linear(self.channels * features, width, rngs),
-            BatchNorm(width),
-        )
-        self.convs = nnx.List([conv(width, width, (3,), rngs) for _ in range(2 * convolved)])
-        self.norms = nnx.List([BatchNorm(width) for _ in range(2 * convolved)])
-        self.score, pooled = linear(width, heads, rngs), width * (heads if attention else 1)
-        self.hidden, self.hidden_norm = linear(pooled, 256, rngs), BatchNorm(256)
-        self.dropout = nnx.Dropout(dropout, rngs=rngs)
-        self.classify = linear(256, AZIMUTHS, rngs)
+        features = FEATURES if options.phases else CUES
+        if self.levels:
+            self.gate_level = nnx.Param(jnp.zeros((self.channels, 1)))
+            self.gate_onset = nnx.Param(jnp.zeros((self.channels, 1)))
+            features += 2
+        self.mixed = linear(self.channels * features, width, rngs)
+        self.mixed_norm = BatchNorm(width)
+        convolutions = CONVOLUTIONS if options.convolved else 0
+        self.convs = nnx.List([conv(width, width, (3,), rngs) for _ in range(convolutions)])
+        self.norms = nnx.List([BatchNorm(width) for _ in range(convolutions)])
+        self.score = linear(width, ATTENTION_HEADS, rngs)
+        pooled = width * ATTENTION_HEADS if options.attention else width
+        self.hidden = linear(pooled, HIDDEN, rngs)
+        self.hidden_norm = BatchNorm(HIDDEN)
+        self.dropout = nnx.Dropout(options.dropout, rngs=rngs)
+        self.classify = linear(HIDDEN, AZIMUTHS, rngs)
 
     def features(self, cues: jax.Array) -> jax.Array:
         """(batch, maps, channels, frames) to (batch, features, channels, frames)."""
-        itd, ild, ic, *power = jnp.moveaxis(cues, 1, 0)  # ms, dB, 0..1, dB
-        opening, levels = GATE_SLOPE * (ic - self.gate[...]), []
-        for level in power:
-            rise = jnp.diff(level, axis=-1, prepend=level[..., :1]) / ONSET_UNIT
-            about = (level - level.mean(-1, keepdims=True)) / LEVEL_UNIT
-            levels = [
-                jnp.clip(about, -LEVEL_MOST, LEVEL_MOST),
-                jnp.clip(rise, -ONSET_MOST, ONSET_MOST),
-            ]
-            opening += self.gate_level[...] * levels[0] + self.gate_onset[...] * levels[1]
-        gate = jax.nn.sigmoid(opening) if self.gated else 1.0
-        plain = [itd * gate, ild / self.max_ild, 5 * (ic - 0.9), *levels]
-        if not self.phases:
+        # ms, dB, 0..1: each (B, C, T)
+        itd, ild, ic = cues[:, 0], cues[:, 1], cues[:, 2]
+        opening = GATE_SLOPE * (ic - self.gate[...])
+        levels = []
+        if self.levels:
+            about_mean, rise = _level_features(cues[:, 3])
+            opening += self.gate_level[...] * about_mean + self.gate_onset[...] * rise
+            levels = [about_mean, rise]
+        gate = jax.nn.sigmoid(opening) if self.options.gated else 1.0
+        plain = [itd * gate, ild / self.max_ild, IC_SCALE * (ic - IC_MIDDLE), *levels]
+        if not self.options.phases:
             return jnp.stack(plain, axis=1)
+        itd_phases = [wave * gate for wave in self._itd_phases(itd)]
+        # F of (B, C, T) -> (B, F, C, T)
+        return jnp.stack([*itd_phases, *self._ild_phases(ild), *plain], axis=1)
+
+    def _itd_phases(self, itd: jax.Array) -> list[jax.Array]:
+        """Sines and cosines of ITDs (ms) at ITD_CYCLES, twice, four times, and the channel's own."""
         angle = 2 * jnp.pi * itd
-        slow, own = (
-            (jnp.sin(each * angle), jnp.cos(each * angle)) for each in (ITD_CYCLES, self.cycles)
-        )
-        twice = _with_double(*slow)
-        itd_phases = [wave * gate for wave in (*slow, *twice, *_with_double(*twice), *own)]
-        level = jnp.pi / 2 * ild / self.max_ild
-        half = jnp.sin(level), jnp.cos(level)
-        return jnp.stack([*itd_phases, *half, *_with_double(*half), *plain], axis=1)
+        slow = jnp.sin(ITD_CYCLES * angle), jnp.cos(ITD_CYCLES * angle)
+        own = jnp.sin(self.cycles * angle), jnp.cos(self.cycles * angle)
+        twice = _double_angle(*slow)
+        four_times = _double_angle(*twice)
+        return [*slow, *twice, *four_times, *own]
+
+    def _ild_phases(self, ild: jax.Array) -> list[jax.Array]:
+        """Sines and cosines of ILDs (dB): half a period over +-max_ild, and a whole one."""
+        angle = jnp.pi / 2 * ild / self.max_ild
+        half = jnp.sin(angle), jnp.cos(angle)
+        return [*half, *_double_angle(*half)]
 
     def __call__(self, cues: jax.Array) -> jax.Array:
-        """Logits (batch, 72) of cue maps (batch, maps, 32, frames); ValueError for another shape. With levels
-        they are, once training is over, the mean of two answers: for the sound, and for its ears swapped."""
-        check(cues, self.channels, self.maps)
-        if both := self.maps > CUES and self.dropout.deterministic:
-            cues = jnp.concatenate([cues, jnp.asarray(cues).at[:, :2].multiply(-1)])
-        x = self.features(cues.astype(jnp.float32))  # (B, maps, 32, T) -> (B, F, 32, T)
+        """Logits (batch, 72) of cue maps (batch, maps, 32, frames); ValueError for another shape."""
+        check_cue_maps(cues, self.channels, self.maps)
+        evaluating = self.dropout.deterministic
+        if self.levels and evaluating:
+            return self._logits_of_both_sides(jnp.asarray(cues))
+        return self._logits(cues)
+
+    def _logits_of_both_sides(self, cues: jax.Array) -> jax.Array:
+        """The mean of the logits for the sound, and for its ears swapped."""
+        # ITD and ILD change their sign; IC and levels have no side
+        swapped_ears = cues.at[:, :2].multiply(-1)
+        # 2 B in one batch
+        logits = self._logits(jnp.concatenate([cues, swapped_ears]))
+        as_heard, swapped = logits[: len(cues)], logits[len(cues) :]
+        return (as_heard + swapped[:, MIRRORED]) / 2
+
+    def _logits(self, cues: jax.Array) -> jax.Array:
+        """Logits (batch, 72) of cue maps (batch, maps, 32, frames)."""
+        # (B, maps, C, T) -> (B, F, C, T) -> (B, T, F C)
+        x = self.features(cues.astype(jnp.float32))
         B, F, C, T = x.shape
-        x = nnx.relu(
-            self.mixed_norm(self.mixed(x.reshape(B, F * C, T).swapaxes(1, 2)))
-        )  # (B, T, width)
-        if T > 1:  # two frames of 10 ms share most of a 10 ms window and a syllable's direction
-            x = x[:, : T // 2 * 2].reshape(B, T // 2, 2, -1).mean(2)  # (B, T/2, width)
-        for layer, norm in zip(self.convs, self.norms):
+        x = x.reshape(B, F * C, T).swapaxes(1, 2)
+        # -> (B, T, width)
+        x = nnx.relu(self.mixed_norm(self.mixed(x)))
+        if T > 1:
+            # two frames of 10 ms share most of a 10 ms window and a syllable's direction
+            # -> (B, T / 2 rounded down, width)
+            x = x[:, : T // 2 * 2].reshape(B, T // 2, 2, -1).mean(2)
+        for layer, norm in zip(self.convs, self.norms, strict=True):
             x = x + nnx.relu(norm(layer(x)))
-        if self.attention:
-            weights = jax.nn.softmax(
-                self.score(x), axis=1
-            )  # (B, T/2, 4), each adds up to 1 over time
-            x = jnp.einsum("bth,btw->bhw", weights, x).reshape(B, -1)  # (B, 4 width)
-        else:
-            x = x.mean(1)
-        x = nnx.relu(self.hidden_norm(self.hidden(x)))  # (B, 256)
-        logits = self.classify(self.dropout(x))
-        return (logits[: B // 2] + logits[B // 2 :, MIRRORED]) / 2 if both else logits
+        x = self._pool(x)
+        # -> (B, 256) -> (B, 72)
+        x = nnx.relu(self.hidden_norm(self.hidden(x)))
+        return self.classify(self.dropout(x))
+
+    def _pool(self, x: jax.Array) -> jax.Array:
+        """Frames (batch, frames, width) to (batch, heads * width), or without attention their mean."""
+        if not self.options.attention:
+            return x.mean(1)
+        # (B, T, heads): each head's weights add up to 1 over time
+        weights = jax.nn.softmax(self.score(x), axis=1)
+        # -> (B, heads, width) -> (B, heads * width)
+        return jnp.einsum("bth,btw->bhw", weights, x).reshape(len(x), -1)

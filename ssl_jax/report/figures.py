@@ -24,7 +24,7 @@ COMPARED = (
     "model2_continued",
     "ours",
     "ours_mirrored",
-    "recordings",
+    "general",
 )  # in the figure of errors
 AROUND = np.deg2rad(AZIMUTH_STEP * np.arange(AZIMUTHS + 1))  # the azimuths, and the first again
 SPOKES = np.radians(range(0, 360, 30))

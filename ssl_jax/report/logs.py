@@ -35,8 +35,8 @@ TITLES |= {
     "model2_to60": "Model 2, continued to 60 at rate 1e-4",
 }
 TITLES |= {"resnet": "Residual CNN, 100 clips", "deep": "Deeper three-branch network"}
-TITLES |= {"ours": "ours", "ours_mirrored": "ours, heads mirrored", "recordings": "for recordings"}
-TITLES |= {"recordings_coloured": "for recordings, through unlike microphones"}
+TITLES |= {"ours": "ours", "ours_mirrored": "ours, heads mirrored", "general": "for recordings"}
+TITLES |= {"general_coloured": "for recordings, through unlike microphones"}
 REPORTED_RUNS = (*MAIN_RUNS, "model2_to40", "model2_to60")  # tables in data/reported
 CORPORA = {
     "embedded": "the embedded corpus",

@@ -27,6 +27,7 @@ from ssl_jax.studies.audit_rows import (
 from ssl_jax.studies.published_weights import load_checkpoints
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
+from ssl_jax.training.context import RunFolders
 from ssl_jax.training.log import read_log
 from ssl_jax.training.run import train
 from ssl_jax.training.trainer import Trainer, predict_all
@@ -135,7 +136,7 @@ class Audit:
                 continue
             name = "-".join([variant.network, variant.like, *variant.apart, f"seed{seed}"])
             config = training_of(variant, self.options.clips, seed)
-            scores = train(name, config, mixtures, work, results)
+            scores = train(name, config, mixtures, RunFolders(work, results))
             last_epoch = read_csv(results / f"{name}.csv", ("train_top1",))[-1]
             self.keep(key, scores | {"train_top1": float(last_epoch["train_top1"])})
 
@@ -160,7 +161,7 @@ class Audit:
         mixtures = Mixtures.of(store, replace(manifest, part=is_last.astype(int)))
         config = replace(self.published.runs["model2_continued"], last_share=0.0)
         results = self.folder / "switched"
-        train(SWITCHED, config, mixtures, work, results)
+        train(SWITCHED, config, mixtures, RunFolders(work, results))
         self.keep(self.switch_key, {"log": read_log(results / f"{SWITCHED}.csv")})
 
     def switched_log(self) -> list[dict]:
@@ -186,7 +187,7 @@ class Audit:
             trainer = Trainer(config, 1, mixtures.front)
             for name in missing:
                 trainer.set_model(models[name])
-                scores = evaluate(*predict_all(trainer, mixtures, every))
+                scores = evaluate(predict_all(trainer, mixtures, every))
                 self.keep(self.weights_key(name, store), scores)
 
     def weights_scores(self) -> dict[str, dict[str, dict]]:

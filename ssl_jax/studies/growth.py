@@ -21,6 +21,7 @@ from ssl_jax.database.recipes import load_sounds
 from ssl_jax.report.logs import CORPORA
 from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.training.batches import Mixtures
+from ssl_jax.training.context import RunFolders
 from ssl_jax.training.log import read_log
 from ssl_jax.training.run import train
 
@@ -41,7 +42,7 @@ def measure(stage: str, data: Path | None, clips: int, devices: int, folder: Pat
         build(folder, database, ex.front, load_sounds(data, database, ex.front.fs), mesh)
     else:
         run = replace(ex.runs["model2"], clips=clips, epochs=1)
-        train("model2", run, Mixtures.of(store), folder, folder / "results", mesh)
+        train("model2", run, Mixtures.of(store), RunFolders(folder, folder / "results"), mesh)
     found: dict = {
         "seconds": round(time.monotonic() - began, 1),
         "peak_memory_mb": peak_memory_mb(),

@@ -35,8 +35,9 @@ from ssl_jax.report.tables import (
 )
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
-from ssl_jax.training.log import log_csv
-from ssl_jax.training.trainer import UNLIKE, Trainer, predict_all
+from ssl_jax.training.context import weights_path
+from ssl_jax.training.log import csv_text
+from ssl_jax.training.trainer import MICROPHONE_SPREAD_DB, Trainer, predict_all
 
 
 def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> dict:
@@ -45,7 +46,7 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     if run not in ex.runs:
         raise InputError(f"--run {run}: unknown: use one of {', '.join(ex.runs)}")
     config, home, work, d = ex.runs[run], results / ex.name, work / ex.name, ex.database
-    source = home / f"{run}_epoch{config.epochs}.msgpack"
+    source = weights_path(home, run, config.epochs)
     if not source.exists() or not checkpoint_path(work, run, config.epochs).exists():
         remedy = f"ssl_jax train --runs {run} with the same options makes it"
         raise InputError(f"{source}: not trained yet: {remedy}")
@@ -64,16 +65,17 @@ def pack_run(ex: Experiment, run: str, name: str, work: Path, results: Path) -> 
     pack(source, name, info)
     trainer = Trainer(config, 1, ex.front)
     trainer.set_model(load_weights(name)[0])  # as stored, rounding and all
-    numbers, part = mixtures.split(config)[1], manifest.part
+    numbers, part = mixtures.split(config).evaluation, manifest.part
     if part is not None and part.max() == PARTS.index("validation"):
-        info |= {"temperature": calibrated(*predict_all(trainer, mixtures, numbers, 2 * UNLIKE))}
+        heard = predict_all(trainer, mixtures, numbers, 2 * MICROPHONE_SPREAD_DB)
+        info |= {"temperature": calibrated(heard.logits, heard.labels)}
         numbers = np.flatnonzero(part == PARTS.index("evaluation"))
-    logits, labels = predict_all(trainer, mixtures, numbers)
-    info |= {"reliability": reliability(logits / info.get("temperature", 1), labels)}
-    by_snr = scores_by_snr(logits, labels, manifest.snr[numbers])
-    errors = error_by_azimuth(confusion_matrix(logits, labels)).round(2).tolist()
-    info |= {"metrics": evaluate(logits, labels), "mixtures_evaluated": len(labels)}
-    pack(source, name, info | {"by_snr": log_csv(by_snr).splitlines(), "error_by_azimuth": errors})
+    heard = predict_all(trainer, mixtures, numbers)
+    info |= {"reliability": reliability(heard.logits / info.get("temperature", 1), heard.labels)}
+    by_snr = scores_by_snr(heard, manifest.snr[numbers])
+    errors = error_by_azimuth(confusion_matrix(heard)).round(2).tolist()
+    info |= {"metrics": evaluate(heard), "mixtures_evaluated": len(numbers)}
+    pack(source, name, info | {"by_snr": csv_text(by_snr).splitlines(), "error_by_azimuth": errors})
     return info["metrics"]
 
 

@@ -27,7 +27,7 @@ from ssl_jax.studies.unseen_heads import (
     some_voices,
 )
 from ssl_jax.training.batches import Mixtures
-from ssl_jax.training.trainer import UNLIKE, Trainer, predict_all
+from ssl_jax.training.trainer import MICROPHONE_SPREAD_DB, Trainer, predict_all
 
 SCENES, SECONDS, APART, NEAR = (
     200,
@@ -98,9 +98,10 @@ def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
     parts |= {f"{what}, CIPIC heads": use & cipic for what, use in parts.items()}
     parts |= {"free field, -5 to 5 dB": free & (snr < 5), "rooms, -5 to 5 dB": ~free & (snr < 5)}
     rows, mixtures = [], Mixtures.of(store, manifest)
-    for spread, about in ((0.0, ""), (UNLIKE, ", unlike microphones")):
-        logits, labels = predict_all(trainer, mixtures, numbers, spread)
-        posterior, truth = softmax(logits / temperature_of(name), axis=1), AZIMUTH_STEP * labels
+    for spread, about in ((0.0, ""), (MICROPHONE_SPREAD_DB, ", unlike microphones")):
+        heard = predict_all(trainer, mixtures, numbers, spread)
+        posterior = softmax(heard.logits / temperature_of(name), axis=1)
+        truth = AZIMUTH_STEP * heard.labels
         for what, use in list(parts.items())[: 2 if spread else None]:
             scores = cells(scores_of(posterior[use], truth[use]))
             rows.append([f"`{name}`", f"evaluation part, {what}{about}", "72", "1 s", *scores])

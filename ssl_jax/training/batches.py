@@ -1,9 +1,11 @@
 """Which mixtures train and evaluate, and their cue maps batch by batch, read ahead of their use."""
 
+import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
@@ -12,21 +14,37 @@ from ssl_jax.common.devices import local_rows, on_all, shared_out, to_devices
 from ssl_jax.config import AZIMUTHS, Database, FrontEnd, Training, as_settings
 from ssl_jax.database.cue_store import CueStore, Shard
 from ssl_jax.database.manifest import Manifest
-from ssl_jax.database.parts import two_parts
+from ssl_jax.database.parts import PARTS, two_parts
 
-SPLIT = 1  # what a generator is for, part of its seed
-EVALUATION_BATCH = 32  # small activations stay in the cache; 256 measured a fifth slower a mixture
-AHEAD = 4  # batches read before they are asked for
+# what the split's generator is for: part of its seed
+SPLIT = 1
+# small activations stay in the cache; 256 measured a fifth slower a mixture
+EVALUATION_BATCH = 32
+# batches read before they are asked for
+AHEAD = 4
+# maps that change their sign when the ears are swapped: ITD and ILD
+SIDED_MAPS = slice(0, 2)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Numbers of the mixtures that a run trains on and is evaluated on."""
+
+    training: np.ndarray  # (n,)
+    evaluation: np.ndarray  # (m,)
 
 
 @dataclass(frozen=True)
 class Mixtures:
-    """Cue maps and classes by mixture number, how they were made, and what the manifest says of them."""
+    """Cue maps and classes by mixture number.
 
-    shards: list[Shard] | list[np.ndarray]
+    Mixture i is of speech clip i // 72 and of class i % 72.
+    """
+
+    shards: list[Shard] | list[np.ndarray]  # each (mixtures, maps, channels, frames) float16
     database: Database
     front: FrontEnd
-    manifest: Manifest | None = None
+    manifest: Manifest | None = None  # part and SNR of each mixture, where they are known
 
     @classmethod
     def of(cls, store: CueStore, manifest: Manifest | None = None) -> "Mixtures":
@@ -38,41 +56,68 @@ class Mixtures:
         """How they were made, ready for JSON."""
         return as_settings(database=self.database, front=self.front)
 
-    def split(self, config: Training) -> tuple[np.ndarray, np.ndarray]:
-        """Mixture numbers to train on and to evaluate on."""
+    def split(self, config: Training) -> Split:
+        """Share the run's mixtures out.
+
+        By the manifest's parts where it has some. Then all mixtures of the validation part are
+        evaluated, or of the evaluation part where there is none, however few clips train. Else at
+        random (published).
+        """
         count = config.clips * AZIMUTHS
-        if self.manifest is not None and (part := self.manifest.part) is not None:
-            # all of them evaluate, however few clips train: on the validation part, where there is one
-            return np.flatnonzero(part[:count] == 0), np.flatnonzero(part == part.max())
-        return two_parts(
-            count, config.evaluation_share, (config.seed, SPLIT)
-        )  # at random (published)
+        part = None if self.manifest is None else self.manifest.part
+        if part is None:
+            training, evaluation = two_parts(count, config.evaluation_share, (config.seed, SPLIT))
+            return Split(training, evaluation)
+        training = np.flatnonzero(part[:count] == PARTS.index("training"))
+        # validation comes last in PARTS
+        return Split(training, np.flatnonzero(part == part.max()))
 
     def last(self, config: Training) -> np.ndarray:
-        """Mixture numbers of the run's last clips, trained on or not (`last_share`)."""
-        first = min(round((1 - config.last_share) * config.clips), config.clips - 1)
+        """Numbers of the mixtures of the run's last clips, trained on or not (`last_share`)."""
+        first = round((1 - config.last_share) * config.clips)
+        # at least one clip
+        first = min(first, config.clips - 1)
         return np.arange(first * AZIMUTHS, config.clips * AZIMUTHS)
 
     def batch(
         self, numbers: np.ndarray, mirrored: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(n, maps, channels, frames) float16 and (n,) int32; sides swapped where `mirrored` (n,)."""
+        """Cue maps and classes of some mixtures.
+
+        Parameters
+        ----------
+        numbers : ndarray
+            Of the mixtures, (n,).
+        mirrored : ndarray of bool, optional
+            Whose ears are swapped, (n,).
+
+        Returns
+        -------
+        cues : ndarray
+            (n, maps, channels, frames) float16
+        labels : ndarray
+            (n,) int32
+        """
         size = len(self.shards[0])
         cues = np.stack([self.shards[i // size][i % size] for i in numbers.tolist()])
         labels = (numbers % AZIMUTHS).astype(np.int32)
         if mirrored is not None:
-            cues[mirrored, :2] *= -1  # ITD and ILD; IC has no side
+            cues[mirrored, SIDED_MAPS] *= -1
             labels = np.where(mirrored, -labels % AZIMUTHS, labels)
         return cues, labels
 
 
 def prefetch(items: Iterable) -> Iterator:
     """The same items, made in another thread up to AHEAD ahead."""
-    source, end = iter(items), object()
+    source = iter(items)
+    end = object()
     with ThreadPoolExecutor(1) as thread:
         waiting = deque(thread.submit(next, source, end) for _ in range(AHEAD))
         try:
-            while (item := waiting.popleft().result()) is not end:
+            while True:
+                item = waiting.popleft().result()
+                if item is end:
+                    return
                 waiting.append(thread.submit(next, source, end))
                 yield item
         finally:
@@ -81,17 +126,45 @@ def prefetch(items: Iterable) -> Iterator:
 
 
 def batches_of(
-    mixtures: Mixtures, numbers, size: int, mesh: Mesh, mirrored=None, frames=None
-) -> Iterator:
-    """Cue maps and classes of the given mixtures, `size` at a time, read ahead and by each process for its
-    own devices. `mirrored`, by mixture number, says which to mirror; `frames`, by batch, what to use."""
+    mixtures: Mixtures,
+    numbers: np.ndarray,
+    size: int,
+    mesh: Mesh,
+    mirrored: np.ndarray | None = None,
+    frames: Sequence[slice] | None = None,
+) -> Iterator[tuple[Any, Any]]:
+    """Cue maps and classes on the devices, batch by batch, read ahead.
 
-    def batch(k):  # one that does not divide among all devices is whole on each
-        part = numbers[k * size : (k + 1) * size]
-        even = len(part) % mesh.size == 0
-        ours = part[local_rows(mesh, len(part))] if even else part
-        cues, labels = mixtures.batch(ours, None if mirrored is None else mirrored[ours])
-        rows = cues if frames is None else np.ascontiguousarray(cues[..., frames[k]]), labels
-        return to_devices(rows, shared_out(mesh) if even else on_all(mesh))
+    Parameters
+    ----------
+    mixtures : Mixtures
+    numbers : ndarray
+        Of the mixtures in their order, (n,).
+    size : int
+        Mixtures in a batch; the last batch may be smaller.
+    mesh : Mesh
+        The devices. Each process reads for its own. A batch that does not divide among all devices
+        is whole on each.
+    mirrored : ndarray of bool, optional
+        By mixture number, (mixtures,): whose ears are swapped.
+    frames : sequence of slice, optional
+        By batch: what it takes of the frames.
 
-    return prefetch(batch(k) for k in range(-(-len(numbers) // size)))
+    Yields
+    ------
+    tuple
+        Maps (size, maps, channels, frames) float16 and classes (size,) int32.
+    """
+
+    def batch(number: int):
+        ours = numbers[number * size : (number + 1) * size]
+        divides = len(ours) % mesh.size == 0
+        if divides:
+            ours = ours[local_rows(mesh, len(ours))]
+        swapped = None if mirrored is None else mirrored[ours]
+        cues, labels = mixtures.batch(ours, swapped)
+        if frames is not None:
+            cues = np.ascontiguousarray(cues[..., frames[number]])
+        return to_devices((cues, labels), shared_out(mesh) if divides else on_all(mesh))
+
+    return prefetch(batch(number) for number in range(math.ceil(len(numbers) / size)))

@@ -1,5 +1,8 @@
-"""Training runs, epoch after epoch. Split and order come from generators seeded by (run seed, purpose,
-epoch), and a checkpoint holds all that an epoch leaves behind: a run cut off goes on to the same bytes."""
+"""Training runs, epoch after epoch.
+
+Split and order come from generators seeded by (run seed, purpose, epoch), and a checkpoint holds all
+that an epoch leaves behind. So a run that was cut off goes on to the same bytes.
+"""
 
 import json
 import math
@@ -7,204 +10,194 @@ import time
 from pathlib import Path
 
 import numpy as np
-from flax import serialization
+from jax.sharding import Mesh
 
-from ssl_jax.common.devices import barrier, broadcast_from_first, by_main_process, is_main_process
-from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import (
-    atomic_write,
-    check_settings,
-    checksum_agrees,
-    read_json,
-    write_text,
-)
+from ssl_jax.common.devices import by_main_process
+from ssl_jax.common.files import atomic_write, check_settings, write_text
 from ssl_jax.common.progress import say, track
 from ssl_jax.config import AZIMUTHS, Training, as_settings
-from ssl_jax.metrics import confusion_matrix, evaluate, scores_by_snr
-from ssl_jax.training import log
+from ssl_jax.metrics import Evaluation, confusion_matrix, evaluate, scores_by_snr
+from ssl_jax.networks.array_file import ArrayFile, write_arrays
 from ssl_jax.training.batches import Mixtures, batches_of
-from ssl_jax.training.checkpoints import checkpoint_path, load_checkpoint, save_checkpoint
-from ssl_jax.training.trainer import Trainer, predict_all
+from ssl_jax.training.checkpoints import Checkpoint, save_checkpoint
+from ssl_jax.training.context import Run, RunFolders, weights_path
+from ssl_jax.training.log import EpochRow, csv_text, log_line, log_text
+from ssl_jax.training.start import blend_with_start, bring_to_start
+from ssl_jax.training.trainer import EpochScores, Trainer, predict_all
 
-ORDER, MIRROR, SHORTEN = 2, 3, 4  # what a generator is for, part of its seed
-
-
-def newest_checkpoint(work: Path, name: str, config: Training) -> int:
-    """The last epoch whose checkpoint is whole; the epoch that the run starts from if there is none."""
-    for epoch in range(config.epochs, config.start_epoch, -1):
-        path = checkpoint_path(work, name, epoch)
-        if checksum_agrees(path):
-            return epoch
-        if path.exists():
-            say(f"{path}: damaged or not finished: not used")
-    return config.start_epoch
+# what a generator is for: part of its seed; batches.SPLIT is 1
+ORDER = 2
+MIRROR = 3
+SHORTEN = 4
+# a short window has this part of a mixture's frames
+SHORT_PART = 4
 
 
-def restore(
-    trainer: Trainer, path: Path, epoch: int, with_optimiser: bool = True
-) -> list[dict] | None:
-    """Take over a checkpoint and return its log; None where it is missing or damaged. Raises InputError if
-    it is of another epoch, other settings than its folder's, or another network."""
-    if (content := load_checkpoint(path)) is None:
-        return None
-    settings, remedy = read_json(path.with_name("settings.json")), "delete it and run again"
-    try:
-        rows = log.rows_of_checkpoint(content)
-        same = (
-            json.loads(content.get("settings", json.dumps(settings))) == settings
-        )  # older have none
-        same = rows[-1]["epoch"] == epoch and same
-    except (KeyError, IndexError, ValueError, TypeError, AttributeError):
-        raise InputError(f"{path}: is no checkpoint of a run: {remedy}") from None
-    if not same:
-        raise InputError(f"{path}: is of another run or epoch: {remedy}")
-    try:
-        trainer.restore(content["arrays"], with_optimiser)
-    except InputError as error:
-        raise InputError(f"{path}: is of another network ({error}): {remedy}") from None
-    return rows
+def train(
+    name: str,
+    config: Training,
+    mixtures: Mixtures,
+    folders: RunFolders,
+    mesh: Mesh | None = None,
+) -> dict[str, float]:
+    """Train one run, or what is left of it.
 
+    The main process writes checkpoints to work/NAME/, logs and the last weights to results/.
 
-def restore_start(trainer: Trainer, work: Path, config: Training) -> Path:
-    """Take over what the run starts from, the returned checkpoint; InputError where it is not there."""
-    path = checkpoint_path(work, config.start_from, config.start_epoch)
-    if restore(trainer, path, config.start_epoch, config.keep_optimiser) is None:
-        remedy = f"delete that folder and train {config.start_from!r} again"
-        raise InputError(f"{path}: missing or damaged: {remedy}")
-    return path
+    Parameters
+    ----------
+    name : str
+        Of the run's files.
+    config : Training
+    mixtures : Mixtures
+    folders : RunFolders
+    mesh : Mesh, optional
+        The devices, see `Trainer`.
 
+    Returns
+    -------
+    dict
+        The final metrics, see `metrics.evaluate`.
 
-def blend_with_start(trainer: Trainer, work: Path, config: Training) -> None:
-    """Make `start_share` of the last weights and statistics those that the run started from."""
-    share, last = config.start_share, trainer.state_arrays()
-    restore_start(trainer, work, config)
-    floats = {
-        k: a for k, a in trainer.state_arrays().items() if a.dtype == np.float32
-    }  # not dropout's keys
-    trainer.restore(last | {k: share * a + (1 - share) * last[k] for k, a in floats.items()}, False)
-
-
-def start_state(
-    trainer: Trainer, work: Path, name: str, config: Training, mixtures: Mixtures
-) -> list[dict]:
-    """The log up to where the run goes on, the trainer brought there; InputError without a fitting start."""
-    with barrier():
-        epoch = newest_checkpoint(work, name, config) if is_main_process() else 0
-    epoch = int(broadcast_from_first(np.array(epoch)))
-    if epoch > config.start_epoch:
-        path = checkpoint_path(work, name, epoch)
-        if (rows := restore(trainer, path, epoch)) is None:
-            remedy = "wait for the folder they share, and run all again"
-            raise InputError(f"{path}: the first process has it, this one does not: {remedy}")
-        return rows
-    if config.start_from:
-        path = restore_start(trainer, work, config)
-        check_settings(path.with_name("settings.json"), mixtures.settings)
-    return []
+    Raises
+    ------
+    InputError
+        Where checkpoints of other settings are there, or the weights to start from are not.
+    """
+    settings = {**mixtures.settings, **as_settings(training=config)}
+    by_main_process(check_settings, folders.work / name / "settings.json", settings)
+    split = mixtures.split(config)
+    steps = math.ceil(len(split.training) / config.batch)
+    trainer = Trainer(config, steps, mixtures.front, mesh)
+    run = Run(name, config, mixtures, split, folders, trainer, settings)
+    if config.batch % trainer.mesh.size:
+        uneven = f"a batch of {config.batch} does not divide among {trainer.mesh.size} devices"
+        say(f"{name}: {uneven}: each does all of it; fewer devices are no slower")
+    rows = bring_to_start(run)
+    first_epoch = 1 + (rows[-1].epoch if rows else config.start_epoch)
+    for epoch in range(first_epoch, config.epochs + 1):
+        rows.append(run_epoch(run, epoch))
+        by_main_process(save_state, run, rows)
+    if config.start_share:
+        blend_with_start(run)
+    evaluation = predict_all(trainer, mixtures, split.evaluation)
+    by_main_process(write_results, run, rows, evaluation)
+    if config.last_share:
+        last = predict_all(trainer, mixtures, mixtures.last(config))
+        by_main_process(write_confusion, run.result("_last_confusion.csv"), last)
+    return evaluate(evaluation)
 
 
 def short_windows(config: Training, epoch: int, steps: int, frames: int) -> list[slice] | None:
     """What each batch of an epoch takes of its `frames`: all, or at random a quarter of them."""
     if not config.short_share:
         return None
-    draws, size = (
-        np.random.default_rng((config.seed, SHORTEN, epoch)).random((steps, 2)),
-        max(1, frames // 4),
+    rng = np.random.default_rng((config.seed, SHORTEN, epoch))
+    # a row a batch, so that the draws of a batch do not depend on how many there are
+    is_short_draw, start_draw = rng.random((steps, 2)).T
+    size = max(1, frames // SHORT_PART)
+    starts = (start_draw * (frames - size + 1)).astype(int)
+    windows = []
+    for is_short, start in zip(is_short_draw < config.short_share, starts.tolist(), strict=True):
+        windows.append(slice(start, start + size) if is_short else slice(None))
+    return windows
+
+
+def mirrored_mixtures(config: Training, epoch: int) -> np.ndarray | None:
+    """Whose ears are swapped in an epoch, by mixture number: half of them at random."""
+    if not config.mirrored:
+        return None
+    rng = np.random.default_rng((config.seed, MIRROR, epoch))
+    # a draw for every mixture, whichever are in the run
+    return rng.random(config.clips * AZIMUTHS) < 0.5
+
+
+def train_epoch(run: Run, epoch: int) -> EpochScores:
+    """Train for an epoch on the run's mixtures, in an order of its own."""
+    config = run.config
+    front = run.mixtures.front
+    training = run.split.training
+    rng = np.random.default_rng((config.seed, ORDER, epoch))
+    order = training[rng.permutation(len(training))]
+    steps = math.ceil(len(training) / config.batch)
+    batches = batches_of(
+        run.mixtures,
+        order,
+        config.batch,
+        run.trainer.mesh,
+        mirrored=mirrored_mixtures(config, epoch),
+        frames=short_windows(config, epoch, steps, front.fs // front.hop),
     )
-    starts = (draws[:, 1] * (frames - size + 1)).astype(int)
-    short = draws[:, 0] < config.short_share
-    return [slice(s, s + size) if use else slice(None) for use, s in zip(short, starts.tolist())]
+    label = f"{run.name} epoch {epoch}/{config.epochs}"
+    return run.trainer.train_epoch(track(batches, label, total=steps))
 
 
-def run_epoch(
-    name: str, config: Training, trainer: Trainer, mixtures: Mixtures, parts: tuple, epoch: int
-):
-    """Train and evaluate on `parts` for an epoch: a row of the log, and logits and classes evaluated."""
-    (training, evaluation), began = parts, time.monotonic()
-    if epoch in config.restart_epochs:
-        trainer.moments = trainer.optimiser.init(trainer.weights)
-    rate = float(trainer.rates(trainer.moments[0].count))
-    order = training[np.random.default_rng((config.seed, ORDER, epoch)).permutation(len(training))]
-    mirrored = None
-    if config.mirrored:  # a draw for every mixture, whichever are in the run
-        mirrored = (
-            np.random.default_rng((config.seed, MIRROR, epoch)).random(config.clips * AZIMUTHS)
-            < 0.5
-        )
-    steps, label = math.ceil(len(training) / config.batch), f"{name} epoch {epoch}/{config.epochs}"
-    frames = short_windows(config, epoch, steps, mixtures.front.fs // mixtures.front.hop)
-    batches = batches_of(mixtures, order, config.batch, trainer.mesh, mirrored, frames)
-    loss, hit1, hit5 = trainer.train_epoch(track(batches, label, total=steps))
+def evaluation_columns(run: Run) -> dict[str, float]:
+    """The columns of the log about what is evaluated, as the weights are."""
+    scores = evaluate(predict_all(run.trainer, run.mixtures, run.split.evaluation))
+    columns = {
+        "eval_loss": scores["loss"],
+        "eval_top1": scores["top1"],
+        "eval_top5": scores["top5_published"],
+        "eval_top5_standard": scores["top5"],
+        "eval_mean_angular_error": scores["mean_angular_error"],
+    }
+    if run.config.last_share:
+        last_clips = run.mixtures.last(run.config)
+        last = evaluate(predict_all(run.trainer, run.mixtures, last_clips))
+        columns["last_loss"] = last["loss"]
+        columns["last_top1"] = last["top1"]
+        columns["last_top5"] = last["top5_published"]
+    return columns
+
+
+def run_epoch(run: Run, epoch: int) -> EpochRow:
+    """Train for an epoch, evaluate and say how it went; return its row of the log."""
+    began = time.monotonic()
+    if epoch in run.config.restart_epochs:
+        run.trainer.restart_optimiser()
+    learning_rate = run.trainer.learning_rate
+    training = train_epoch(run, epoch)
     trained = time.monotonic()
-    outcome = predict_all(trainer, mixtures, evaluation)
-    scores = evaluate(*outcome)
-    scored = [scores[k] for k in ("loss", "top1", "top5_published", "top5", "mean_angular_error")]
-    values = [epoch, config.epochs_planned, loss, hit1, hit5, *scored, rate]
-    row = dict(zip(log.LOG_COLUMNS, values, strict=True))
-    if config.last_share:
-        last = evaluate(*predict_all(trainer, mixtures, mixtures.last(config)))
-        row |= dict(zip(log.LAST_COLUMNS, (last["loss"], last["top1"], last["top5_published"])))
-    seconds, testing = time.monotonic() - began, time.monotonic() - trained
-    waited = f"{100 * trainer.waited / (trained - began):.1f} % of training waited for data"
-    say(f"{log.log_line(row)}  [{seconds:.0f} s, {testing:.0f} s of it evaluation; {waited}]")
-    return row, outcome
+    row = EpochRow(
+        epoch=epoch,
+        epochs=run.config.epochs_planned,
+        train_loss=training.loss,
+        train_top1=training.top1,
+        train_top5=training.top5,
+        learning_rate=learning_rate,
+        **evaluation_columns(run),
+    )
+    ended = time.monotonic()
+    waited = 100 * training.waited_s / (trained - began)
+    times = f"{ended - began:.0f} s, {ended - trained:.0f} s of it evaluation"
+    say(f"{log_line(row)}  [{times}; {waited:.1f} % of training waited for data]")
+    return row
 
 
-def train(
-    name: str, config: Training, mixtures: Mixtures, work: Path, results: Path, mesh=None
-) -> dict:
-    """Train one run, or what is left of it, and return its final metrics (see `metrics.evaluate`). The main
-    process writes checkpoints to work/name/, logs and the last weights to results/. Raises InputError where
-    checkpoints of other settings are there, or the weights to start from are not."""
-    work, results = Path(work), Path(results)
-    settings = {**mixtures.settings, **as_settings(training=config)}
-    by_main_process(check_settings, work / name / "settings.json", settings)
-    training, evaluation = parts = mixtures.split(config)
-    trainer = Trainer(config, math.ceil(len(training) / config.batch), mixtures.front, mesh)
-    if config.batch % trainer.mesh.size:
-        uneven = f"a batch of {config.batch} does not divide among {trainer.mesh.size} devices"
-        say(f"{name}: {uneven}: each does all of it; fewer devices are no slower")
-    rows, outcome = start_state(trainer, work, name, config, mixtures), None
-    for epoch in range(
-        rows[-1]["epoch"] + 1 if rows else config.start_epoch + 1, config.epochs + 1
-    ):
-        row, outcome = run_epoch(name, config, trainer, mixtures, parts, epoch)
-        rows.append(row)
-        numbers = np.array([list(map(float, row.values())) for row in rows])
-        content = {
-            "arrays": trainer.state_arrays(),
-            "log": numbers,
-            "settings": json.dumps(settings),
-        }
-        by_main_process(save_checkpoint, checkpoint_path(work, name, epoch), content)
-    if config.start_share:
-        blend_with_start(trainer, work, config)
-        outcome = None
-    outcome = outcome or predict_all(trainer, mixtures, evaluation)
-    snr = None if mixtures.manifest is None else mixtures.manifest.snr[evaluation]
-    by_main_process(write_results, results, name, config, trainer, rows, outcome, snr)
-    if config.last_share:
-        last = predict_all(trainer, mixtures, mixtures.last(config))
-        by_main_process(write_confusion, results / f"{name}_last_confusion.csv", last)
-    return evaluate(*outcome)
+def save_state(run: Run, rows: list[EpochRow]) -> None:
+    """Write the checkpoint of the last of `rows`."""
+    # as settings.json has them: tuples are lists
+    settings = json.loads(json.dumps(run.settings))
+    checkpoint = Checkpoint(run.trainer.state_arrays(), rows, settings)
+    save_checkpoint(run.checkpoint(checkpoint.epoch), checkpoint)
 
 
-def write_results(
-    results: Path, name: str, config: Training, trainer: Trainer, rows, outcome, snr
-) -> None:
-    """Write the log, the last weights and the outcome of the evaluation; `snr` (n,) of its mixtures, dB."""
-    weights = {k: v for k, v in trainer.state_arrays().items() if not k.startswith("moments")}
-    with atomic_write(results / f"{name}_epoch{config.epochs}.msgpack") as stream:
-        stream.write(serialization.msgpack_serialize(weights))
-    write_text(results / f"{name}.csv", log.log_csv(rows))
-    write_text(results / f"{name}.log", log.log_text(config, rows))
-    if snr is not None:
-        write_text(
-            results / f"{name}_by_snr.csv", log.log_csv(scores_by_snr(outcome[0], outcome[1], snr))
-        )
-    write_confusion(results / f"{name}_confusion.csv", outcome)
+def write_results(run: Run, rows: list[EpochRow], evaluation: Evaluation) -> None:
+    """Write the log, the last weights and the outcome of the evaluation."""
+    manifest = run.mixtures.manifest
+    notes = {"run": run.name, "epoch": run.config.epochs}
+    path = weights_path(run.folders.results, run.name, run.config.epochs)
+    write_arrays(path, ArrayFile(notes, run.trainer.model_arrays()))
+    write_text(run.result(".csv"), csv_text([row.columns() for row in rows]))
+    write_text(run.result(".log"), log_text(run.config, rows))
+    if manifest is not None:
+        snr = manifest.snr[run.split.evaluation]
+        write_text(run.result("_by_snr.csv"), csv_text(scores_by_snr(evaluation, snr)))
+    write_confusion(run.result("_confusion.csv"), evaluation)
 
 
-def write_confusion(path: Path, outcome) -> None:
+def write_confusion(path: Path, evaluation: Evaluation) -> None:
+    """Write the confusion matrix as CSV: a row a true class."""
     with atomic_write(path, "w") as stream:
-        np.savetxt(stream, confusion_matrix(*outcome), fmt="%d", delimiter=",")
+        np.savetxt(stream, confusion_matrix(evaluation), fmt="%d", delimiter=",")

@@ -1,8 +1,10 @@
-"""A network in training."""
+"""A network in training: its loss, its optimiser and the compiled programs that use them."""
 
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,148 +15,242 @@ from jax.sharding import Mesh
 
 from ssl_jax.common.devices import data_mesh, on_all, to_devices
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, FrontEnd, Training
-from ssl_jax.metrics import batch_counts, class_distance
+from ssl_jax.config import AZIMUTHS, FrontEnd, Training
+from ssl_jax.metrics import Evaluation, batch_counts, class_distances_degrees
 from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, named_arrays, split
 from ssl_jax.training.batches import EVALUATION_BATCH, Mixtures, batches_of
 
-WAVES, UNLIKE = (
-    4,
-    1.0,
-)  # of a smooth curve over the channels; dB, its spread where microphones are tried
+# cosines in a smooth curve over the channels: the slowest four, as microphones' responses are smooth
+COSINES = 4
+# dB, standard deviation of such curves where a network is tried on microphones that differ
+MICROPHONE_SPREAD_DB = 1.0
 
 
 def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
-    """Learning rate by step since the optimiser was last fresh; with a warm-up it changes step by step."""
-    rate, floor = config.learning_rate, config.cosine_floor
+    """The learning rate by step since the optimiser was last fresh.
+
+    With a warm-up it changes step by step, else epoch by epoch (published).
+    """
+    rate = config.learning_rate
     if config.warmup_epochs:
-        rise, steps = (
-            int(config.warmup_epochs * steps_per_epoch),
-            config.cosine_epochs * steps_per_epoch,
+        return optax.warmup_cosine_decay_schedule(
+            # a tenth: fresh weights bear no full step
+            init_value=rate / 10,
+            peak_value=rate,
+            warmup_steps=int(config.warmup_epochs * steps_per_epoch),
+            decay_steps=config.cosine_epochs * steps_per_epoch,
+            end_value=config.cosine_floor,
         )
-        return optax.warmup_cosine_decay_schedule(rate / 10, rate, rise, steps, floor)
     if not config.cosine_epochs:
         return optax.constant_schedule(rate)
-    cosine = optax.cosine_decay_schedule(rate, config.cosine_epochs, floor / rate)
-    return lambda step: cosine(step // steps_per_epoch)
+    by_epoch = optax.cosine_decay_schedule(rate, config.cosine_epochs, config.cosine_floor / rate)
+    return lambda step: by_epoch(step // steps_per_epoch)
 
 
 def target_table(spread: float) -> np.ndarray:
     """Targets (72, 72) of every class: a circular normal of `spread` degrees about it."""
-    apart = AZIMUTH_STEP * class_distance(np.arange(AZIMUTHS)[:, None], np.arange(AZIMUTHS))
-    weights = np.exp(-0.5 * (apart / spread) ** 2)
+    weights = np.exp(-0.5 * (class_distances_degrees() / spread) ** 2)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
 def coloured(cues: jax.Array, spread: float, key: jax.Array) -> jax.Array:
-    """Cue maps (batch, maps, channels, frames) as two microphones that differ give them: on the ILDs of each,
-    a random curve of WAVES cosines over the channels, of `spread` dB."""
+    """Cue maps as two microphones that differ give them.
+
+    Parameters
+    ----------
+    cues : jax.Array
+        (batch, maps, channels, frames)
+    spread : float
+        Standard deviation, dB, of the random curves of COSINES cosines over the channels that are
+        added to the ILDs of each mixture.
+    key : jax.Array
+        Draws the curves.
+
+    Returns
+    -------
+    jax.Array
+        Of the shape and kind of `cues`.
+    """
     channels = cues.shape[2]
-    angles = jnp.pi * jnp.outer(jnp.arange(1, WAVES + 1), (jnp.arange(channels) + 0.5) / channels)
-    curves = (
-        spread * (2 / WAVES) ** 0.5 * jax.random.normal(key, (len(cues), WAVES)) @ jnp.cos(angles)
-    )
+    # (COSINES, channels)
+    positions = (jnp.arange(channels) + 0.5) / channels
+    angles = jnp.pi * jnp.outer(jnp.arange(1, COSINES + 1), positions)
+    # the mean square of a cosine is 1/2
+    scale = spread * (2 / COSINES) ** 0.5
+    # (B, COSINES) -> (B, channels) -> (B, channels, 1)
+    curves = scale * jax.random.normal(key, (len(cues), COSINES)) @ jnp.cos(angles)
     return cues.at[:, 1].add(curves[..., None].astype(cues.dtype))
 
 
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class State:
+    """All that a training step changes."""
+
+    weights: Any
+    rest: Any  # running statistics and dropout's keys
+    moments: Any  # the optimiser's
+    totals: tuple  # `batch_counts`, added up over the epoch's batches
+
+
+@dataclass(frozen=True)
+class EpochScores:
+    """What an epoch of training gave, while the weights moved."""
+
+    loss: float  # mean, nats
+    top1: float  # percent
+    top5: float  # percent, as published
+    waited_s: float  # for batches
+
+
 class Trainer:
-    """A network, its optimiser and the two compiled programs that use them."""
+    """A network, its optimiser and the two compiled programs that use them.
+
+    Parameters
+    ----------
+    config : Training
+    steps_per_epoch : int
+        What the learning rate goes by.
+    front : FrontEnd
+        What the network's cue maps come from.
+    mesh : Mesh, optional
+        The devices: by default one a process on a CPU, else all.
+    """
 
     def __init__(
         self, config: Training, steps_per_epoch: int, front: FrontEnd, mesh: Mesh | None = None
     ):
-        model = build_model(config.model, config.seed, front)
-        self.graph, self.weights, self.rest = split(model)
-        self.config, self.rates = config, learning_rates(config, steps_per_epoch)
+        self.config = config
+        self.graph, self.weights, self.rest = split(build_model(config.model, config.seed, front))
+        self.rates = learning_rates(config, steps_per_epoch)
         # flattened: one long vector to update instead of dozens of small ones
-        self.optimiser = optax.flatten(optax.adamw(self.rates, weight_decay=config.weight_decay))
-        self.moments = self.optimiser.init(self.weights)
-        # on a CPU one device per process is fastest: each operation uses all cores by itself
-        self.mesh = mesh or data_mesh(1 if jax.default_backend() == "cpu" else None)
-        self.everywhere = on_all(self.mesh)  # weights; a batch is shared out
-        # XLA's reductions among CPU devices lock up when a program begins before the last one has ended
-        self.one_by_one = jax.default_backend() == "cpu" and self.mesh.size > 1
-        self.step = jax.jit(self._step, donate_argnums=(0, 1, 2), out_shardings=self.everywhere)
+        adamw = optax.adamw(self.rates, weight_decay=config.weight_decay)
+        self.optimiser = optax.flatten(adamw)
+        self.restart_optimiser()
+        on_cpu = jax.default_backend() == "cpu"
+        # on a CPU one device a process is fastest: each operation uses all cores by itself
+        self.mesh = mesh or data_mesh(1 if on_cpu else None)
+        # of weights; a batch is shared out
+        self.everywhere = on_all(self.mesh)
+        # XLA's reductions among CPU devices lock up when a program begins before the last one ends
+        self.one_by_one = on_cpu and self.mesh.size > 1
+        self.step = jax.jit(self._step, donate_argnums=0, out_shardings=self.everywhere)
         self.predict = jax.jit(self._predict, out_shardings=self.everywhere)
 
-    def _step(self, weights, rest, moments, totals, cues, labels):
+    def restart_optimiser(self) -> None:
+        """Go on with fresh moments and the learning rate's first step."""
+        self.moments = self.optimiser.init(self.weights)
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step."""
+        return float(self.rates(self.moments[0].count))
+
+    def _losses(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
+        """Cross-entropy of each mixture (batch,), nats, with the run's kind of target."""
+        if not self.config.label_spread:
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        targets = jnp.asarray(target_table(self.config.label_spread))[labels]
+        return optax.softmax_cross_entropy(logits, targets)
+
+    def _step(self, state: State, cues: jax.Array, labels: jax.Array) -> State:
+        """The state after one batch."""
         if self.config.coloured:
-            key = jax.random.fold_in(
-                jax.random.key(self.config.seed), moments[0].count
-            )  # another every step
+            # other curves every step
+            steps_before = state.moments[0].count
+            key = jax.random.fold_in(jax.random.key(self.config.seed), steps_before)
             cues = coloured(cues, self.config.coloured, key)
 
         def loss_of(weights):
-            model = nnx.merge(self.graph, weights, rest, copy=True)
+            model = nnx.merge(self.graph, weights, state.rest, copy=True)
             model.train()
             logits = model(cues)
-            if spread := self.config.label_spread:
-                losses = optax.softmax_cross_entropy(
-                    logits, jnp.asarray(target_table(spread))[labels]
-                )
-            else:
-                losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-            return losses.mean(), (logits, split(model)[2])
+            _, _, rest = split(model)
+            return self._losses(logits, labels).mean(), (logits, rest)
 
-        slopes, (logits, rest) = jax.grad(loss_of, has_aux=True)(weights)
-        updates, moments = self.optimiser.update(slopes, moments, weights)
-        totals = jax.tree.map(jnp.add, totals, batch_counts(logits, labels))
-        return optax.apply_updates(weights, updates), rest, moments, totals
+        slopes, (logits, rest) = jax.grad(loss_of, has_aux=True)(state.weights)
+        updates, moments = self.optimiser.update(slopes, state.moments, state.weights)
+        weights = optax.apply_updates(state.weights, updates)
+        totals = jax.tree.map(jnp.add, state.totals, batch_counts(logits, labels))
+        return State(weights, rest, moments, totals)
 
-    def _predict(self, weights, rest, cues):
+    def _predict(self, weights, rest, cues: jax.Array) -> jax.Array:
+        """Logits (batch, 72)."""
         model = nnx.merge(self.graph, weights, rest, copy=True)
         model.eval()
         return model(cues)
 
-    def train_epoch(self, batches: Iterator) -> tuple[float, float, float]:
-        """Mean loss, and Top-1 and published Top-5 in percent, as the weights moved."""
-        totals = jnp.float32(0), jnp.int32(0), jnp.int32(0)
-        state = to_devices((self.weights, self.rest, self.moments, totals), self.everywhere)
-        count, self.waited, asked = 0, 0.0, time.monotonic()  # waited for batches, s
+    def train_epoch(self, batches: Iterator) -> EpochScores:
+        """Train on batches of cue maps and classes; raises InputError where the loss diverges."""
+        no_counts = jnp.float32(0), jnp.int32(0), jnp.int32(0)
+        start = State(self.weights, self.rest, self.moments, no_counts)
+        state = to_devices(start, self.everywhere)
+        count = 0
+        waited_s = 0.0
+        asked = time.monotonic()
         for cues, labels in batches:
-            self.waited += time.monotonic() - asked
-            state = self.step(*state, cues, labels)
+            waited_s += time.monotonic() - asked
+            state = self.step(state, cues, labels)
             if self.one_by_one:
                 jax.block_until_ready(state)
             count += len(labels)
             asked = time.monotonic()
-        self.weights, self.rest, self.moments, totals = state
-        loss, hits1, hits5 = (float(t) for t in totals)
+        self.weights, self.rest, self.moments = state.weights, state.rest, state.moments
+        loss, top1_hits, top5_hits = (float(total) for total in state.totals)
         if not math.isfinite(loss):
-            raise InputError(
-                "training diverged (the loss is not a number): lower the learning rate"
-            )
-        return loss / count, 100 * hits1 / count, 100 * hits5 / count
+            wrong = "training diverged (the loss is not a number)"
+            raise InputError(f"{wrong}: lower the learning rate")
+        return EpochScores(loss / count, 100 * top1_hits / count, 100 * top5_hits / count, waited_s)
 
     def set_model(self, model: nnx.Module) -> None:
         """Take over the weights and statistics of a network of the same kind."""
         _, self.weights, self.rest = split(model)
 
+    def model_arrays(self) -> dict[str, np.ndarray]:
+        """Weights and batch statistics by name."""
+        return named_arrays("weights", self.weights) | named_arrays("rest", self.rest)
+
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Weights, batch statistics and optimiser state by name, for a checkpoint."""
-        trees = {"weights": self.weights, "rest": self.rest, "moments": self.moments}
-        return {
-            name: array
-            for k, tree in trees.items()
-            for name, array in named_arrays(k, tree).items()
-        }
+        return self.model_arrays() | named_arrays("moments", self.moments)
 
-    def restore(self, arrays: dict, with_optimiser: bool = True) -> None:
-        """Take over a checkpoint's arrays; raises InputError, which names one that does not fit."""
+    def restore_model(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take over weights and statistics; raises InputError, which names one that does not fit."""
         self.weights = from_named("weights", self.weights, arrays)
         self.rest = from_named("rest", self.rest, arrays)
-        if with_optimiser:
-            self.moments = from_named("moments", self.moments, arrays)
+
+    def restore_optimiser(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take over the optimiser's state; raises InputError, which names what does not fit."""
+        self.moments = from_named("moments", self.moments, arrays)
 
 
-def predict_all(trainer: Trainer, mixtures: Mixtures, numbers: np.ndarray, spread: float = 0):
-    """Logits (n, 72) and classes (n,) of the given mixtures, `coloured` by `spread` dB."""
+def predict_all(
+    trainer: Trainer, mixtures: Mixtures, numbers: np.ndarray, spread: float = 0.0
+) -> Evaluation:
+    """What the network says of mixtures.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    mixtures : Mixtures
+    numbers : ndarray
+        Of the mixtures, (n,).
+    spread : float
+        Above 0: heard through microphones that differ, dB (see `coloured`).
+
+    Returns
+    -------
+    Evaluation
+        Logits (n, 72) and true classes (n,), in the order of `numbers`.
+    """
     weights, rest = to_devices((trainer.weights, trainer.rest), trainer.everywhere)
+    batches = batches_of(mixtures, numbers, EVALUATION_BATCH, trainer.mesh)
     logits = []
-    for k, (cues, _) in enumerate(batches_of(mixtures, numbers, EVALUATION_BATCH, trainer.mesh)):
-        cues = coloured(cues, spread, jax.random.key(k)) if spread else cues
+    for number, (cues, _) in enumerate(batches):
+        if spread:
+            cues = coloured(cues, spread, jax.random.key(number))
         logits.append(trainer.predict(weights, rest, cues))
         if trainer.one_by_one:
             jax.block_until_ready(logits[-1])
-    return np.concatenate([np.asarray(l) for l in logits]), numbers % AZIMUTHS
+    return Evaluation(np.concatenate([np.asarray(part) for part in logits]), numbers % AZIMUTHS)

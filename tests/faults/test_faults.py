@@ -85,8 +85,8 @@ READONLY = [  # folder, moment, stage, the file in that folder that is named
     ),  # the first renaming is not let through
     ("results", ["cues", 3], "database", "/timing.json"),
     ("results", None, "train", ""),
-    ("work", ["model2_continued", 1], "train", "/model2_continued/epoch-003.msgpack"),
-    ("results", ["model2_continued", 2], "train", "/model2_continued_epoch3.msgpack"),
+    ("work", ["model2_continued", 1], "train", "/model2_continued/epoch-003.safetensors"),
+    ("results", ["model2_continued", 2], "train", "/model2_continued_epoch3.safetensors"),
 ]
 
 
@@ -114,8 +114,8 @@ VANISHING = [  # what is gone, when, the stages then called, and what they say
     ("", ["cues", 8], ["database"], "cues/cues-00001"),
     ("../../results", ["model2_continued", 3], EVERYTHING, ""),
 ]
-NO_START = f"model2/epoch-001.msgpack: {LOST}delete that folder and train 'model2' again"
-FIRST = [("model2/epoch-001.msgpack", None, ["train"], NO_START), ("model2", None, [], "")]
+NO_START = f"model2/epoch-001.safetensors: {LOST}delete that folder and train 'model2' again"
+FIRST = [("model2/epoch-001.safetensors", None, ["train"], NO_START), ("model2", None, [], "")]
 # at the first checkpoint of Model 1: its second epoch reads the shard again
 CUT = [("cut cues/cues-00004.npy", ["model1", 3], ["train"], "cues/cues-00004.npy: ")]
 

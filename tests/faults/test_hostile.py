@@ -13,7 +13,6 @@ import zlib
 import h5py
 import numpy as np
 import pytest
-from flax import serialization
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors import numpy as safetensors
@@ -21,7 +20,9 @@ from safetensors import numpy as safetensors
 from ssl_jax.common.files import package_data
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks import packed, registry, serialisation
+from ssl_jax.networks.array_file import ArrayFile, to_bytes
 from ssl_jax.studies.published_weights import published_variables
+from ssl_jax.training.log import EpochRow
 from support.damage import (
     SOFA,
     SOUNDS,
@@ -46,12 +47,13 @@ def hostile(cases, **drawn):
 
 
 WEIGHTS, NOTES = (
-    package_data("weights/embedded.safetensors").read_bytes(),
-    packed.describe("embedded"),
+    package_data("weights/baseline.safetensors").read_bytes(),
+    packed.describe("baseline"),
 )
 ARRAYS = serialisation.named_arrays("x", {"a": np.arange(3, dtype=np.float32)})
-CONTENT = {"arrays": ARRAYS, "log": np.ones((2, 3)), "number": 1 + 2j, "text": "{}"}
-CHECKPOINT = serialization.msgpack_serialize(CONTENT)
+ROW = EpochRow(1, 20, 3.5, 5.9, 63.9, 3.1, 10.3, 76.1, 40.0, 12.3, 1e-3)
+CHECKPOINT_NOTES = {"epoch": 1, "log": [ROW.columns()], "settings": {"training": {"seed": 0}}}
+CHECKPOINT = to_bytes(ArrayFile(CHECKPOINT_NOTES, ARRAYS))
 VARIABLES = published_variables(registry.build_model("three_branch", 0, FrontEnd()))
 NPZ = {name: np.zeros(variable[...].shape[::-1], np.float32) for name, variable in VARIABLES}
 PUBLISHED = saved(np.savez_compressed, **NPZ)
@@ -87,7 +89,7 @@ DAMAGED = {
         bytes,
         {},
     ),
-    "a checkpoint": ("checkpoint", 300, "a.msgpack", [CHECKPOINT], bytes, {}),
+    "a checkpoint": ("checkpoint", 300, "a.safetensors", [CHECKPOINT], bytes, {}),
     "weights": ("network", 40, "a.safetensors", [WEIGHTS], bytes, {}),
     "published weights": ("published", 160, "a.npz", [PUBLISHED, *OTHER], bytes, {}),
     "a shard": (
@@ -151,12 +153,20 @@ def test_a_sofa_with_other_fields_is_read_or_refused(judge, changes):
     judge("sofa", sofa(**changes), "hostile.sofa")
 
 
-ENTRIES = st.sampled_from(["arrays", "log", "__msgpack_chunked_array__", "chunks"])
+ENTRIES = st.dictionaries(st.sampled_from(["epoch", "log", "settings"]), JSON)
+COLUMNS_OF_A_ROW = st.dictionaries(st.sampled_from([*ROW.columns(), "colour"]), JSON, max_size=3)
 
 
-@hostile(100, content=st.dictionaries(ENTRIES, JSON) | JSON)
-def test_a_checkpoint_of_other_things_is_read_or_refused(judge, content):
-    judge("checkpoint", serialization.msgpack.packb(content, default=str), "hostile.msgpack")
+@hostile(60, changes=ENTRIES)
+def test_a_checkpoint_of_other_things_is_read_or_refused(judge, changes):
+    content = ArrayFile(CHECKPOINT_NOTES | changes, ARRAYS)
+    judge("checkpoint", to_bytes(content), "hostile.safetensors")
+
+
+@hostile(40, changes=COLUMNS_OF_A_ROW)
+def test_a_checkpoint_of_another_log_is_read_or_refused(judge, changes):
+    notes = CHECKPOINT_NOTES | {"log": [ROW.columns() | changes]}
+    judge("checkpoint", to_bytes(ArrayFile(notes, ARRAYS)), "hostile.safetensors")
 
 
 FRONT = st.dictionaries(st.sampled_from(list(NOTES["front"])), JSON, min_size=1)
@@ -165,7 +175,7 @@ FRONT = st.dictionaries(st.sampled_from(list(NOTES["front"])), JSON, min_size=1)
 @hostile(40, fields=FRONT, model=st.none() | JSON)
 def test_weights_with_other_notes_are_read_or_refused(judge, fields, model):
     notes = NOTES | {"front": NOTES["front"] | fields, "model": model or NOTES["model"]}
-    judge("network", packed.as_bytes(notes, safetensors.load(WEIGHTS)), "hostile.safetensors")
+    judge("network", to_bytes(ArrayFile(notes, safetensors.load(WEIGHTS))), "hostile.safetensors")
 
 
 STRANGE = st.sampled_from(["a", "\\", "C:", "\n", "n" * 300])
@@ -225,6 +235,11 @@ def tar_of_a_long_header():
     return gzip.compress(info.tobuf()) + MUCH * gzip.compress(ZEROS)
 
 
+def header(content):
+    """A safetensors file of nothing but a header."""
+    return len(content).to_bytes(8, "little") + content
+
+
 def npy(shape):
     header = {"shape": shape, "fortran_order": False, "descr": "<f4"}
     return saved(np.lib.format.write_array_header_1_0, header)
@@ -248,11 +263,20 @@ WORST = {
     "a sound of hours": ("sound", "a.flac", flac_of_hours),
     "columns without end": ("table", "a.csv", lambda: WIDE + b"1,a\n" * 2_000),
     "long notes": ("document", "a.json", lambda: b"[" + b"{}," * 2**23 + b"{}]"),
-    "a deep checkpoint": ("checkpoint", "a.msgpack", lambda: b"\x81\xa1a" * 1_000 + b"\x80"),
-    "a large checkpoint": (
+    "deep notes of a checkpoint": (
         "checkpoint",
-        "a.msgpack",
-        lambda: b"\xdd\x04\0\0\0" + 0x04000000 * b"\x80",
+        "a.safetensors",
+        lambda: header(b"[" * 100_000),
+    ),
+    "long notes of a checkpoint": (
+        "checkpoint",
+        "a.safetensors",
+        lambda: header(b"[" + b"{}," * 2**23 + b"{}]"),
+    ),
+    "an array that is not there": (
+        "checkpoint",
+        "a.safetensors",
+        lambda: header(b'{"a":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4]}}'),
     ),
     "a header that is not there": (
         "network",

@@ -10,8 +10,7 @@ import pytest
 import soundfile
 
 from ssl_jax import pipeline
-from ssl_jax.common.files import atomic_write
-from ssl_jax.config import RUNS
+from ssl_jax.common.files import atomic_write, package_data
 from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.networks import packed
 from ssl_jax.recordings import azimuths, localisation
@@ -27,7 +26,7 @@ NOISE = np.random.default_rng(7).uniform(-0.5, 0.5, (8_000, 2))
 @pytest.fixture
 def full(small_disk):
     """A folder on a disk that takes nothing more; its results were put there before."""
-    folder, ignore = small_disk(8).outside, shutil.ignore_patterns("*.msgpack")
+    folder, ignore = small_disk(8).outside, shutil.ignore_patterns("*.safetensors")
     shutil.copytree(ROOT / "results/embedded", folder / "results/embedded", ignore=ignore)
     before = set(folder.rglob("*"))
     undo = faulty.fill(str(folder))
@@ -73,9 +72,9 @@ def test_a_full_disk_under_every_output(call, full, render, monkeypatch):
         monkeypatch.setattr(figures, drawing, lambda *_: None)
     folders = ("--results", full / "results", "--figures", full / "figures")
     refuse("figures/embedded/training_model1.png", "figures", *folders)
-    source = ROOT / "results/embedded/model1_epoch12.msgpack"
-    info = packed.describe("embedded") | {"model": RUNS["model1"].model}
-    monkeypatch.setattr(model_card, "run_pack", lambda _: packed.pack(source, "new", info, full))
+    source = package_data("weights/baseline.safetensors")
+    notes = packed.describe("baseline")
+    monkeypatch.setattr(model_card, "run_pack", lambda _: packed.pack(source, "new", notes, full))
     refuse("new.safetensors", "pack", "--run=model2", "--as=new")
 
 

@@ -1,117 +1,200 @@
 """Packed networks: what goes in comes out, and damage is found."""
 
-import json
 from dataclasses import asdict
 
 import jax
 import numpy as np
 import pytest
-from flax import nnx, serialization
-from safetensors import numpy as safetensors
-from safetensors import safe_open
+from flax import nnx
 
 from ssl_jax.common.files import package_data
 from ssl_jax.config import FrontEnd
+from ssl_jax.networks.array_file import ArrayFile, read_arrays, to_bytes, write_arrays
 from ssl_jax.networks.packed import (
-    as_bytes,
+    MAX_PACKED_BYTES,
+    PREFERRED,
     available,
     default_weights,
     describe,
     load_weights,
     pack,
+    temperature_of,
 )
 from ssl_jax.networks.registry import build_model
-from ssl_jax.networks.serialisation import named_arrays
+from ssl_jax.networks.serialisation import named_arrays, split
 from support.runs import refuses
 
 FRONT = FrontEnd(hair_cell="none")
-INFO = dict(
-    model="three_branch", front=asdict(FRONT), protocol="published", corpus="embedded", seed=3
-)
-INFO |= dict(commit="unknown", metrics={"top1": 1.0})
+NOTES = {
+    "model": "three_branch",
+    "front": asdict(FRONT),
+    "protocol": "published",
+    "corpus": "embedded",
+    "seed": 3,
+    "commit": "unknown",
+    "metrics": {"top1": 1.0},
+}
+
+
+def last_weights(path, model, front):
+    """What training leaves under results/: the state of a new network."""
+    network = build_model(model, 3, front)
+    _, weights, rest = split(network)
+    arrays = named_arrays("weights", weights) | named_arrays("rest", rest)
+    write_arrays(path, ArrayFile({"run": "m", "epoch": 1}, arrays))
+    return nnx.state(network)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """What training leaves under results/: (path, state)."""
-    path = tmp_path_factory.mktemp("results") / "model_epoch1.msgpack"
-    _, weights, rest = nnx.split(build_model("three_branch", 3, FRONT), nnx.Param, ...)
-    arrays = named_arrays("weights", weights) | named_arrays("rest", rest)
-    path.write_bytes(serialization.msgpack_serialize(arrays))
-    return path, nnx.merge_state(weights, rest)
+    """The last weights of a three-branch network, and its state."""
+    path = tmp_path_factory.mktemp("results") / "m_epoch1.safetensors"
+    return path, last_weights(path, "three_branch", FRONT)
 
 
-def test_packed_and_loaded_again(trained, tmp_path):
-    path, state = trained
-    assert pack(path, "mine", INFO, tmp_path) == tmp_path / "mine.safetensors"
+@pytest.fixture
+def packed(trained, tmp_path):
+    """The network packed as `mine`: its path."""
+    return pack(trained[0], "mine", NOTES, tmp_path)
+
+
+def test_packed_and_loaded_again(trained, packed, tmp_path):
+    assert packed == tmp_path / "mine.safetensors"
     model, front = load_weights("mine", tmp_path)
-    assert front == FRONT and describe("mine", tmp_path)["metrics"] == {"top1": 1.0}
-    for ours, theirs in zip(jax.tree.leaves(nnx.state(model)), jax.tree.leaves(state), strict=True):
+    assert front == FRONT
+    leaves = jax.tree.leaves(nnx.state(model)), jax.tree.leaves(trained[1])
+    for ours, theirs in zip(*leaves, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert model.branches[0].norm1.use_running_average  # evaluation mode
+
+
+def test_loaded_networks_are_in_evaluation_mode(packed, tmp_path):
+    assert load_weights("mine", tmp_path)[0].branches[0].norm1.use_running_average
+
+
+def test_the_notes_come_back(packed, tmp_path):
+    assert describe("mine", tmp_path) == NOTES | {"name": "mine"}
+
+
+def test_large_weights_are_packed_in_half_precision(tmp_path):
+    source = tmp_path / "source"
+    state = last_weights(source, "phase_levels", FrontEnd(levels=True))
+    notes = NOTES | {"model": "phase_levels", "front": asdict(FrontEnd(levels=True))}
+    path = pack(source, "mine", notes, tmp_path)
+    assert path.stat().st_size <= MAX_PACKED_BYTES < source.stat().st_size
+    kinds = {k: a.dtype for k, a in read_arrays(path, "").arrays.items()}
+    assert {kind for k, kind in kinds.items() if k.startswith("weights")} == {np.dtype("float16")}
+    assert kinds["rest.mixed_norm.var.value"] == np.float32
+    network, _ = load_weights("mine", tmp_path)
+    # half precision has a relative step of 2^-11
+    np.testing.assert_allclose(
+        network.mixed.kernel[...], state["mixed"]["kernel"][...], rtol=2**-11, atol=1e-7
+    )
 
 
 def test_default_is_the_preferred_one(tmp_path):
-    for names, wanted in (
-        (["zoo", "alpha"], "alpha"),
-        (["model2"], "model2"),
-        (["clean"], "clean"),
-    ):
-        for name in names:
-            (tmp_path / f"{name}.safetensors").touch()
-        assert default_weights(tmp_path) == wanted
-    assert available(tmp_path) == ["alpha", "clean", "model2", "zoo"]
-    refuses("no weights", default_weights, tmp_path / "empty")
+    assert PREFERRED == ("general", "freefield", "baseline")
+    order = ["zoo", *reversed(PREFERRED)]
+    for name in order:
+        (tmp_path / f"{name}.safetensors").touch()
+        assert default_weights(tmp_path) == name
+    assert available(tmp_path) == sorted(order)
 
 
-def test_those_that_come_with_the_package_are_whole_and_small():
-    assert default_weights() in available()
-    for name in available():
-        assert describe(name)["name"] == name and load_weights(name)
-    assert max(path.stat().st_size for path in package_data("weights").iterdir()) < 2_000_000
+def test_without_preferred_ones_the_first_by_name_is_the_default(tmp_path):
+    for name in ("zoo", "alpha"):
+        (tmp_path / f"{name}.safetensors").touch()
+    assert default_weights(tmp_path) == "alpha"
 
 
-def test_damage_is_refused_in_one_line(trained, tmp_path):
-    path = pack(trained[0], "mine", INFO, tmp_path)
-    content, arrays = path.read_bytes(), safetensors.load_file(path)
-    notes = json.loads(safe_open(path, "np").metadata()["ssl_jax"])
-
-    def noted(**fields):
-        return safetensors.save(arrays, {"ssl_jax": json.dumps(notes | fields)})
-
-    def changed(**fields):  # with the checksum that belongs to it
-        return as_bytes(INFO | fields, arrays)
-
-    assert noted() == content
-    misspelt = noted(model=1).replace(b'model\\": 1', b'motel\\": 1')
-    for says, damaged in (
-        ("over 1.9 MiB: not the file expected", bytes(2_000_001)),
-        ("cannot be used", b""),
-        ("cannot be used", (2**16).to_bytes(8, "little") + content[8:]),
-        ("cannot be used .arrays of another checksum", content[:-1] + bytes([content[-1] ^ 1])),
-        ("cannot be used .arrays of another checksum", noted(seed=4)),
-        ("cannot be used .'ssl_jax'", safetensors.save(arrays, {"format": "np"})),
-        ("cannot be used .field 'model' is missing or unknown", misspelt),
-        ("cannot be used .field 'colour'", changed(colour="red")),
-        ("cannot be used .arrays of another", as_bytes(INFO, arrays | {"a": np.zeros(1)})),
-        (
-            "cannot be used .made by a newer version.: upgrade ssl_jax",
-            noted(format=2, colour="red"),
-        ),
-        ("not of the network 'three_branch'", as_bytes(INFO, {})),
-        ("does not fit this version.*'unheard of'", changed(model="unheard of")),
-        ("does not fit this version.*'colour'", changed(front={"colour": 1})),
-        ("does not fit this version.*front.hop is -1", changed(front=INFO["front"] | {"hop": -1})),
-    ):
-        path.write_bytes(damaged)
-        refuses(f"mine.safetensors: {says}", load_weights, "mine", tmp_path)
+def test_a_folder_without_networks_is_refused(tmp_path):
+    refuses("no weights", default_weights, tmp_path)
 
 
-def test_what_cannot_be_packed(trained, tmp_path):
-    seedless = {k: v for k, v in INFO.items() if k != "seed"}
-    refuses("weights mine: .*field 'seed' is missing", pack, trained[0], "mine", seedless, tmp_path)
-    (tmp_path / "empty").write_bytes(serialization.msgpack_serialize({}))
-    refuses("missing or of another shape", pack, tmp_path / "empty", "mine", INFO, tmp_path)
+@pytest.mark.parametrize("name", available())
+def test_those_that_come_with_the_package_are_whole_and_small(name):
+    assert describe(name)["name"] == name
+    assert load_weights(name)
+    assert package_data(f"weights/{name}.safetensors").stat().st_size <= MAX_PACKED_BYTES
+
+
+def test_the_package_has_the_preferred_networks():
+    assert available() == sorted(PREFERRED)
+
+
+def without(field):
+    return {name: value for name, value in NOTES.items() if name != field}
+
+
+UNFIT = {
+    "no model": (without("model"), "field 'model' is missing"),
+    "an unknown field": (NOTES | {"colour": "red"}, "field 'colour' is unknown"),
+    "an unheard of model": (NOTES | {"model": "unheard of"}, "does not fit .*'unheard of'"),
+    "a model that is a list": (NOTES | {"model": []}, "does not fit this version"),
+    "another model": (NOTES | {"model": "resnet"}, "not of the network 'resnet'"),
+    "an unknown setting": (NOTES | {"front": {"colour": 1}}, "does not fit .*'colour'"),
+    "a front-end that is text": (NOTES | {"front": "x"}, "does not fit this version"),
+    "a negative hop": (NOTES | {"front": {"hop": -1}}, "does not fit .*front.hop is -1"),
+    "a hop that is text": (NOTES | {"front": {"hop": "1"}}, "does not fit .*front.hop is '1'"),
+    "an infinite window": (NOTES | {"front": {"tau": float("inf")}}, "does not fit .*front.tau"),
+    "a hair cell by number": (NOTES | {"front": {"hair_cell": 1}}, "does not fit .*hair_cell is 1"),
+    "many channels": (NOTES | {"front": {"channels": 1025}}, "does not fit .*channels is 1025"),
+}
+
+
+@pytest.mark.parametrize("what", UNFIT)
+def test_notes_that_do_not_fit_are_refused(packed, tmp_path, what):
+    notes, says = UNFIT[what]
+    write_arrays(packed, ArrayFile(notes, read_arrays(packed, "").arrays))
+    refuses(f"mine.safetensors: .*{says}.*: install the", load_weights, "mine", tmp_path)
+
+
+def test_damaged_files_are_refused(packed, tmp_path):
+    packed.write_bytes(packed.read_bytes()[:-1])
+    refuses("mine.safetensors: cannot be used", describe, "mine", tmp_path)
+
+
+def test_large_files_are_refused(packed, tmp_path):
+    packed.write_bytes(bytes(MAX_PACKED_BYTES + 1))
+    refuses("over 1.9 MiB: not the file expected", load_weights, "mine", tmp_path)
+
+
+def test_a_file_without_arrays_is_refused(packed, tmp_path):
+    packed.write_bytes(to_bytes(ArrayFile(NOTES, {})))
+    refuses("not of the network 'three_branch'", load_weights, "mine", tmp_path)
+
+
+def test_an_unknown_name_is_refused_with_those_there_are(packed, tmp_path):
+    refuses("'yours': .*: use one of mine", load_weights, "yours", tmp_path)
+
+
+def test_notes_that_lack_a_field_are_not_packed(trained, tmp_path):
+    says = "weights mine: field 'seed' is missing"
+    refuses(says, pack, trained[0], "mine", without("seed"), tmp_path)
     assert available(tmp_path) == []
-    pack(trained[0], "mine", INFO, tmp_path)
-    refuses("use one of mine", load_weights, "yours", tmp_path)
+
+
+def test_weights_of_another_network_are_not_packed(trained, tmp_path):
+    notes = NOTES | {"model": "resnet"}
+    says = f"{trained[0]}: not of the network 'resnet' .*: train it again"
+    refuses(says, pack, trained[0], "mine", notes, tmp_path)
+    assert available(tmp_path) == []
+
+
+def test_weights_that_are_too_large_are_not_packed(tmp_path):
+    source = tmp_path / "source"
+    last_weights(source, "deep_three_branch", FRONT)
+    notes = NOTES | {"model": "deep_three_branch"}
+    refuses("mine.safetensors: .* bytes, over the 2,000,000", pack, source, "mine", notes, tmp_path)
+    assert available(tmp_path) == []
+
+
+@pytest.mark.parametrize("temperature, wanted", [({}, 1.0), ({"temperature": 2}, 2.0)])
+def test_temperature(trained, tmp_path, temperature, wanted):
+    pack(trained[0], "mine", NOTES | temperature, tmp_path)
+    assert temperature_of("mine", tmp_path) == wanted
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), 1000.0, "1", None])
+def test_impossible_temperatures_are_refused(trained, tmp_path, temperature):
+    pack(trained[0], "mine", NOTES | {"temperature": temperature}, tmp_path)
+    refuses("mine.safetensors: temperature is", temperature_of, "mine", tmp_path)

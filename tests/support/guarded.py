@@ -99,7 +99,7 @@ def manifest(path):
 def checkpoint(path):
     content = load_checkpoint(path)
     with contextlib.suppress(InputError):  # names the array: who calls knows the file
-        serialisation.from_named("x", {"a": np.zeros(3, np.float32)}, content["arrays"])
+        serialisation.from_named("x", {"a": np.zeros(3, np.float32)}, content.arrays)
 
 
 def shard(path):
