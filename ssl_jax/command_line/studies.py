@@ -136,19 +136,49 @@ def _add_clips_option(parser) -> None:
         type=int,
         metavar="N",
         default=10,
-        help="seconds of speech, each from every direction (default %(default)s)",
+        help="speakers, a second each from every direction (default %(default)s)",
+    )
+
+
+def _add_write_option(parser, page: str) -> None:
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help=f"also write what is printed to {page} under --results",
     )
 
 
 def _add_check(stages) -> None:
     text = "study: score packed networks on the heads of any SOFA files"
-    parser = add_stage(stages, "check", text, call("studies.unseen_heads", "run_check"))
+    parser = add_stage(stages, "check", text, run_check)
     add_path(parser, "files", metavar="FILE.sofa", nargs="+", help="heads")
     add_side_options(parser)
-    parser.add_argument("--model", nargs="+", metavar="NAME", help="packed networks (default: all)")
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="packed networks (default: all)",
+    )
     _add_clips_option(parser)
+    _add_write_option(parser, "unseen_heads.md")
     add_results_option(parser)
     add_cache_option(parser)
+
+
+def run_check(args) -> None:
+    from ssl_jax.studies import unseen_heads
+
+    unseen_heads.run_check(
+        unseen_heads.CheckOptions(
+            files=tuple(args.files),
+            networks=tuple(args.model),
+            clips=args.clips,
+            ears=args.ears,
+            azimuths=args.azimuths,
+            page=args.results / "unseen_heads.md" if args.write else None,
+        )
+    )
 
 
 def _add_yardsticks(stages) -> None:
