@@ -12,6 +12,7 @@ from ssl_jax.command_line.options import (
     add_sound_options,
     add_stage,
     add_work_option,
+    chosen_experiment,
     sound_folders,
 )
 from ssl_jax.command_line.recordings import add_model_option, add_side_options, call
@@ -115,7 +116,7 @@ def run_audit(args) -> None:
 
 def _add_pack(stages) -> None:
     text = "study: put a trained run into the package, for localise, and write the model card"
-    parser = add_stage(stages, "pack", text, call("studies.model_card", "run_pack"))
+    parser = add_stage(stages, "pack", text, run_pack)
     add_experiment_options(parser)
     parser.add_argument("--run", dest="packed_run", required=True, help="which run's last weights")
     parser.add_argument(
@@ -127,6 +128,23 @@ def _add_pack(stages) -> None:
         metavar="FILE",
         default=Path("docs/model-card.md"),
         help="(default %(default)s)",
+    )
+
+
+def run_pack(args) -> None:
+    from ssl_jax.studies import model_card
+
+    model_card.run_pack(
+        model_card.PackOptions(
+            experiment=chosen_experiment(args),
+            protocol=args.protocol,
+            run=args.packed_run,
+            name=args.packed,
+            results=args.results,
+            work=args.work,
+            figures=args.figures,
+            card=args.card,
+        )
     )
 
 
@@ -183,7 +201,7 @@ def run_check(args) -> None:
 
 def _add_yardsticks(stages) -> None:
     text = "study: the network for recordings on heads and rooms, beside the literature"
-    parser = add_stage(stages, "yardsticks", text, call("studies.yardsticks", "run_yardsticks"))
+    parser = add_stage(stages, "yardsticks", text, run_yardsticks)
     add_experiment_options(parser, protocol="rooms")
     add_path(
         parser,
@@ -193,17 +211,40 @@ def _add_yardsticks(stages) -> None:
     )
     add_model_option(parser)
     _add_clips_option(parser)
+    _add_write_option(parser, "yardsticks.md")
+
+
+def run_yardsticks(args) -> None:
+    from ssl_jax.studies import yardsticks
+
+    yardsticks.run_yardsticks(
+        yardsticks.YardstickOptions(
+            places=args.places,
+            experiment=chosen_experiment(args),
+            network=args.model,
+            clips=args.clips,
+            work=args.work,
+            page=args.results / "yardsticks.md" if args.write else None,
+        )
+    )
 
 
 def _add_benchmark(stages) -> None:
     text = "study: speed of stages beside peers and a machine's floor"
-    parser = add_stage(stages, "benchmark", text, call("studies.speed", "run_benchmark"))
+    parser = add_stage(stages, "benchmark", text, run_benchmark)
+    _add_write_option(parser, "benchmark/cpu.md (or gpu.md) and .json")
     add_results_option(parser)
+
+
+def run_benchmark(args) -> None:
+    from ssl_jax.studies import speed
+
+    speed.run_benchmark(args.results / "benchmark" if args.write else None)
 
 
 def _add_growth(stages) -> None:
     text = "study: time and memory over numbers of mixtures and devices; about an hour"
-    parser = add_stage(stages, "growth", text, call("studies.growth", "run_growth"))
+    parser = add_stage(stages, "growth", text, run_growth)
     parser.set_defaults(needs_devices=False)  # it starts processes of its own
     parser.add_argument(
         "--devices",
@@ -213,5 +254,18 @@ def _add_growth(stages) -> None:
         default=[1, 2],
         help="numbers of devices (default: 1 2)",
     )
+    _add_write_option(parser, "benchmark/growth.md and .json")
     add_work_option(parser)
     add_results_option(parser)
+
+
+def run_growth(args) -> None:
+    from ssl_jax.studies import growth
+
+    growth.run_growth(
+        growth.GrowthOptions(
+            devices=tuple(args.devices),
+            work=args.work,
+            page=args.results / "benchmark/growth.md" if args.write else None,
+        )
+    )
