@@ -5,11 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.fft import next_fast_len
 
+Array = jax.Array | np.ndarray
+
 POSITIONS = 32  # of a moving source, rendered at a time
 PARTIAL_SUMS = 128  # of a power: however XLA splits them among threads, the bytes are the same
 
 
-def spatialise(source: jax.Array, hrir: jax.Array) -> jax.Array:
+def spatialise(source: Array, hrir: Array) -> jax.Array:
     """Sources (..., samples) through responses (..., 2, taps): ears (..., 2, samples).
 
     What rings on after the last sample is cut off.
@@ -20,7 +22,7 @@ def spatialise(source: jax.Array, hrir: jax.Array) -> jax.Array:
     return jnp.fft.irfft(spectrum, size)[..., :samples]
 
 
-def spatialise_endless(source: jax.Array, hrir: jax.Array, tail: jax.Array) -> jax.Array:
+def spatialise_endless(source: Array, hrir: Array, tail: Array) -> jax.Array:
     """Sources that repeat for ever, through responses (..., 2, taps) and a tail (..., 2, samples)."""
     samples = source.shape[-1]
     no_padding = [(0, 0)] * (hrir.ndim - 1)
@@ -28,7 +30,7 @@ def spatialise_endless(source: jax.Array, hrir: jax.Array, tail: jax.Array) -> j
     return jnp.fft.irfft(jnp.fft.rfft(source)[..., None, :] * jnp.fft.rfft(whole), samples)
 
 
-def mean_power(ears: jax.Array) -> jax.Array:
+def mean_power(ears: Array) -> jax.Array:
     """Mean square over both ears and all samples: (..., 2, samples) to (...)."""
     samples = ears.shape[-1]
     no_padding = [(0, 0)] * (ears.ndim - 1)
@@ -37,7 +39,7 @@ def mean_power(ears: jax.Array) -> jax.Array:
     return partial.sum(-1) / (2 * samples)
 
 
-def mix(target: jax.Array, noises: jax.Array, snr: jax.Array) -> jax.Array:
+def mix(target: Array, noises: Array, snr: Array) -> jax.Array:
     """Add noises to a target.
 
     Each noise is scaled by itself to its SNR, a ratio of mean powers over both ears, and then

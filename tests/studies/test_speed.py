@@ -8,7 +8,9 @@ import pytest
 
 from ssl_jax.frontend.auditory_model import GF_spectrogram
 from ssl_jax.frontend.binaural_feature import calculate_itd_ild_ic
-from ssl_jax.studies.speed import sample_loop, seconds_of, table, torch_train_step
+from ssl_jax.studies.floor import needs, seconds_of
+from ssl_jax.studies.peers import torch_train_step
+from ssl_jax.studies.speed import sample_loop, table
 
 FS = 44_100
 
@@ -23,8 +25,16 @@ def test_peers_do_the_same_sums(mixture):
         np.clip(10 * np.log10(level), -7, 7), ours.ild[0], atol=0.01
     )  # float32 sums
     np.testing.assert_allclose(ic, ours.ic[0], atol=1e-3)
+
+
+def test_a_peer_trains_the_same_network():
     with contextlib.suppress(ImportError):  # torch is optional
         assert torch_train_step(4)() is None
+
+
+def test_every_sample_needs_more_than_every_hop():
+    assert needs()["cues, hop 1"].operations > needs()["cues, hop 441"].operations
+    assert all(need.operations > 0 and need.traffic > 0 for need in needs().values())
 
 
 def test_time_is_the_median_after_a_warm_up():
