@@ -33,11 +33,14 @@ class Scene(NamedTuple):
 def directions(head: Sofa, azimuths) -> tuple[np.ndarray, tuple[str, ...]]:
     """Responses (n, 2, taps) for azimuths (n,) in degrees: horizontal, or nearest, and notes."""
     try:
-        return select_directions(head, "horizontal", azimuths)[0].astype(np.float32), ()
+        hrirs, _ = select_directions(head, "horizontal", azimuths)
     except InputError as error:
-        hrirs, elevations = select_directions(head, "nearest_azimuth", azimuths)
-        used = f"nearest azimuth used, at elevations {elevations.min():.0f} to {elevations.max():.0f} degrees"
-        return hrirs.astype(np.float32), (f"{str(error).rsplit(':', 1)[0]}: {used}",)
+        hrirs, elevations = select_directions(head, "nearest", azimuths)
+        lacking = str(error).rsplit(":", 1)[0]
+        low, high = elevations.min(), elevations.max()
+        used = f"nearest directions used, at elevations {low:.0f} to {high:.0f} degrees"
+        return hrirs.astype(np.float32), (f"{lacking}: {used}",)
+    return hrirs.astype(np.float32), ()
 
 
 def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 0.0) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The packed networks on other heads and rooms: the embedded corpus from the directions of a SOFA file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -17,6 +18,7 @@ from ssl_jax.networks.packed import available, load_weights, temperature_of
 from ssl_jax.recordings.azimuths import SURE, peak_azimuth
 from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.sounds.corpora import Corpus, load_corpus
+from ssl_jax.sounds.hrtf import horizontal_ring, nearest_on_sphere
 from ssl_jax.sounds.sofa import ON_GRID, Sofa, read_sofa
 
 SHORT = 4  # windows of 0.25 s in a second
@@ -26,20 +28,34 @@ HEAD += ["frontal RMSE", "frontal MAE", "stated 0.9 or more", "of these within 1
 
 
 def measured_place(path: Path, fs: int, **sides) -> Sofa:
-    """Directions of a SOFA file on the horizontal plane or nearest to it, of more than 72 the nearest to each
-    class; nothing is interpolated. Responses are float32, of sounds that repeat every second."""
+    """The measured directions of a SOFA file that lie on the horizontal plane or nearest to it.
+
+    They are the ring about elevation 0, or the direction nearest to each class where a ring has
+    gaps; of more than 72 the nearest to each class. Nothing is interpolated.
+
+    Returns
+    -------
+    Responses are float32, of sounds that repeat every second.
+    """
     place = read_sofa(path, fs, **sides)
-    away = np.abs(place.elevation)
-    level = np.flatnonzero(away <= away.min() + ON_GRID)
-    if len(level) > AZIMUTHS:
-        apart = degrees_apart(place.azimuth[level], AZIMUTH_STEP * np.arange(AZIMUTHS)[:, None])
-        level = level[np.unique(apart.argmin(1))]
-    hrirs = place.hrirs[level]
-    if hrirs.shape[-1] > fs:  # what comes after a second falls on the next one, which is the same
+    classes = AZIMUTH_STEP * np.arange(AZIMUTHS)
+    try:
+        chosen = horizontal_ring(place, classes)
+    except InputError:
+        chosen = np.unique(nearest_on_sphere(place, classes))
+    if len(chosen) > AZIMUTHS:
+        apart = degrees_apart(place.azimuth[chosen], classes[:, None])
+        chosen = chosen[np.unique(apart.argmin(1))]
+    hrirs = place.hrirs[chosen]
+    # what comes after a second falls on the next one, which is the same
+    if hrirs.shape[-1] > fs:
         hrirs = np.pad(hrirs, ((0, 0), (0, 0), (0, -hrirs.shape[-1] % fs)))
         hrirs = hrirs.reshape(*hrirs.shape[:2], -1, fs).sum(2)
-    return Sofa(
-        path.stem, hrirs.astype(np.float32), place.azimuth[level], place.elevation[level], fs
+    return replace(
+        place,
+        hrirs=hrirs.astype(np.float32),
+        azimuth=place.azimuth[chosen],
+        elevation=place.elevation[chosen],
     )
 
 
