@@ -9,7 +9,7 @@ from ssl_jax.common.errors import InputError
 
 AZIMUTHS = 72  # classes on the circle; class = azimuth / AZIMUTH_STEP (published)
 AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA convention)
-DIRECTION_RULES = ("horizontal", "nearest_azimuth")
+DIRECTION_RULES = ("horizontal", "nearest_azimuth", "nearest")
 SPLIT_BY = (
     "clip",
     "speaker",
