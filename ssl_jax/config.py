@@ -44,8 +44,8 @@ class FrontEnd:
 
     def arguments(self) -> dict:
         """These settings as `get_cues_clean` and `start_cues` take them."""
-        names = ("fs", "cfs", "filter_type", "tau", "max_itd", "max_ild", "hop")
-        return {name: getattr(self, name) for name in names} | {"model_type": self.hair_cell}
+        names = ("fs", "cfs", "filter_type", "hair_cell", "tau", "max_itd", "max_ild", "hop")
+        return {name: getattr(self, name) for name in names}
 
     def cues(self, signal):
         """Cues of a two-ear sound (..., samples, 2); see `get_cues_clean`."""
@@ -318,8 +318,11 @@ def experiment(options: Options | None = None) -> Experiment:
     options = options or Options()
     protocol = chosen_protocol(options)
     check_options(options, protocol)
+    folders = options.folders.names()
     database = Database(
-        **options.folders.names(),
+        speech=folders["speech"],
+        noise=folders["noise"],
+        heads=folders["heads"],
         clips=QUICK_CLIPS if options.quick else protocol.clips,
         direction_rule=protocol.direction_rule,
         snr_low=protocol.snr_low,

@@ -8,10 +8,11 @@ from pathlib import Path
 from ssl_jax.common.devices import barrier, by_main_process, data_mesh, is_main_process
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import (
-    check_settings,
+    compare_settings,
     lock_folder,
     read_json,
     remove_stale_parts,
+    settle_settings,
     write_json,
 )
 from ssl_jax.common.provenance import record_stage
@@ -52,7 +53,11 @@ class Plan:
 
 def check_results(results: Path, settings: dict) -> None:
     """Make the results folder ours, or raise InputError, which names the setting that differs."""
-    check_settings(results / "settings.json", settings, made="*.csv", older=True)
+    path = results / "settings.json"
+    if path.exists():
+        compare_settings(path, settings, newer_fields=True)
+    else:
+        settle_settings(path, settings, outputs="*.csv")
 
 
 def trained_before(results: Path, settings: dict) -> tuple[dict, dict]:

@@ -1,124 +1,194 @@
-"""Settings: the published constants, the defaults of both corpora, and a folder for every combination."""
+"""Settings: the published constants, protocols, and a folder for every combination of options."""
 
 import dataclasses
 import itertools
 import json
+from pathlib import Path
+
+import pytest
 
 from ssl_jax import config
-from ssl_jax.config import MAIN_RUNS, FrontEnd, experiment, as_settings, seeded_runs
+from ssl_jax.config import (
+    MAIN_RUNS,
+    PROTOCOLS,
+    FrontEnd,
+    Options,
+    SoundFolders,
+    as_settings,
+    experiment,
+    seeded_runs,
+)
 from ssl_jax.frontend import HAIR_CELLS
 from ssl_jax.training.batches import Mixtures
 from support.runs import refuses
 
-
-def test_different_options_never_share_a_folder():
-    axes = dict(
-        data=(False, True), protocol=(None, *config.PROTOCOLS), rule=(None, *config.DIRECTION_RULES)
-    )
-    axes |= dict(
-        cell=(None, *HAIR_CELLS), hop=(None, 1, 44, 441), seed=(0, 1, 11), quick=(False, True)
-    )
-    by_name = {}
-    for values in itertools.product(*axes.values()):
-        ex = experiment(**dict(zip(axes, values)))
-        settings = dataclasses.replace(ex, name="")
-        assert by_name.setdefault(ex.name, settings) == settings
-    # None and 441 stand for values that are listed too
-    choices = len(config.PROTOCOLS) * len(config.DIRECTION_RULES) * len(HAIR_CELLS)
-    assert len(by_name) == 2 * choices * 3 * 3 * 2
-    assert "reported" not in by_name and not any(
-        "/" in name or name.startswith(".") for name in by_name
-    )
-    name = experiment(quick=True, cell="roman", snr_range=(-5, 20.5), hop=44, seed=3).name
-    assert name == "embedded-quick-haircell_roman-snr-5to20.5-hop44-seed3"
-    assert experiment(name="mine", seed=3).name == "mine"
-    refuses("--name reported: ", experiment, name="reported")
-
-
-def test_defaults_of_both_corpora():
-    usual = (
-        ("embedded", "horizontal", "none"),
-        ("librispeech-esc10-cipic", "nearest_azimuth", "none"),
-    )
-    for ex, (corpus, rule, cell) in zip((experiment(), experiment(data=True)), usual):
-        assert ex.name == ex.database.corpus == corpus and set(MAIN_RUNS) < set(ex.runs)
-        assert (ex.database.direction_rule, ex.front.hair_cell, ex.database.disjoint) == (
-            rule,
-            cell,
-            (),
-        )
-        assert (
-            ex.database.snr_low,
-            ex.database.snr_high,
-        ) == config.FOUND  # the embedded one takes it over
-
-
-def test_an_snr_range_that_is_none_is_refused():
-    for low, high in ((10, 0), (5, 5), (0, float("inf")), (float("nan"), 3), (-1000, 0)):
-        refuses("^--snr-range .*: not a range: [^\n]*low first$", experiment, snr_range=(low, high))
-
-
-def test_hop_and_seed_have_a_range():
-    for option, values in {"hop": (0, -5, 44_101), "seed": (-1, 2**31)}.items():
-        for value in values:
-            refuses(f"^{option} {value}: out of range: use [^\n]*$", experiment, **{option: value})
-    assert [experiment(hop=hop).front.hop for hop in (1, 44_100)] == [1, 44_100]
-    ex = experiment(seed=2**31 - 1)
-    assert {ex.database.seed, *(run.seed for run in ex.runs.values())} == {2**31 - 1}
-    assert hash((ex.front, ex.database, *ex.runs.values()))  # frozen
-
-
-FIELDS = "model clips epochs epochs_planned batch learning_rate weight_decay start_from start_epoch".split()
-PUBLISHED = {
-    "model1": ("three_branch", 100, 12, 20, 16, 1e-3, 0.01, "", 0, 0, ()),
-    "model2": ("three_branch", 700, 20, 20, 32, 2e-3, 0.01, "", 0, 0, ()),
-    "model2_continued": ("three_branch", 700, 20, 40, 32, 1e-3, 0.01, "model2", 16, 20, (17, 18)),
-    "resnet": ("resnet", 100, 5, 20, 16, 1e-3, 0.02, "", 0, 0, ()),
+AXES = {
+    "protocol": list(PROTOCOLS),
+    "direction_rule": [None, *config.DIRECTION_RULES],
+    "hair_cell": [None, *HAIR_CELLS],
+    "hop": [1, 44, 441],
+    "seed": [0, 1, 11],
+    "quick": [False, True],
 }
 
 
-def test_published_settings():
-    ex = experiment(data=True, protocol="published-code")
-    assert (ex.database.clips * 72, ex.database.snr_low, ex.database.snr_high) == (50_400, 15, 40)
-    # fs, channels, lowest Hz, filters, hair cell, tau, longest ITD, largest ILD; hop 10 ms (published: 1)
-    assert dataclasses.astuple(ex.front) == (
-        44_100,
-        32,
-        80,
-        "gammatone",
-        "none",
-        0.010,
-        0.001,
-        7,
-        441,
-        False,
+def test_different_experiments_never_share_a_folder():
+    by_name = {}
+    for values in itertools.product(*AXES.values()):
+        ex = experiment(Options(**dict(zip(AXES, values, strict=True))))
+        settings = dataclasses.replace(ex, name="")
+        assert by_name.setdefault(ex.name, settings) == settings
+    # None stands for a rule and a hair cell that are listed too
+    choices = len(PROTOCOLS) * len(config.DIRECTION_RULES) * len(HAIR_CELLS)
+    assert len(by_name) == choices * 3 * 3 * 2
+
+
+def test_a_folder_is_named_after_the_protocol_and_what_differs_from_it():
+    options = Options(quick=True, hair_cell="roman", snr_range=(-5, 20.5), hop=44, seed=3)
+    name = "published-quick-haircell_roman-snr-5to20.5-hop44-seed3"
+    assert experiment(options).name == name
+    own = Options(
+        protocol="clean",
+        folders=SoundFolders(speech=Path("my/voices"), heads=Path("ears")),
+        noise_kinds=("rain", "wind"),
     )
-    for name, values in PUBLISHED.items():
-        run = ex.runs[name]
-        assert (
-            tuple(getattr(run, field) for field in [*FIELDS, "cosine_epochs", "restart_epochs"])
-            == values
-        )
-        assert (run.evaluation_share, run.cosine_floor) == (0.2, 1e-6)
+    assert experiment(own).name == "clean-speech_voices-heads_ears-kinds_rain+wind"
+
+
+def test_a_name_of_ones_own_replaces_it():
+    assert experiment(Options(name="mine", seed=3)).name == "mine"
+    refuses("--name reported: ", experiment, Options(name="reported"))
+
+
+def test_settings_name_the_folders_of_sounds():
+    database = experiment(Options(folders=SoundFolders(noise=Path("a/hum")))).database
+    assert (database.speech, database.noise, database.heads) == ("bundled", "hum", "bundled")
+
+
+def test_the_default_is_the_published_protocol():
+    ex = experiment()
+    assert ex.name == "published" and ex.usual_runs == MAIN_RUNS
+    database = ex.database
+    assert (database.direction_rule, ex.front.hair_cell) == ("nearest_azimuth", "none")
+    assert (database.snr_low, database.snr_high, database.disjoint) == (2.5, 20, ())
+
+
+def test_protocols_differ_in_what_they_say():
+    database = experiment(Options(protocol="published-code")).database
+    assert (database.snr_low, database.snr_high) == (15, 40)
+    database = experiment(Options(protocol="clean")).database
+    assert set(database.disjoint) == {"speaker", "noise", "head"}
+    rooms = experiment(Options(protocol="rooms"))
+    assert rooms.database.rooms == 1260 and rooms.front.levels and rooms.front.max_ild == 20
+    assert tuple(rooms.runs) == rooms.usual_runs == ("general_coloured", "general")
+
+
+@pytest.mark.parametrize(
+    "snr_range", [(10, 0), (5, 5), (0, float("inf")), (float("nan"), 3), (-1000, 0)]
+)
+def test_an_snr_range_that_is_none_is_refused(snr_range):
+    says = "^--snr-range .*: not a range: [^\n]*low first$"
+    refuses(says, experiment, Options(snr_range=snr_range))
+
+
+@pytest.mark.parametrize(
+    "option, value", [("hop", 0), ("hop", -5), ("hop", 44_101), ("seed", -1), ("seed", 2**31)]
+)
+def test_hop_and_seed_have_a_range(option, value):
+    refuses(f"^{option} {value}: out of range: use ", experiment, Options(**{option: value}))
+
+
+def test_hop_and_seed_reach_every_setting():
+    assert [experiment(Options(hop=hop)).front.hop for hop in (1, 44_100)] == [1, 44_100]
+    ex = experiment(Options(seed=2**31 - 1))
+    assert {ex.database.seed, *(run.seed for run in ex.runs.values())} == {2**31 - 1}
+
+
+PUBLISHED_RUNS = {
+    "model1": {
+        "model": "three_branch",
+        "clips": 100,
+        "epochs": 12,
+        "epochs_planned": 20,
+        "batch": 16,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+    },
+    "model2": {
+        "model": "three_branch",
+        "clips": 700,
+        "epochs": 20,
+        "epochs_planned": 20,
+        "batch": 32,
+        "learning_rate": 2e-3,
+        "weight_decay": 0.01,
+    },
+    "model2_continued": {
+        "model": "three_branch",
+        "clips": 700,
+        "epochs": 20,
+        "epochs_planned": 40,
+        "batch": 32,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+        "start_from": "model2",
+        "start_epoch": 16,
+        "cosine_epochs": 20,
+        "cosine_floor": 1e-6,
+        "restart_epochs": (17, 18),
+    },
+    "resnet": {"model": "resnet", "batch": 16, "learning_rate": 1e-3, "weight_decay": 0.02},
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED_RUNS)
+def test_published_runs(name):
+    run = vars(experiment().runs[name])
+    expected = PUBLISHED_RUNS[name]
+    assert {field: run[field] for field in expected} == expected
+    assert run["evaluation_share"] == 0.2
+
+
+def test_published_front_end():
+    front = experiment(Options(protocol="published-code")).front
+    assert (front.fs, front.channels, front.low_freq) == (44_100, 32, 80)
+    assert (front.filter_type, front.hair_cell) == ("gammatone", "none")
+    assert (front.tau, front.max_itd, front.max_ild, front.hop) == (0.010, 0.001, 7, 441)
+
+
+def test_the_database_is_every_clip_from_every_azimuth():
+    assert experiment().database.clips * config.AZIMUTHS == 50_400
+
+
+def test_the_last_clips_are_561_to_700():
+    ex = experiment()
     last = Mixtures([], ex.database, ex.front).last(ex.runs["model2_continued"])
-    assert (last[0], last[-1]) == (560 * 72, 700 * 72 - 1)  # clips 561 to 700
+    assert (last[0], last[-1]) == (560 * 72, 700 * 72 - 1)
 
 
-def test_quick_is_small_and_consistent_and_has_no_other_runs():
-    ex = experiment(quick=True)
+def test_quick_is_small_and_its_runs_start_where_others_end():
+    ex = experiment(Options(quick=True))
     assert ex.database.clips == 100 and all(run.clips == 100 for run in ex.runs.values())
     start, continued = ex.runs["model2"], ex.runs["model2_continued"]
     assert continued.start_epoch == start.epochs == 3 and continued.epochs == 6
-    assert min(continued.restart_epochs) == continued.start_epoch + 1
-    refuses(
-        "--runs model2_to40: is none of model1", seeded_runs, ex.runs, ["model1", "model2_to40"], 1
-    )
+    assert continued.restart_epochs == (4, 5)
 
 
-def test_fingerprint_is_json_of_every_field():
+def test_a_run_that_is_not_there_is_refused():
+    runs = experiment(Options(quick=True)).runs
+    refuses("--runs model2_to40: is none of model1", seeded_runs, runs, ["model2_to40"], 1)
+
+
+def test_seeds_of_a_run_start_from_their_twins():
+    runs = seeded_runs(experiment().runs, ["model2", "model2_continued"], 3)
+    assert list(runs)[:3] == ["model2", "model2_seed1", "model2_seed2"]
+    assert runs["model2_continued_seed2"].start_from == "model2_seed2"
+    assert [run.seed for run in runs.values()] == [0, 1, 2, 0, 1, 2]
+
+
+def test_settings_are_json_of_every_field():
     ex = experiment()
-    found = as_settings(front=ex.front, name="x", **ex.runs)
-    assert json.loads(json.dumps(found))["model2_continued"]["restart_epochs"] == [17, 18]
-    assert found["name"] == "x" and set(found["front"]) == {
-        f.name for f in dataclasses.fields(FrontEnd)
-    }
+    settings = json.loads(json.dumps(as_settings(front=ex.front, name="x", **ex.runs)))
+    assert settings["model2_continued"]["restart_epochs"] == [17, 18]
+    fields = {field.name for field in dataclasses.fields(FrontEnd)}
+    assert settings["name"] == "x" and set(settings["front"]) == fields

@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 from ssl_jax import pipeline
-from ssl_jax.__main__ import COMMON, OPTIONS, SHELLS, STAGES, main
+from ssl_jax.__main__ import main, parser
+from ssl_jax.command_line.options import PATHS
 from ssl_jax.common import progress, provenance
 from ssl_jax.common.errors import InputError
 from ssl_jax.frontend import HAIR_CELLS
@@ -25,24 +26,46 @@ def refused(ended, *says):
     runs.refused(ended, *says)
 
 
-@pytest.mark.parametrize("stage", ["", *STAGES])
-def test_help_lists_every_stage_and_all_options_of_one(stage, capsys):
+STAGES = (
+    *("all", "database", "train", "figures", "report"),
+    *("localise", "render", "export"),
+    *("scenes", "fingerprint", "audit", "pack", "check", "yardsticks", "benchmark", "growth"),
+)
+EVERY_STAGE = {"--quiet", "--verbose", "--log"}
+
+
+def options_in_help(*words, capsys) -> set[str]:
     with pytest.raises(SystemExit) as error:
-        main([*stage.split(), "--help"])
-    out = capsys.readouterr().out
-    options = set(re.findall(r"^  (?:-[hoqv],? ?[A-Z]*\S*, )?(--[a-z-]+)", out, re.MULTILINE)) - {
-        "--help"
-    }
+        main([*words, "--help"])
     assert error.value.code == 0
-    if stage:
-        assert options == {
-            name for name in f"{STAGES[stage][2]} {COMMON}".split() if name.startswith("--")
-        }
-    else:
-        assert options == {"--version", "--print-completion"}
-        assert list(STAGES) == re.findall(r"^    ([a-z]+)\b", out, re.MULTILINE)
-        named = {name for _, _, names in STAGES.values() for name in f"{names} {COMMON}".split()}
-        assert named == {name.split("/")[0] for name in OPTIONS}  # none is left over
+    text = capsys.readouterr().out
+    found = re.findall(r"^  (?:--?\S+(?: [A-Z.,]+)?, )*(--[a-z-]+)", text, re.MULTILINE)
+    return set(found) - {"--help"}
+
+
+def test_help_lists_every_stage(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert tuple(re.findall(r"^    ([a-z]+)\b", text, re.MULTILINE)) == STAGES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_help_and_the_common_options(stage, capsys):
+    assert options_in_help(stage, capsys=capsys) > EVERY_STAGE
+
+
+@pytest.mark.parametrize("stage", ["all", "database", "train", "fingerprint", "audit", "pack"])
+def test_every_stage_that_renders_takes_ones_own_sounds(stage, capsys):
+    named = options_in_help(stage, capsys=capsys)
+    assert named >= {"--speech", "--noise", "--heads", "--noise-kinds"}
+
+
+def test_every_option_says_what_it_does():
+    subparsers = parser()._subparsers._group_actions[0].choices
+    for stage, options in subparsers.items():
+        silent = [action.dest for action in options._actions if not action.help]
+        assert silent == [], stage
 
 
 def test_version_and_a_help_that_is_quick(capsys):
@@ -57,12 +80,13 @@ def test_version_and_a_help_that_is_quick(capsys):
     assert "argparse" in imported and not {"jax", "flax", "matplotlib", "numpy"} & imported
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", PATHS)
 def test_a_shell_completes_options_and_what_is_missing_is_named(call, shell, capsys, monkeypatch):
     pytest.importorskip("shtab", reason="the extra `completion` is not installed")
     with pytest.raises(SystemExit):
         main(["--print-completion", shell])
-    assert SHELLS[shell] in (out := capsys.readouterr().out) and "noise-azimuth" in out
+    out = capsys.readouterr().out
+    assert PATHS[shell] in out and "noise-azimuth" in out
     for gone in ("shtab", "onnx"):
         monkeypatch.setitem(sys.modules, gone, None)
     with pytest.raises(SystemExit, match="2"):
@@ -79,7 +103,7 @@ def test_what_is_said_and_logged(call, tmp_path, monkeypatch):
         progress.say("a note")
         raise InputError("wrong")
 
-    monkeypatch.setitem(pipeline.STAGES, "report", stage)
+    monkeypatch.setattr(pipeline, "report", stage)
     note, last = call("report").lines
     assert (note, last) == ("a note", "ssl_jax: wrong") and call("report", "-q").lines == [last]
     more, *others = call("report", "-v", "--log", "log").lines
@@ -92,7 +116,7 @@ def test_what_is_said_and_logged(call, tmp_path, monkeypatch):
 
 USAGE = {"STAGE": "", "cook": "cook", "half": "train --hop half", "--limit": "train --limit 3"}
 USAGE |= {HAIR_CELLS[0]: "train --hair-cell bald", "nearest_azimuth": "train --directions up"}
-USAGE |= {"--to": "download", "dev-clean": "download --to x --speech y"}
+USAGE |= {"use names with commas between": "database --noise-kinds rain,,wind"}
 
 
 @pytest.mark.parametrize("says", USAGE)
@@ -112,7 +136,7 @@ REFUSED |= {
     "database --export-wav out --limit 0": "--limit 0: no mixtures asked for: use at least 1"
 }
 REFUSED |= {"figures": "no log of model1: run the train stage", "audit --clips 1": "too few"}
-REFUSED |= {"report": "results/embedded: no training logs: run ./reproduce.sh"}
+REFUSED |= {"report": "results/published: no training logs: run ./reproduce.sh"}
 
 
 @pytest.mark.parametrize("words", REFUSED)
@@ -121,16 +145,11 @@ def test_bad_words_are_refused_and_nothing_is_made(call, tmp_path, words):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("by", ["option", "environment"])
-def test_data_that_is_not_there_says_how_to_fetch_it(call, tmp_path, monkeypatch, by):
-    monkeypatch.setattr(pipeline, "build", lambda *_: pytest.fail("the embedded corpus was taken"))
+@pytest.mark.parametrize("option", ["--speech", "--noise", "--heads"])
+def test_a_folder_of_sounds_that_is_not_there_or_empty_is_named(call, tmp_path, option):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "file").touch()
-    for data in (tmp_path / "missing", tmp_path / "empty", tmp_path / "file"):
-        if by == "environment":
-            monkeypatch.setenv("SSL_JAX_DATA", str(data))
-        ended = call("database", "--quick", *(["--data", data] if by == "option" else []))
-        refused(ended, f"ssl_jax: {data}: ", f"python -m ssl_jax download --to {data}")
+    for folder in (tmp_path / "missing", tmp_path / "empty"):
+        refused(call("database", "--quick", option, folder), f"ssl_jax: {folder}: ")
 
 
 def test_a_file_where_the_results_or_the_mixtures_should_go(call, tmp_path, monkeypatch):
@@ -156,7 +175,7 @@ STOPS += [(KeyboardInterrupt(), 130, "interrupted; the same command goes on from
 
 @pytest.mark.parametrize("error, status, says", STOPS)
 def test_whatever_stops_a_stage_is_one_line(call, monkeypatch, error, status, says):
-    monkeypatch.setitem(pipeline.STAGES, "report", Mock(side_effect=error))
+    monkeypatch.setattr(pipeline, "report", Mock(side_effect=error))
     ended = call("report")
     assert (ended.status, ended.out, len(ended.lines)) == (status, "", 1)
     assert ended.lines[0].startswith(f"ssl_jax: {says}")
@@ -164,14 +183,10 @@ def test_whatever_stops_a_stage_is_one_line(call, monkeypatch, error, status, sa
 
 def test_all_runs_every_stage_in_order(call, monkeypatch):
     began = []
-    for stage in ("report", "figures", "train", "database"):
-        monkeypatch.setitem(
-            pipeline.STAGES, stage, lambda _, ex, stage=stage: began.append((stage, ex.name))
-        )
+    monkeypatch.setattr(pipeline, "run_stage", lambda stage, ex, _: began.append((stage, ex.name)))
     assert call("all", "--quick", "--seed", 5).status == 0
-    assert began == [
-        (stage, "embedded-quick-seed5") for stage in ("database", "train", "figures", "report")
-    ]
+    names = ("database", "train", "figures", "report")
+    assert began == [(stage, "published-quick-seed5") for stage in names]
 
 
 def test_exported_mixtures_and_their_manifest(call, tmp_path):
@@ -188,22 +203,44 @@ def test_exported_mixtures_and_their_manifest(call, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]  # and nothing else was made
 
 
-def test_the_clock_adds_up_and_keeps_other_stages(tmp_path, monkeypatch):
-    now, path = [10.0], tmp_path / "far/timing.json"
+@pytest.fixture
+def record(tmp_path, monkeypatch):
+    """Record a stage that lasts so many seconds; all seconds noted so far, by stage."""
+    now = [10.0]
+    path = tmp_path / "far/timing.json"
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
-    def seconds(stage, begun, lasts=2.5):
-        with provenance.clock(path, stage, begun):
+    def record(stage, lasts, **state):
+        with provenance.record_stage(path, stage, **state):
             now[0] += lasts
         notes = json.loads(path.read_text())
         assert notes["commit"] == provenance.commit() and notes["machine"] == provenance.machine()
         assert all(entry["peak_memory_mb"] > 10 for entry in notes["stages"].values())
         return {stage: entry["seconds"] for stage, entry in notes["stages"].items()}
 
-    assert seconds("database", False) == {"database": 2.5}
-    assert seconds("model1", False) == {"database": 2.5, "model1": 2.5}
-    assert seconds("model1", True) == {"database": 2.5, "model1": 5.0}
-    # results without their work: all was done again
-    assert seconds("model1", False, 1) == {"database": 2.5, "model1": 1}
+    return record
+
+
+def test_stages_are_recorded_beside_one_another(record):
+    assert record("database", 2.5, resumed=False) == {"database": 2.5}
+    assert record("model1", 3, resumed=False) == {"database": 2.5, "model1": 3}
+
+
+def test_the_seconds_of_a_resumed_stage_add_up(record):
+    record("model1", 2.5, resumed=False)
+    assert record("model1", 2.5, resumed=True) == {"model1": 5}
+
+
+def test_a_stage_done_anew_replaces_a_copied_note(record):
+    record("model1", 2.5, resumed=False)
+    assert record("model1", 1, resumed=False) == {"model1": 1}
+
+
+def test_a_complete_stage_keeps_its_note(record):
+    record("model1", 2.5, resumed=False)
+    assert record("model1", 1, resumed=True, complete=True) == {"model1": 2.5}
+
+
+def test_without_git_the_commit_is_unknown(monkeypatch):
     monkeypatch.setattr(subprocess, "run", Mock(side_effect=FileNotFoundError))
-    assert provenance.commit() == "unknown"  # no git
+    assert provenance.commit() == "unknown"

@@ -1,4 +1,4 @@
-"""The real pipeline, end to end, on a tiny slice of the embedded corpus."""
+"""The real pipeline, end to end, on a tiny slice of the package's recordings."""
 
 import json
 import shutil
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ssl_jax import pipeline
+from ssl_jax.command_line import options
 from ssl_jax.common.files import write_json
 from ssl_jax.networks import packed
 from support import faulty
@@ -18,7 +19,7 @@ def contents(folder, pattern="*"):
 
 
 def test_from_recordings_to_tables_and_again(call, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "experiment", faulty.tiny)
+    monkeypatch.setattr(options, "experiment", faulty.tiny)
     ended = call("all", "--hop=882")
     out = tmp_path / "results" / NAME
     assert ended.status == 0 and "# Ours beside the reported tables" in ended.out
@@ -62,7 +63,7 @@ def test_from_recordings_to_tables_and_again(call, tmp_path, monkeypatch):
 
     # the results alone, without the work they came from, are not mixed with others either
     shutil.rmtree(tmp_path / "work")
-    made, settings = contents(out), "ssl_jax: results/embedded-hop882/settings.json: "
+    made, settings = contents(out), "ssl_jax: results/published-hop882/settings.json: "
     for words in (["--hop=441"], ["--hop=882", "--seed=3"], ["--hop=882", "--hair-cell=roman"]):
         ended = call(*again, *words)
         refused(ended, f"{settings}was made with ", "use another --name, or delete that folder")

@@ -14,6 +14,7 @@ import filelock
 from ssl_jax.common.errors import InputError, os_error_message
 
 MAX_TEXT_BYTES = 2**24  # of a table or notes, which take up to fifty times that in memory
+OTHER_FOLDER = "use another --name, or delete that folder"
 
 
 def package_data(name: str) -> Path:
@@ -187,25 +188,45 @@ def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) ->
     return list(csv_rows(path, columns, max_rows))
 
 
-def check_settings(path: Path, settings: dict, made: str = "*.sha256", older: bool = False) -> None:
-    """Write settings where there are none, nor files `made` with any; raises InputError if one differs."""
-    settings = json.loads(json.dumps(settings))  # tuples are lists in the file
-    remedy = "use another --name, or delete that folder"
-    if not path.exists() and any(path.parent.glob(made)):
+def settle_settings(path: Path, settings: dict, outputs: str = "*.sha256") -> None:
+    """Write the settings that a folder's files are made with, or compare them with those there.
+
+    Parameters
+    ----------
+    path : of the settings, beside the files
+    settings : by part and field, ready for JSON
+    outputs : pattern of the files that are made with them
+
+    Raises
+    ------
+    InputError
+        Where a setting differs, or outputs are there and no settings.
+    """
+    if path.exists():
+        compare_settings(path, settings)
+    elif any(path.parent.glob(outputs)):
         raise InputError(
-            f"{path}: is missing, so nobody knows how the files beside it were made: {remedy}"
+            f"{path}: is missing, so nobody knows how the files beside it were made: {OTHER_FOLDER}"
         )
-    if not path.exists():
-        return write_json(path, settings)
+    else:
+        write_json(path, settings)
+
+
+def compare_settings(path: Path, settings: dict, *, newer_fields: bool = False) -> None:
+    """Raise InputError, which names the setting, where a file has others.
+
+    With `newer_fields` the file may lack fields: an older version did not know them.
+    """
     before = read_json(path)
-    for part, fields in settings.items():
+    for part, fields in json.loads(json.dumps(settings)).items():  # tuples are lists in the file
         there = before.get(part) if isinstance(before, dict) else None
-        there = there if isinstance(there, dict) else {}
+        if not isinstance(there, dict):
+            there = {}
         for field, value in fields.items():
-            unknown = (
-                older and there and field not in there
-            )  # an older version may know fewer fields
-            if not unknown and (old := there.get(field)) != value:
+            if newer_fields and there and field not in there:
+                continue
+            if there.get(field) != value:
                 raise InputError(
-                    f"{path}: was made with {part}.{field} = {old!r}, now {value!r}: {remedy}"
+                    f"{path}: was made with {part}.{field} = {there.get(field)!r}, now {value!r}: "
+                    f"{OTHER_FOLDER}"
                 )

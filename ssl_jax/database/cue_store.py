@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import atomic_write, check_settings, checksum_agrees, write_checksum
+from ssl_jax.common.files import atomic_write, checksum_agrees, settle_settings, write_checksum
 from ssl_jax.config import AZIMUTHS, Database, FrontEnd, as_settings
 
 
@@ -74,7 +74,7 @@ class CueStore:
 
     def open(self) -> None:
         """Write the settings, or check them: raises InputError, which names the one that differs."""
-        check_settings(
+        settle_settings(
             self.folder / "store.json", as_settings(database=self.config, front=self.front)
         )
 

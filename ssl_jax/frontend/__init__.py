@@ -1,3 +1,14 @@
-"""The front-end: two ear signals in, interaural cues out. Pure JAX; needs nothing else of the package."""
+"""The front-end: two ear signals in, interaural cues out. Needs JAX, NumPy and SciPy alone.
+
+Begin with `reference`: the equations as plain loops. The other modules compute the same, faster:
+
+filter_design        centre frequencies and sections of the filters
+block_design         the same filters as matrices over blocks of samples
+block_filter         runs them
+auditory_model       filterbank and hair cell of whole sounds
+running_correlation  the interaural cross-correlation as one scan
+binaural_feature     cues of whole sounds
+streaming            cues of sounds that arrive block by block
+"""
 
 HAIR_CELLS = ("roman", "none", "halfwave", "envelope", "lindemann", "breebaart", "bernstein")

@@ -1,5 +1,7 @@
 """The auditory periphery: filterbank and inner hair cell, jitted JAX in the dtype of the sound."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -10,34 +12,62 @@ from numpy.typing import ArrayLike
 from scipy import signal as sps
 
 from ssl_jax.frontend import HAIR_CELLS
-from ssl_jax.frontend.block_filter import filter_sound, start_state
-from ssl_jax.frontend.filter_design import as_cfs, block_filters
+from ssl_jax.frontend.block_design import block_filters
+from ssl_jax.frontend.block_filter import filter_samples, filter_sound, start_state
+from ssl_jax.frontend.filter_design import as_cfs
 
-ZERO_PHASE = ("butterworth",)  # filters that need the whole sound
+# Filters that need the whole sound, because they run backwards too.
+ZERO_PHASE = ("butterworth",)
+
+# Samples by which a sound is extended at either end before it is filtered forwards and backwards:
+# three times the seven coefficients of a 6th-order filter, as `scipy.signal.sosfiltfilt` has it.
+EXTENSION = 21
 
 
-def _zero_phase(x, fs, cfs, filter_type):
-    """Forwards and backwards with odd extension, as `scipy.signal.sosfiltfilt` has it."""
-    start = block_filters(fs, cfs, 1, filter_type)[0].steady
-    edge = min(21, x.shape[1] - 1)  # three times the seven coefficients of a 6th-order filter
-    before, after = 2 * x[:, :1] - x[:, edge:0:-1], 2 * x[:, -1:] - x[:, -2 : -edge - 2 : -1]
-    x = jnp.concatenate([before, x, after], axis=1)
+def as_sound(signal: ArrayLike) -> jax.Array:
+    """The signal (..., samples) as floating-point numbers; ValueError if it is empty."""
+    x = jnp.asarray(signal)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        x = x.astype(jnp.float32)
+    if x.ndim == 0 or x.shape[-1] == 0:
+        raise ValueError(f"a sound needs at least one sample, its shape is {x.shape}")
+    return x
 
-    def once(
-        x, cfs, steady
-    ):  # (rows, samples) -> (rows, C, samples), from the first sample's steady state
-        return filter_sound(x, fs, cfs, filter_type, x[:, :1, None] * jnp.asarray(steady, x.dtype))[
-            1
-        ]
 
-    y = once(x, cfs, start)
-    # backwards every channel is a sound of its own
-    back = [once(y[:, c, ::-1], cfs[c : c + 1], start[:, c : c + 1]) for c in range(len(cfs))]
-    return jnp.concatenate(back, axis=1)[:, :, ::-1][:, :, edge : y.shape[2] - edge]
+def as_ears(signal: ArrayLike) -> jax.Array:
+    """`as_sound` of (..., samples, 2); ValueError for another number of ears."""
+    x = jnp.asarray(signal)
+    if x.ndim < 2 or x.shape[-1] != 2:
+        raise ValueError(
+            f"a sound of two ears must be (..., samples, 2), left ear first, not {x.shape}"
+        )
+    return as_sound(x)
+
+
+def _zero_phase(rows, fs, cfs, filter_type):
+    """Filter (rows, samples) forwards and backwards, extended oddly, to (rows, C, samples)."""
+    steady = block_filters(fs, cfs, 1, filter_type)[0].steady  # S, C
+    edge = min(EXTENSION, rows.shape[1] - 1)
+    before = 2 * rows[:, :1] - rows[:, edge:0:-1]
+    after = 2 * rows[:, -1:] - rows[:, -2 : -edge - 2 : -1]
+    extended = jnp.concatenate([before, rows, after], axis=1)
+
+    def filter_from_steady(x, cfs, steady):
+        state = x[:, :1, None] * jnp.asarray(steady, x.dtype)
+        return filter_sound(x, fs, cfs, filter_type, state)[1]
+
+    forwards = filter_from_steady(extended, cfs, steady)
+    backwards = []
+    # now every channel is a sound of its own
+    for c in range(len(cfs)):
+        one = slice(c, c + 1)
+        backwards.append(filter_from_steady(forwards[:, c, ::-1], cfs[one], steady[:, one]))
+    y = jnp.concatenate(backwards, axis=1)[:, :, ::-1]
+    return y[:, :, edge : forwards.shape[2] - edge]
 
 
 def GF_spectrogram(
-    signal: ArrayLike, fs: float, cfs: ArrayLike | None = None, filter_type="gammatone"
+    signal: ArrayLike, fs: float, cfs: ArrayLike | None = None, filter_type: str = "gammatone"
 ) -> jax.Array:
     """Filter a sound with an auditory filterbank, of unit gain at the centre frequencies.
 
@@ -61,43 +91,57 @@ def GF_spectrogram(
     ValueError
         Unknown filter type, or a centre frequency outside 0 to fs / 2.
     """
-    x, cfs = as_sound(signal), as_cfs(cfs, fs)
+    x = as_sound(signal)
+    cfs = as_cfs(cfs, fs)
     rows = x.reshape(-1, x.shape[-1])
     if filter_type in ZERO_PHASE:
         y = _zero_phase(rows, float(fs), cfs, filter_type)
     else:
         state = start_state(fs, cfs, filter_type, len(rows), x.dtype)
-        y = filter_sound(rows, float(fs), cfs, filter_type, state)[1]
+        _, y = filter_sound(rows, float(fs), cfs, filter_type, state)
     return y.reshape(*x.shape[:-1], *y.shape[1:])
 
 
-def as_sound(signal: ArrayLike, ears: bool = False) -> jax.Array:
-    """The signal as a floating-point JAX array with at least one sample, (..., samples, 2) if of two ears."""
-    x = jnp.asarray(signal)
-    if ears and (x.ndim < 2 or x.shape[-1] != 2):
-        raise ValueError(
-            f"a sound of two ears must be (..., samples, 2), left ear first, not {x.shape}"
-        )
-    x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.float32)
-    if x.ndim == 0 or x.shape[-1] == 0:
-        raise ValueError(f"a sound needs at least one sample, its shape is {x.shape}")
-    return x
-
-
 def Roman(x: jax.Array | np.ndarray) -> jax.Array:
-    """Square root of the positive part (Roman, Wang & Brown 2003); its derivative is 0 where x <= 0."""
+    """Square root of the positive part (Roman, Wang & Brown 2003).
+
+    Parameters
+    ----------
+    x : array of any shape
+
+    Returns
+    -------
+    root : the shape of x
+        Its derivative is 0, not infinite, where x <= 0.
+    """
     positive = x > 0
+    # the inner where keeps 0 from the root, whose slope there is infinite
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
 
 
+def _identity(x):
+    return x
+
+
 # Hair cells that look at one sample at a time; the cue scan applies them block by block.
-MEMORYLESS = {"none": lambda x: x, "halfwave": jax.nn.relu, "roman": Roman}
+MEMORYLESS: dict[str, Callable] = {
+    "none": _identity,
+    "halfwave": jax.nn.relu,
+    "roman": Roman,
+}
+
+# Hz, where the low-pass of a hair cell is 3 dB down.
+CUTOFFS = {"lindemann": 800.0, "breebaart": 770.0, "bernstein": 425.0}
+
+BREEBAART_STAGES = 5
+BERNSTEIN_POWER = 0.23
 
 
 def _analytic_envelope(x):
     """Magnitude of the analytic signal along the last axis, as `scipy.signal.hilbert` has it."""
     k = np.arange(x.shape[-1])
-    weights = 1.0 + np.sign(len(k) - 2 * k)  # positive frequencies twice, negative ones not at all
+    # positive frequencies twice, negative ones not at all; 0 and fs / 2 once
+    weights = 1.0 + np.sign(len(k) - 2 * k)
     weights[0] = 1
     return jnp.abs(jnp.fft.ifft(jnp.fft.fft(x) * jnp.asarray(weights, x.dtype)))
 
@@ -106,20 +150,31 @@ def _lowpass(x, sos):
     """Causal second-order sections along the last axis (transposed direct form II)."""
 
     def step(state, sample):
-        after = []
+        next_state = []
         for (b0, b1, b2, _, a1, a2), (s1, s2) in zip(sos.tolist(), state, strict=True):
             out = b0 * sample + s1
-            after.append((b1 * sample - a1 * out + s2, b2 * sample - a2 * out))
+            next_state.append((b1 * sample - a1 * out + s2, b2 * sample - a2 * out))
             sample = out
-        return tuple(after), sample
+        return tuple(next_state), sample
 
-    start = ((jnp.zeros(x.shape[:-1], x.dtype),) * 2,) * len(sos)
-    return jnp.moveaxis(lax.scan(step, start, jnp.moveaxis(x, -1, 0))[1], 0, -1)
+    zero = jnp.zeros(x.shape[:-1], x.dtype)
+    silence = tuple((zero, zero) for _ in sos)
+    _, y = lax.scan(step, silence, jnp.moveaxis(x, -1, 0))
+    return jnp.moveaxis(y, 0, -1)
 
 
-@partial(jax.jit, static_argnames=("fs", "model_type"))
+def _breebaart_sections(fs: float) -> np.ndarray:
+    """Five 1st-order low-passes in a row, together 3 dB down at the cutoff."""
+    # of this cutoff one stage is 3 / 5 dB down at 770 Hz
+    single = CUTOFFS["breebaart"] / np.sqrt(2 ** (1 / BREEBAART_STAGES) - 1)  # Hz
+    # where fs is low, that would be above fs / 2
+    stage = sps.butter(1, min(single, 0.49 * fs), fs=fs, output="sos")
+    return np.repeat(stage, BREEBAART_STAGES, axis=0)
+
+
+@partial(jax.jit, static_argnames=("fs", "hair_cell"))
 def haircell_model(
-    audiogram: jax.Array | np.ndarray, fs: float, model_type: str | None = "roman"
+    audiogram: jax.Array | np.ndarray, fs: float, hair_cell: str | None = "roman"
 ) -> jax.Array:
     """Inner hair cell: from filter output to firing rate envelope.
 
@@ -127,15 +182,15 @@ def haircell_model(
     ----------
     audiogram : (..., samples)
     fs : float, Hz
-    model_type : str, optional
+    hair_cell : str, optional
         none, or None: the filter output itself; halfwave: its positive part.
         roman: square root of the positive part (Roman, Wang & Brown 2003); the default.
         envelope: half-wave rectification, then the envelope (magnitude of the analytic signal).
         lindemann: positive part, 1st-order low-pass at 800 Hz (Lindemann 1986).
         breebaart: positive part, five 1st-order low-passes, together 3 dB down at 770 Hz
         (Breebaart, van de Par & Kohlrausch 2001).
-        bernstein: envelope compressed to the power 0.23, positive part squared, 4th-order low-pass at 425 Hz
-        (Bernstein, van de Par & Trahiotis 1999; Faller & Merimaa 2004).
+        bernstein: envelope compressed to the power 0.23, positive part squared, 4th-order
+        low-pass at 425 Hz (Bernstein, van de Par & Trahiotis 1999; Faller & Merimaa 2004).
 
     Returns
     -------
@@ -144,29 +199,28 @@ def haircell_model(
     Raises
     ------
     ValueError
-        Unknown model_type, or fs too low for its low-pass filter.
+        Unknown hair cell, or fs too low for its low-pass filter.
     """
-    model_type = model_type or "none"
-    if model_type in MEMORYLESS:
-        return MEMORYLESS[model_type](audiogram)
-    if model_type == "envelope":
-        return _analytic_envelope(jax.nn.relu(audiogram))
-    if model_type not in HAIR_CELLS:
+    hair_cell = hair_cell or "none"
+    if hair_cell in MEMORYLESS:
+        return MEMORYLESS[hair_cell](audiogram)
+    if hair_cell not in HAIR_CELLS:
         raise ValueError(
-            f"hair cell {model_type!r} is not known: use one of {', '.join(HAIR_CELLS)}"
+            f"hair cell {hair_cell!r} is not known: use one of {', '.join(HAIR_CELLS)}"
         )
-    cutoff = {"lindemann": 800.0, "breebaart": 770.0, "bernstein": 425.0}[model_type]
+    if hair_cell == "envelope":
+        return _analytic_envelope(jax.nn.relu(audiogram))
+    cutoff = CUTOFFS[hair_cell]
     if fs <= 2 * cutoff:
-        raise ValueError(f"fs = {fs} Hz is too low for the {cutoff} Hz low-pass of {model_type!r}")
-    if model_type == "lindemann":
+        raise ValueError(f"fs = {fs} Hz is too low for the {cutoff} Hz low-pass of {hair_cell!r}")
+    if hair_cell == "lindemann":
         return _lowpass(jax.nn.relu(audiogram), sps.butter(1, cutoff, fs=fs, output="sos"))
-    if model_type == "breebaart":
-        single = cutoff / np.sqrt(2 ** (1 / 5) - 1)  # Hz; one stage is 3/5 dB down at 770 Hz
-        stage = sps.butter(1, min(single, 0.49 * fs), fs=fs, output="sos")
-        return _lowpass(jax.nn.relu(audiogram), np.repeat(stage, 5, axis=0))
+    if hair_cell == "breebaart":
+        return _lowpass(jax.nn.relu(audiogram), _breebaart_sections(fs))
     envelope = _analytic_envelope(audiogram)
     loud = envelope > 0
-    compressed = jnp.where(loud, audiogram * jnp.where(loud, envelope, 1) ** (0.23 - 1), 0)
+    gain = jnp.where(loud, envelope, 1) ** (BERNSTEIN_POWER - 1)
+    compressed = jnp.where(loud, audiogram * gain, 0)
     return _lowpass(jax.nn.relu(compressed) ** 2, sps.butter(4, cutoff, fs=fs, output="sos"))
 
 
@@ -174,8 +228,8 @@ def auditory_peripheral(
     signal: ArrayLike,
     fs: float,
     cfs: ArrayLike | None = None,
-    filter_type="gammatone",
-    model_type="roman",
+    filter_type: str = "gammatone",
+    hair_cell: str | None = "roman",
 ) -> tuple[jax.Array, jax.Array]:
     """Filterbank and hair cell of both ears.
 
@@ -183,7 +237,7 @@ def auditory_peripheral(
     ----------
     signal : (..., samples, 2), left ear first
     fs : float, Hz
-    cfs, filter_type, model_type
+    cfs, filter_type, hair_cell
         See `GF_spectrogram` and `haircell_model`.
 
     Returns
@@ -193,9 +247,53 @@ def auditory_peripheral(
     Raises
     ------
     ValueError
-        The signal does not have two ears, or what `GF_spectrogram` and `haircell_model` raise it for.
+        The signal does not have two ears, or what `GF_spectrogram` and `haircell_model` refuse.
     """
-    sound = jnp.moveaxis(as_sound(signal, ears=True), -1, 0)
+    sound = jnp.moveaxis(as_ears(signal), -1, 0)
     audiogram = GF_spectrogram(sound, fs, cfs, filter_type)  # 2, ..., channels, samples
-    envelope = haircell_model(audiogram, float(fs), model_type)
+    envelope = haircell_model(audiogram, float(fs), hair_cell)
     return jnp.moveaxis(audiogram, 0, -1), jnp.moveaxis(envelope, 0, -1)
+
+
+@dataclass(frozen=True)
+class PeripherySettings:
+    """Settings of filterbank and hair cell; hashable, because jitted functions take them."""
+
+    fs: float  # Hz
+    cfs: tuple[float, ...]  # Hz
+    filter_type: str
+    hair_cell: str
+
+    @property
+    def runs_in_blocks(self) -> bool:
+        """Whether no sample depends on later ones, nor the hair cell on earlier ones."""
+        return self.hair_cell in MEMORYLESS and self.filter_type not in ZERO_PHASE
+
+
+def periphery_settings(
+    fs: float, cfs: ArrayLike | None, filter_type: str, hair_cell: str | None
+) -> PeripherySettings:
+    """Settings as `get_cues_clean` takes them: None is the default 32 channels, or no hair cell."""
+    return PeripherySettings(float(fs), as_cfs(cfs, fs), filter_type, hair_cell or "none")
+
+
+def silent_periphery(settings: PeripherySettings, clips: int, dtype) -> jax.Array:
+    """State of the filterbank of both ears before `clips` sounds, (clips * 2, S, C)."""
+    return start_state(settings.fs, settings.cfs, settings.filter_type, 2 * clips, dtype)
+
+
+def periphery_step(settings: PeripherySettings, samples: int) -> Callable:
+    """The next `samples` samples through the periphery: a step of `running_correlation.scan_steps`.
+
+    The function turns a state and sound (clips, 2, samples) into the next state and envelopes
+    (clips, 2, samples, C). Only settings with `runs_in_blocks` have one.
+    """
+    banks = block_filters(settings.fs, settings.cfs, samples, settings.filter_type)
+    rectify = MEMORYLESS[settings.hair_cell]
+
+    def step(state, sound):
+        state, y = filter_samples(banks, state, sound.reshape(-1, samples))
+        envelope = rectify(y)
+        return state, envelope.reshape(*sound.shape, y.shape[-1])
+
+    return step

@@ -1,12 +1,6 @@
-"""Interaural cues by running cross-correlation: ITD, ILD, IC and power per channel and frame.
+"""Interaural cues of whole sounds: ITD, ILD, IC and power per channel and frame.
 
-Left l[n], right r[n] (zero outside), lags m = -D..D, D = round(fs max_itd), a = 1 / (tau fs):
-
-    LR[n,m] = (1-a) LR[n-1,m] + a l[n] r[n+m]        LL[n]   = (1-a) LL[n-1]   + a l[n]^2
-    RR[n,m] = (1-a) RR[n-1,m] + a r[n+m]^2           gamma   = LR / sqrt(LL RR)
-    m* = argmax_m gamma     ITD = m*/fs     IC = gamma[m*]     ILD = 10 log10(LL / RR[m*])
-
-after Faller & Merimaa (2004). Positive ITD and ILD: the source is on the left.
+The equations: `reference.running_cues`, after Faller & Merimaa (2004).
 """
 
 from functools import partial
@@ -17,15 +11,18 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from ssl_jax.frontend.auditory_model import (
-    MEMORYLESS,
-    ZERO_PHASE,
     GF_spectrogram,
+    PeripherySettings,
+    as_ears,
     as_sound,
     haircell_model,
+    periphery_settings,
+    periphery_step,
+    silent_periphery,
 )
-from ssl_jax.frontend.block_filter import filter_samples, start_state
-from ssl_jax.frontend.filter_design import as_cfs, block_filters
-from ssl_jax.frontend.running_correlation import scan_cues, settings
+from ssl_jax.frontend.correlation_settings import CorrelationSettings, correlation_settings
+from ssl_jax.frontend.cue_scan import scan_cues
+from ssl_jax.frontend.lag_cues import FrameCues
 
 
 class Cues(NamedTuple):
@@ -37,59 +34,65 @@ class Cues(NamedTuple):
     power: jax.Array  # LL + RR[m*]
 
 
-def to_cues(cues, fs: float, shape: tuple) -> Cues:
-    """What `scan_cues` gives, as Cues with the leading axes `shape`."""
-    lag, ild, ic, power = (c.reshape(*shape, *c.shape[-2:]) for c in cues)
-    return Cues(lag * (1000.0 / fs), ild, ic, power)
+def to_cues(cues: FrameCues, fs: float, leading: tuple[int, ...]) -> Cues:
+    """Cues (clips, channels, frames) as (*leading, channels, frames), with the lag in ms."""
+    cues = FrameCues(*(cue.reshape(*leading, *cue.shape[-2:]) for cue in cues))
+    return Cues(cues.lag * (1000.0 / fs), cues.ild, cues.ic, cues.power)
 
 
-@partial(jax.jit, static_argnames=("fs", "w"))
-def _cues_of_envelopes(left, right, fs, w):
-    *shape, channels, samples = left.shape
-    rows = jnp.stack([left, right]).reshape(2, -1, channels, samples).transpose(1, 0, 3, 2)
-    return to_cues(
-        scan_cues(w, samples, channels, rows, (), lambda s, f: (s, f), left.dtype), fs, shape
-    )
+def _pass_on(state, envelopes):
+    """The periphery of envelopes: they are filtered already."""
+    return state, envelopes
 
 
-def filterbank_step(fs: float, cfs, filter_type: str, hair_cell: str, step: int):
-    """The filterbank and a memoryless hair cell, as `scan_steps` runs them."""
-    banks = block_filters(fs, cfs, step, filter_type)
-
-    def ears(state, sound):  # (clips, 2, step) -> (clips, 2, step, C)
-        state, y = filter_samples(banks, state, sound.reshape(-1, step))
-        return state, MEMORYLESS[hair_cell](y).reshape(*sound.shape, y.shape[-1])
-
-    return ears
+@partial(jax.jit, static_argnames=("fs", "correlation"))
+def _cues_of_envelopes(left, right, fs: float, correlation: CorrelationSettings) -> Cues:
+    *leading, channels, samples = left.shape
+    ears = jnp.stack([left, right]).reshape(2, -1, channels, samples)
+    ears = ears.transpose(1, 0, 3, 2)  # clips, 2, samples, channels
+    cues = scan_cues(correlation, ears, channels, _pass_on, ())
+    return to_cues(cues, fs, tuple(leading))
 
 
-@partial(jax.jit, static_argnames=("fs", "cfs", "filter_type", "hair_cell", "w"))
-def _cues_of_sound(signal, fs, cfs, filter_type, hair_cell, w):
-    *shape, samples, _ = signal.shape
-    rows = signal.reshape(-1, samples, 2).swapaxes(1, 2)  # clips, 2, samples
-    state = start_state(fs, cfs, filter_type, 2 * rows.shape[0], signal.dtype)
-    ears = filterbank_step(fs, cfs, filter_type, hair_cell, w.step)
-    return to_cues(scan_cues(w, samples, len(cfs), rows, state, ears, signal.dtype), fs, shape)
+@partial(jax.jit, static_argnames=("periphery", "correlation"))
+def _cues_of_sound(signal, periphery: PeripherySettings, correlation: CorrelationSettings) -> Cues:
+    *leading, samples, _ = signal.shape
+    ears = signal.reshape(-1, samples, 2).swapaxes(1, 2)  # clips, 2, samples
+    state = silent_periphery(periphery, len(ears), signal.dtype)
+    step = periphery_step(periphery, correlation.step)
+    cues = scan_cues(correlation, ears, len(periphery.cfs), step, state)
+    return to_cues(cues, periphery.fs, tuple(leading))
 
 
-def calculate_itd_ild_ic(left: ArrayLike, right: ArrayLike, fs: float, tau: float = 0.010,
-                         max_itd: float = 0.001, max_ild: float = 7.0, hop: int | None = None,
-                         sharpness: float | None = None) -> Cues:  # fmt: skip
+def calculate_itd_ild_ic(
+    left: ArrayLike,
+    right: ArrayLike,
+    fs: float,
+    tau: float = 0.010,
+    max_itd: float = 0.001,
+    max_ild: float = 7.0,
+    hop: int | None = None,
+    sharpness: float | None = None,
+) -> Cues:
     """Interaural cues of two sets of filter outputs or envelopes.
 
     Parameters
     ----------
     left, right : (..., channels, samples)
     fs : float, Hz
-    tau : float, s, time constant of the exponential window
-    max_itd : float, s, lags of up to this much are searched
-    max_ild : float, dB, the ILD is clipped to plus or minus this
-    hop : int, samples
+    tau : float, s
+        Time constant of the exponential window.
+    max_itd : float, s
+        Lags of up to this much are searched.
+    max_ild : float, dB
+        The ILD is clipped to plus or minus this.
+    hop : int, samples, optional
         1 gives every sample; 441 the value at samples 440, 881, ...; 10 ms unless given.
     sharpness : float, optional
-        The ITD is then the mean lag weighted by softmax(sharpness * gamma), which has a derivative, instead
-        of the lag of the maximum. At 500 Hz 500 interpolates between lags, more is closer to the maximum;
-        narrower peaks of gamma, at higher frequencies, need less.
+        The ITD is then the mean lag weighted by softmax(sharpness * gamma), which has a
+        derivative, instead of the lag of the maximum. At 500 Hz a sharpness of 500 interpolates
+        between lags; a higher one is closer to the maximum. At higher frequencies the peaks of
+        gamma are narrower and need less.
 
     Returns
     -------
@@ -104,19 +107,24 @@ def calculate_itd_ild_ic(left: ArrayLike, right: ArrayLike, fs: float, tau: floa
     -----
     Faller & Merimaa (2004), equations 3 to 9. Silence gives ITD 0, ILD 0 and IC 0.
     """
-    left, right = as_sound(left), as_sound(right)
+    left = as_sound(left)
+    right = as_sound(right)
     if left.shape != right.shape or left.ndim < 2:
         raise ValueError(
             f"left, right must both be (..., channels, samples): {left.shape}, {right.shape}"
         )
-    return _cues_of_envelopes(
-        left, right, float(fs), settings(fs, tau, max_itd, max_ild, hop, sharpness)
-    )
+    correlation = correlation_settings(fs, tau, max_itd, max_ild, hop, sharpness)
+    return _cues_of_envelopes(left, right, float(fs), correlation)
 
 
-def get_cues_clean(signal: ArrayLike, fs: float, cfs: ArrayLike | None = None,
-                   filter_type: str = "gammatone", model_type: str | None = "roman",
-                   **correlation) -> Cues:  # fmt: skip
+def get_cues_clean(
+    signal: ArrayLike,
+    fs: float,
+    cfs: ArrayLike | None = None,
+    filter_type: str = "gammatone",
+    hair_cell: str | None = "roman",
+    **correlation,
+) -> Cues:
     """Interaural cues of a two-ear sound: filterbank, hair cell, running correlation.
 
     Parameters
@@ -125,10 +133,11 @@ def get_cues_clean(signal: ArrayLike, fs: float, cfs: ArrayLike | None = None,
     fs : float, Hz
     cfs : (channels,), Hz, optional
         32 on the ERB scale from 80 Hz, highest first, unless given.
-    filter_type, model_type : str
+    filter_type, hair_cell : str
         See `GF_spectrogram` and `haircell_model`.
     **correlation
-        tau=0.010, max_itd=0.001, max_ild=7.0, hop=None, sharpness=None, of `calculate_itd_ild_ic`.
+        tau=0.010, max_itd=0.001, max_ild=7.0, hop=None and sharpness=None of
+        `calculate_itd_ild_ic`.
 
     Returns
     -------
@@ -139,11 +148,13 @@ def get_cues_clean(signal: ArrayLike, fs: float, cfs: ArrayLike | None = None,
     ValueError
         The last axis is not two ears, the sound is too short, or a setting makes no sense.
     """
-    signal, cfs, model_type = as_sound(signal, ears=True), as_cfs(cfs, fs), model_type or "none"
-    w = settings(fs, **correlation)
-    if model_type in MEMORYLESS and filter_type not in ZERO_PHASE:
-        return _cues_of_sound(signal, float(fs), cfs, filter_type, model_type, w)
+    signal = as_ears(signal)
+    periphery = periphery_settings(fs, cfs, filter_type, hair_cell)
+    settings = correlation_settings(fs, **correlation)
+    if periphery.runs_in_blocks:
+        return _cues_of_sound(signal, periphery, settings)
     # these look at the whole sound, so the scan gets their envelopes
-    audiogram = GF_spectrogram(jnp.moveaxis(signal, -1, 0), fs, cfs, filter_type)
-    left, right = haircell_model(audiogram, float(fs), model_type)
-    return _cues_of_envelopes(left, right, float(fs), w)
+    ears = jnp.moveaxis(signal, -1, 0)
+    audiogram = GF_spectrogram(ears, fs, periphery.cfs, filter_type)
+    left, right = haircell_model(audiogram, periphery.fs, periphery.hair_cell)
+    return _cues_of_envelopes(left, right, periphery.fs, settings)

@@ -1,4 +1,7 @@
-"""Runs a filterbank: blocks of samples by matrix products, states carried from block to block."""
+"""Runs a filterbank: blocks of samples by matrix products, states carried from block to block.
+
+In shapes: C channels, B samples a block, S states a channel (block_design.py).
+"""
 
 from functools import partial
 
@@ -6,71 +9,129 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ssl_jax.frontend.filter_design import BLOCK, BlockFilter, block_filters
+from ssl_jax.frontend.block_design import BLOCK, BlockFilter, block_filters
 
-STRETCH = 8 * BLOCK  # samples filtered at a time: their outputs stay in the cache
+# Samples filtered at a time by `filter_sound`: their outputs stay in the cache.
+STRETCH = 8 * BLOCK
+
+# Steps of the scan over blocks that are unrolled: all blocks of a stretch.
+UNROLL = 8
 
 
-def start_state(fs: float, cfs, filter_type: str, rows: int, dtype):
+def start_state(fs: float, cfs, filter_type: str, rows: int, dtype) -> jax.Array:
     """State of `rows` silent sounds, (rows, S, C)."""
-    return jnp.zeros((rows, *block_filters(fs, cfs, 1, filter_type)[0].steady.shape), dtype)
+    size, channels = block_filters(fs, cfs, 1, filter_type)[0].steady.shape
+    return jnp.zeros((rows, size, channels), dtype)
 
 
-def filter_samples(banks: tuple[BlockFilter, ...], state, x):
-    """Filter x (rows, n) by `block_filters` for n samples: the new state, and y (rows, n, C)."""
-    pieces = []
+def filter_samples(
+    banks: tuple[BlockFilter, ...], state: jax.Array, x: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Filter as many samples as the banks are designed for.
+
+    Parameters
+    ----------
+    banks : `block_filters` for n samples
+    state : (rows, S, C)
+    x : (rows, n)
+
+    Returns
+    -------
+    state, y : (rows, S, C) and (rows, n, C)
+    """
+    outputs = []
     for bank in banks:
-        use = x.shape[1] // len(bank.D) * len(bank.D)
-        state, y = _filter_blocks(bank, state, x[:, :use])
-        pieces.append(y)
-        x = x[:, use:]
-    return state, pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=1)
+        whole = x.shape[1] // bank.block * bank.block
+        state, y = _filter_blocks(bank, state, x[:, :whole])
+        outputs.append(y)
+        x = x[:, whole:]
+    if len(outputs) == 1:
+        return state, outputs[0]
+    return state, jnp.concatenate(outputs, axis=1)
 
 
-def _filter_blocks(bank: BlockFilter, state, x, channels_first: bool = False):
-    """`filter_samples` where x is a whole number of the bank's blocks. With `channels_first` y is (rows,
-    blocks, C, B): a channel's output is put together of such runs three times as fast as of samples."""
-    block, size, channels = bank.B.shape
+def _filter_blocks(
+    bank: BlockFilter, state: jax.Array, x: jax.Array, *, channels_first: bool = False
+) -> tuple[jax.Array, jax.Array]:
+    """Filter a whole number of the bank's blocks.
+
+    Parameters
+    ----------
+    state : (rows, S, C)
+    x : (rows, blocks * B)
+    channels_first : bool
+        The outputs are then (rows, blocks, C, B). A channel's output is put together of such runs
+        three times as fast as of single samples.
+
+    Returns
+    -------
+    state, y : (rows, S, C) and (rows, blocks * B, C)
+    """
+    block, size, channels = bank.inject.shape
     rows, count = x.shape[0], x.shape[1] // block
-    order = (0, 2, 1) if channels_first else (0, 1, 2)  # of time and channel in a block's output
-    direct, observe = bank.D.transpose(order).reshape(block, -1), bank.C.transpose(order)
-    matrices = (direct, observe, bank.B.reshape(block, -1), bank.A)
-    direct, observe, inject, advance = (jnp.asarray(m, x.dtype) for m in matrices)
+    direct, observe = bank.direct, bank.observe
+    if channels_first:
+        direct = direct.swapaxes(1, 2)  # B, C, B
+        observe = observe.swapaxes(1, 2)  # S, C, B
+    direct = jnp.asarray(direct.reshape(block, -1), x.dtype)
+    observe = jnp.asarray(observe, x.dtype)
+    inject = jnp.asarray(bank.inject.reshape(block, -1), x.dtype)
+    advance = jnp.asarray(bank.advance, x.dtype)
     # full float32: TF32 on a GPU would miss the 5e-5 tolerance against the float64 cascade
     product = partial(lax.dot, precision=lax.Precision.HIGHEST)
     blocks = x.reshape(-1, block)  # rows * count, B
     y = product(blocks, direct).reshape(rows, count, *observe.shape[1:])
-    kicks = product(blocks, inject).reshape(rows, count, size, channels)
+    injected = product(blocks, inject).reshape(rows, count, size, channels)
 
-    def step(state, kick):
-        return sum(advance[:, j] * state[:, j, None] for j in range(size)) + kick, state
+    def step(state, injected):
+        return sum(advance[:, j] * state[:, j, None] for j in range(size)) + injected, state
 
-    state, before = lax.scan(step, state, kicks.swapaxes(0, 1), unroll=min(count, 8))
+    unroll = min(count, UNROLL)
+    state, before = lax.scan(step, state, injected.swapaxes(0, 1), unroll=unroll)
     before = before.swapaxes(0, 1)  # rows, count, S, C: states at the start of each block
-    along_time = (..., None) if channels_first else (slice(None), slice(None), None)
-    y = y + sum(before[:, :, j][along_time] * observe[j] for j in range(size))
-    return state, y if channels_first else y.reshape(rows, count * block, channels)
+    if channels_first:
+        y = y + sum(before[:, :, j][..., None] * observe[j] for j in range(size))
+        return state, y
+    y = y + sum(before[:, :, j][:, :, None] * observe[j] for j in range(size))
+    return state, y.reshape(rows, count * block, channels)
 
 
 @partial(jax.jit, static_argnames=("fs", "cfs", "filter_type"))
-def filter_sound(x, fs: float, cfs: tuple, filter_type: str, state):
-    """Filter x (rows, samples) from a state (rows, S, C): the state at its end, and y (rows, C, samples)."""
+def filter_sound(
+    x: jax.Array, fs: float, cfs: tuple[float, ...], filter_type: str, state: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Filter whole sounds.
+
+    Parameters
+    ----------
+    x : (rows, samples)
+    fs, cfs, filter_type
+        Of the filterbank, frequencies in Hz.
+    state : (rows, S, C)
+        States before the first sample.
+
+    Returns
+    -------
+    state, y : (rows, S, C) at the end, and (rows, C, samples)
+    """
     rows, samples = x.shape
     whole = samples // STRETCH * STRETCH
     stretches = x[:, :whole].reshape(rows, -1, STRETCH).swapaxes(0, 1)
     bank = block_filters(fs, cfs, STRETCH, filter_type)[0]
 
-    def put(
-        carry, item
-    ):  # straight to its place: stacked outputs would be moved through memory once more
-        (state, y), (start, stretch) = carry, item
+    def filter_stretch(carry, item):
+        state, y = carry
+        start, stretch = item
         state, blocks = _filter_blocks(bank, state, stretch, channels_first=True)
         blocks = blocks.swapaxes(1, 2).reshape(rows, len(cfs), STRETCH)
-        return (state, lax.dynamic_update_slice_in_dim(y, blocks, start, axis=2)), None
+        # straight to its place: stacked outputs would be moved through memory once more
+        y = lax.dynamic_update_slice_in_dim(y, blocks, start, axis=2)
+        return (state, y), None
 
     y = jnp.zeros((rows, len(cfs), samples), x.dtype)
     if whole:
-        (state, y), _ = lax.scan(put, (state, y), (jnp.arange(0, whole, STRETCH), stretches))
+        starts = jnp.arange(0, whole, STRETCH)
+        (state, y), _ = lax.scan(filter_stretch, (state, y), (starts, stretches))
     if whole < samples:
         banks = block_filters(fs, cfs, samples - whole, filter_type)
         state, rest = filter_samples(banks, state, x[:, whole:])

@@ -1,37 +1,36 @@
-"""Cues of sounds of any length in bounded memory: block after block gives what the whole sound would."""
+"""Cues of sounds of any length in bounded memory: blocks give what the whole sound would."""
 
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, as_sound
-from ssl_jax.frontend.binaural_feature import Cues, filterbank_step, to_cues
-from ssl_jax.frontend.block_filter import start_state
-from ssl_jax.frontend.filter_design import as_cfs
-from ssl_jax.frontend.running_correlation import (
-    Carry,
-    CorrelationSettings,
-    initial_state,
-    scan_steps,
+from ssl_jax.frontend.auditory_model import (
+    PeripherySettings,
+    as_ears,
+    periphery_settings,
+    periphery_step,
+    silent_periphery,
 )
-from ssl_jax.frontend.running_correlation import settings as correlation_settings
+from ssl_jax.frontend.binaural_feature import Cues, to_cues
+from ssl_jax.frontend.correlation_settings import CorrelationSettings, correlation_settings
+from ssl_jax.frontend.cue_scan import ScanState, initial_state, scan_steps
+from ssl_jax.frontend.lag_cues import FrameCues
 
-ENDLESS = 2**31 - 1  # samples, while the end of the sound is not known: 13 hours at 44.1 kHz
+# Samples, while the end of the sound is not known: 13 hours at 44.1 kHz. The scan counts in int32.
+ENDLESS = 2**31 - 1
 
 
-class CueStream(NamedTuple):
+@dataclass(frozen=True)
+class CueStream:
     """The cues' scan in the middle of a sound; blocks of one length compile once."""
 
-    fs: float  # Hz
-    cfs: tuple[float, ...]  # Hz
-    filter_type: str
-    hair_cell: str
+    periphery: PeripherySettings
     settings: CorrelationSettings
-    carry: Carry | None  # None before the first block
+    state: ScanState | None  # None before the first block
     waiting: np.ndarray  # (..., samples, 2), not yet a whole step of the scan
     samples: int  # so far
 
@@ -39,39 +38,56 @@ class CueStream(NamedTuple):
 def start_cues(
     fs: float,
     cfs: ArrayLike | None = None,
-    filter_type="gammatone",
-    model_type="roman",
+    filter_type: str = "gammatone",
+    hair_cell: str | None = "roman",
     **correlation,
 ) -> CueStream:
-    """Before the first block of a sound.
+    """The stream before the first block of a sound.
 
     Parameters
     ----------
-    fs, cfs, filter_type, model_type, **correlation
+    fs, cfs, filter_type, hair_cell, **correlation
         See `get_cues_clean`.
+
+    Returns
+    -------
+    stream : CueStream, for `cue_block`
 
     Raises
     ------
     ValueError
         A filter or hair cell that looks at the whole sound, or a setting that makes no sense.
     """
-    model_type = model_type or "none"
-    if model_type not in MEMORYLESS or filter_type in ZERO_PHASE:
-        raise ValueError(
-            f"{filter_type!r} with {model_type!r} needs the whole sound: use get_cues_clean"
-        )
-    w = correlation_settings(fs, **correlation)
-    return CueStream(
-        float(fs), as_cfs(cfs, fs), filter_type, model_type, w, None, np.zeros((0, 2)), 0
-    )
+    periphery = periphery_settings(fs, cfs, filter_type, hair_cell)
+    if not periphery.runs_in_blocks:
+        pair = f"{filter_type!r} with {periphery.hair_cell!r}"
+        raise ValueError(f"{pair} needs the whole sound: use get_cues_clean")
+    settings = correlation_settings(fs, **correlation)
+    return CueStream(periphery, settings, state=None, waiting=np.zeros((0, 2)), samples=0)
 
 
-@partial(jax.jit, static_argnames="static")
-def _next_steps(carry, rows, end, static):
-    """`scan_steps` over rows (clips, 2, steps * step); `static` is the start of a CueStream."""
-    *bank, w = static
-    pieces = jnp.moveaxis(rows.reshape(rows.shape[0], 2, -1, w.step), 2, 0)
-    return scan_steps(w, carry, pieces, filterbank_step(*bank, w.step), end)
+@partial(jax.jit, static_argnames=("periphery", "settings"))
+def _next_steps(
+    state: ScanState,
+    sounds: jax.Array,
+    end: int,
+    periphery: PeripherySettings,
+    settings: CorrelationSettings,
+) -> tuple[ScanState, FrameCues]:
+    """`scan_steps` over sounds (clips, 2, steps * step)."""
+    pieces = jnp.moveaxis(sounds.reshape(sounds.shape[0], 2, -1, settings.step), 2, 0)
+    return scan_steps(settings, state, pieces, periphery_step(periphery, settings.step), end)
+
+
+def _begin(stream: CueStream, leading: tuple[int, ...], dtype) -> tuple[ScanState, np.ndarray]:
+    """The state and the waiting samples before a sound (*leading, samples, 2) of a dtype."""
+    settings = stream.settings
+    clips = int(np.prod(leading))
+    filters = silent_periphery(stream.periphery, clips, dtype)
+    state = initial_state(settings, clips, len(stream.periphery.cfs), filters, dtype)
+    # the scan begins step - D samples before the sound
+    waiting = np.zeros((*leading, settings.step - settings.lags, 2), dtype)
+    return state, waiting
 
 
 def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[CueStream, Cues]:
@@ -81,7 +97,8 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
     ----------
     stream : CueStream
     block : (..., samples, 2), left ear first
-    last : bool, whether the sound ends with this block
+    last : bool
+        Whether the sound ends with this block.
 
     Returns
     -------
@@ -93,21 +110,29 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
     ValueError
         The last axis is not two ears.
     """
-    block = np.asarray(as_sound(block, ears=True))
-    w, shape, carry, waiting = stream.settings, block.shape[:-2], stream.carry, stream.waiting
-    clips = int(np.prod(shape))
-    if carry is None:
-        state = start_state(*stream[:3], 2 * clips, block.dtype)
-        carry = initial_state(w, clips, len(stream.cfs), state, block.dtype)
-        waiting = np.zeros((*shape, w.step - w.lags, 2), block.dtype)
-    samples = stream.samples + block.shape[-2]
-    silence = np.zeros((*shape, 2 * w.step * last, 2), block.dtype)  # enough to bring out every hop
-    waiting = np.concatenate([waiting, block, silence], axis=-2)
-    whole = waiting.shape[-2] // w.step * w.step
-    rows = waiting[..., :whole, :].reshape(clips, whole, 2).swapaxes(1, 2)
-    before = (int(carry.number) - 1) * w.step // w.hop  # hops given so far; below 0: silence
-    carry, cues = _next_steps(carry, rows, samples if last else ENDLESS, stream[:5])
-    stop = samples // w.hop - before if last else cues[0].shape[0]
-    cues = tuple(jnp.moveaxis(c[max(-before, 0) : max(stop, 0)], 0, -1) for c in cues)
-    stream = stream._replace(carry=carry, waiting=waiting[..., whole:, :], samples=samples)
-    return stream, to_cues(cues, stream.fs, shape)
+    block = np.asarray(as_ears(block))
+    *leading, length, _ = block.shape
+    settings = stream.settings
+    state, waiting = stream.state, stream.waiting
+    if state is None:
+        state, waiting = _begin(stream, tuple(leading), block.dtype)
+    samples = stream.samples + length
+    arrived = [waiting, block]
+    if last:
+        # silence, enough to bring out every hop
+        arrived.append(np.zeros((*leading, 2 * settings.step, 2), block.dtype))
+    waiting = np.concatenate(arrived, axis=-2)
+    whole = waiting.shape[-2] // settings.step * settings.step
+    clips = int(np.prod(leading))
+    sounds = waiting[..., :whole, :].reshape(clips, whole, 2).swapaxes(1, 2)  # clips, 2, samples
+    end = samples if last else ENDLESS
+    first_hop = (int(state.number) - 1) * settings.hops_per_step  # below 0: silence
+    state, cues = _next_steps(state, sounds, end, stream.periphery, settings)
+    # of the sound alone, neither silence before it nor after
+    start = max(-first_hop, 0)
+    stop = cues.lag.shape[0]
+    if last:
+        stop = max(samples // settings.hop - first_hop, 0)
+    cues = FrameCues(*(jnp.moveaxis(cue[start:stop], 0, -1) for cue in cues))
+    stream = replace(stream, state=state, waiting=waiting[..., whole:, :], samples=samples)
+    return stream, to_cues(cues, stream.periphery.fs, tuple(leading))

@@ -15,7 +15,6 @@ from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.metrics import error_by_azimuth
 from ssl_jax.report.logs import TITLES, logs_of_seeds, read_confusion, read_reported, reported_table
 from ssl_jax.report.style import CUE_MAPS, OURS, REPORTED, STYLE, cue_map, plt, save_figure
-from ssl_jax.sounds.speech import load_speech
 from ssl_jax.sounds.hrtf import load_heads
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 

@@ -19,6 +19,7 @@ OTHER_HEADS = (
 )
 # degrees: an interpolated azimuth needs a measured one this near on both sides
 MAX_NEIGHBOUR = 20.0
+LATERAL_HZ = 1500.0  # below it an ITD grows with the angle to the side and has one value
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,33 @@ class Heads:
 
 
 def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Responses (..., taps) between two neighbouring directions, `weight` (...) of the second: Arend,
-    Poerschmann, Weinzierl & Brinkmann (2023). Moves KEMAR's ITD 1 us, minimum phase 23 us (median)."""
+    """Responses between two neighbouring directions.
+
+    Log magnitudes and delays are interpolated, phases after the delay is taken out (Arend,
+    Poerschmann, Weinzierl & Brinkmann 2023). The ITD of KEMAR moves by 1 us (median), with minimum
+    phases it would move by 23 us.
+
+    Parameters
+    ----------
+    first, second : (..., taps)
+    weight : (...) of the second, 0 to 1
+
+    Returns
+    -------
+    (..., taps)
+    """
     taps = first.shape[-1]
     nfft = 2 ** int(np.ceil(np.log2(4 * taps)))
     weight = np.asarray(weight)[..., None]
-    spectra = np.fft.rfft(first, nfft), np.fft.rfft(second, nfft)
-    angle = 2j * np.pi * np.fft.rfftfreq(nfft) * delay_between(*spectra, nfft)[..., None]
-    mean = (1 - weight) * spectra[0] + weight * spectra[1] * np.exp(angle)
+    first_spectrum = np.fft.rfft(first, nfft)
+    second_spectrum = np.fft.rfft(second, nfft)
+    delay = delay_between(first_spectrum, second_spectrum, nfft)[..., None]
+    angle = 2j * np.pi * np.fft.rfftfreq(nfft) * delay
+    # the second is moved to the time of the first, and their mean to the time between
+    mean = (1 - weight) * first_spectrum + weight * second_spectrum * np.exp(angle)
     tiny = np.finfo(float).tiny
-    log_first, log_second = (np.log(np.abs(spectrum) + tiny) for spectrum in spectra)
+    log_first = np.log(np.abs(first_spectrum) + tiny)
+    log_second = np.log(np.abs(second_spectrum) + tiny)
     magnitude = np.exp((1 - weight) * log_first + weight * log_second)
     spectrum = magnitude * mean / (np.abs(mean) + tiny) * np.exp(-weight * angle)
     return np.fft.irfft(spectrum, nfft)[..., :taps]
@@ -52,12 +70,16 @@ def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np
 def delay_between(
     first: np.ndarray, second: np.ndarray, nfft: int, upsampling: int = 8
 ) -> np.ndarray:
-    """Samples by which the second of two spectra (..., nfft/2+1) lags: the peak of their correlation."""
-    points = upsampling * nfft  # a finer grid; between its points the peak is sought by a parabola
+    """Samples (...) by which the second of two spectra (..., nfft/2+1) lags.
+
+    The peak of their correlation on a grid `upsampling` times finer, and between its points that
+    of a parabola.
+    """
+    points = upsampling * nfft
     correlation = np.fft.irfft(second * first.conj(), points)
     peak = correlation.argmax(axis=-1)
-    near = (peak[..., None] + (-1, 0, 1)) % points
-    before, at, after = np.moveaxis(np.take_along_axis(correlation, near, -1), -1, 0)
+    neighbours = (peak[..., None] + (-1, 0, 1)) % points
+    before, at, after = np.moveaxis(np.take_along_axis(correlation, neighbours, -1), -1, 0)
     peak = peak + 0.5 * (before - after) / (before - 2 * at + after)
     return np.where(peak > points / 2, peak - points, peak) / upsampling
 
@@ -98,25 +120,31 @@ def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray,
 
 
 def scale_head(sofa: Sofa, factor: float) -> Sofa:
-    """The head shrunk by `factor`: H(f) becomes H(f / factor) (Middlebrooks 1999); gains and taps stay."""
+    """The head shrunk by `factor`: H(f) becomes H(f / factor) (Middlebrooks 1999).
+
+    Gains and the number of taps stay.
+    """
     n = np.arange(sofa.hrirs.shape[-1])
     kernel = np.sinc(n - n[:, None] / factor)  # rows: taps read, columns: taps written
     if factor < 1:  # nothing is left above factor * fs/2
         kernel = factor * np.sinc(factor * n - n[:, None])
-    # as one product: NumPy would make one for every direction, tens of times slower on a busy machine
+    # as one product: NumPy would make one for every direction, many times slower
     hrirs = (sofa.hrirs.reshape(-1, len(n)) @ kernel).reshape(sofa.hrirs.shape)
     return sofa._replace(name=f"{sofa.name}-{factor:.3f}", hrirs=hrirs)
 
 
 def turned_to_midline(sofa: Sofa) -> Sofa:
-    """The head turned so that its ITDs on the horizontal plane, below 1.5 kHz, are alike on both sides: some
-    people looked up to 12 degrees beside azimuth 0 while they were measured."""
-    azimuths, nfft = np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS)), 1024
-    spectra = np.fft.rfft(select_directions(sofa, "horizontal")[0], nfft)
-    spectra[..., np.fft.rfftfreq(nfft, 1 / sofa.fs) > 1500] = 0
-    itd = delay_between(
-        spectra[:, 0], spectra[:, 1], nfft
-    )  # of the right ear: a sine of azimuth + turn
+    """The head turned until its ITDs on the horizontal plane are alike on both sides.
+
+    Only frequencies below LATERAL_HZ count. Some people look up to 12 degrees beside azimuth 0 while
+    they are measured.
+    """
+    nfft = 1024
+    spectra = np.fft.rfft(select_directions(sofa, "horizontal")[0], nfft)  # 72, 2, nfft/2+1
+    spectra[..., np.fft.rfftfreq(nfft, 1 / sofa.fs) > LATERAL_HZ] = 0
+    # the right ear's lag, over azimuth a sine of azimuth + turn
+    itd = delay_between(spectra[:, 0], spectra[:, 1], nfft)
+    azimuths = np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS))
     turn = np.degrees(np.angle(1j * itd @ np.exp(-1j * azimuths)))
     return sofa._replace(azimuth=(sofa.azimuth + turn) % 360)
 

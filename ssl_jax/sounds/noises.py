@@ -88,7 +88,7 @@ def _files_of_esc50(folder: Path) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     for row in read_csv(table, ("filename", "category")):
         name = row["filename"]
-        if not name or Path(name).name != name or "\\" in name or "\0" in name:
+        if name in ("", "..") or Path(name).name != name or "\\" in name or "\0" in name:
             raise InputError(f"{table}: names the file {name[:60]!r}: fetch the release again")
         files.setdefault(row["category"], []).append(folder / "audio" / name)
     return {kind: sorted(paths) for kind, paths in sorted(files.items())}

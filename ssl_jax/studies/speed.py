@@ -20,6 +20,7 @@ from ssl_jax.database.program import block_size, render, render_and_extract, wav
 from ssl_jax.database.recipes import recipes_of
 from ssl_jax.frontend.auditory_model import GF_spectrogram
 from ssl_jax.frontend.filter_design import gammatone_sos
+from ssl_jax.frontend.reference import running_cues
 from ssl_jax.report.tables import markdown_table
 from ssl_jax.sounds.sources import load_sounds
 from ssl_jax.studies.floor import (
@@ -70,25 +71,6 @@ class Material:
     def on_devices(self, count: int) -> jax.Array:
         """The first `count` mixtures, shared among the devices."""
         return jax.device_put(self.mixtures[:count], shared_out(self.mesh))
-
-
-def sample_loop(left, right, fs: float, tau=0.010, max_itd=0.001) -> list:
-    """(lag, level ratio, coherence) of one channel, sample by sample, as the published method runs."""
-    lags, a, cues = round(fs * max_itd), 1 / (tau * fs), []
-    padded, cross, right_energy, left_energy = (
-        np.pad(right, lags),
-        *np.zeros((2, 2 * lags + 1)),
-        0.0,
-    )
-    for n, l in enumerate(left):
-        r = padded[n : n + 2 * lags + 1]
-        cross = (1 - a) * cross + a * l * r
-        right_energy = (1 - a) * right_energy + a * r * r
-        left_energy = (1 - a) * left_energy + a * l * l
-        gamma = cross / np.sqrt(left_energy * right_energy + 1e-30)
-        best = int(np.argmax(gamma))
-        cues.append((best - lags, left_energy / (right_energy[best] + 1e-30), gamma[best]))
-    return cues
 
 
 def material_on(mesh: Mesh) -> Material:
@@ -142,9 +124,10 @@ def cue_jobs(material: Material) -> list[Job]:
     hop441 = on_all_devices(lambda x: FRONT.cues(x.swapaxes(1, 2)), mesh)
     hop1 = on_all_devices(lambda x: every.cues(x.swapaxes(1, 2)), mesh)
     bands = np.asarray(GF_spectrogram(material.mixtures[0], FRONT.fs))
-    left, right = bands[:, LOOP_CHANNEL, : FRONT.fs // LOOP_SHARE]
+    some = slice(LOOP_CHANNEL, LOOP_CHANNEL + 1)
+    left, right = bands[:, some, : FRONT.fs // LOOP_SHARE]  # (1, samples) each
     looped = 1 / LOOP_SHARE / FRONT.channels
-    loop = partial(sample_loop, left, right, FRONT.fs)
+    loop = partial(running_cues, left, right, FRONT.fs)
     return [
         Job(CUES, "ours, filterbank included", lambda: hop441(ears), batch),
         Job(ALL_CUES, "ours, filterbank included", lambda: hop1(few), len(few)),

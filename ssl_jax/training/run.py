@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ssl_jax.common.devices import by_main_process
-from ssl_jax.common.files import atomic_write, check_settings, write_text
+from ssl_jax.common.files import atomic_write, settle_settings, write_text
 from ssl_jax.common.progress import say, track
 from ssl_jax.config import AZIMUTHS, Training, as_settings
 from ssl_jax.metrics import Evaluation, confusion_matrix, evaluate, scores_by_snr
@@ -65,7 +65,7 @@ def train(
         Where checkpoints of other settings are there, or the weights to start from are not.
     """
     settings = {**mixtures.settings, **as_settings(training=config)}
-    by_main_process(check_settings, folders.work / name / "settings.json", settings)
+    by_main_process(settle_settings, folders.work / name / "settings.json", settings)
     split = mixtures.split(config)
     steps = math.ceil(len(split.training) / config.batch)
     trainer = Trainer(config, steps, mixtures.front, mesh)

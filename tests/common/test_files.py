@@ -11,7 +11,14 @@ from ssl_jax import __main__ as cli
 from ssl_jax import pipeline
 from ssl_jax.common import files
 from ssl_jax.common.errors import error_reason, os_error_message
-from ssl_jax.common.files import atomic_write, check_settings, checksum_agrees, read_csv, read_json
+from ssl_jax.common.files import (
+    atomic_write,
+    checksum_agrees,
+    compare_settings,
+    read_csv,
+    read_json,
+    settle_settings,
+)
 from support.runs import ROOT
 from support.runs import refused_call as refused
 
@@ -112,8 +119,7 @@ def test_a_second_run_is_refused_until_the_first_is_gone(tmp_path, monkeypatch, 
     holder = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env)
     try:
         assert holder.stdout.readline() == "held\n"
-        for name in pipeline.STAGES:
-            monkeypatch.setitem(pipeline.STAGES, name, lambda *_: print("began"))
+        monkeypatch.setattr(pipeline, "run_stage", lambda *_: print("began"))
         words = [
             stage,
             "--name=mine",
@@ -192,21 +198,40 @@ def test_csv_rows_by_column_and_what_is_refused(tmp_path):
     refused(read_csv, tmp_path, ("n",), says="is a folder")
 
 
-def test_settings_that_differ_are_named_and_damaged_ones_refused(tmp_path):
-    path, settings = tmp_path / "store.json", {"front": {"hop": 441, "cues": ("itd", "ild")}}
-    for _ in range(2):  # written, then found the same, tuples and all
-        check_settings(path, settings)
-    refused(
-        check_settings, path, {"front": {"hop": 882}}, says="was made with front.hop = 441, now 882"
-    )
-    newer = {"front": {**settings["front"], "tau": 1}}
-    check_settings(path, newer, "*", True)  # an older version knew no tau
-    refused(check_settings, path, newer, says="front.tau = None, now 1")
-    for text in ("", "[]", "{", '{"front": 3}'):
-        path.write_text(text)
-        refused(check_settings, path, settings, says="")
-    path.unlink()
+SETTINGS = {"front": {"hop": 441, "cues": ("itd", "ild")}}
+
+
+def test_settings_are_written_once_and_found_the_same(tmp_path):
+    path = tmp_path / "store.json"
+    settle_settings(path, SETTINGS)
+    written = path.read_bytes()
+    settle_settings(path, SETTINGS)  # tuples and all
+    assert path.read_bytes() == written
+
+
+def test_a_setting_that_differs_is_named(tmp_path):
+    path = tmp_path / "store.json"
+    settle_settings(path, SETTINGS)
+    says = "was made with front.hop = 441, now 882"
+    refused(settle_settings, path, {"front": {"hop": 882}}, says=says)
+
+
+def test_an_older_version_may_know_fewer_fields(tmp_path):
+    path = tmp_path / "store.json"
+    settle_settings(path, SETTINGS)
+    newer = {"front": {**SETTINGS["front"], "tau": 1}}
+    compare_settings(path, newer, newer_fields=True)
+    refused(compare_settings, path, newer, says="front.tau = None, now 1")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"front": 3}'])
+def test_damaged_settings_are_refused(tmp_path, text):
+    path = tmp_path / "store.json"
+    path.write_text(text)
+    refused(settle_settings, path, SETTINGS, says="")
+
+
+def test_files_whose_settings_are_lost_are_refused(tmp_path):
     (tmp_path / "a.sha256").write_text("")
-    refused(
-        check_settings, path, settings, says="is missing, so nobody knows how the files beside it"
-    )
+    says = "is missing, so nobody knows how the files beside it"
+    refused(settle_settings, tmp_path / "store.json", SETTINGS, says=says)

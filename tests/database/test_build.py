@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +36,7 @@ def rendered(sounds):
 
     def render_some(numbers, *bits):
         some = recipes.rows(numbers)
-        return render(waveforms, sounds.corpus.speech[some.clip], some, *bits)
+        return render(waveforms, sounds.speech[some.clip], some, *bits)
 
     return render_some
 
@@ -172,39 +173,37 @@ def test_an_interrupted_store_is_completed_to_the_same_bytes(copied, made, sound
 
 
 def test_a_complete_store_is_left_alone_and_a_damaged_manifest_written_again(copied, sounds):
-    folder, corpus = copied.folder.parent, sounds.corpus
-    silent = corpus._replace(
-        speech=np.zeros(corpus.speech.shape, np.float32), noise=0 * corpus.noise
-    )
-    manifest, before = (
-        folder / "manifest.csv",
-        [copied.path(s).stat().st_mtime_ns for s in range(3)],
-    )
+    folder = copied.folder.parent
+    manifest = folder / "manifest.csv"
+    written = [copied.path(shard).stat().st_mtime_ns for shard in range(3)]
     good = manifest.read_bytes()
+    silent = replace(sounds.noises, waveforms=0 * sounds.noises.waveforms)
     for bad in (b"", good[: len(good) // 2], b"\xff" + good):
         manifest.write_bytes(bad)
-        build(folder, CONFIG, FRONT, sounds._replace(corpus=silent))
+        build(folder, CONFIG, FRONT, replace(sounds, noises=silent))
         assert manifest.read_bytes() == good
-    assert [copied.path(s).stat().st_mtime_ns for s in range(3)] == before
+    assert [copied.path(shard).stat().st_mtime_ns for shard in range(3)] == written
 
 
-def test_what_is_not_ours_is_refused_by_name(copied, tmp_path, monkeypatch, sounds):
-    folder, corpus = copied.folder.parent, sounds.corpus
-    others = sounds._replace(corpus=corpus._replace(speech_info=corpus.speech_info[::-1]))
-    refuses(
-        "manifest.csv: names other recordings than there are now",
-        build,
-        folder,
-        CONFIG,
-        FRONT,
-        others,
-    )
-    with pytest.raises(
-        InputError, match="store.json: was made with front.hair_cell = 'roman', now 'none'"
-    ):
-        build(folder, CONFIG, replace(FRONT, hair_cell="none"), sounds)
+def test_a_store_of_other_recordings_is_refused(copied, sounds):
+    others = SimpleNamespace(clips=sounds.speech.clips[::-1])
+    says = "manifest.csv: names other recordings than there are now"
+    refuses(says, build, copied.folder.parent, CONFIG, FRONT, replace(sounds, speech=others))
+
+
+def test_a_store_of_another_front_end_is_refused(copied, sounds):
+    front = replace(FRONT, hair_cell="none")
+    says = "store.json: was made with front.hair_cell = 'roman', now 'none'"
+    refuses(says, build, copied.folder.parent, CONFIG, front, sounds)
+
+
+def test_a_store_that_lost_its_settings_is_refused(copied, sounds):
     (copied.folder / "store.json").unlink()
-    refuses("store.json: is missing, so nobody knows", build, folder, CONFIG, FRONT, sounds)
+    says = "store.json: is missing, so nobody knows"
+    refuses(says, build, copied.folder.parent, CONFIG, FRONT, sounds)
+
+
+def test_processes_with_other_recordings_are_refused(tmp_path, sounds, monkeypatch):
     monkeypatch.setattr("ssl_jax.database.build.broadcast_from_first", lambda digest: digest + 1)
-    refuses("this process and the first have other", build, tmp_path / "new", CONFIG, FRONT, sounds)
-    assert not (tmp_path / "new/manifest.csv").exists()
+    refuses("this process and the first have other", build, tmp_path, CONFIG, FRONT, sounds)
+    assert not (tmp_path / "manifest.csv").exists()

@@ -1,15 +1,21 @@
 """Recipes of mixtures, what is kept apart between training and evaluation, and the manifest."""
 
 import csv
-from dataclasses import replace
+from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ssl_jax.config import AZIMUTHS, Database
-from ssl_jax.database import recipes
-from ssl_jax.sounds.corpora import Corpus, SpeechClip
+from ssl_jax.database.draws import draw, pick_pair
+from ssl_jax.database.manifest import manifest_csv, read_manifest
+from ssl_jax.database.parts import EVALUATION, part_of_mixtures, two_parts
+from ssl_jax.database.recipes import Choices, draw_recipes, recipes_of
 from ssl_jax.sounds.hrtf import Heads
+from ssl_jax.sounds.noises import Noises
+from ssl_jax.sounds.sources import Sounds
+from ssl_jax.sounds.speech import SpeechClip
 from support.runs import refuses
 
 SPEAKERS = [f"s{k // 4}" for k in range(40)]  # ten speakers, four clips each
@@ -17,20 +23,24 @@ CLEAN = Database(clips=40, disjoint=("speaker", "noise", "head"))
 SHARE_TOLERANCE = 0.03  # of the fifth held out: a speaker is a tenth of the clips, and not divided
 
 
+NOISES = Choices(heads=20, noise_files=[20] * 10)
+
+
 def drawn(config):
-    part = recipes.draw_parts(config, SPEAKERS)
-    return recipes.draw_recipes(config, 20, 10, 20, part), None if part is None else part == 1
+    """Recipes, and which mixtures are for evaluation (None: nothing is kept apart)."""
+    part = part_of_mixtures(config, SPEAKERS)
+    return draw_recipes(config, NOISES, part), None if part is None else part == EVALUATION
 
 
 @pytest.fixture(scope="module")
 def thirty():
-    return recipes.draw_recipes(Database(clips=30), heads=20, noise_classes=10, noise_files=20)
+    return draw_recipes(Database(clips=30), NOISES)
 
 
 def test_recipes_cover_all_clips_and_azimuths_and_are_uniform_within_their_bounds(thirty):
     pairs = set(zip(thirty.clip.tolist(), thirty.azimuth.tolist(), strict=True))
     assert len(pairs) == len(thirty.clip) == 30 * 72
-    for values, top in ((thirty.head, 19), (thirty.noise_class, 9)):
+    for values, top in ((thirty.head, 19), (thirty.noise_kind, 9)):
         assert values.min() == 0 and values.max() == top
     for pair, top in ((thirty.noise_file, 19), (thirty.noise_azimuth, 71)):
         assert (pair[:, 0] != pair[:, 1]).all() and pair.min() == 0 and pair.max() == top
@@ -42,17 +52,41 @@ def test_recipes_cover_all_clips_and_azimuths_and_are_uniform_within_their_bound
         assert ((counts - expected) ** 2 / expected).sum() < choices + 5 * np.sqrt(2 * choices)
 
 
-def test_a_recipe_depends_on_seed_and_its_own_index_alone(thirty):
-    fewer, other = (
-        recipes.draw_recipes(Database(clips=3, seed=seed), 20, 10, 20) for seed in (0, 1)
-    )
-    for some, more in zip(fewer, thirty, strict=True):
-        np.testing.assert_array_equal(some, more[: len(some)])
-    assert (fewer.snr != other.snr).all()
-    (few, _), (many, _) = (
-        drawn(replace(CLEAN, clips=clips, disjoint=("noise",))) for clips in (2, 40)
-    )
-    np.testing.assert_array_equal(few.snr, many.snr[: 2 * AZIMUTHS])
+def test_a_recipe_depends_on_its_own_number_alone(thirty):
+    fewer = draw_recipes(Database(clips=3), NOISES)
+    for field in fields(fewer):
+        some = getattr(fewer, field.name)
+        np.testing.assert_array_equal(some, getattr(thirty, field.name)[: len(some)])
+
+
+def test_another_seed_draws_other_recipes(thirty):
+    assert (draw_recipes(Database(clips=30, seed=1), NOISES).snr != thirty.snr).all()
+
+
+def test_a_mixture_keeps_its_draws_when_parts_are_kept_apart(thirty):
+    apart, _ = drawn(replace(CLEAN, clips=30, disjoint=("noise",)))
+    np.testing.assert_array_equal(apart.snr, thirty.snr)
+
+
+def test_draws_are_eight_numbers_of_a_generator_seeded_by_run_and_mixture():
+    draws = draw(Database(seed=5), count=3)
+    numbers = np.random.default_rng((5, 2)).random(8)
+    assert (draws.head[2], draws.noise_kind[2]) == tuple(numbers[:2])
+    pairs = np.concatenate([draws.noise_file[2], draws.noise_azimuth[2], draws.snr[2]])
+    np.testing.assert_array_equal(pairs, numbers[2:])
+
+
+def test_a_pair_is_never_twice_the_same():
+    uniform = np.random.default_rng(0).random((1000, 2))
+    for choices in (2, 3, 72):
+        pair = pick_pair(uniform, choices)
+        assert (pair[:, 0] != pair[:, 1]).all() and set(pair.ravel()) == set(range(choices))
+
+
+def test_kinds_with_fewer_clips_draw_from_those():
+    recipes = draw_recipes(Database(clips=20), Choices(heads=2, noise_files=[2, 20]))
+    assert recipes.noise_file[recipes.noise_kind == 0].max() == 1
+    assert recipes.noise_file[recipes.noise_kind == 1].max() == 19
 
 
 @pytest.mark.parametrize(
@@ -62,7 +96,7 @@ def test_a_recipe_depends_on_seed_and_its_own_index_alone(thirty):
 def test_nothing_kept_apart_is_shared_and_the_share_is_a_fifth(apart, seed):
     found, held_out = drawn(replace(CLEAN, disjoint=tuple(apart.split()), seed=seed))
     assert held_out.mean() == pytest.approx(0.2, abs=SHARE_TOLERANCE)
-    noises = found.noise_class[:, None] * 20 + found.noise_file
+    noises = found.noise_kind[:, None] * 20 + found.noise_file
     of = {"clip": found.clip, "speaker": found.clip // 4, "noise": noises, "head": found.head}
     shared = {
         kind
@@ -78,14 +112,14 @@ def test_both_parts_use_all_they_may_and_nothing_else_changes():
     for part, count in ((held_out, 4), (~held_out, 16)):
         assert len(np.unique(clean.head[part])) == count
         for kind in range(10):
-            assert len(np.unique(clean.noise_file[part & (clean.noise_class == kind)])) == count
-    for field in ("clip", "azimuth", "noise_class", "noise_azimuth", "snr"):
+            assert len(np.unique(clean.noise_file[part & (clean.noise_kind == kind)])) == count
+    for field in ("clip", "azimuth", "noise_kind", "noise_azimuth", "snr"):
         np.testing.assert_array_equal(getattr(plain, field), getattr(clean, field))
 
 
 def test_two_parts_share_nothing_and_neither_is_empty():
     for count in (2, 3, 20):
-        train, evaluate = recipes.two_parts(count, 0.2, (0, 0, 1))
+        train, evaluate = two_parts(count, 0.2, (0, 0, 1))
         assert sorted([*train, *evaluate]) == list(range(count)) and len(train) and len(evaluate)
     says = {
         "speaker": "all of one speaker",
@@ -94,28 +128,54 @@ def test_two_parts_share_nothing_and_neither_is_empty():
     }
     for apart, message in says.items():
         config = Database(clips=1 if apart == "clip" else 4, disjoint=(apart,))
-        refuses(message, recipes.draw_parts, config, SPEAKERS)
+        refuses(message, part_of_mixtures, config, SPEAKERS)
 
 
-def test_the_manifest_names_what_is_rendered_is_read_back_and_no_other_taken(tmp_path):
-    clips = [SpeechClip(f"c{k}", SPEAKERS[k], "f", 0.0) for k in range(40)]
-    files = [[str(k) for k in range(20)]] * 10
-    corpus = Corpus(None, clips, np.zeros((10, 20, 1)), tuple("abcdefghij"), files)
+def made_sounds(clips_of_kind: int = 20) -> Sounds:
+    """Sounds by name alone."""
+    speech = SimpleNamespace(clips=[SpeechClip(f"c{k}", SPEAKERS[k], "f", 0.0) for k in range(40)])
+    names = tuple(str(k) for k in range(clips_of_kind))
+    noises = Noises(tuple("abcdefghij"), (names,) * 10, np.zeros((10, clips_of_kind, 1)))
     heads = Heads(tuple(f"h{k}" for k in range(20)), None, np.zeros((20, AZIMUTHS)))
-    found, part = recipes.recipes_of(CLEAN, recipes.Sounds(corpus, heads))
-    path, count = tmp_path / "manifest.csv", 40 * AZIMUTHS
-    path.write_text(recipes.manifest_csv(found, recipes.Sounds(corpus, heads), part))
-    row = list(csv.DictReader(path.read_text().splitlines()))[75]  # second clip, azimuth class 3
-    assert (row["azimuth"], row["clip"], row["head"]) == ("15", "c1", f"h{found.head[75]}")
-    assert row["noise_class"] == "abcdefghij"[found.noise_class[75]]
-    assert row["noise_file_2"] == str(found.noise_file[75, 1])
-    assert float(row["snr_1_db"]) == found.snr[75, 0]  # as written, so as rendered
-    manifest, text = recipes.read_manifest(path, count), path.read_text()
-    np.testing.assert_array_equal(manifest.part, part)
-    np.testing.assert_array_equal(manifest.snr, found.snr.min(axis=1))
-    assert manifest.speaker[:: 4 * AZIMUTHS] == [f"s{k}" for k in range(10)]
-    for fewer, change in ((1, ("", "")), (0, ("training", "trainig")), (0, ("\n5,", "\nx,"))):
-        path.write_text(text.replace(*change))
-        refuses(
-            "manifest.csv: is not the manifest of these", recipes.read_manifest, path, count - fewer
-        )
+    return Sounds(speech, noises, heads)
+
+
+def test_kinds_too_small_to_be_kept_apart_are_named():
+    refuses("kind of noise 'a': 5 clips are too few", recipes_of, CLEAN, made_sounds(5))
+    recipes_of(CLEAN, made_sounds(8))  # a fifth of eight are two
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    sounds = made_sounds()
+    recipes, part = recipes_of(CLEAN, sounds)
+    path = tmp_path / "manifest.csv"
+    path.write_text(manifest_csv(recipes, sounds, part))
+    return SimpleNamespace(path=path, recipes=recipes, part=part)
+
+
+def test_the_manifest_names_what_is_rendered(manifest):
+    rows = list(csv.DictReader(manifest.path.read_text().splitlines()))
+    row = rows[75]  # second clip, azimuth class 3
+    recipes = manifest.recipes
+    assert (row["azimuth"], row["clip"], row["head"]) == ("15", "c1", f"h{recipes.head[75]}")
+    assert row["noise_kind"] == "abcdefghij"[recipes.noise_kind[75]]
+    assert row["noise_file_2"] == str(recipes.noise_file[75, 1])
+    assert float(row["snr_1_db"]) == recipes.snr[75, 0]  # as written, so as rendered
+
+
+def test_the_manifest_is_read_back(manifest):
+    read = read_manifest(manifest.path, 40 * AZIMUTHS)
+    np.testing.assert_array_equal(read.part, manifest.part)
+    np.testing.assert_array_equal(read.snr, manifest.recipes.snr.min(axis=1))
+    assert read.speaker[:: 4 * AZIMUTHS] == [f"s{k}" for k in range(10)]
+
+
+@pytest.mark.parametrize(
+    "fewer, change",
+    [(1, ("", "")), (0, ("training", "trainig")), (0, ("\n5,", "\nx,"))],
+)
+def test_another_manifest_is_refused(manifest, fewer, change):
+    manifest.path.write_text(manifest.path.read_text().replace(*change))
+    says = "manifest.csv: is not the manifest of these"
+    refuses(says, read_manifest, manifest.path, 40 * AZIMUTHS - fewer)

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors import numpy as safetensors
+from support.made_archives import EVIL, LINK, make_tar, make_zip
 
 from ssl_jax.common.files import package_data
 from ssl_jax.config import FrontEnd
@@ -34,7 +35,6 @@ from support.damage import (
     sofa,
 )
 from support.guarded import COLUMNS
-from support.made_archives import EVIL, LINK, make_tar, make_zip
 from support.made_sofa import declared
 
 

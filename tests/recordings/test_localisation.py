@@ -16,8 +16,8 @@ from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.recordings import localisation, quality
 from ssl_jax.recordings.azimuths import directions, mean_azimuth, mirror_azimuth, peak_azimuth
 from ssl_jax.recordings.scene import render_scene
-from support.numpy_loop import pieces
 from support.runs import refuses
+from support.sound_blocks import pieces
 
 FS = 44_100
 RIGHT = (

@@ -1,4 +1,4 @@
-"""HRTFs: acoustic facts of the embedded KEMAR, direction rules, interpolation, virtual heads."""
+"""HRTFs: acoustic facts of KEMAR, direction rules, interpolation, scaled heads, folders."""
 
 import numpy as np
 import pytest
@@ -138,28 +138,47 @@ def test_a_head_that_looked_aside_is_turned_to_its_midline():
     )  # KEMAR is symmetric
 
 
-def test_virtual_and_published_heads_and_a_missing_one(heads, tmp_path):
+def test_kemar_is_measured_in_all_72_azimuths():
     assert MEASURED.hrirs.shape == (710, 2, 512) and MEASURED.fs == FS
     assert sorted(MEASURED.azimuth[MEASURED.elevation == 0]) == [5.0 * c for c in range(72)]
-    assert heads.hrirs.shape == (20, 72, 2, 512) and heads.hrirs.dtype == np.float32
-    assert len(set(heads.names)) == 20
-    assert heads.names[::19] == ("MIT_KEMAR_normal_pinna-0.870", "ari_nh898-1.150")
-    assert heads.elevations.shape == (20, 72) and not heads.elevations.any()
-    for measured in itd(heads.hrirs[:, 18].astype(float), 100, 1000).reshape(
-        5, 4
-    ):  # each at four sizes
-        assert (np.diff(measured) < 0).all() and measured[0] > 740 and measured[-1] < 740
-    assert np.ptp(np.diff(np.log(hrtf.FACTORS))) < 1e-12
-    (tmp_path / "cipic").mkdir()
-    for subject in hrtf.CIPIC_SUBJECTS:
-        write_sofa(tmp_path / f"cipic/subject_{subject}.sofa")
-    write_sofa(tmp_path / "cipic/subject_008.sofa", Data__IR=np.ones((72, 2, 48)))
+
+
+def test_the_package_has_the_20_people_of_the_published_run():
+    heads = hrtf.load_heads(None, "nearest_azimuth", FS)
+    assert heads.hrirs.shape == (20, 72, 2, 200) and heads.hrirs.dtype == np.float32
+    assert heads.names[0] == "cipic_003" and heads.names[-1] == "cipic_051"
+
+
+def test_the_published_rule_takes_24_azimuths_off_the_plane():
+    elevations = hrtf.load_heads(None, "nearest_azimuth", FS).elevations
+    assert (elevations == elevations[0]).all()
+    off_plane = {5 * k: e for k, e in enumerate(elevations[0].round().tolist()) if e}
+    assert len(off_plane) == 24
+    # as on the whole set of 1,250 directions
+    assert [off_plane[azimuth] for azimuth in (0, 50, 70, 180, 270, 310)] == [
+        -45,
+        -33,
+        74,
+        84,
+        80,
+        -33,
+    ]
+
+
+def test_heads_of_the_plane_are_all_at_elevation_0():
+    elevations = hrtf.load_heads(None, "horizontal", FS).elevations
+    assert np.abs(elevations).max() < 1e-6  # degrees: positions are computed from interaural angles
+
+
+def test_heads_of_a_folder_come_by_name_and_are_padded_to_one_length(tmp_path):
+    write_sofa(tmp_path / "b.sofa")
+    write_sofa(tmp_path / "a.sofa", Data__IR=np.ones((72, 2, 48)))
     heads = hrtf.load_heads(tmp_path, "horizontal", FS)
-    assert heads.names[0] == "subject_003" and heads.hrirs.shape == (20, 72, 2, 48)
-    assert (
-        heads.hrirs[1, ..., 32:].any() and not heads.hrirs[0, ..., 32:].any()
-    )  # padded to equal lengths
-    (tmp_path / "cipic/subject_021.sofa").unlink()
-    refuses(
-        "_021.sofa: .*python -m ssl_jax download --to", hrtf.load_heads, tmp_path, "horizontal", FS
-    )
+    assert heads.names == ("a", "b") and heads.hrirs.shape == (2, 72, 2, 48)
+    assert heads.hrirs[0, ..., 32:].any() and not heads.hrirs[1, ..., 32:].any()
+
+
+def test_a_folder_of_one_head_or_none_is_refused(tmp_path):
+    refuses("nowhere: no such folder", hrtf.load_heads, tmp_path / "nowhere", "horizontal", FS)
+    write_sofa(tmp_path / "a.sofa")
+    refuses("has 1 SOFA files: .*at least 2", hrtf.load_heads, tmp_path, "horizontal", FS)

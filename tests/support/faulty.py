@@ -20,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssl_jax import __main__ as cli
-from ssl_jax import config, pipeline
+from ssl_jax import config
+from ssl_jax.command_line import options as command_line_options
 
 STAGES = ("cues", "model1", "model2", "model2_continued")  # folders under work/NAME
 END = "==== run ended with status "
@@ -130,13 +131,13 @@ class Watch:
         return status
 
 
-def tiny(*options):
+def tiny(options):
     """What the command line makes an experiment of: 2 clips in shards of a batch, two epochs of each run.
 
     128 mixtures to train on and 16 held out are whole batches, and Model 1 is Model 2 with another seed:
     few programs are to be compiled.
     """
-    ex = config.experiment(*options)
+    ex = config.experiment(options)
     few = {"clips": 2, "epochs": 2, "epochs_planned": 2, "evaluation_share": 1 / 9}
     runs = {name: replace(run, **few) for name, run in ex.runs.items()}
     runs["model1"] = replace(runs["model2"], seed=runs["model2"].seed + 1)
@@ -146,7 +147,7 @@ def tiny(*options):
 
 
 if __name__ == "__main__":
-    pipeline.experiment = tiny
+    command_line_options.experiment = tiny
     watch, last = Watch(), 0
     for fault, stages in json.loads(sys.argv[1]):
         last = watch.run(fault, stages, sys.argv[2:])

@@ -17,7 +17,7 @@ from ssl_jax.common.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("cues", "model1", "model2", "model2_continued", "results")
-NAME = "embedded-hop882"  # of the tiny experiment's folders under results/ and work/
+NAME = "published-hop882"  # of the tiny experiment's folders under results/ and work/
 FULL = ": the disk is full: free some space and run the same command again"
 Ended = namedtuple(
     "Ended", "status out lines"
@@ -31,7 +31,6 @@ def command(compiled: Path, folder: Path, runs, *options) -> tuple[list, dict]:
     env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     env["JAX_COMPILATION_CACHE_DIR"] = str(compiled or "")
     env["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
-    env.pop("SSL_JAX_DATA", None)
     folders = [f"--{k}={folder / k}" for k in ("results", "work", "figures")]
     return [
         sys.executable,
@@ -51,7 +50,7 @@ def start(compiled: Path, folder: Path, runs, *options, inside=()) -> list[Ended
     words, env = command(compiled, folder, runs, *options)
     done = subprocess.run([*inside, *words], env=env, capture_output=True, text=True)
     *whole, rest = re.split("^==== run ended with status (.*)\n", done.stderr, flags=re.MULTILINE)
-    pairs = zip(whole[::2], whole[1::2])
+    pairs = zip(whole[::2], whole[1::2], strict=True)
     ended = [Ended(int(status), done.stdout, text.splitlines()) for text, status in pairs]
     fault = runs[-1][0]
     if fault and fault["do"] == "kill":

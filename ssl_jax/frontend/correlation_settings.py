@@ -1,0 +1,57 @@
+"""The constants of the running correlation."""
+
+import math
+from dataclasses import dataclass
+
+# Short hops are taken together to steps of about 2 D samples and this many more. A longer step
+# spreads its fixed work (the 2 D samples read again, the filterbank's states) over more samples. It
+# matters for speed alone.
+SAMPLES_OVER_LAGS = 96
+
+
+@dataclass(frozen=True)
+class CorrelationSettings:
+    """The running correlation's constants; hashable, because jitted functions take them."""
+
+    lags: int  # D
+    decay: float  # 1 - a, per sample
+    gain: float  # a
+    hop: int  # H, samples between kept values
+    step: int  # samples of one step of the scan, a multiple of hop, over 2 D
+    max_ild: float  # dB
+    sharpness: float | None  # of the soft argmax, None for the hard one
+
+    @property
+    def span(self) -> int:
+        """Number of lags, 2 D + 1."""
+        return 2 * self.lags + 1
+
+    @property
+    def hops_per_step(self) -> int:
+        """One, unless hops are short."""
+        return self.step // self.hop
+
+
+def correlation_settings(
+    fs: float,
+    tau: float = 0.010,
+    max_itd: float = 0.001,
+    max_ild: float = 7.0,
+    hop: int | None = None,
+    sharpness: float | None = None,
+) -> CorrelationSettings:
+    """Constants for settings as `calculate_itd_ild_ic` takes them; ValueError for bad ones."""
+    if hop is None:
+        hop = max(1, round(fs * 0.010))  # 10 ms, the window's own time constant
+    if not (fs > 0 and tau * fs >= 1 and max_itd > 0 and max_ild > 0 and int(hop) == hop >= 1):
+        values = fs, tau, max_itd, max_ild, hop
+        raise ValueError(
+            f"fs, tau, max_itd, max_ild, hop: over 0, tau * fs >= 1, hop whole, not {values}"
+        )
+    hop = int(hop)
+    lags = max(1, round(fs * max_itd))
+    gain = 1.0 / (tau * fs)
+    step = hop
+    if hop <= 2 * lags:
+        step = hop * (2 * lags // hop + math.ceil(SAMPLES_OVER_LAGS / hop))
+    return CorrelationSettings(lags, 1.0 - gain, gain, hop, step, float(max_ild), sharpness)

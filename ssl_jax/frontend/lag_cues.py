@@ -1,0 +1,73 @@
+"""From running sums to cues: the lag of the maximum, and what is read there."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ssl_jax.frontend.correlation_settings import CorrelationSettings
+
+# Energies below this (-370 dB) count as silence; about float32's smallest normal number.
+TINY = 1e-37
+
+
+class FrameCues(NamedTuple):
+    """Cues at the ends of hops; the axes are said where they are made."""
+
+    lag: jax.Array  # samples, positive = source on the left
+    ild: jax.Array  # dB
+    ic: jax.Array  # 0..1
+    power: jax.Array  # LL + RR[m*]
+
+
+def _best_lag(settings: CorrelationSettings, cross, right):
+    """m* of LR and RR, each (clips, 2 D + 1, C), as whole samples (clips, C).
+
+    Lags are compared by LR |LR| / RR, which orders them as gamma does: LL is the same for all,
+    and no root is needed. Unrolled, the comparison is one pass over LR and RR; XLA's own argmax
+    and gather are several times slower.
+    """
+    # silence is kept out of quotients: their slopes are infinite
+    safe = jnp.where(right > TINY, right, 1)
+    score = lax.stop_gradient(jnp.where(right > TINY, cross * (jnp.abs(cross) / safe), 0))
+    best = score[:, 0]
+    lag = jnp.full_like(best, -settings.lags)
+    for m in range(1, settings.span):
+        higher = score[:, m] > best
+        best = jnp.where(higher, score[:, m], best)
+        lag = jnp.where(higher, m - settings.lags, lag)
+    return lag
+
+
+def _soft_lag(settings: CorrelationSettings, cross, left, right):
+    """The mean lag weighted by softmax(sharpness gamma), (clips, C); LL and RR are not 0."""
+    lags = jnp.arange(-settings.lags, settings.lags + 1, dtype=cross.dtype)
+    gamma = cross / jnp.sqrt(right * left[:, None])
+    share = jax.nn.softmax(settings.sharpness * gamma, axis=1)
+    return jnp.einsum("bmc,m->bc", share, lags, precision=lax.Precision.HIGHEST)
+
+
+def cues_of_sums(settings: CorrelationSettings, cross, left, right) -> FrameCues:
+    """Cues (clips, C) from LR (clips, 2 D + 1, C), LL (clips, C) and RR (clips, 2 D + 1, C)."""
+    lag = _best_lag(settings, cross, right)
+    lags = jnp.arange(-settings.lags, settings.lags + 1, dtype=cross.dtype)
+    chosen = lags[:, None] == lag[:, None]  # clips, 2 D + 1, C: true at one lag
+    cross_at_best = jnp.where(chosen, cross, 0).sum(1)
+    right_at_best = jnp.where(chosen, right, 0).sum(1)
+    both_heard = (left > TINY) & (right_at_best > TINY)
+    one_heard = (left > TINY) | (right_at_best > TINY)
+    # as above, silence is kept out of roots and quotients
+    safe_left = jnp.where(both_heard, left, 1)
+    root = jnp.sqrt(safe_left) * jnp.sqrt(jnp.where(both_heard, right_at_best, 1))
+    ic = jnp.where(both_heard, jnp.clip(cross_at_best / root, 0, 1), 0)
+    if settings.sharpness is not None:
+        lag = _soft_lag(settings, cross, safe_left, jnp.where(right > TINY, right, 1))
+    level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(right_at_best, TINY))
+    ild = jnp.clip(10 * level, -settings.max_ild, settings.max_ild)
+    return FrameCues(
+        lag=jnp.where(both_heard, lag, 0),
+        ild=jnp.where(one_heard, ild, 0),
+        ic=ic,
+        power=left + right_at_best,
+    )
