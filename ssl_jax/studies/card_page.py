@@ -37,7 +37,7 @@ def draw_reliability(path: Path) -> None:
     for place, (name, bins) in enumerate(bins_of.items()):
         stated, within, windows = np.transpose(bins)
         (line,) = shares.plot(stated, within, marker="o", ms=6, label=name)
-        tenths = np.floor(stated * 10) / 10
+        tenths = np.minimum(np.floor(10 * stated), 9) / 10
         width = 0.8 * WIDTH / len(bins_of)
         left = tenths + 0.1 * WIDTH + place * width
         counts.bar(left, windows, width, align="edge", color=line.get_color())
