@@ -1,5 +1,6 @@
 """The settings of every stage: one frozen dataclass each, every field with its unit and source. "published"
-marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4) does."""
+marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4) does.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, is_dataclass, replace
