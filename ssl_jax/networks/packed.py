@@ -159,7 +159,7 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
 
 
 def temperature_of(name: str, folder: Path | None = None) -> float:
-    """What the network's logits are divided by so that its confidence holds; 1 if not calibrated."""
+    """The number that logits are divided by to calibrate the confidence; 1 if not calibrated."""
     temperature = describe(name, folder).get("temperature", 1.0)
     is_number = isinstance(temperature, (int, float))
     if not is_number or not LOWEST_TEMPERATURE < temperature < HIGHEST_TEMPERATURE:
