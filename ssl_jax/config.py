@@ -1,5 +1,6 @@
 """The settings of every stage: one frozen dataclass each, every field with its unit and source. "published"
-marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4) does."""
+marks what the code of github.com/Kenzot007/SoundSourceLocalization (commit d5365c4) does.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, is_dataclass, replace
@@ -9,7 +10,7 @@ from ssl_jax.common.errors import InputError
 
 AZIMUTHS = 72  # classes on the circle; class = azimuth / AZIMUTH_STEP (published)
 AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA convention)
-DIRECTION_RULES = ("horizontal", "nearest_azimuth")
+DIRECTION_RULES = ("horizontal", "nearest_azimuth", "nearest")
 SPLIT_BY = (
     "clip",
     "speaker",

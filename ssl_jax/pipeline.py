@@ -20,7 +20,8 @@ from ssl_jax.config import Experiment, Training, as_settings, seeded_runs
 from ssl_jax.database.build import build, export_wav
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.manifest import read_manifest
-from ssl_jax.report.comparison import update_readme, write_report
+from ssl_jax.report.comparison import write_report
+from ssl_jax.report.readme import update_readme
 from ssl_jax.sounds.sources import load_sounds
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
@@ -47,7 +48,8 @@ class Plan:
     runs: tuple[str, ...] = ()  # to train, () for the experiment's usual ones
     seeds: int = 1  # of each run
     devices: int | None = None  # to train on
-    readme: Path | None = None  # gets the table of last epochs
+    readme: Path | None = None  # gets the table of last epochs and the number to cite
+    formats: tuple[str, ...] = ("png",)  # of every figure
     folders: Folders = field(default_factory=Folders)
 
 
@@ -122,11 +124,11 @@ def train_runs(ex: Experiment, plan: Plan) -> None:
         by_main_process(write_json, results / "settings.json", {**settings, "runs": run_settings})
 
 
-def draw_figures(ex: Experiment, folders: Folders) -> None:
-    """Draw every figure of the experiment."""
+def draw_figures(ex: Experiment, folders: Folders, formats: tuple[str, ...]) -> None:
+    """Draw every figure of the experiment, in each of the formats."""
     from ssl_jax.report.figures import draw_all  # matplotlib, for this stage alone
 
-    draw_all(folders.results, ex, folders.figures)
+    draw_all(folders.results, ex, folders.figures, formats)
 
 
 def report(ex: Experiment, folders: Folders, readme: Path | None) -> None:
@@ -144,7 +146,7 @@ def run_stage(stage: str, ex: Experiment, plan: Plan) -> None:
         train_runs(ex, plan)
     elif is_main_process():
         if stage == "figures":
-            draw_figures(ex, plan.folders)
+            draw_figures(ex, plan.folders, plan.formats)
         else:
             report(ex, plan.folders, plan.readme)
 

@@ -40,6 +40,12 @@ def add_experiment_stages(stages) -> None:
     drawn = "every figure, from results/ (and scenes rendered afresh)"
     parser = add_stage(stages, "figures", drawn, run_figures)
     add_experiment_options(parser)
+    parser.add_argument(
+        "--format",
+        choices=("png", "pdf"),
+        default="png",
+        help="pdf: a PDF file beside each PNG file (default %(default)s)",
+    )
 
     compared = "comparison of results/ with the reported tables"
     parser = add_stage(stages, "report", compared, run_report)
@@ -48,7 +54,7 @@ def add_experiment_stages(stages) -> None:
         parser,
         "--readme",
         metavar="FILE",
-        help="also put the table of last epochs into FILE",
+        help="also put the table of last epochs and the number to cite into FILE",
     )
 
 
@@ -85,7 +91,8 @@ def run_train(args) -> None:
 
 
 def run_figures(args) -> None:
-    _carry_out(args, stages=("figures",))
+    formats = ("png",) if args.format == "png" else ("png", args.format)
+    _carry_out(args, stages=("figures",), formats=formats)
 
 
 def run_report(args) -> None:

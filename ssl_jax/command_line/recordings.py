@@ -48,7 +48,10 @@ def call(module: str, function: str):
 
 def add_model_option(parser) -> None:
     parser.add_argument(
-        "--model", metavar="NAME", help="network (default general; a wrong name lists them)"
+        "--model",
+        metavar="NAME",
+        help="network of the package (default general; a wrong name lists them), or "
+        "FILE.safetensors, which `ssl_jax pack` makes",
     )
 
 

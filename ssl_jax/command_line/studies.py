@@ -115,12 +115,16 @@ def run_audit(args) -> None:
 
 
 def _add_pack(stages) -> None:
-    text = "study: put a trained run into the package, for localise, and write the model card"
+    text = "a trained run into one file for localise, or into the package with the model card"
     parser = add_stage(stages, "pack", text, run_pack)
     add_experiment_options(parser)
     parser.add_argument("--run", dest="packed_run", required=True, help="which run's last weights")
     parser.add_argument(
-        "--as", dest="packed", required=True, metavar="NAME", help="their name in the package"
+        "--as",
+        dest="packed",
+        required=True,
+        metavar="NAME",
+        help="FILE.safetensors, or a name in the package",
     )
     add_path(
         parser,

@@ -61,10 +61,10 @@ def directions(head: Sofa, azimuths: ArrayLike) -> tuple[np.ndarray, tuple[str, 
         responses, _ = select_directions(head, "horizontal", azimuths)
         return responses.astype(np.float32), ()
     except InputError as error:
-        responses, elevations = select_directions(head, "nearest_azimuth", azimuths)
+        responses, elevations = select_directions(head, "nearest", azimuths)
         fault = str(error).rsplit(":", 1)[0]
         low, high = elevations.min(), elevations.max()
-        note = f"{fault}: nearest azimuth used, at elevations {low:.0f} to {high:.0f} degrees"
+        note = f"{fault}: nearest directions used, at elevations {low:.0f} to {high:.0f} degrees"
         return responses.astype(np.float32), (note,)
 
 

@@ -1,5 +1,6 @@
 """How every figure looks and is written: colours, ticks, cue maps, whole files of the same bytes."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -10,12 +11,36 @@ from ssl_jax.common.files import atomic_write, picture_kind
 matplotlib.use("Agg")  # no display needed
 import matplotlib.pyplot as plt
 
-LOOK: dict = {"axes.titleweight": "bold", "axes.spines.top": False, "axes.spines.right": False}
-LOOK |= {"legend.frameon": False, "figure.constrained_layout.use": True}
+LOOK: dict = {
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+STYLE: dict = {
+    **LOOK,
+    "figure.dpi": 130,
+    "savefig.dpi": 130,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+}
 IMAGE: dict = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
-STYLE: dict = LOOK | {"figure.dpi": 130, "savefig.dpi": 130, "font.size": 9, "axes.titlesize": 10}
-STYLE |= {"axes.grid": True, "grid.alpha": 0.25}
-OURS, REPORTED = "#1565a7", "#d9730d"
+
+# Okabe & Ito (2008): colours that stay apart for colour-blind readers
+BLUE = "#0072B2"
+VERMILLION = "#D55E00"
+GREEN = "#009E73"
+PURPLE = "#CC79A7"
+ORANGE = "#E69F00"
+OURS = BLUE
+REPORTED = VERMILLION
+MASKED = "0.75"  # where a map has no value: a grey that no colour map holds
+SHARE_COLOURS = "viridis"  # of shares and probabilities
+
+# Hz
 TICKS = {
     80: "80",
     200: "200",
@@ -25,26 +50,64 @@ TICKS = {
     4000: "4k",
     8000: "8k",
     16000: "16k",
-}  # Hz
-CUE_MAPS = (("ITD (ms)", "itd", (-1, 1), "RdBu_r"), ("ILD (dB)", "ild", (-7, 7), "RdBu_r"))
-CUE_MAPS += (("IC", "ic", (0.5, 1), "viridis"),)  # title, field, limits, colours
+}
+
+
+@dataclass(frozen=True)
+class CueStyle:
+    """How maps of one cue look."""
+
+    title: str
+    field: str  # of frontend.binaural_feature.Cues
+    limits: tuple[float, float]
+    colours: str
+
+
+# red is left
+ITD = CueStyle("ITD (ms)", "itd", (-1.0, 1.0), "RdBu_r")
+ILD = CueStyle("ILD (dB)", "ild", (-20.0, 20.0), "RdBu_r")
+IC = CueStyle("IC", "ic", (0.5, 1.0), "magma")
+
+
+def write_figure(figure, path: Path) -> None:
+    """Write a figure whole or not at all, in the format its name asks for."""
+    kind = picture_kind(path)
+    # no version or date: the same figure gives the same bytes
+    changing = {"png": "Software", "pdf": "CreationDate", "svg": "Date"}[kind]
+    with atomic_write(path) as stream:
+        figure.savefig(stream, format=kind, metadata={changing: None})
 
 
 def save_figure(figure, path: Path) -> None:
-    """Write a figure whole or not at all, in the format its name asks for, and close it."""
-    kind = picture_kind(path)
-    changing = {"png": "Software", "pdf": "CreationDate", "svg": "Date"}[kind]
-    with atomic_write(path) as stream:  # no version or date: the same figure gives the same bytes
-        figure.savefig(stream, format=kind, metadata={changing: None})
+    """Write a figure and close it."""
+    write_figure(figure, path)
     plt.close(figure)
 
 
 def cue_map(axes, values, cfs, width: float, limits, colours: str):
-    """Draw a cue map (channels, frames): frequency upwards on the ERB scale, 0 to `width` to the right."""
+    """Draw a map and return its image: centre frequency upwards on the ERB scale.
+
+    Parameters
+    ----------
+    values : (channels, frames), highest frequency first
+        NaN is masked.
+    cfs : (channels,), Hz
+    width : float
+        Where the last frame ends on the axis to the right; the first begins at 0.
+    limits : (low, high)
+        Values at the ends of the colour map.
+    colours : str
+        Name of the colour map.
+    """
     image = axes.imshow(
-        values[::-1], colours, extent=(0, width, -0.5, len(cfs) - 0.5), clim=limits, **IMAGE
+        values[::-1],
+        matplotlib.colormaps[colours].with_extremes(bad=MASKED),
+        extent=(0, width, -0.5, len(cfs) - 0.5),
+        clim=limits,
+        **IMAGE,
     )
-    shown = [f for f in TICKS if f <= cfs[0]]
-    axes.set_yticks(np.interp(shown, cfs[::-1], np.arange(len(cfs))), [TICKS[f] for f in shown])
+    shown = [frequency for frequency in TICKS if frequency <= cfs[0]]
+    heights = np.interp(shown, cfs[::-1], np.arange(len(cfs)))
+    axes.set_yticks(heights, [TICKS[frequency] for frequency in shown])
     axes.grid(False)
     return image

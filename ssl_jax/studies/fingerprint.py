@@ -1,5 +1,6 @@
 """The fingerprint: what published weights tell of their training set. BatchNorm's statistics are those of
-that set as a convolution sees it, so a database can be held against them without a look at any accuracy."""
+that set as a convolution sees it, so a database can be held against them without a look at any accuracy.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +33,8 @@ EVENTS = ("clock_tick", "crying_baby", "dog", "rooster", "sneezing")
 
 class Layer(NamedTuple):
     """A convolution of all three branches, summed over its kernel, and the BatchNorm after it: neighbouring
-    samples, which are what a published kernel spans, hold the same cues."""
+    samples, which are what a published kernel spans, hold the same cues.
+    """
 
     kernel: np.ndarray  # (3, inputs, 64)
     bias: np.ndarray  # (3, 64), like all that follow
@@ -81,7 +83,8 @@ def training_set_means(model: ThreeBranch) -> tuple[np.ndarray, np.ndarray]:
 
 def moments(layers: tuple[Layer, Layer], cues: jax.Array) -> jax.Array:
     """Means over time of both convolutions' outputs and of their squares, (n, 3, 2 layers, 2, 64), from cue
-    maps (n, 3, channels, frames). The second gets the first's output normalised by the running statistics."""
+    maps (n, 3, channels, frames). The second gets the first's output normalised by the running statistics.
+    """
     x, found = cues.astype(jnp.float32).swapaxes(2, 3), []  # n, 3, frames, inputs
     for layer in layers:
         y = jnp.einsum("nbti,bio->nbto", x, layer.kernel) + layer.bias[:, None]
@@ -94,7 +97,8 @@ def moments(layers: tuple[Layer, Layer], cues: jax.Array) -> jax.Array:
 def distance(layers: tuple[Layer, Layer], found: np.ndarray) -> float:
     """How far `moments` (3, 2, 2, 64), averaged over a database, lie from the running statistics: over the 64
     outputs, the rms of (mean - running mean) / running standard deviation, and the rms of the log ratio of
-    variances; the mean of these over three branches and two layers."""
+    variances; the mean of these over three branches and two layers.
+    """
     terms = []
     for layer, (mean, square) in zip(layers, found.transpose(1, 2, 0, 3)):
         terms += [(mean - layer.mean) / np.sqrt(layer.var), np.log((square - mean**2) / layer.var)]
@@ -130,7 +134,8 @@ def of_ranges(
     folder: Path, ranges, models, config, front: FrontEnd, sounds: Sounds, draw: int = 0
 ) -> dict:
     """Statistics of ranges of SNR, (low, high) in dB, kept in `folder`; the label is the noise class. The
-    mixtures differ in their SNR alone, whose place in the range is the same too."""
+    mixtures differ in their SNR alone, whose place in the range is the same too.
+    """
     found, (some, recipes) = {}, some_recipes(config, sounds, draw)
     share = (recipes.snr - config.snr_low) / (config.snr_high - config.snr_low)
     for low, high in track(ranges, f"SNR ranges, draw {draw}", total=len(ranges)):

@@ -21,7 +21,7 @@ from ssl_jax.metrics import (
     evaluate,
     scores_by_snr,
 )
-from ssl_jax.networks.packed import load_weights, pack
+from ssl_jax.networks.packed import is_own_file, load_weights, pack
 from ssl_jax.recordings.azimuths import PEAK_REACH, peak_azimuth
 from ssl_jax.studies.card_page import draw_reliability, write_card
 from ssl_jax.training.batches import Mixtures
@@ -51,14 +51,19 @@ class PackOptions:
 
 
 def run_pack(options: PackOptions) -> None:
-    """The stage `pack`: weights into the package, then the figure and the card of all packed networks."""
+    """The stage `pack`: put weights into one file, of one's own or of the package.
+
+    The figure and the card of all networks of the package follow the latter.
+    """
     metrics = pack_run(options)
-    draw_reliability(options.figures / "reliability.png")
-    write_card(options.card)
     print(
         f"{options.name}: Top-1 {metrics['top1']:.2f} %, mean error "
-        f"{metrics['mean_angular_error']:.2f} degrees as packed; {options.card} says more"
+        f"{metrics['mean_angular_error']:.2f} degrees as packed"
     )
+    if not is_own_file(options.name):
+        draw_reliability(options.figures / "reliability.png")
+        write_card(options.card)
+        print(f"{options.card} says more")
 
 
 def pack_run(options: PackOptions) -> dict[str, float]:

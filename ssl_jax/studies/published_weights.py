@@ -20,7 +20,8 @@ MAX_WEIGHTS_BYTES = 2**26  # of all arrays in a file; the network's take half a 
 
 def published_variables(model: ThreeBranch) -> Iterator[tuple[str, Any]]:
     """Every array of the network with its name in the published (PyTorch) checkpoints. PyTorch keeps the axes
-    of each in the reverse order: Linear (out, in), Conv1d (out, in, kernel)."""
+    of each in the reverse order: Linear (out, in), Conv1d (out, in, kernel).
+    """
 
     def weight_and_bias(name, weight, bias):
         return (f"{name}.weight", weight), (f"{name}.bias", bias)
@@ -78,7 +79,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 def load_published(weights: str | Path | Mapping[str, np.ndarray]) -> ThreeBranch:
     """The three-branch network, in evaluation mode, with a mapping of arrays or those of an .npz file, in
     PyTorch's names and layouts (see `published_variables`); others are passed over. Raises InputError, which
-    names the array, where one is missing, of another shape or not finite."""
+    names the array, where one is missing, of another shape or not finite.
+    """
     where, held = (
         ("weights", weights) if isinstance(weights, Mapping) else (weights, read_npz(Path(weights)))
     )

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from scipy.special import softmax
 
+from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, PROTOCOLS, Database, FrontEnd
@@ -18,6 +19,7 @@ from ssl_jax.metrics import degrees_apart, front_back_rate
 from ssl_jax.networks.packed import available, load_weights, temperature_of
 from ssl_jax.recordings.azimuths import PEAK_REACH, SURE, peak_azimuth
 from ssl_jax.report.tables import markdown_table
+from ssl_jax.sounds.hrtf import horizontal_ring, nearest_on_sphere
 from ssl_jax.sounds.noises import Noises, load_noises
 from ssl_jax.sounds.sofa import ON_GRID, read_sofa
 from ssl_jax.studies.pages import show_page
@@ -118,14 +120,16 @@ def measured_place(path: Path, fs: int, ears: str = "", azimuths: str = "") -> P
         As `read_sofa` does.
     """
     sofa = read_sofa(path, fs, ears=ears, azimuths=azimuths)
-    away = np.abs(sofa.elevation)
-    level = np.flatnonzero(away <= away.min() + ON_GRID)
-    if len(level) > AZIMUTHS:
-        classes = AZIMUTH_STEP * np.arange(AZIMUTHS)
-        apart = degrees_apart(sofa.azimuth[level], classes[:, None])
-        level = level[np.unique(apart.argmin(axis=1))]
-    hrirs = folded(sofa.hrirs[level], fs).astype(np.float32)
-    return Place(path.stem, hrirs, sofa.azimuth[level], sofa.elevation[level])
+    classes = AZIMUTH_STEP * np.arange(AZIMUTHS)
+    try:
+        chosen = horizontal_ring(sofa, classes)
+    except InputError:  # the ring has gaps
+        chosen = np.unique(nearest_on_sphere(sofa, classes))
+    if len(chosen) > AZIMUTHS:
+        apart = degrees_apart(sofa.azimuth[chosen], classes[:, None])
+        chosen = chosen[np.unique(apart.argmin(axis=1))]
+    hrirs = folded(sofa.hrirs[chosen], fs).astype(np.float32)
+    return Place(path.stem, hrirs, sofa.azimuth[chosen], sofa.elevation[chosen])
 
 
 def folded(hrirs: np.ndarray, fs: int) -> np.ndarray:

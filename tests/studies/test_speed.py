@@ -1,4 +1,4 @@
-"""The benchmark: what it needs, how it times, and what its table says."""
+"""The benchmark: its peers run, and its table says what they take."""
 
 import contextlib
 import time

@@ -1,0 +1,193 @@
+"""Where a network is right: confusion, recall and error over azimuth, error over SNR."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from ssl_jax.common.files import read_csv
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, FrontEnd
+from ssl_jax.metrics import error_by_azimuth
+from ssl_jax.report.logs import TITLES, read_confusion, reported_table
+from ssl_jax.report.style import (
+    BLUE,
+    GREEN,
+    OURS,
+    PURPLE,
+    REPORTED,
+    SHARE_COLOURS,
+    VERMILLION,
+    plt,
+)
+from ssl_jax.sounds.hrtf import head_files, select_directions
+from ssl_jax.sounds.sofa import ON_GRID, read_sofa
+
+DEGREES = AZIMUTH_STEP * np.arange(AZIMUTHS)  # azimuth of each class
+EIGHTHS = range(0, 361, 45)
+RIM = 45.0  # degrees: larger errors are named, so that one azimuth does not dwarf the others
+NAMED = 3  # of them at most
+LEAST_SHARE = 0.3  # percent: one mixture of an azimuth is 0.7 % of the evaluation of 700 clips
+
+
+@dataclass(frozen=True)
+class RunStyle:
+    """How a run looks beside others."""
+
+    colour: str
+    line: str
+    marker: str
+
+
+RUN_STYLES = {
+    "model2": RunStyle(BLUE, "-", "o"),
+    "model2_continued": RunStyle(VERMILLION, "--", "s"),
+    "ours": RunStyle(GREEN, "-.", "^"),
+    "ours_mirrored": RunStyle(PURPLE, ":", "D"),
+    "general": RunStyle(BLUE, "-", "o"),
+}
+
+
+def confusion(results: Path, name: str, run: str) -> Figure:
+    """Share of each true azimuth's evaluated mixtures by estimated azimuth."""
+    counts = read_confusion(results / name / f"{run}_confusion.csv")
+    share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure, axis = plt.subplots(figsize=(6.6, 5.8))
+    edges = (-AZIMUTH_STEP / 2, 360 - AZIMUTH_STEP / 2)
+    image = axis.imshow(
+        np.where(share > 0, share, np.nan),
+        cmap=SHARE_COLOURS,
+        norm=LogNorm(LEAST_SHARE, 100),
+        origin="lower",
+        interpolation="nearest",
+        extent=(*edges, *edges),
+    )
+    # front taken for back: the azimuth mirrored about the axis through the ears
+    for start in (180, 540):
+        axis.axline((0, start), slope=-1, color="0.4", lw=0.8, ls=":")
+    axis.text(175, 12, "front-back", rotation=-45, color="0.4", fontsize=9, ha="left")
+    axis.set(
+        xlim=edges,
+        ylim=edges,
+        xticks=EIGHTHS[:-1],
+        yticks=EIGHTHS[:-1],
+        xlabel="estimated azimuth (degrees)",
+        ylabel="true azimuth (degrees)",
+        title=f"{TITLES[run]}, protocol {name}\n{int(counts.sum()):,} held-out mixtures",
+    )
+    axis.grid(False)
+    figure.colorbar(image, ax=axis, label="share of the true azimuth (%)", format="%g")
+    return figure
+
+
+def off_plane_azimuths() -> np.ndarray:
+    """Azimuths whose nearest direction in CIPIC's grid is above or below the horizontal plane."""
+    head = read_sofa(head_files(None)[0], FrontEnd.fs)
+    _, elevations = select_directions(head, "nearest_azimuth")
+    return DEGREES[np.abs(elevations) > ON_GRID]
+
+
+def recall(results: Path, name: str) -> Figure:
+    """Share of each azimuth's mixtures that are right, on the last clips: ours and reported."""
+    counts = read_confusion(results / name / "model2_to40_last_confusion.csv")
+    ours = 100 * np.diag(counts) / np.maximum(counts.sum(axis=1), 1)
+    rows = read_csv(reported_table(results, "epoch39_by_class.csv"), ("azimuth", "recall"))
+    figure, axis = plt.subplots(figsize=(11, 4))
+    for azimuth in off_plane_azimuths():
+        axis.axvspan(azimuth - AZIMUTH_STEP / 2, azimuth + AZIMUTH_STEP / 2, color="0.92", lw=0)
+    axis.plot(
+        [float(row["azimuth"]) for row in rows],
+        [100 * float(row["recall"]) for row in rows],
+        "s--",
+        color=REPORTED,
+        markersize=4,
+        lw=1.2,
+        label="reported, epoch 39",
+    )
+    axis.plot(DEGREES, ours, "o-", color=OURS, markersize=4, lw=1.2, label="ours, epoch 40")
+    axis.fill_between([], [], color="0.92", label="measured off the horizontal plane")
+    axis.set(
+        xlim=(-AZIMUTH_STEP / 2, 360 - AZIMUTH_STEP / 2),
+        ylim=(0, 100),
+        xticks=EIGHTHS[:-1],
+        xlabel="azimuth (degrees, 90 = left)",
+        ylabel="recall (%)",
+        title=f"{TITLES['model2_to40']}, protocol {name}: recall by azimuth on clips 561 to 700",
+    )
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def errors(results: Path, name: str, runs: list[str]) -> Figure:
+    """Mean error over azimuth, the head seen from above, and over SNR."""
+    figure = plt.figure(figsize=(11, 5.4))
+    around = figure.add_subplot(1, 2, 1, projection="polar", theta_offset=np.pi / 2)  # front up
+    along = figure.add_subplot(1, 2, 2)
+    beyond = []
+    for run in runs:
+        error = error_by_azimuth(read_confusion(results / name / f"{run}_confusion.csv"))
+        draw_around(around, error, run)
+        draw_along(along, results / name / f"{run}_by_snr.csv", run)
+        if (error > RIM).any():
+            beyond.append(f"{TITLES[run]}: {beyond_rim(error)}")
+    around.set(
+        ylim=(0, RIM),
+        rticks=[15, 30, 45],
+        xticks=np.radians(EIGHTHS[:-1]),
+        title="mean error (degrees) by azimuth",
+    )
+    around.set_rlabel_position(22.5)
+    if beyond:
+        around.set_xlabel("\n".join([f"beyond {RIM:g}°:", *beyond]), fontsize=9)
+    along.set(
+        title="mean error (degrees) by SNR",
+        xlabel="lower SNR of the two noises (dB)",
+        ylim=(0, None),
+    )
+    figure.legend(*along.get_legend_handles_labels(), loc="outside lower center", ncols=len(runs))
+    figure.suptitle(f"Held-out mixtures, protocol {name}")
+    return figure
+
+
+def draw_around(axis, error: np.ndarray, run: str) -> None:
+    """Error by azimuth (72,) around the head, cut off at RIM; triangles stand for larger ones."""
+    style = RUN_STYLES[run]
+    closed = np.minimum(np.append(error, error[0]), RIM)
+    angles = np.radians(np.append(DEGREES, 360))
+    axis.plot(angles, closed, style.line, color=style.colour, lw=1.5)
+    axis.plot(
+        np.radians(DEGREES[error > RIM]),
+        np.full((error > RIM).sum(), RIM),
+        style.marker,
+        color=style.colour,
+        clip_on=False,
+    )
+
+
+def beyond_rim(error: np.ndarray) -> str:
+    """Which azimuths have errors over RIM, the largest first, in words."""
+    largest = np.argsort(-error, kind="stable")[: (error > RIM).sum()]
+    words = [f"{error[at]:.0f}° at {DEGREES[at]}°" for at in largest[:NAMED]]
+    if len(largest) > NAMED:
+        words.append(f"and {len(largest) - NAMED} more")
+    return ", ".join(words)
+
+
+def draw_along(axis, path: Path, run: str) -> None:
+    """Error by SNR: a level over the range of each bin, and a point in its middle."""
+    style = RUN_STYLES[run]
+    rows = read_csv(path, ("snr_from_db", "snr_to_db", "mean_angular_error"))
+    low = np.array([float(row["snr_from_db"]) for row in rows])
+    high = np.array([float(row["snr_to_db"]) for row in rows])
+    error = [float(row["mean_angular_error"]) for row in rows]
+    axis.hlines(error, low, high, colors=style.colour, lw=3, alpha=0.35)
+    axis.plot(
+        (low + high) / 2,
+        error,
+        style.line,
+        marker=style.marker,
+        color=style.colour,
+        lw=1.5,
+        label=TITLES[run],
+    )

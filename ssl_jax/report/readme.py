@@ -1,0 +1,183 @@
+"""Two sections of the README: ours beside the reported tables, and the number to cite."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssl_jax import version
+from ssl_jax.common.errors import InputError
+from ssl_jax.common.progress import say
+from ssl_jax.report.comparison import LAST_CLIPS_NOTE, PART_TITLES, TOP5, seeds_cell
+from ssl_jax.report.conditions import conditions_line, read_conditions
+from ssl_jax.report.logs import TITLES, logs_of_seeds, metrics_of_seeds, read_reported
+from ssl_jax.report.tables import markdown_table, put_section, spread
+
+
+@dataclass(frozen=True)
+class ReadmeRow:
+    """A row of the README's table: the last epoch of a run, over its seeds."""
+
+    protocol: str  # folder under results/
+    run: str
+    part: str = "eval"  # of comparison.PART_TITLES
+    with_reported: bool = True  # the reported tables are about the same mixtures
+
+
+README_ROWS = (
+    ReadmeRow("published", "model1"),
+    ReadmeRow("published", "model2"),
+    ReadmeRow("published", "model2_continued", part="last"),
+    ReadmeRow("published", "model2_continued"),
+    ReadmeRow("published", "model2_to40", part="last"),
+    ReadmeRow("published", "model2_to40"),
+    ReadmeRow("published-code", "model2"),
+    ReadmeRow("clean", "model2", with_reported=False),
+    ReadmeRow("clean", "ours_mirrored", with_reported=False),
+)
+HEAD = ("protocol", "run", "evaluated on", "seeds", "train Top-1", "evaluation Top-1", "Top-5*")
+IN_COMPARISON = ("hop", "seeds", "wall time", "peak memory")  # conditions that stand only there
+CITED_PROTOCOL = "clean"
+CITED_RUNS = ("ours_mirrored", "model2")  # the first is the one to cite
+CITED_SCORES = {
+    "top1": ("Top-1", " %"),
+    "mean_angular_error": ("mean angular error", "°"),
+    "front_back": ("front-back confusions", " %"),
+}
+CITATION = "CITATION.cff"
+
+
+@dataclass(frozen=True)
+class Citation:
+    """What CITATION.cff says of the package."""
+
+    title: str
+    author: str
+    year: str
+
+
+def results_section(results: Path) -> str:
+    """The README's table. Rows whose logs are not there are left out.
+
+    Raises
+    ------
+    InputError
+        Where no log is there.
+    """
+    lines = []
+    protocols = []
+    for row in README_ROWS:
+        cells = readme_cells(results, row)
+        if cells is None:
+            say(f"{results / row.protocol}: no log of {row.run}: the README's table lacks its row")
+            continue
+        lines.append(cells)
+        if row.protocol not in protocols:
+            protocols.append(row.protocol)
+    if not lines:
+        raise InputError(f"{results}: no training logs of any protocol: run ./reproduce.sh first")
+    intro = f"In percent: ours, mean ± standard deviation over seeds (reported). {TOP5}"
+    notes = []
+    for protocol in protocols:
+        conditions = read_conditions(results, protocol)
+        notes.append(f"- `{protocol}`: {conditions_line(conditions, without=IN_COMPARISON)}")
+    return "\n".join([f"{intro} {LAST_CLIPS_NOTE}\n", markdown_table(HEAD, lines), *notes])
+
+
+def readme_cells(results: Path, row: ReadmeRow) -> list[str] | None:
+    """The cells of a row; None where its run was not trained or not evaluated on that part."""
+    lasts = [log[-1] for log in logs_of_seeds(results, row.protocol, row.run)]
+    columns = ("train_top1", f"{row.part}_top1", f"{row.part}_top5")
+    if not lasts or not all(column in last for last in lasts for column in columns):
+        return None
+    epoch = lasts[0]["epoch"]
+    reported = read_reported(results, row.run).get(epoch, {}) if row.with_reported else {}
+    cells = [
+        f"[{row.protocol}](results/{row.protocol}/comparison.md)",
+        f"{TITLES[row.run]}, epoch {int(epoch)}",
+        PART_TITLES[row.part],
+        str(len(lasts)),
+    ]
+    for column in columns:
+        cells.append(seeds_cell([last[column] for last in lasts], column, reported.get(column)))
+    return cells
+
+
+def cite_section(results: Path, citation: Citation) -> str:
+    """The number to cite, what it is of, and a BibTeX entry.
+
+    Raises
+    ------
+    InputError
+        Where the runs that are cited were not trained.
+    """
+    rows = []
+    for run in CITED_RUNS:
+        metrics = metrics_of_seeds(results, CITED_PROTOCOL, run)
+        if not metrics:
+            raise InputError(
+                f"{results / CITED_PROTOCOL}: no metrics of {run}: train it first, "
+                f"./reproduce.sh --protocol {CITED_PROTOCOL} --runs {' '.join(CITED_RUNS)}"
+            )
+        cells = [TITLES[run], str(len(metrics))]
+        for score, (_, unit) in CITED_SCORES.items():
+            cells.append(spread([scores[score] for scores in metrics], unit))
+        rows.append(cells)
+    conditions = read_conditions(results, CITED_PROTOCOL)
+    heading = (
+        f"**The number to cite: {rows[0][2]} Top-1** ({rows[0][0]}, protocol `{CITED_PROTOCOL}`), "
+        "on speakers, heads and noise files that were not in training. "
+        f"Mean ± standard deviation over seeds; ssl_jax {version()}, "
+        f"commit {conditions['commit']}."
+    )
+    head = ["network", "seeds", *(title for title, _ in CITED_SCORES.values())]
+    table = markdown_table(head, rows)
+    box = "".join(f"> {line}\n" for line in [heading, "", *table.splitlines()])
+    return box.replace("> \n", ">\n") + "\n" + bibtex(citation, conditions["commit"])
+
+
+def bibtex(citation: Citation, commit: str) -> str:
+    """A BibTeX entry of the package, as a block of code."""
+    return (
+        "```bibtex\n"
+        f"@software{{ssl_jax_{citation.year},\n"
+        f"  title   = {{{{{citation.title}}}}},\n"
+        f"  author  = {{{{{citation.author}}}}},\n"
+        f"  year    = {{{citation.year}}},\n"
+        f"  version = {{{version()}}},\n"
+        f"  note    = {{commit {commit}}}\n"
+        "}\n"
+        "```"
+    )
+
+
+def read_citation(path: Path) -> Citation:
+    """The package's own entry of a CITATION.cff.
+
+    Raises
+    ------
+    InputError
+        For a file that is not there or lacks a title, a date or an author.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: put the README beside it")
+    text = path.read_text(encoding="utf-8")
+    patterns = (
+        r'^title: "(.+)"$',
+        r"^authors:\n  - name: (.+)$",
+        r"^date-released: (\d{4})-\d\d-\d\d$",
+    )
+    matches = [re.search(pattern, text, flags=re.MULTILINE) for pattern in patterns]
+    facts = [match[1] for match in matches if match]
+    if len(facts) < len(patterns):
+        raise InputError(f"{path}: lacks title, authors or date-released: put them back")
+    return Citation(*facts)
+
+
+def update_readme(readme: Path, results: Path) -> None:
+    """Put both sections between the README's markers; the second where its runs were trained."""
+    put_section(readme, "results", results_section(results))
+    if metrics_of_seeds(results, CITED_PROTOCOL, CITED_RUNS[0]):
+        citation = read_citation(readme.with_name(CITATION))
+        put_section(readme, "cite", cite_section(results, citation))
+    else:
+        say(f"{results / CITED_PROTOCOL}: no {CITED_RUNS[0]}: the number to cite stays as it is")
