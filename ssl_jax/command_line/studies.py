@@ -94,6 +94,7 @@ def _add_audit(stages) -> None:
 
 
 def run_audit(args) -> None:
+    """Carry out the stage `audit`."""
     # here: --help need not wait for JAX
     from ssl_jax.studies import audit_report
     from ssl_jax.studies.audit_rows import AuditOptions
@@ -136,6 +137,7 @@ def _add_pack(stages) -> None:
 
 
 def run_pack(args) -> None:
+    """Carry out the stage `pack`."""
     from ssl_jax.studies import model_card
 
     model_card.run_pack(
@@ -189,6 +191,7 @@ def _add_check(stages) -> None:
 
 
 def run_check(args) -> None:
+    """Carry out the stage `check`."""
     from ssl_jax.studies import unseen_heads
 
     unseen_heads.run_check(
@@ -219,6 +222,7 @@ def _add_yardsticks(stages) -> None:
 
 
 def run_yardsticks(args) -> None:
+    """Carry out the stage `yardsticks`."""
     from ssl_jax.studies import yardsticks
 
     yardsticks.run_yardsticks(
@@ -241,6 +245,7 @@ def _add_benchmark(stages) -> None:
 
 
 def run_benchmark(args) -> None:
+    """Carry out the stage `benchmark`."""
     from ssl_jax.studies import speed
 
     speed.run_benchmark(args.results / "benchmark" if args.write else None)
@@ -264,6 +269,7 @@ def _add_growth(stages) -> None:
 
 
 def run_growth(args) -> None:
+    """Carry out the stage `growth`."""
     from ssl_jax.studies import growth
 
     growth.run_growth(

@@ -142,6 +142,7 @@ class Audit:
 
     @property
     def switch_key(self) -> str:
+        """The name of the entry of `measure_switch`."""
         return f"switch/seed{self.options.seed}"
 
     def measure_switch(self) -> None:
@@ -169,6 +170,7 @@ class Audit:
         return self.measured.get(self.switch_key, {}).get("log", [])
 
     def weights_key(self, checkpoint: str, store: str) -> str:
+        """The name of a checkpoint's entry on the mixtures of a store."""
         return f"published_weights/{checkpoint}/{store}/clips{self.options.clips}"
 
     def measure_weights(self, folder: Path) -> None:

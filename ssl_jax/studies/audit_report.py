@@ -166,6 +166,7 @@ def weights_section(audit: Audit) -> str:
 
 
 def snr_range(database: Database) -> str:
+    """The SNR range of a database in words."""
     return f"{database.snr_low:g} to {database.snr_high:g} dB"
 
 

@@ -1,4 +1,4 @@
-"""The model card of the packed networks, docs/model-card.md, and the figure of their confidences."""
+"""The model card of the packed networks, docs/model-card.md, and a figure of their confidences."""
 
 import json
 import re
@@ -80,7 +80,7 @@ def front_matter() -> str:
 
 
 def scores_of_packed() -> str:
-    """All packed networks as Markdown: what they are, and their scores in all, by SNR and by azimuth."""
+    """All packed networks as Markdown: what they are, and scores in all, by SNR and azimuth."""
     notes_of = {f"`{name}`": describe(name) for name in available()}
     trained = []
     for name, notes in notes_of.items():

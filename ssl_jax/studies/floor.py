@@ -52,7 +52,7 @@ def on_all_devices(function: Callable, mesh: Mesh, specs=EACH) -> Callable:
 
 
 def machine_rates(mesh: Mesh) -> dict[str, float]:
-    """Measured float32 matrix products (FLOP/s) and memory traffic (bytes/s), all devices at work."""
+    """Float32 matrix products (FLOP/s) and memory traffic (bytes/s), measured on all devices."""
     n = 2048
     rng = np.random.default_rng(0)
     matrices = rng.standard_normal((mesh.size, n, n), np.float32)

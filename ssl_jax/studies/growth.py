@@ -1,4 +1,7 @@
-"""How time and memory grow with the database and with the devices, each measured in a process of its own."""
+"""How time and memory grow with the database and with the devices.
+
+Each is measured in a process of its own.
+"""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""Trained runs into the package: their weights with notes of what they score on what they never heard."""
+"""Trained runs into the package, with notes of what they score on mixtures they never heard."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +127,7 @@ def corpus_name(folders: SoundFolders) -> str:
 def scores_of_run(
     trainer: Trainer, mixtures: Mixtures, manifest: Manifest, config: Training
 ) -> dict:
-    """Notes of a packed network about its scores, and its temperature where it can be calibrated."""
+    """Notes of a packed network: its scores, and its temperature where it can be calibrated."""
     notes: dict = {}
     temperature = 1.0
     numbers = mixtures.split(config).evaluation
@@ -154,7 +154,7 @@ def stated_and_right(heard: Evaluation, temperature: float) -> tuple[np.ndarray,
 
 
 def calibrated(heard: Evaluation) -> float:
-    """The temperature whose confidences have the least log loss (Guo, Pleiss, Sun & Weinberger 2017)."""
+    """The temperature whose confidences have the least log loss (Guo et al. 2017, ICML)."""
 
     def loss(log_temperature):
         confidence, is_right = stated_and_right(heard, np.exp(log_temperature))

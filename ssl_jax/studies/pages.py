@@ -6,7 +6,7 @@ from ssl_jax.common.files import write_text
 
 
 def show_page(path: Path | None, *sections: str) -> None:
-    """Print the sections of a page, a line break between them, and write them to `path` unless None."""
+    """Print sections with a line break between them, and write them to `path` unless None."""
     text = "\n".join(sections)
     if path is not None:
         write_text(path, text)

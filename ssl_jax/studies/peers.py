@@ -8,7 +8,7 @@ from ssl_jax.config import AZIMUTHS, FrontEnd
 
 
 def gammatone_filterbank(ear: np.ndarray, front: FrontEnd) -> Callable:
-    """The filterbank of the package gammatone (detly) on one ear (samples,); ImportError without it."""
+    """The filterbank of the package gammatone (detly) on one ear; ImportError without it."""
     from gammatone.filters import erb_filterbank, make_erb_filters
 
     coefficients = make_erb_filters(front.fs, front.cfs)
@@ -16,7 +16,7 @@ def gammatone_filterbank(ear: np.ndarray, front: FrontEnd) -> Callable:
 
 
 def torch_train_step(batch: int) -> Callable[[], None]:
-    """A function that does one step of the three-branch network in PyTorch; ImportError without it."""
+    """A training step of the three-branch network in PyTorch; ImportError without it."""
     import torch
     from torch import nn
 

@@ -1,4 +1,4 @@
-"""How fast, against whom, and how far from the floor: per second of 44.1 kHz stereo, 32 channels."""
+"""How fast, against whom, how far from the floor: per second of 44.1 kHz stereo, 32 channels."""
 
 import contextlib
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""The packed networks on other heads and rooms: bundled voices from the directions of a SOFA file."""
+"""The packed networks on other heads and rooms: bundled voices from directions of SOFA files."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -152,7 +152,7 @@ def recipes_at(place: Place, clips: int, noises: Noises) -> Recipes:
 
 
 def loud_windows(ears: np.ndarray) -> np.ndarray:
-    """Which short windows of seconds (n, 2, samples) are loud enough to score: (n, SHORT_WINDOWS)."""
+    """Which short windows of seconds (n, 2, samples) are loud enough: (n, SHORT_WINDOWS)."""
     power = np.square(ears).reshape(len(ears), 2, SHORT_WINDOWS, -1).sum(axis=(1, 3))
     return power >= LOUD * power.max(axis=1, keepdims=True)
 

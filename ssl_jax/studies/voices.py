@@ -43,7 +43,7 @@ def bundled_voices(count: int, fs: int, seconds: int = 1) -> np.ndarray:
 
 
 def _first_utterances() -> list[tuple[np.ndarray, int]]:
-    """Sound and rate of the first utterance of every bundled speaker, in the order of the corpus."""
+    """Sound and rate of the first utterance of every bundled speaker, in corpus order."""
     folder = package_data("speech")
     paths: dict[str, Path] = {}
     for path in utterances(folder):

@@ -1,4 +1,4 @@
-"""The network for recordings beside figures of the literature: other heads, rooms, and two talkers."""
+"""The network for recordings beside the literature: other heads, rooms, and two talkers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,14 +42,33 @@ FEWEST_DIRECTIONS = 24  # of a head or room that two talkers are put into
 LEVEL = 0.1  # rms of each talker, of full scale
 WINDOW_S = 0.25  # that estimates of two talkers rest on: in a short one, one of them is louder
 STEP_S = 0.05
-LITERATURE = """\
-| who | what was known | error | source |
-| --- | --- | --- | --- |
-| people, free field | own ears | 2° in front, 20° at the side, front-back 6 % | Makous & Middlebrooks 1990 |
-| people, frontal half | loudspeakers, 24 of them | RMSE 6.2° ± 1.8° | Yost et al. 2013 |
-| WaveLoc | Surrey Room A, trained on the same head | RMSE 1.5° | Vecchiotti et al. 2019 |
-| GCC-PHAT and a network | Surrey Room A, trained on the same head | RMSE 2.7° | Vecchiotti et al. 2019 |
-"""
+# who, what was known, error, source
+LITERATURE = (
+    (
+        "people, free field",
+        "own ears",
+        "2° in front, 20° at the side, front-back 6 %",
+        "Makous & Middlebrooks 1990",
+    ),
+    (
+        "people, frontal half",
+        "loudspeakers, 24 of them",
+        "RMSE 6.2° ± 1.8°",
+        "Yost et al. 2013",
+    ),
+    (
+        "WaveLoc",
+        "Surrey Room A, trained on the same head",
+        "RMSE 1.5°",
+        "Vecchiotti et al. 2019",
+    ),
+    (
+        "GCC-PHAT and a network",
+        "Surrey Room A, trained on the same head",
+        "RMSE 2.7°",
+        "Vecchiotti et al. 2019",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -192,4 +211,5 @@ def run_yardsticks(options: YardstickOptions) -> None:
     )
     table = markdown_table(list(HEAD), rows)
     talkers = two_talkers(places, network)
-    show_page(options.page, about, table, talkers, "## Literature\n", LITERATURE)
+    literature = markdown_table(["who", "what was known", "error", "source"], LITERATURE)
+    show_page(options.page, about, table, talkers, "## Literature\n", literature)

@@ -25,7 +25,7 @@ def heard(confidences, errors):
 
 
 def test_reliability_counts_by_tenths():
-    """Two windows between 0.6 and 0.7, one of them right; one above 0.9, off by 10 degrees: right."""
+    """Two windows between 0.6 and 0.7, one of them right; one above 0.9, 10 degrees off."""
     rows = reliability(heard([0.62, 0.66, 0.97], [0, 9, 2]), 1.0)
     assert rows == [[pytest.approx(0.64), 0.5, 2], [pytest.approx(0.97), 1.0, 1]]
 

@@ -9,8 +9,6 @@ from ssl_jax.studies.floor import needs, seconds_of
 from ssl_jax.studies.peers import torch_train_step
 from ssl_jax.studies.speed import table
 
-FS = 44_100
-
 
 def test_a_peer_trains_the_same_network():
     with contextlib.suppress(ImportError):  # torch is optional

@@ -37,7 +37,7 @@ def test_errors_are_means_of_all_sources():
 
 
 def test_frontal_errors_are_of_sources_and_estimates_in_front():
-    """Behind is not allowed: of 150 and 40 degrees the second counts. The source behind is left out."""
+    """Of 150 and 40 degrees the second counts. The source behind is left out."""
     front = {150: 0.7, 40: 0.3}
     scores = scores_of(posterior_of(front, 0, 180), np.array([30.0, 0.0, 175.0]))
     assert scores.frontal_rmse == pytest.approx((10**2 / 2) ** 0.5)
@@ -45,7 +45,7 @@ def test_frontal_errors_are_of_sources_and_estimates_in_front():
 
 
 def test_front_back_does_not_count_sources_beside_the_ears():
-    """Of 20, 160 and 95 degrees, all taken for their mirror image, the last is too near the axis."""
+    """20, 160 and 95 degrees are taken for their mirror images; the last does not count."""
     scores = scores_of(posterior_of(160, 160, 85), np.array([20.0, 160.0, 95.0]))
     assert scores.front_back == 50.0
 
