@@ -21,11 +21,15 @@ class EarCorrelation:
     def __init__(self, fs: int):
         self.fs = fs
         self.size = 2 ** round(np.log2(PIECE_S * fs))  # samples of a piece
-        self._window = np.hanning(self.size).astype(np.float32)[:, None]
+        self._window = np.hanning(self.size).astype(np.float32)
         self._waiting = np.zeros((0, 2), np.float32)
-        bins = self.size // 2 + 1
-        self._powers = np.zeros((bins, 2))
-        self._cross = np.zeros(bins, complex)
+        low, high = BAND
+        frequency = fft.rfftfreq(self.size, 1 / fs)
+        stop = np.searchsorted(frequency, min(high, 0.45 * fs))
+        self._bins = slice(np.searchsorted(frequency, low), stop)
+        count = len(frequency[self._bins])
+        self._powers = np.zeros((2, count))
+        self._cross = np.zeros(count, complex)
 
     def add(self, block: np.ndarray) -> None:
         """Count a block (any, 2)."""
@@ -36,9 +40,9 @@ class EarCorrelation:
         self._waiting = waiting
 
     def _add_piece(self, piece: np.ndarray) -> None:
-        spectra = fft.rfft(piece * self._window, axis=0)
+        spectra = fft.rfft(piece.T * self._window)[:, self._bins]
         self._powers += np.abs(spectra) ** 2
-        self._cross += spectra[:, 0] * spectra[:, 1].conj()
+        self._cross += spectra[0] * spectra[1].conj()
 
     def correlation(self) -> tuple[np.ndarray, np.ndarray]:
         """Lags (n,) in s, above 0 where the right channel leads, and the correlation (n,) there.
@@ -49,14 +53,12 @@ class EarCorrelation:
         if not self._powers.any():
             # a sound shorter than a piece
             self._add_piece(np.pad(self._waiting, ((0, self.size - len(self._waiting)), (0, 0))))
-        frequency = fft.rfftfreq(self.size, 1 / self.fs)
-        used = (frequency >= BAND[0]) & (frequency <= min(BAND[1], 0.45 * self.fs))
-        scale = np.sqrt(self._powers.prod(axis=1))
-        used &= scale > 0
-        coherence = np.zeros_like(self._cross)
-        coherence[used] = self._cross[used] / scale[used]
+        scale = np.sqrt(self._powers.prod(axis=0))
+        sounding = scale > 0
+        coherence = np.zeros(self.size // 2 + 1, complex)
+        coherence[self._bins][sounding] = self._cross[sounding] / scale[sounding]
         # each bin counts twice, at its positive and its negative frequency
-        values = fft.irfft(coherence, self.size) * self.size / max(2 * used.sum(), 1)
+        values = fft.irfft(coherence, self.size) * self.size / max(2 * sounding.sum(), 1)
         reach = round(SEARCH_S * self.fs)
         steps = np.arange(-reach, reach + 1)
         return steps / self.fs, values[steps]
