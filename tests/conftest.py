@@ -1,4 +1,4 @@
-"""Sounds that several tests use: real speech from the embedded corpus through KEMAR's ears."""
+"""What several tests use: real speech through measured ears, and ways to call the program."""
 
 import hashlib
 import os
@@ -15,14 +15,14 @@ import pytest
 
 from ssl_jax import __main__ as cli
 from ssl_jax.common import devices
-from ssl_jax.database.recipes import Sounds
 from ssl_jax.recordings.scene import render_scene
-from ssl_jax.sounds.corpora import load_corpus
 from ssl_jax.sounds.hrtf import load_heads
 from ssl_jax.sounds.mixing import mix, spatialise
+from ssl_jax.sounds.noises import load_noises
+from ssl_jax.sounds.sources import Sounds
+from ssl_jax.sounds.speech import load_speech
 from support import runs
 from support.guarded import Guarded
-from support.made_archives import EVIL
 
 FS = 44_100
 
@@ -79,7 +79,6 @@ def start(unbroken, shared):
 def call(tmp_path, monkeypatch, capsys):
     """Run a stage in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("SSL_JAX_DATA", raising=False)
 
     def run(*words):
         status = cli.main([str(word) for word in words])
@@ -120,34 +119,45 @@ def small_disk(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def corpus():
-    return load_corpus(None, 10, FS)
+def speech():
+    """Ten seconds of speech of the package, each a clip of one second."""
+    return load_speech(None, 10, FS)
+
+
+@pytest.fixture(scope="session")
+def noises():
+    """All kinds of noise of the package."""
+    return load_noises(None, (), FS)
 
 
 @pytest.fixture(scope="session")
 def heads():
+    """The package's people of CIPIC on the horizontal plane."""
     return load_heads(None, "horizontal", FS)
 
 
 @pytest.fixture(scope="session")
-def sounds(corpus, heads):
-    return Sounds(corpus, heads)
+def sounds(speech, noises, heads):
+    return Sounds(speech, noises, heads)
 
 
 @pytest.fixture(scope="session")
-def at_60(corpus):
+def at_60(speech, noises):
     """Two seconds of one voice at 60 degrees with a noise at 20 dB: (samples, 2)."""
-    return render_scene(
-        corpus.speech[[0, 5]].reshape(-1), FS, [60], [corpus.noise[3, 0]], [200], 20
-    ).ears
+    voice = speech[[0, 1]].reshape(-1)
+    noise = noises.waveforms[noises.kinds.index("rain"), 0]
+    return render_scene(voice, FS, [60], [noise], [200], 20).ears
 
 
 @pytest.fixture(scope="session")
-def mixture(corpus, heads):
+def mixture(speech, noises, heads):
     """One second of speech at 60 degrees with two noises at 20 dB: (samples, 2) float32."""
-    ears = spatialise(
-        np.stack([corpus.speech[0], *corpus.noise[3, :2]]), heads.hrirs[10, [12, 40, 62]]
-    )
+    voice = speech[0]
+    first_noise, second_noise = noises.waveforms[noises.kinds.index("rain"), :2]
+    head = heads.hrirs[heads.names.index("cipic_010")]
+    # 60, 200 and 310 degrees
+    responses = head[[12, 40, 62]]
+    ears = spatialise(np.stack([voice, first_noise, second_noise]), responses)
     return np.asarray(mix(ears[0], ears[1:], np.full(2, 20.0))).T
 
 
@@ -169,4 +179,3 @@ def judge(tmp_path_factory):
 
     yield one
     guarded.stop()
-    assert not EVIL.exists()

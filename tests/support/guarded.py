@@ -20,9 +20,10 @@ import numpy as np
 from ssl_jax.common import files
 from ssl_jax.common.errors import InputError, os_error_message
 from ssl_jax.config import Database, FrontEnd
-from ssl_jax.database import cue_store, recipes
+from ssl_jax.database import cue_store
+from ssl_jax.database.manifest import read_manifest
 from ssl_jax.networks import packed, registry, serialisation
-from ssl_jax.sounds import archives, reading
+from ssl_jax.sounds import reading
 from ssl_jax.sounds.sofa import read_sofa
 from ssl_jax.studies.published_weights import load_published
 from ssl_jax.training.checkpoints import load_checkpoint
@@ -30,7 +31,6 @@ from ssl_jax.training.checkpoints import load_checkpoint
 MORE_MEMORY = 2**30  # bytes of address space, which only what asks for memory in vain uses up
 MORE_USED = 3 * 2**27  # bytes; HDF5 says only that it failed when it did not get more
 SECONDS = 20  # per file; a sound one takes a few hundredths
-MAX_BYTES = 200_000  # of an archive's content
 COLUMNS = ("mixture", "speaker")
 STORE = {"database": Database(clips=1, shard=72), "front": FrontEnd(channels=1, fs=100, hop=100)}
 
@@ -92,7 +92,7 @@ def table(path):
 
 
 def manifest(path):
-    found = recipes.read_manifest(path, 4)
+    found = read_manifest(path, 4)
     assert found.snr.shape == (4,) and len(found.speaker) == 4 and np.isfinite(found.snr).all()
 
 
@@ -109,19 +109,7 @@ def shard(path):
     }
 
 
-def archive(path):
-    goal, root = path.parent / "goal", path.parents[3]
-    before = set(root.rglob("*"))
-    try:
-        archives.extract(path, goal, MAX_BYTES)
-    finally:
-        made = set(root.rglob("*")) - before
-        assert all(p.is_relative_to(goal) and not p.is_symlink() for p in made)
-        assert all(p.is_file() or p.is_dir() for p in made)
-        assert sum(p.stat().st_size for p in made if p.is_file()) <= MAX_BYTES
-
-
-READERS = {f.__name__: f for f in (sofa, sound, table, manifest, checkpoint, shard, archive)}
+READERS = {f.__name__: f for f in (sofa, sound, table, manifest, checkpoint, shard)}
 READERS |= {"document": files.read_json, "published": load_published}
 READERS["network"] = lambda path: packed.load_weights(path.stem, path.parent)[0].classify
 
@@ -139,7 +127,7 @@ def judged(name, path) -> str:
         while cause := cause.__context__:
             if isinstance(cause, MemoryError):
                 return f"fault: asks for over 1 GiB more memory: {message}"
-        if "\n" in message or name != "archive" and str(path.parent) not in message:
+        if "\n" in message or str(path.parent) not in message:
             return f"fault: not one line that names the file: {message!r}"
         return "refused"
     except BaseException as error:
