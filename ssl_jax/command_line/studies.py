@@ -47,8 +47,19 @@ def _add_fingerprint(stages) -> None:
     parser = add_stage(stages, "fingerprint", text, run)
     add_sound_options(parser)
     add_seed_option(parser)
-    where = "published checkpoints: a clone of the reproduced repository, or a folder of .pth files"
-    add_path(parser, "--weights", metavar="DIR", help=where)
+    add_path(
+        parser,
+        "--weights",
+        metavar="DIR",
+        help="published checkpoints: a clone of the reproduced repository, or any folder with "
+        "*.pth files (default: only the mean cues read out of them)",
+    )
+    add_path(
+        parser,
+        "--compare-noise",
+        metavar="DIR",
+        help="also the noises of a folder, as of --noise: all kinds, steady ones, events",
+    )
     add_results_option(parser)
     add_work_option(parser)
     add_figures_option(parser)
