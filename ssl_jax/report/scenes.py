@@ -18,7 +18,7 @@ from ssl_jax.sounds.speech import load_speech
 PICTURE_MAX_ILD = ILD.limits[1]  # dB: a head gives up to 20; the networks' maps are clipped sooner
 VOICE_S = 9  # consecutive seconds of the first speaker
 SPLIT_HZ = 1500  # below it ITDs lead, above it ILDs do
-HEARD = 1e-3  # of a channel's greatest power: below it are pauses, which hold no direction
+HEARD = 1e-4  # of a channel's greatest power: below it are pauses, which hold no direction
 EVERY_45 = range(0, 361, 45)
 NOISE_KIND = "rain"
 SNRS = (0, 15)  # dB

@@ -34,7 +34,7 @@ BLUE = "#0072B2"
 VERMILLION = "#D55E00"
 GREEN = "#009E73"
 PURPLE = "#CC79A7"
-ORANGE = "#E69F00"
+BLACK = "#000000"
 OURS = BLUE
 REPORTED = VERMILLION
 MASKED = "0.75"  # where a map has no value: a grey that no colour map holds
@@ -66,7 +66,7 @@ class CueStyle:
 # red is left
 ITD = CueStyle("ITD (ms)", "itd", (-1.0, 1.0), "RdBu_r")
 ILD = CueStyle("ILD (dB)", "ild", (-20.0, 20.0), "RdBu_r")
-IC = CueStyle("IC", "ic", (0.5, 1.0), "magma")
+IC = CueStyle("IC", "ic", (0.0, 1.0), "magma")
 
 
 def write_figure(figure, path: Path) -> None:
