@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssl_jax.common.files import atomic_write, check_settings
+from ssl_jax.common.files import atomic_write, settle_settings
 from ssl_jax.common.progress import track
 from ssl_jax.config import FrontEnd, SoundFolders, as_settings
 from ssl_jax.studies.fingerprint import Layers, Statistics, statistics
@@ -57,7 +57,7 @@ class Measurements:
             sounds=digests,
             weights={"sha256": weights},
         )
-        check_settings(self.folder / "settings.json", settings, "*.npz")
+        settle_settings(self.folder / "settings.json", settings, "*.npz")
 
     def of_range(self, snr_range: SnrRange, draw: int = 0) -> Statistics:
         """Statistics of one draw of mixtures in a range."""
