@@ -167,7 +167,7 @@ def horizontal_ring(sofa: Sofa, azimuths: np.ndarray) -> np.ndarray:
 def interpolate_ring(
     sofa: Sofa, ring: np.ndarray, azimuths: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Response pairs (n, 2, taps) and elevations (n,) for azimuths (n,) between directions `ring`."""
+    """Response pairs (n, 2, taps) and elevations (n,) for azimuths (n,) between those of a ring."""
     offset = azimuth_offsets(sofa.azimuth[ring], azimuths)
     nearest = ring[np.abs(offset).argmin(axis=1)]
     hrirs = sofa.hrirs[nearest]

@@ -202,6 +202,14 @@ MUCH = 90  # times 16 MiB
 ZEROS = bytes(2**24)
 
 
+def sofa_with_a_hole():
+    """Zeros in the store of texts, as an interrupted download leaves them: HDF5 would loop in it."""
+    content = bytearray(SOFA[0])
+    first_entry = content.index(b"GCOL") + 16
+    content[first_entry : first_entry + 64] = bytes(64)
+    return bytes(content)
+
+
 def tar_of_a_long_header():
     info = tarfile.TarInfo("pax")
     info.type, info.size = tarfile.XHDTYPE, MUCH * len(ZEROS)
@@ -230,6 +238,7 @@ FAR = dict(Data__IR=declared(20_000, 2, 3_000), SourcePosition=np.ones((20_000, 
 WIDE = b",".join([*map(str.encode, COLUMNS), *[b"x"] * 200_000]) + b"\n"
 LONG = b"\x93NUMPY\2\0" + (16 * len(ZEROS)).to_bytes(4, "little")
 WORST = {
+    "a hole among the texts": ("sofa", "a.sofa", sofa_with_a_hole),
     "responses that are not there": ("sofa", "a.sofa", lambda: sofa(**FAR)),
     "a sound of hours": ("sound", "a.flac", flac_of_hours),
     "columns without end": ("table", "a.csv", lambda: WIDE + b"1,a\n" * 2_000),

@@ -1,4 +1,4 @@
-"""Small sound files to damage, drawn damage, and checksums made right again so that readers get to it."""
+"""Small files to damage, drawn damage, and checksums made right again so that readers see it."""
 
 import gzip
 import io
@@ -62,7 +62,7 @@ STORE_NOTES = json.dumps(as_settings(**STORE)).encode()
 
 @st.composite
 def damaged(draw, *starts):
-    """One of the files cut, with bits flipped, a number replaced, something put in, or joined to another."""
+    """A file cut, with bits flipped, a number replaced, something put in, or joined to another."""
     content = bytearray(draw(st.sampled_from(starts)))
     for damage in draw(st.lists(DAMAGE, min_size=1, max_size=3)):
         last = max(len(content) - 1, 0)
