@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ssl_jax.config import RUNS
 from ssl_jax.report.logs import TITLES, logs_of_seeds, read_reported
 from ssl_jax.report.style import BLUE, GREEN, VERMILLION, plt
+from ssl_jax.runs import RUNS
 
 PANELS = {"top1": "Top-1 (%)", "top5": "Top-5 as published (%)", "loss": "loss (nats)"}
 

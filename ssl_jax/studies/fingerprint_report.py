@@ -9,7 +9,8 @@ import numpy as np
 from ssl_jax.common.files import lock_folder, sha256_of
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTHS, Experiment, FrontEnd, Options, SoundFolders, experiment
+from ssl_jax.config import AZIMUTHS, FrontEnd, SoundFolders
+from ssl_jax.experiments import Experiment, Options, experiment
 from ssl_jax.report.logs import reported_table
 from ssl_jax.report.tables import markdown_table, spread, write_page
 from ssl_jax.studies import fingerprint_corpora

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssl_jax.config import AZIMUTHS, Options, experiment
+from ssl_jax.config import AZIMUTHS
+from ssl_jax.experiments import Options, experiment
 from ssl_jax.sounds import rooms, shoebox
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.sofa import read_sofa
