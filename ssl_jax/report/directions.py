@@ -64,18 +64,15 @@ def confusion(results: Path, name: str, run: str) -> Figure:
         interpolation="nearest",
         extent=(*edges, *edges),
     )
-    # front taken for back: the azimuth mirrored about the axis through the ears
+    # front taken for back, or back for front: mirrored about the axis through the ears
     for start in (180, 540):
         axis.axline((0, start), slope=-1, color="0.4", lw=0.8, ls=":")
-    axis.text(
-        152, 44, "front for back", rotation=-45, color="0.3", fontsize=9, ha="center", va="center"
-    )
     axis.set(
         xlim=edges,
         ylim=edges,
         xticks=EIGHTHS[:-1],
         yticks=EIGHTHS[:-1],
-        xlabel="estimated azimuth (degrees)",
+        xlabel="estimated azimuth (degrees); dotted: front taken for back",
         ylabel="true azimuth (degrees)",
         title=f"{TITLES[run]}, protocol {name}\n{int(counts.sum()):,} held-out mixtures",
     )
@@ -149,7 +146,7 @@ def errors(results: Path, name: str, runs: list[str]) -> Figure:
     )
     if beyond:
         lines = [f"Beyond the rim of {RIM:g}° at the left:", *beyond]
-        figure.text(0.55, 0.27, "\n".join(lines), fontsize=9, va="top")
+        figure.text(0.52, 0.27, "\n".join(lines), fontsize=9, va="top")
     figure.legend(*along.get_legend_handles_labels(), loc="lower center", ncols=len(runs))
     figure.suptitle(f"Held-out mixtures, protocol {name}")
     return figure

@@ -72,9 +72,9 @@ IC = CueStyle("IC", "ic", (0.0, 1.0), "magma")
 def write_figure(figure, path: Path) -> None:
     """Write a figure whole or not at all, in the format its name asks for."""
     kind = picture_kind(path)
-    # no version or date: the same figure gives the same bytes
+    # no version, date or random names: the same figure gives the same bytes
     changing = {"png": "Software", "pdf": "CreationDate", "svg": "Date"}[kind]
-    with atomic_write(path) as stream:
+    with atomic_write(path) as stream, plt.rc_context({"svg.hashsalt": "ssl_jax"}):
         figure.savefig(stream, format=kind, metadata={changing: None})
 
 
