@@ -103,6 +103,18 @@ def start(devices=None, coordinator=None, processes=None, process=None) -> None:
         )
 
 
+def require_backend() -> None:
+    """Raise InputError where JAX has no device to compute on."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS") or "(not set)"
+        raise InputError(
+            f"JAX_PLATFORMS={asked}: JAX has no such device here ({error_reason(error)[:200]}): "
+            "unset it, or set it to cpu"
+        ) from None
+
+
 def mesh_of(devices) -> Mesh:
     """Devices along one axis named "data"."""
     return Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))

@@ -65,6 +65,7 @@ def format_difference(column: str, epoch: Epoch, loss_digits: int = 3) -> str:
 
 
 def unit_of(column: str) -> str:
+    """The unit behind a figure of a log's column, "" for percent and nats."""
     return "°" if "error" in column else ""
 
 

@@ -1,5 +1,6 @@
 """Training curves: ours as lines with the range over seeds, the reported ones as points."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def draw_ours(axis, logs: list[list[dict[str, float]]], column: str, style: Part
     )
 
 
-def mean_row(rows: list[dict[str, float]]) -> dict[str, float]:
+def mean_row(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     """The mean over seeds of an epoch's rows."""
     return {column: float(np.mean([row[column] for row in rows])) for column in rows[0]}
 

@@ -76,7 +76,7 @@ def confusion(results: Path, name: str, run: str) -> Figure:
         ylabel="true azimuth (degrees)",
         title=f"{TITLES[run]}, protocol {name}\n{int(counts.sum()):,} held-out mixtures",
     )
-    axis.grid(False)
+    axis.grid(visible=False)
     figure.colorbar(image, ax=axis, label="share of the true azimuth (%), white: none", format="%g")
     return figure
 
@@ -138,7 +138,7 @@ def errors(results: Path, name: str, runs: list[str]) -> Figure:
         xticks=np.radians(EIGHTHS[:-1]),
         title="mean error (degrees) by azimuth",
     )
-    around.set_rlabel_position(112.5)
+    around.set_rlabel_position(112.5)  # type: ignore[attr-defined]
     along.set(
         title="mean error (degrees) by SNR",
         xlabel="lower SNR of the two noises (dB)",

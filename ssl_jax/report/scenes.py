@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
@@ -66,8 +67,8 @@ def carry_voice(front: FrontEnd) -> SurroundCues:
     voice = load_speech(None, VOICE_S, front.fs)[:].reshape(-1)
     responses = kemar_responses(front.fs)
     ears = carry_around(voice, np.concatenate([responses, responses[:1]]))  # 0 to 360 degrees
-    cues = Cues(*(np.asarray(values) for values in front.cues(ears.T)))
-    heard = cues.power > HEARD * cues.power.max(axis=1, keepdims=True)
+    cues = jax.tree.map(np.asarray, front.cues(ears.T))
+    heard = np.asarray(cues.power > HEARD * cues.power.max(axis=1, keepdims=True))
     ends = front.hop * (np.arange(cues.itd.shape[1]) + 1)  # samples
     return SurroundCues(cues, heard, 360 * ends / len(voice))
 

@@ -95,7 +95,9 @@ def test_a_cue_map_has_low_frequencies_at_the_bottom_and_masks_what_is_none():
     assert drawn[0].tolist() == [5, 6] and drawn[2].tolist() == [1, 2]
     assert np.ma.getmaskarray(drawn).tolist() == [[False] * 2, [False, True], [False] * 2]
     assert image.get_extent() == [0, 2.0, -0.5, 2.5]
-    ticks = dict(zip([text.get_text() for text in axis.get_yticklabels()], axis.get_yticks()))
+    ticks = dict(
+        zip([text.get_text() for text in axis.get_yticklabels()], axis.get_yticks(), strict=True)
+    )
     assert ticks["1k"] == pytest.approx(1) and ticks["4k"] == pytest.approx(2)
     assert "8k" not in ticks
     plt.close(figure)
