@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssl_jax.config import Options, experiment
+from ssl_jax.experiments import Options, experiment
 from ssl_jax.report import figures
 from ssl_jax.report.figures import draw_all, drawings_of
 from ssl_jax.report.style import cue_map, plt, save_figure, write_figure
