@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.projections.polar import PolarAxes
 
 from ssl_jax.common.files import read_csv
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, FrontEnd
@@ -123,7 +125,9 @@ def errors(results: Path, name: str, runs: list[str]) -> Figure:
     """Mean error over azimuth, the head seen from above, and over SNR."""
     # the automatic layout leaves a round plot little room
     figure = plt.figure(figsize=(11, 5.4), layout="none")
+    # front up
     around = figure.add_axes((0.03, 0.15, 0.44, 0.69), projection="polar", theta_offset=np.pi / 2)
+    around = cast(PolarAxes, around)
     along = figure.add_axes((0.55, 0.4, 0.42, 0.44))
     beyond = []
     for run in runs:

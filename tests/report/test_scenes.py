@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from ssl_jax.config import FrontEnd
-from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.report import scenes
 from ssl_jax.report.scenes import SurroundCues, carry_voice, channel_medians, scene, surround
 from ssl_jax.report.style import IC, ILD, ITD, plt
@@ -28,8 +27,7 @@ def carried(monkeypatch):
     itd = np.linspace(-0.9, 0.9, FRONT.channels * FRAMES).reshape(shape)
     heard = np.ones(shape, bool)
     heard[:, -1] = False
-    cues = Cues(itd=itd, ild=15 * itd, ic=np.ones(shape), power=np.ones(shape))
-    made = SurroundCues(cues, heard, np.linspace(45, 360, FRAMES))
+    made = SurroundCues(itd, 15 * itd, heard, np.linspace(45, 360, FRAMES))
     monkeypatch.setattr(scenes, "carry_voice", lambda _: made)
     return made
 
@@ -38,8 +36,8 @@ def test_surround_draws_the_cues_and_masks_pauses(carried):
     figure = surround(FRONT)
     check_filled(figure)
     for axis, style, values in (
-        (figure.axes[0], ITD, carried.cues.itd),
-        (figure.axes[2], ILD, carried.cues.ild),
+        (figure.axes[0], ITD, carried.itd),
+        (figure.axes[2], ILD, carried.ild),
     ):
         (image,) = axis.images
         drawn = image.get_array()[::-1]  # the highest frequency is on top
@@ -60,7 +58,7 @@ def test_surround_draws_the_medians_of_low_and_high_channels(carried):
     low = FRONT.cfs < 1500
     points = points_of(axis, "below 1.5 kHz")
     assert [azimuth for azimuth, _ in points] == carried.azimuth.tolist()
-    medians = np.median(carried.cues.itd[low], axis=0)
+    medians = np.median(carried.itd[low], axis=0)
     assert [median for _, median in points][:-1] == medians[:-1].tolist()
     assert np.isnan(points[-1][1])
     kuhn = dict(points_of(axis, "Kuhn (1977), low frequencies"))
@@ -83,9 +81,9 @@ def test_a_carried_voice_goes_round_to_the_left_first(monkeypatch):
     monkeypatch.setattr(scenes, "VOICE_S", 2)
     carried = carry_voice(scenes.picture_front(FRONT))
     assert carried.azimuth[-1] == pytest.approx(360, abs=1e-9)
-    assert np.abs(carried.cues.ild).max() > FRONT.max_ild  # no longer clipped there
+    assert np.abs(carried.ild).max() > FRONT.max_ild  # no longer clipped there
     low = FRONT.cfs < 1500
-    itd = channel_medians(carried.cues.itd, carried.heard, low)
+    itd = channel_medians(carried.itd, carried.heard, low)
     left = (carried.azimuth > 30) & (carried.azimuth < 150)
     right = (carried.azimuth > 210) & (carried.azimuth < 330)
     assert np.nanmin(itd[left]) > 0 > np.nanmax(itd[right])
