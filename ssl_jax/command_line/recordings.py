@@ -87,7 +87,7 @@ def run_localise(args) -> None:
         raise InputError("--raw: says what comes from standard input: give - as the file")
     failures = commands.localise_files(args.files, settings, outputs)
     for failure in failures:
-        print(f"ssl_jax: {failure}", file=sys.stderr)
+        print(f"ssl_jax: {' '.join(failure.split())}", file=sys.stderr)
     if failures:
         sys.exit(SOME_FAILED)
 
