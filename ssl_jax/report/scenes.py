@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
 from ssl_jax.config import AZIMUTH_STEP, FrontEnd
-from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.report.style import BLUE, IC, ILD, ITD, VERMILLION, CueStyle, cue_map, plt
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
@@ -38,7 +36,8 @@ class Group:
 class SurroundCues:
     """Cues of a voice that was carried around the head."""
 
-    cues: Cues  # (channels, frames)
+    itd: np.ndarray  # (channels, frames) ms
+    ild: np.ndarray  # (channels, frames) dB
     heard: np.ndarray  # (channels, frames) of bool
     azimuth: np.ndarray  # (frames,) degrees
 
@@ -67,10 +66,11 @@ def carry_voice(front: FrontEnd) -> SurroundCues:
     voice = load_speech(None, VOICE_S, front.fs)[:].reshape(-1)
     responses = kemar_responses(front.fs)
     ears = carry_around(voice, np.concatenate([responses, responses[:1]]))  # 0 to 360 degrees
-    cues = jax.tree.map(np.asarray, front.cues(ears.T))
-    heard = np.asarray(cues.power > HEARD * cues.power.max(axis=1, keepdims=True))
-    ends = front.hop * (np.arange(cues.itd.shape[1]) + 1)  # samples
-    return SurroundCues(cues, heard, 360 * ends / len(voice))
+    cues = front.cues(ears.T)
+    power = np.asarray(cues.power)
+    heard = power > HEARD * power.max(axis=1, keepdims=True)
+    ends = front.hop * (np.arange(power.shape[1]) + 1)  # samples
+    return SurroundCues(np.asarray(cues.itd), np.asarray(cues.ild), heard, 360 * ends / len(voice))
 
 
 def channel_medians(values: np.ndarray, heard: np.ndarray, channels: np.ndarray) -> np.ndarray:
@@ -118,7 +118,7 @@ def draw_surround_map(
     figure: Figure, axis, carried: SurroundCues, cfs: np.ndarray, style: CueStyle
 ) -> None:
     """One cue in every channel over azimuth; pauses are masked."""
-    values = np.where(carried.heard, getattr(carried.cues, style.field), np.nan)
+    values = np.where(carried.heard, getattr(carried, style.field), np.nan)
     image = cue_map(axis, values, cfs, 360, style.limits, style.colours)
     axis.set(title=f"{style.title} in {len(cfs)} channels", ylabel="centre frequency (Hz)")
     figure.colorbar(image, ax=axis, pad=0.01)
@@ -128,7 +128,7 @@ def draw_surround_medians(
     axis, carried: SurroundCues, groups: tuple[Group, ...], style: CueStyle
 ) -> None:
     """The medians of one cue over groups of channels, over azimuth."""
-    values = getattr(carried.cues, style.field)
+    values = getattr(carried, style.field)
     for group in groups:
         medians = channel_medians(values, carried.heard, group.channels)
         axis.plot(carried.azimuth, medians, ".", ms=3, color=group.colour, label=group.label)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy import signal
-from support.numpy_loop import pieces
 
 from ssl_jax import localise
 from ssl_jax.config import FrontEnd
@@ -11,6 +10,7 @@ from ssl_jax.recordings.alignment import EarCorrelation
 from ssl_jax.recordings.blocks import first_offset, remove_offset
 from ssl_jax.recordings.quality import Levels, Quality, level_flags
 from ssl_jax.recordings.scene import render_scene
+from support.sound_blocks import pieces
 
 FS = 44_100
 
