@@ -24,6 +24,7 @@ class ShowVersion(argparse.Action):
     """Print the version and end."""
 
     def __call__(self, parser, *_):
+        """Do it: argparse calls this where the option stands."""
         print(f"ssl_jax {version()}")
         parser.exit()
 
@@ -32,6 +33,7 @@ class PrintCompletion(argparse.Action):
     """Print a script that completes stages and options in a shell, and end."""
 
     def __call__(self, parser, _, shell, *__):
+        """Do it: argparse calls this where the option stands."""
         try:
             shtab = importlib.import_module("shtab")
         except ImportError:

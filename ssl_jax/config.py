@@ -55,7 +55,10 @@ class FrontEnd:
         return 3 + self.levels
 
     def maps(self, cues, axis: int):
-        """Cues as a network gets them, stacked along a new `axis`, float16; power in dB, at least -100."""
+        """Cues as a network gets them, float16, stacked along a new `axis`.
+
+        Power is in dB, at least -100.
+        """
         import jax.numpy as jnp
 
         found = [cues.itd, cues.ild, cues.ic]

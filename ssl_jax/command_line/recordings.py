@@ -47,6 +47,7 @@ def call(module: str, function: str):
 
 
 def add_model_option(parser) -> None:
+    """Which network."""
     parser.add_argument(
         "--model",
         metavar="NAME",

@@ -41,7 +41,7 @@ def _folder(folder: Path | None) -> Path:
 
 
 def is_own_file(name: str) -> bool:
-    """Does a name say a file of one's own, FILE.safetensors, instead of a network of the package?"""
+    """Is a name FILE.safetensors, a file of one's own, and no network of the package?"""
     return str(name).endswith(ENDING)
 
 
