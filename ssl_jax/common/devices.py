@@ -37,7 +37,7 @@ def keep_memory() -> None:
 
 
 def keep_compiled() -> None:
-    """Keep compiled programs for the next start, in the user's cache folder if it can be written."""
+    """Keep compiled programs for the next start, where the user's cache folder can be written."""
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
     with contextlib.suppress(OSError, RuntimeError):  # the latter where there is no home folder

@@ -161,7 +161,7 @@ def picture_kind(path: Path) -> str:
 
 
 def csv_rows(path: Path, columns, max_rows=1_000_000, max_bytes=MAX_TEXT_BYTES) -> Iterator[dict]:
-    """Rows of a CSV file as dicts, one at a time; InputError unless it is whole and has `columns`."""
+    """Rows of a CSV file as dicts, one at a time; InputError unless it is whole with `columns`."""
     try:
         check_size(path, max_bytes)
         with open(path, newline="", encoding="utf-8") as stream:
