@@ -41,7 +41,7 @@ def test_carried_source_passes_every_position(kemar):
 
 
 def test_a_moving_tone_does_not_click(kemar):
-    """Once around in a second: all but the tone stays 75 dB below it, no step exceeds a still one's."""
+    """Once around in a second: all but the tone stays 75 dB below it, and no step is larger."""
     moving = carry_around(TONE, directions(kemar, np.arange(361.0) % 360)[0])[:, 1000:]
     spectrum = np.abs(np.fft.rfft(moving * np.hanning(moving.shape[1])))
     frequency = np.fft.rfftfreq(moving.shape[1], 1 / FS)
