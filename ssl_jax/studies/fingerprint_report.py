@@ -117,8 +117,8 @@ def nearest_section(nearest: Nearest) -> str:
 ## The nearest range
 
 {DRAWS} draws of mixtures; ends in steps of {FINE_STEP} dB. The least mean is taken: **{name}**.
-Standard deviations are over draws. Two ranges are told apart where the mean of their difference is above
-{TOLD_APART} of its standard deviations. {verdict}
+Standard deviations are over draws. Two ranges are told apart where the mean of their difference is over
+{TOLD_APART} times its standard deviation. {verdict}
 
 {table}"""
 

@@ -131,7 +131,10 @@ def find_nearest(measurements: Measurements, reference: Reference) -> Nearest:
     """Search with the first draw, then repeat the ranges around the nearest with the others."""
     scores = search(partial(scores_of, measurements, reference))
     ranges = around(next(iter(scores)))
-    by_draw = [scores_of(measurements, reference, ranges, draw) for draw in range(DRAWS)]
-    draws = {snr_range: list(of_draws) for snr_range, *of_draws in zip(ranges, *by_draw)}
+    draws: dict[SnrRange, list[float]] = {snr_range: [] for snr_range in ranges}
+    for draw in range(DRAWS):
+        scores_of_draw = scores_of(measurements, reference, ranges, draw)
+        for snr_range, score in zip(ranges, scores_of_draw, strict=True):
+            draws[snr_range].append(score)
     draws = dict(sorted(draws.items(), key=lambda item: statistics.fmean(item[1])))
     return Nearest(next(iter(draws)), draws, scores)
