@@ -56,6 +56,7 @@ class Reference:
             residuals = [read_out.residuals.mean() for read_out in self.read_out]
             self.best = int(np.argmin(residuals))  # its statistics are of weights at rest
             self.columns.insert(0, "distance")
+        self.score_column = "distance" if self.layers else "IC"
 
     def distances(self, means: Means) -> list[float]:
         """To every checkpoint."""
@@ -71,7 +72,7 @@ class Reference:
 
     def score(self, means: Means) -> float:
         """What the search makes small."""
-        return self.values(means)[0 if self.layers else -1]
+        return self.values(means)[self.columns.index(self.score_column)]
 
     def cells(self, means: Means) -> list[str]:
         """`values` as cells of a table."""
