@@ -118,8 +118,8 @@ def nearest_section(nearest: Nearest) -> str:
 ## The nearest range
 
 {DRAWS} draws of mixtures; ends in steps of {FINE_STEP} dB. The least mean is taken: **{name}**.
-Standard deviations are over draws. Two ranges are told apart where the mean of their difference is above
-{TOLD_APART} of its standard deviations. {verdict}
+Standard deviations are over draws. Two ranges are told apart where the mean of their difference is over
+{TOLD_APART} times its standard deviation. {verdict}
 
 {table}"""
 
@@ -150,7 +150,7 @@ def noises_section(study: Study, other: Measurements) -> str:
         cells = reference.cells(other.of_range(nearest).mean(group.kinds))
         rows.append([f"{folder}, {group.title}", nearest.name, *cells, f"{scores[CODE]:.3f}"])
         notes.append(f"- {folder}, {group.title}: {group.text}")
-    head = ["noises", "nearest SNR", *reference.columns, f"{reference.columns[0]}, {CODE.name}"]
+    head = ["noises", "nearest SNR", *reference.columns, f"{reference.score_column}, {CODE.name}"]
     listed = "\n".join(notes)
     return f"""\
 ## Other noises
@@ -225,14 +225,16 @@ def run_fingerprint(args) -> None:
     with lock_folder(folder):
         corpus = load_corpus(folders, ex.database, ex.front)
         measurements = measurements_of("searched", corpus)
+        other = None
+        if args.compare_noise:  # read now: a wrong folder is to fail before the long search
+            noisy = with_noises(corpus, args.compare_noise, ex.front)
+            other = measurements_of(f"noise_{args.compare_noise.name}", noisy)
         study = Study(reference, measurements, find_nearest(measurements, reference))
         parts = [nearest_section(study.nearest), ranges_section(study)]
         if checkpoints:
             parts.insert(0, checkpoints_section(study))
-        if args.compare_noise:
-            other = with_noises(corpus, args.compare_noise, ex.front)
-            other_measurements = measurements_of(f"noise_{args.compare_noise.name}", other)
-            parts.append(noises_section(study, other_measurements))
+        if other is not None:
+            parts.append(noises_section(study, other))
         parts.append(settings_section(study, folders))
     write_page(args.results / "fingerprint.md", TITLE, about(args, ex), HOW_TO_READ, *parts)
     draw_figure(args.figures / "fingerprint.png", figure_content(study))

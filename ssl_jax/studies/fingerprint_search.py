@@ -56,6 +56,7 @@ class Reference:
             residuals = [read_out.residuals.mean() for read_out in self.read_out]
             self.best = int(np.argmin(residuals))  # its statistics are of weights at rest
             self.columns.insert(0, "distance")
+        self.score_column = "distance" if self.layers else "IC"
 
     def distances(self, means: Means) -> list[float]:
         """To every checkpoint."""
@@ -71,7 +72,7 @@ class Reference:
 
     def score(self, means: Means) -> float:
         """What the search makes small."""
-        return self.values(means)[0 if self.layers else -1]
+        return self.values(means)[self.columns.index(self.score_column)]
 
     def cells(self, means: Means) -> list[str]:
         """`values` as cells of a table."""
@@ -131,7 +132,10 @@ def find_nearest(measurements: Measurements, reference: Reference) -> Nearest:
     """Search with the first draw, then repeat the ranges around the nearest with the others."""
     scores = search(partial(scores_of, measurements, reference))
     ranges = around(next(iter(scores)))
-    by_draw = [scores_of(measurements, reference, ranges, draw) for draw in range(DRAWS)]
-    draws = {snr_range: list(of_draws) for snr_range, *of_draws in zip(ranges, *by_draw)}
+    draws: dict[SnrRange, list[float]] = {snr_range: [] for snr_range in ranges}
+    for draw in range(DRAWS):
+        scores_of_draw = scores_of(measurements, reference, ranges, draw)
+        for snr_range, score in zip(ranges, scores_of_draw, strict=True):
+            draws[snr_range].append(score)
     draws = dict(sorted(draws.items(), key=lambda item: statistics.fmean(item[1])))
     return Nearest(next(iter(draws)), draws, scores)

@@ -1,5 +1,6 @@
 """The published checkpoints (PyTorch) of the three-branch network, read into ours."""
 
+import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -111,6 +112,10 @@ def read_pth(path: Path) -> dict[str, np.ndarray]:
             for name, value in content.items():
                 if isinstance(value, torch.Tensor):
                     arrays[str(name)] = value.detach().numpy()
+    except pickle.UnpicklingError:  # its text tells how to load such a file all the same: no
+        raise InputError(
+            f"{path}: holds more than tensors, or is damaged: give a checkpoint of weights alone"
+        ) from None
     except Exception as error:  # corrupt bytes can raise almost any exception in PyTorch
         raise _damaged(path, error) from None
     if not arrays:
