@@ -77,9 +77,10 @@ def prepare_devices(args) -> None:
         devices.keep_compiled()
     if args.needs_devices:
         devices.start(args.devices, args.coordinator, args.processes, args.process)
-        if args.verbosity > 0:
-            folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-            progress.say(f"{jax.devices()}; compiled programs in {folder}")
+    devices.require_backend()
+    if args.needs_devices and args.verbosity > 0:
+        folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+        progress.say(f"{jax.devices()}; compiled programs in {folder}")
 
 
 def main(argv=None) -> int:

@@ -4,18 +4,10 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from ssl_jax.config import (
-    DIRECTION_RULES,
-    MAIN_RUNS,
-    PROTOCOLS,
-    ROOM_RUNS,
-    RUNS,
-    Experiment,
-    Options,
-    SoundFolders,
-    experiment,
-)
+from ssl_jax.config import DIRECTION_RULES, SoundFolders
+from ssl_jax.experiments import PROTOCOLS, Experiment, Options, experiment
 from ssl_jax.frontend import HAIR_CELLS
+from ssl_jax.runs import MAIN_RUNS, ROOM_RUNS, RUNS
 
 PROTOCOL_HELP = (
     "published: as the checkpoints tell, nearest azimuth at any elevation, no hair cell (default); "

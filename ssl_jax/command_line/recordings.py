@@ -1,9 +1,13 @@
 """The stages for recordings of one's own: localise, render, export."""
 
 import importlib
+import sys
 from pathlib import Path
 
 from ssl_jax.command_line.options import add_cache_option, add_path, add_stage
+from ssl_jax.common.errors import InputError
+
+SOME_FAILED = 1  # exit status where some of several files could not be read
 
 LOCALISE_EPILOG = """Channel 1 is the left ear; swapped ears cannot be noticed and mirror every
 azimuth. Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the
@@ -44,7 +48,10 @@ def call(module: str, function: str):
 
 def add_model_option(parser) -> None:
     parser.add_argument(
-        "--model", metavar="NAME", help="network (default general; a wrong name lists them)"
+        "--model",
+        metavar="NAME",
+        help="network of the package (default general; a wrong name lists them), or "
+        "FILE.safetensors, which `ssl_jax pack` makes",
     )
 
 
@@ -64,10 +71,52 @@ def add_side_options(parser) -> None:
     )
 
 
+def run_localise(args) -> None:
+    """The stage `localise`: what the options say, as records."""
+    from ssl_jax.recordings import commands
+    from ssl_jax.recordings.windows import WindowSettings
+
+    settings = WindowSettings(args.window, args.step, args.model)
+    outputs = commands.LocaliseOutputs(args.csv, args.json, args.plot)
+    if commands.STANDARD in args.files:
+        if len(args.files) > 1:
+            raise InputError("-: standard input alone: localise the files by themselves")
+        commands.localise_pipe(commands.standard_input(), args.raw, settings, outputs)
+        return
+    if args.raw is not None:
+        raise InputError("--raw: says what comes from standard input: give - as the file")
+    failures = commands.localise_files(args.files, settings, outputs)
+    for failure in failures:
+        print(f"ssl_jax: {failure}", file=sys.stderr)
+    if failures:
+        sys.exit(SOME_FAILED)
+
+
+def run_render(args) -> None:
+    """The stage `render`: what the options say, as records."""
+    from ssl_jax.recordings import commands, scene
+
+    azimuths = [args.azimuth]
+    if args.trajectory is not None:
+        azimuths = scene.parse_trajectory(args.trajectory)
+    options = scene.RenderOptions(
+        speech=args.speech,
+        azimuths=azimuths,
+        noises=args.noise,
+        noise_azimuths=args.noise_azimuth or [],
+        snr=args.snr,
+        head=args.hrtf or scene.KEMAR,
+        head_ears=args.ears,
+        head_azimuths=args.azimuths,
+        seconds=args.seconds,
+        start_s=args.start,
+    )
+    commands.render_to_file(options, args.output, args.bits, args.plot)
+
+
 def _add_localise(stages) -> None:
     text = "where the sound in a binaural recording comes from, over time"
-    run = call("recordings.commands", "run_localise")
-    parser = add_stage(stages, "localise", text, run, LOCALISE_EPILOG)
+    parser = add_stage(stages, "localise", text, run_localise, LOCALISE_EPILOG)
     parser.set_defaults(needs_devices=False)
     add_path(
         parser,
@@ -97,17 +146,21 @@ def _add_localise(stages) -> None:
         help="seconds from one estimate to the next (default %(default)s)",
     )
     add_model_option(parser)
-    picture = "picture of one recording: PNG, PDF or SVG"
-    add_path(parser, "--plot", metavar="FILE", help=picture)
-    add_path(parser, "--json", metavar="FILE", help="everything, posteriors included")
-    add_path(parser, "--csv", metavar="FILE", help="a row for every window")
+    add_path(parser, "--plot", metavar="FILE", help="picture of one recording: PNG, PDF or SVG")
+    add_path(
+        parser,
+        "--json",
+        metavar="FILE",
+        help="everything, posteriors included; from a pipe a line for every window; "
+        "- prints it instead of the table",
+    )
+    add_path(parser, "--csv", metavar="FILE", help="a row for every window; - prints it likewise")
     add_cache_option(parser)
 
 
 def _add_render(stages) -> None:
-    text = "a scene of one's own, static or moving: mono sounds in, a binaural WAV out"
-    run = call("recordings.commands", "run_render")
-    parser = add_stage(stages, "render", text, run, RENDER_EPILOG)
+    text = "a scene of one's own, static or moving: mono sounds in, a binaural sound out"
+    parser = add_stage(stages, "render", text, run_render, RENDER_EPILOG)
     parser.set_defaults(needs_devices=False)
     averaged = "sound file of any rate; several channels are averaged into one"
     add_path(parser, "speech", metavar="SPEECH", help=averaged)
@@ -142,11 +195,16 @@ def _add_render(stages) -> None:
         "--seconds", type=float, metavar="S", help="length (default: all of SPEECH)"
     )
     parser.add_argument(
-        "--bits", type=int, choices=(16, 24), default=16, help="of the WAV (default %(default)s)"
+        "--bits", type=int, choices=(16, 24), default=16, help="of the scene (default %(default)s)"
     )
     spectrogram = "spectrogram of both ears: PNG, PDF or SVG"
     add_path(parser, "--plot", metavar="FILE", help=spectrogram)
     parser.add_argument(
-        "--output", "-o", type=Path, metavar="OUT.wav", required=True, help="the scene"
+        "--output",
+        "-o",
+        type=Path,
+        metavar="OUT.wav",
+        required=True,
+        help="the scene, WAV or FLAC",
     )
     add_cache_option(parser)

@@ -12,6 +12,8 @@ from ssl_jax.command_line.options import (
     add_sound_options,
     add_stage,
     add_work_option,
+    chosen_experiment,
+    sound_folders,
 )
 from ssl_jax.command_line.recordings import add_model_option, add_side_options, call
 
@@ -45,8 +47,19 @@ def _add_fingerprint(stages) -> None:
     parser = add_stage(stages, "fingerprint", text, run)
     add_sound_options(parser)
     add_seed_option(parser)
-    where = "published checkpoints: a clone of the reproduced repository, or a folder of .pth files"
-    add_path(parser, "--weights", metavar="DIR", help=where)
+    add_path(
+        parser,
+        "--weights",
+        metavar="DIR",
+        help="published checkpoints: a clone of the reproduced repository, or any folder with "
+        "*.pth files (default: only the mean cues read out of them)",
+    )
+    add_path(
+        parser,
+        "--compare-noise",
+        metavar="DIR",
+        help="also the noises of a folder, as of --noise: all kinds, steady ones, events",
+    )
     add_results_option(parser)
     add_work_option(parser)
     add_figures_option(parser)
@@ -55,13 +68,14 @@ def _add_fingerprint(stages) -> None:
 
 def _add_audit(stages) -> None:
     text = "study: what the reported tables do not say, a measured row a question"
-    parser = add_stage(stages, "audit", text, call("studies.audit_report", "run_audit"))
+    parser = add_stage(stages, "audit", text, run_audit)
     add_sound_options(parser)
     parser.add_argument(
         "--rows",
         nargs="+",
+        default=(),
         metavar="ROW",
-        help="only these questions (default: all; a wrong name lists them)",
+        help="only these questions (default: all but the ablations; a wrong name lists them)",
     )
     parser.add_argument(
         "--clips",
@@ -79,18 +93,50 @@ def _add_audit(stages) -> None:
     )
     add_seed_option(parser)
     add_path(parser, "--weights", metavar="DIR", help="published checkpoints, as of fingerprint")
+    add_path(
+        parser,
+        "--compare-noise",
+        metavar="DIR",
+        help="an unpacked ESC-50: also rows with the kinds of noise of ESC-10",
+    )
     add_results_option(parser)
     add_work_option(parser)
     add_cache_option(parser)
 
 
+def run_audit(args) -> None:
+    """Carry out the stage `audit`."""
+    # here: --help need not wait for JAX
+    from ssl_jax.studies import audit_report
+    from ssl_jax.studies.audit_rows import AuditOptions
+
+    audit_report.run_audit(
+        AuditOptions(
+            rows=tuple(args.rows),
+            clips=args.clips,
+            seeds=args.seeds,
+            seed=args.seed,
+            weights=args.weights,
+            compare_noise=args.compare_noise,
+            folders=sound_folders(args),
+            noise_kinds=args.noise_kinds,
+            results=args.results,
+            work=args.work,
+        )
+    )
+
+
 def _add_pack(stages) -> None:
-    text = "study: put a trained run into the package, for localise, and write the model card"
-    parser = add_stage(stages, "pack", text, call("studies.model_card", "run_pack"))
+    text = "a trained run into one file for localise, or into the package with the model card"
+    parser = add_stage(stages, "pack", text, run_pack)
     add_experiment_options(parser)
     parser.add_argument("--run", dest="packed_run", required=True, help="which run's last weights")
     parser.add_argument(
-        "--as", dest="packed", required=True, metavar="NAME", help="their name in the package"
+        "--as",
+        dest="packed",
+        required=True,
+        metavar="NAME",
+        help="FILE.safetensors, or a name in the package",
     )
     add_path(
         parser,
@@ -101,30 +147,79 @@ def _add_pack(stages) -> None:
     )
 
 
+def run_pack(args) -> None:
+    """Carry out the stage `pack`."""
+    from ssl_jax.studies import model_card
+
+    model_card.run_pack(
+        model_card.PackOptions(
+            experiment=chosen_experiment(args),
+            protocol=args.protocol,
+            run=args.packed_run,
+            name=args.packed,
+            results=args.results,
+            work=args.work,
+            figures=args.figures,
+            card=args.card,
+        )
+    )
+
+
 def _add_clips_option(parser) -> None:
     parser.add_argument(
         "--clips",
         type=int,
         metavar="N",
         default=10,
-        help="seconds of speech, each from every direction (default %(default)s)",
+        help="speakers, a second each from every direction (default %(default)s)",
+    )
+
+
+def _add_write_option(parser, page: str) -> None:
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help=f"also write what is printed to {page} under --results",
     )
 
 
 def _add_check(stages) -> None:
     text = "study: score packed networks on the heads of any SOFA files"
-    parser = add_stage(stages, "check", text, call("studies.unseen_heads", "run_check"))
+    parser = add_stage(stages, "check", text, run_check)
     add_path(parser, "files", metavar="FILE.sofa", nargs="+", help="heads")
     add_side_options(parser)
-    parser.add_argument("--model", nargs="+", metavar="NAME", help="packed networks (default: all)")
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="packed networks (default: all)",
+    )
     _add_clips_option(parser)
+    _add_write_option(parser, "unseen_heads.md")
     add_results_option(parser)
     add_cache_option(parser)
 
 
+def run_check(args) -> None:
+    """Carry out the stage `check`."""
+    from ssl_jax.studies import unseen_heads
+
+    unseen_heads.run_check(
+        unseen_heads.CheckOptions(
+            files=tuple(args.files),
+            networks=tuple(args.model),
+            clips=args.clips,
+            ears=args.ears,
+            azimuths=args.azimuths,
+            page=args.results / "unseen_heads.md" if args.write else None,
+        )
+    )
+
+
 def _add_yardsticks(stages) -> None:
     text = "study: the network for recordings on heads and rooms, beside the literature"
-    parser = add_stage(stages, "yardsticks", text, call("studies.yardsticks", "run_yardsticks"))
+    parser = add_stage(stages, "yardsticks", text, run_yardsticks)
     add_experiment_options(parser, protocol="rooms")
     add_path(
         parser,
@@ -134,17 +229,42 @@ def _add_yardsticks(stages) -> None:
     )
     add_model_option(parser)
     _add_clips_option(parser)
+    _add_write_option(parser, "yardsticks.md")
+
+
+def run_yardsticks(args) -> None:
+    """Carry out the stage `yardsticks`."""
+    from ssl_jax.studies import yardsticks
+
+    yardsticks.run_yardsticks(
+        yardsticks.YardstickOptions(
+            places=args.places,
+            experiment=chosen_experiment(args),
+            network=args.model,
+            clips=args.clips,
+            work=args.work,
+            page=args.results / "yardsticks.md" if args.write else None,
+        )
+    )
 
 
 def _add_benchmark(stages) -> None:
     text = "study: speed of stages beside peers and a machine's floor"
-    parser = add_stage(stages, "benchmark", text, call("studies.speed", "run_benchmark"))
+    parser = add_stage(stages, "benchmark", text, run_benchmark)
+    _add_write_option(parser, "benchmark/cpu.md (or gpu.md) and .json")
     add_results_option(parser)
+
+
+def run_benchmark(args) -> None:
+    """Carry out the stage `benchmark`."""
+    from ssl_jax.studies import speed
+
+    speed.run_benchmark(args.results / "benchmark" if args.write else None)
 
 
 def _add_growth(stages) -> None:
     text = "study: time and memory over numbers of mixtures and devices; about an hour"
-    parser = add_stage(stages, "growth", text, call("studies.growth", "run_growth"))
+    parser = add_stage(stages, "growth", text, run_growth)
     parser.set_defaults(needs_devices=False)  # it starts processes of its own
     parser.add_argument(
         "--devices",
@@ -154,5 +274,19 @@ def _add_growth(stages) -> None:
         default=[1, 2],
         help="numbers of devices (default: 1 2)",
     )
+    _add_write_option(parser, "benchmark/growth.md and .json")
     add_work_option(parser)
     add_results_option(parser)
+
+
+def run_growth(args) -> None:
+    """Carry out the stage `growth`."""
+    from ssl_jax.studies import growth
+
+    growth.run_growth(
+        growth.GrowthOptions(
+            devices=tuple(args.devices),
+            work=args.work,
+            page=args.results / "benchmark/growth.md" if args.write else None,
+        )
+    )

@@ -52,7 +52,8 @@ def keep_compiled() -> None:
 
 def start(devices=None, coordinator=None, processes=None, process=None) -> None:
     """Make CPU devices (default: one a core) and join the other processes, before JAX is used. Raises
-    InputError for numbers that make no sense, or where the processes do not find one another."""
+    InputError for numbers that make no sense, or where the processes do not find one another.
+    """
     if devices is not None and not 1 <= devices <= 1024:
         raise InputError(f"--devices {devices}: out of range: use 1 to 1024")
     with contextlib.suppress(RuntimeError):  # already initialised: leave the devices as they are
@@ -100,6 +101,18 @@ def start(devices=None, coordinator=None, processes=None, process=None) -> None:
         raise InputError(
             f"processes have {counts} devices: make them alike: --devices, CUDA_VISIBLE_DEVICES"
         )
+
+
+def require_backend() -> None:
+    """Raise InputError where JAX has no device to compute on."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS") or "(not set)"
+        raise InputError(
+            f"JAX_PLATFORMS={asked}: JAX has no such device here ({error_reason(error)[:200]}): "
+            "unset it, or set it to cpu"
+        ) from None
 
 
 def mesh_of(devices) -> Mesh:

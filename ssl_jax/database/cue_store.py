@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import atomic_write, settle_settings, checksum_agrees, write_checksum
+from ssl_jax.common.files import atomic_write, checksum_agrees, settle_settings, write_checksum
 from ssl_jax.config import AZIMUTHS, Database, FrontEnd, as_settings
 
 

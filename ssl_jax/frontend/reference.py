@@ -6,8 +6,8 @@ A sound goes through three stages, a function each:
 2. `hair_cell_output`: each channel is rectified, as the hair cells do;
 3. `running_cues`: the channels of both ears are compared, sample after sample.
 
-The rest of this folder computes the same in JAX, more than a hundred times faster. The tests hold it
-to this page.
+The rest of this folder computes the same in JAX, more than a hundred times faster. The tests hold
+it to this page.
 """
 
 from dataclasses import dataclass

@@ -53,7 +53,7 @@ def to_bytes(content: ArrayFile) -> bytes:
 
 
 def _header_end(file: bytes) -> int:
-    """Where the header ends that a safetensors file begins with, after eight bytes of its length."""
+    """Where the header ends: a file begins with its length in eight bytes, then the header."""
     return 8 + int.from_bytes(file[:8], "little")
 
 
@@ -81,7 +81,7 @@ def from_bytes(file: bytes, source: str | Path, remedy: str) -> ArrayFile:
     Raises
     ------
     InputError
-        If the bytes are damaged, cut short, of another kind of file or of a newer version.
+        If the bytes are damaged, cut short, of another kind of file, or of a newer version.
     """
     try:
         notes = _notes_of(file)

@@ -92,7 +92,7 @@ class BatchNorm(nnx.Module):
 
 
 def pool_by_attention(score: nnx.Linear, x: jax.Array) -> jax.Array:
-    """Sum frames (batch, frames, embed), weighted by the softmax of their scores: (batch, embed)."""
+    """Sum frames (batch, frames, embed) weighted by their scores' softmax: (batch, embed)."""
     # (B, T), adds up to 1 over time
     weights = jax.nn.softmax(score(x)[..., 0], axis=1)
     return jnp.einsum("bt,bte->be", weights, x)

@@ -13,6 +13,7 @@ from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, split
 
 REINSTALL = "install the package again"
+ENDING = ".safetensors"
 # the package stays small; weights over it are stored in half precision
 MAX_PACKED_BYTES = 2_000_000
 # damaged settings must not ask for a network of any size
@@ -39,8 +40,13 @@ def _folder(folder: Path | None) -> Path:
     return files.package_data("weights") if folder is None else Path(folder)
 
 
+def is_own_file(name: str) -> bool:
+    """Does a name say a file of one's own, FILE.safetensors, instead of a network of the package?"""
+    return str(name).endswith(ENDING)
+
+
 def _path(name: str, folder: Path | None) -> Path:
-    return _folder(folder) / f"{name}.safetensors"
+    return Path(name) if is_own_file(name) else _folder(folder) / f"{name}{ENDING}"
 
 
 def available(folder: Path | None = None) -> list[str]:
@@ -72,12 +78,18 @@ def _check_fields(source: str | Path, notes: dict, remedy: str) -> None:
 def _read(name: str, folder: Path | None) -> ArrayFile:
     """The file of a network; raises InputError as `describe` does."""
     names = available(folder)
-    if name not in names:
+    if name not in names and not is_own_file(name):
         known = ", ".join(names) or "(none are installed)"
-        raise InputError(f"model {name!r}: there is none of that name: use one of {known}")
+        raise InputError(
+            f"model {name!r}: there is none of that name: use one of {known}, "
+            f"or a file of your own that ends in {ENDING}"
+        )
     path = _path(name, folder)
-    content = read_arrays(path, REINSTALL, MAX_PACKED_BYTES)
-    _check_fields(path, content.notes, REINSTALL)
+    if is_own_file(name):
+        files.require_file(path)
+    remedy = "pack it again" if is_own_file(name) else REINSTALL
+    content = read_arrays(path, remedy, MAX_PACKED_BYTES)
+    _check_fields(path, content.notes, remedy)
     return content
 
 
@@ -147,7 +159,7 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
 
 
 def temperature_of(name: str, folder: Path | None = None) -> float:
-    """What the network's logits are divided by so that its confidence holds; 1 if not calibrated."""
+    """The number that logits are divided by to calibrate the confidence; 1 if not calibrated."""
     temperature = describe(name, folder).get("temperature", 1.0)
     is_number = isinstance(temperature, (int, float))
     if not is_number or not LOWEST_TEMPERATURE < temperature < HIGHEST_TEMPERATURE:
@@ -172,7 +184,7 @@ def pack(source: Path, name: str, notes: dict, folder: Path | None = None) -> Pa
     source : Path
         The weights: results/NAME/RUN_epochK.safetensors.
     name : str
-        Name of the packed network.
+        Name of the packed network, or FILE.safetensors for a file of one's own.
     notes : dict
         What they are: all of NEEDED_NOTES, and any of OTHER_NOTES.
     folder : Path, optional
@@ -188,7 +200,7 @@ def pack(source: Path, name: str, notes: dict, folder: Path | None = None) -> Pa
     InputError
         If the weights cannot be read, are not of the network that `notes` name, or are too large.
     """
-    notes = {"name": name, **notes}
+    notes = {"name": Path(name).name.removesuffix(ENDING), **notes}
     _check_fields(f"weights {name}", notes, "mend the notes")
     weights = read_arrays(Path(source), "train it again").arrays
     try:

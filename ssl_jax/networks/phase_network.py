@@ -132,7 +132,7 @@ class PhaseNetwork(nnx.Module):
         return jnp.stack([*itd_phases, *self._ild_phases(ild), *plain], axis=1)
 
     def _itd_phases(self, itd: jax.Array) -> list[jax.Array]:
-        """Sines and cosines of ITDs (ms) at ITD_CYCLES, twice, four times, and the channel's own."""
+        """Waves of ITDs (ms) at ITD_CYCLES, twice and four times that, and the channel's own."""
         angle = 2 * jnp.pi * itd
         slow = jnp.sin(ITD_CYCLES * angle), jnp.cos(ITD_CYCLES * angle)
         own = jnp.sin(self.cycles * angle), jnp.cos(self.cycles * angle)
@@ -147,7 +147,7 @@ class PhaseNetwork(nnx.Module):
         return [*half, *_double_angle(*half)]
 
     def __call__(self, cues: jax.Array) -> jax.Array:
-        """Logits (batch, 72) of cue maps (batch, maps, 32, frames); ValueError for another shape."""
+        """Logits (batch, 72) of maps (batch, maps, 32, frames); ValueError for another shape."""
         check_cue_maps(cues, self.channels, self.maps)
         evaluating = self.dropout.deterministic
         if self.levels and evaluating:
@@ -183,7 +183,7 @@ class PhaseNetwork(nnx.Module):
         return self.classify(self.dropout(x))
 
     def _pool(self, x: jax.Array) -> jax.Array:
-        """Frames (batch, frames, width) to (batch, heads * width), or without attention their mean."""
+        """Frames (batch, frames, width) to (batch, heads * width); their mean without attention."""
         if not self.options.attention:
             return x.mean(1)
         # (B, T, heads): each head's weights add up to 1 over time

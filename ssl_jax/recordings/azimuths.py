@@ -1,127 +1,209 @@
 """Azimuths of a recording over time, and how one or several are made of posteriors."""
 
-from collections import namedtuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ssl_jax.common.angles import circle_degrees, signed_degrees
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 from ssl_jax.frontend.binaural_feature import Cues
 
 PEAK_REACH = 10  # degrees on either side of the posterior's peak that count as the peak
-REACH = PEAK_REACH // AZIMUTH_STEP  # the same in classes
+REACH_CLASSES = PEAK_REACH // AZIMUTH_STEP
 SURE = 0.9  # confidence below this is flagged
-AGREE = 0.7  # length of the windows' mean unit vector from which one azimuth stands for all
-LEAST = 0.1  # share of a posterior that a second direction has at least
-MOST = 4  # directions at a time
+LEAST_SHARE = 0.1  # of a posterior that a second direction has at least
+# share of the mean posterior from which a second direction is a talker of its own
+SECOND_SHARE = 0.2
+# share of the windows that one azimuth for all must be near to, or the source moves
+AGREEING_SHARE = 0.7
+MOST_DIRECTIONS = 4  # at a time
 
 
 class Azimuths(NamedTuple):
     """Where a sound came from, in n windows."""
 
     times: np.ndarray  # (n,) s, middles of the windows
-    azimuth: np.ndarray  # (n,) degrees, 0 <= azimuth < 360, 90 = left; NaN where nothing sounds
-    confidence: np.ndarray  # (n,) share of the posterior within 10 degrees of its peak, 0..1
-    mirrored: (
-        np.ndarray
-    )  # (n,) degrees: the same behind or in front, where it may be that; else NaN
+    # (n,) degrees, 0 <= azimuth < 360, 90 = left; NaN where nothing sounds
+    azimuth: np.ndarray
+    # (n,) share of the posterior within 10 degrees of its peak, 0..1
+    confidence: np.ndarray
+    # (n,) degrees: the same behind or in front, where it may be that; else NaN
+    mirrored: np.ndarray
     posterior: np.ndarray  # (n, 72), class = azimuth / 5 degrees
-    flags: tuple[
-        tuple[str, ...], ...
-    ]  # of each window: why not to rely on it; empty if nothing is wrong
+    # of each window: why not to rely on it; empty if nothing is wrong
+    flags: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]  # of the whole recording
     model: str
     window: float  # s
     step: float  # s
     seconds: float  # of the recording
     fs: int  # Hz, of the recording
-    cues: Cues | None  # (channels, columns) each, if asked for: averages over `seconds` / columns
+    # (channels, columns) each, if asked for: averages over `seconds` / columns
+    cues: Cues | None
     cfs: np.ndarray  # (channels,) Hz
 
 
-Windows = namedtuple("Windows", "times azimuth confidence mirrored posterior flags")  # as they come
+@dataclass(frozen=True)
+class Windows:
+    """Estimates of some windows, as they come: the first fields of `Azimuths`."""
+
+    times: np.ndarray
+    azimuth: np.ndarray
+    confidence: np.ndarray
+    mirrored: np.ndarray
+    posterior: np.ndarray
+    flags: tuple[tuple[str, ...], ...]
+
+
+class Direction(NamedTuple):
+    """A peak of a posterior."""
+
+    azimuth: float  # degrees
+    share: float  # of the posterior, within 10 degrees of it
+
+
+def join_windows(parts: Sequence[Windows]) -> Windows:
+    """The windows of all parts, one after the other."""
+    flags: tuple[tuple[str, ...], ...] = ()
+    for part in parts:
+        flags += part.flags
+    return Windows(
+        times=np.concatenate([part.times for part in parts]),
+        azimuth=np.concatenate([part.azimuth for part in parts]),
+        confidence=np.concatenate([part.confidence for part in parts]),
+        mirrored=np.concatenate([part.mirrored for part in parts]),
+        posterior=np.concatenate([part.posterior for part in parts]),
+        flags=flags,
+    )
+
+
+def rounded_degrees(azimuth: float, decimals: int) -> float:
+    """An azimuth as it is shown: rounded, and below 360 after that too."""
+    return float(circle_degrees(round(float(azimuth), decimals)))
 
 
 def _mean_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Circular mean (degrees) and share of posteriors (..., 72) within 10 degrees of class `middle` (...)."""
-    around = (middle[..., None] + np.arange(-REACH, REACH + 1)) % AZIMUTHS
-    share = np.take_along_axis(posterior, around, -1)
-    azimuth = np.degrees(np.angle((share * np.exp(2j * np.pi * around / AZIMUTHS)).sum(-1))) % 360
-    return np.where(azimuth == 360, 0.0, azimuth), share.sum(-1)  # -1e-20 % 360 is 360
+    """Circular mean (...), degrees, and share (...) of posteriors (..., 72) near class `middle`."""
+    near = (middle[..., None] + np.arange(-REACH_CLASSES, REACH_CLASSES + 1)) % AZIMUTHS
+    share = np.take_along_axis(posterior, near, -1)
+    vector = (share * np.exp(2j * np.pi * near / AZIMUTHS)).sum(-1)
+    return circle_degrees(np.degrees(np.angle(vector))), share.sum(-1)
 
 
 def peak_azimuth(posterior: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Azimuth (degrees) and confidence (...) of posteriors (..., 72): mean and share about the peak."""
+    """Azimuth (degrees) and confidence (...) of posteriors (..., 72).
+
+    The mean and the share of the posterior within 10 degrees of its peak.
+    """
     return _mean_about(np.asarray(posterior, float), np.argmax(posterior, -1))
 
 
 def mirror_azimuth(posterior: ArrayLike) -> np.ndarray:
-    """The peak's mirror image about the interaural axis, degrees (...), where it may be that; else NaN."""
+    """The peak's mirror image about the interaural axis where it may be that; else NaN.
+
+    Parameters
+    ----------
+    posterior : (..., 72)
+
+    Returns
+    -------
+    (...) degrees
+    """
     posterior = np.asarray(posterior, float)
     peak = posterior.argmax(-1)
     image = (AZIMUTHS // 2 - peak) % AZIMUTHS
-    (_, share), (azimuth, other) = _mean_about(posterior, peak), _mean_about(posterior, image)
-    apart = (
-        np.abs((peak - image + AZIMUTHS // 2) % AZIMUTHS - AZIMUTHS // 2) * AZIMUTH_STEP
-        > 2 * PEAK_REACH
-    )
-    either = apart & (share < SURE) & (other >= LEAST) & (share + other >= SURE)
-    return np.where(either, azimuth, np.nan)
+    _, share = _mean_about(posterior, peak)
+    azimuth, image_share = _mean_about(posterior, image)
+    # nearer ones are one peak about the axis
+    is_apart = np.abs(signed_degrees((peak - image) * AZIMUTH_STEP)) > 2 * PEAK_REACH
+    is_either = (share < SURE) & (image_share >= LEAST_SHARE) & (share + image_share >= SURE)
+    return np.where(is_apart & is_either, azimuth, np.nan)
 
 
-def directions(posterior: np.ndarray) -> list[tuple[float, float]]:
-    """The peaks of a posterior (72,), highest first: azimuth (degrees) and share within 10 degrees of it."""
-    rest, found = np.array(posterior, float), list[tuple[float, float]]()
-    while len(found) < MOST:
+def directions(posterior: np.ndarray) -> list[Direction]:
+    """The peaks of a posterior (72,), highest first."""
+    rest = np.array(posterior, float)
+    peaks: list[Direction] = []
+    while len(peaks) < MOST_DIRECTIONS:
         peak = np.asarray(rest.argmax())
         azimuth, share = _mean_about(rest, peak)
-        if share < LEAST:
+        if share < LEAST_SHARE:
             break
-        found.append((float(azimuth), float(share)))
-        rest[(peak + np.arange(-2 * REACH, 2 * REACH + 1)) % AZIMUTHS] = 0
-    return found
+        peaks.append(Direction(float(azimuth), float(share)))
+        rest[(peak + np.arange(-2 * REACH_CLASSES, 2 * REACH_CLASSES + 1)) % AZIMUTHS] = 0
+    return peaks
+
+
+class _Votes:
+    """Azimuths of windows, each weighed by its confidence, in a few sums."""
+
+    def __init__(self):
+        self.vector = 0j
+        self.by_class = np.zeros(AZIMUTHS)
+
+    def add(self, azimuth: np.ndarray, confidence: np.ndarray) -> None:
+        self.vector += (confidence * np.exp(1j * np.radians(azimuth))).sum()
+        nearest = np.round(azimuth / AZIMUTH_STEP).astype(int) % AZIMUTHS
+        np.add.at(self.by_class, nearest, confidence)
+
+    def azimuth(self) -> float:
+        """Their circular mean, degrees; NaN where too few are near to it."""
+        if not self.by_class.any():
+            return float("nan")
+        mean = circle_degrees(np.degrees(np.angle(self.vector)))
+        _, near = _mean_about(self.by_class, np.round(mean / AZIMUTH_STEP).astype(int))
+        agree = near >= AGREEING_SHARE * self.by_class.sum()
+        return float(mean) if agree else float("nan")
 
 
 class Overall:
     """What all windows of a recording say together, in a few sums."""
 
     def __init__(self):
-        self.vectors, self.weights = (
-            np.zeros(2, complex),
-            np.zeros(2),
-        )  # of all that sounds; of flawless ones
-        self.posterior, self.heard, self.windows, self.flagged = np.zeros(AZIMUTHS), 0, 0, 0
+        self.windows = 0
+        self.flagged = 0  # windows
+        self._heard = 0  # windows that something sounds in
+        self._posterior = np.zeros(AZIMUTHS)  # sum over them
+        self._heard_votes = _Votes()
+        self._flawless_votes = _Votes()
 
-    def add(self, found) -> "Overall":
-        """Count the windows of `found`, Windows or Azimuths."""
-        heard, clean = (
-            np.isfinite(found.azimuth),
-            np.array([not flags for flags in found.flags], bool),
-        )
-        turn = np.exp(1j * np.radians(np.where(heard, found.azimuth, 0)))
-        weights = np.stack([heard, heard & clean]) * found.confidence
-        self.vectors += (weights * turn).sum(1)
-        self.weights += weights.sum(1)
-        self.posterior += found.posterior[heard].sum(0)
-        self.heard, self.windows = self.heard + int(heard.sum()), self.windows + len(heard)
-        self.flagged += int((~clean).sum())
+    def add(self, estimates: Windows | Azimuths) -> "Overall":
+        """Count windows."""
+        heard = np.isfinite(estimates.azimuth)
+        flawless = np.array([not flags for flags in estimates.flags], bool)
+        for votes, counted in (
+            (self._heard_votes, heard),
+            (self._flawless_votes, heard & flawless),
+        ):
+            votes.add(estimates.azimuth[counted], estimates.confidence[counted])
+        self._posterior += estimates.posterior[heard].sum(axis=0)
+        self._heard += int(heard.sum())
+        self.windows += len(heard)
+        self.flagged += int((~flawless).sum())
         return self
 
     @property
     def azimuth(self) -> float:
-        """Circular mean of the windows, degrees, weighed by confidence, of those without flags if there are
-        any. NaN where they do not agree: it moves, or there are several."""
-        k = int(self.weights[1] > 0)
-        mean = self.vectors[k] / (self.weights[k] or 1)
-        return float(np.degrees(np.angle(mean)) % 360) if abs(mean) > AGREE else float("nan")
+        """One azimuth for the whole recording, degrees.
+
+        The circular mean of the windows weighed by confidence, of those without flags if there
+        are any. NaN where there is a second direction, or the source moves.
+        """
+        directions = self.directions
+        if len(directions) > 1 and directions[1].share >= SECOND_SHARE:
+            return float("nan")
+        flawless = self._flawless_votes.by_class.any()
+        return (self._flawless_votes if flawless else self._heard_votes).azimuth()
 
     @property
-    def directions(self) -> list[tuple[float, float]]:
-        """Of the mean posterior of all windows that something sounds in: see `directions`."""
-        return directions(self.posterior / max(self.heard, 1))
+    def directions(self) -> list[Direction]:
+        """Those of the mean posterior of all windows that something sounds in."""
+        return directions(self._posterior / max(self._heard, 1))
 
 
-def mean_azimuth(found: Azimuths) -> float:
+def mean_azimuth(estimates: Windows | Azimuths) -> float:
     """One azimuth for a whole recording, degrees: see `Overall.azimuth`."""
-    return Overall().add(found).azimuth
+    return Overall().add(estimates).azimuth

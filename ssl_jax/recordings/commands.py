@@ -1,153 +1,249 @@
-"""The stages `localise` and `render` of the command line: their tables, JSON and CSV."""
+"""What `localise` and `render` of the command line do with files and pipes."""
 
+import contextlib
 import csv
+import io
 import json
-import math
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TextIO
 
-from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import atomic_write, picture_kind, write_text
+from ssl_jax.common.errors import InputError, os_error_message
+from ssl_jax.common.files import picture_kind, write_text
 from ssl_jax.common.progress import say
-from ssl_jax.recordings.azimuths import Overall
+from ssl_jax.recordings.azimuths import Azimuths, Overall, Windows
+from ssl_jax.recordings.live import sound_of
+from ssl_jax.recordings.localisation import live_estimates, localise_file
+from ssl_jax.recordings.scene import RenderOptions, render_file, scene_kind, write_scene
+from ssl_jax.recordings.tables import (
+    COLUMNS,
+    CSV_COLUMNS,
+    as_json,
+    csv_rows,
+    heading,
+    json_windows,
+    print_text,
+    summary,
+    table,
+    table_line,
+)
+from ssl_jax.recordings.windows import WindowSettings, load_listener, watch_sound
 
-ROWS = 40  # of a printed table at most; the files have all
-COLUMNS = f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags"
-
-
-def heading(name: str, length: str, fs: int, model: str, window: float, step: float) -> str:
-    return f"{name}: {length} at {fs} Hz; network {model}, windows of {window:g} s every {step:g} s"
-
-
-def line(found, i: int) -> str:
-    azimuth = "-" if math.isnan(found.azimuth[i]) else f"{found.azimuth[i]:.1f}°"
-    flags = ", ".join(found.flags[i]).replace("front or back", f"or {found.mirrored[i]:.1f}°")
-    return f"{found.times[i]:9.2f}  {azimuth:>7}  {found.confidence[i]:10.2f}  {flags}".rstrip()
-
-
-def summary(overall: Overall) -> str:
-    """The last line: one azimuth, or several, for all windows."""
-    several = ", ".join(f"{azimuth:.1f}° ({share:.0%})" for azimuth, share in overall.directions)
-    none = f"no one azimuth: {several or 'nothing stands out'}"
-    text = none if math.isnan(overall.azimuth) else f"overall {overall.azimuth:.1f}°"
-    return text + f", {overall.flagged} of {overall.windows} windows flagged" * bool(
-        overall.flagged
-    )
+STANDARD = Path("-")  # standard input, or output
+PIPE_NAME = "standard input"
 
 
-def table(name: str, found) -> str:
-    """Estimates as text: at most ROWS of them, evenly thinned, and one for the whole recording."""
-    lines = [
-        heading(name, f"{found.seconds:.2f} s", found.fs, found.model, found.window, found.step)
-    ]
-    lines += [f"note: {note}" for note in found.notes] + [COLUMNS]
-    thin = math.ceil(len(found.times) / ROWS)
-    lines += [line(found, i) for i in range(0, len(found.times), thin)]
-    if thin > 1:
-        lines.append(
-            f"({len(found.times)} windows, one in {thin} shown; --csv and --json have all)"
-        )
-    return "\n".join([*lines, summary(Overall().add(found))])
+@dataclass(frozen=True)
+class LocaliseOutputs:
+    """Where `localise` writes beside its table. STANDARD prints there instead of the table."""
+
+    csv: Path | None = None
+    json: Path | None = None
+    picture: Path | None = None  # of one recording
+
+    def check(self) -> None:
+        """Raise InputError where two of them are the same standard output, or a name is wrong."""
+        if self.csv == self.json == STANDARD:
+            raise InputError("--csv - and --json -: one of them alone can be printed")
+        if self.picture is not None:
+            picture_kind(self.picture)
+
+    @property
+    def table_is_printed(self) -> bool:
+        return STANDARD not in (self.csv, self.json)
 
 
-def _degrees(azimuth: float) -> float | None:
-    return None if math.isnan(azimuth) else round(float(azimuth), 2)
+def localise_files(
+    paths: Sequence[Path], settings: WindowSettings, outputs: LocaliseOutputs
+) -> list[str]:
+    """Localise recordings, print their tables, and write files.
 
+    Returns
+    -------
+    Messages about files that could not be read, which are left out.
 
-def as_json(name: str, found) -> dict:
-    """Everything about a recording, ready for JSON; an azimuth that is not known is null."""
-    windows = []
-    for time, azimuth, sure, mirrored, posterior, flags in zip(*found[:6]):
-        window: dict = {"time_s": round(float(time), 3), "azimuth_deg": _degrees(azimuth)}
-        window |= {"confidence": round(float(sure), 4), "flags": list(flags)}
-        shares = [round(float(share), 6) for share in posterior]
-        windows.append(window | {"mirrored_deg": _degrees(mirrored), "posterior": shares})
-    about: dict = {"file": name, "seconds": found.seconds, "fs_hz": found.fs, "model": found.model}
-    about |= {"window_s": found.window, "step_s": found.step, "notes": list(found.notes)}
-    overall = Overall().add(found)
-    several = [
-        {"azimuth_deg": _degrees(at), "share": round(share, 4)} for at, share in overall.directions
-    ]
-    return about | {
-        "azimuth_deg": _degrees(overall.azimuth),
-        "directions": several,
-        "windows": windows,
-    }
-
-
-def run_live(args) -> None:
-    """The stage `localise` on standard input: a line as soon as each window is known."""
-    from ssl_jax.recordings import live, localisation, quality
-
-    if len(args.files) > 1 or args.plot or args.json or args.csv:
+    Raises
+    ------
+    InputError
+        Where a setting is wrong, or no file could be read.
+    """
+    outputs.check()
+    several = len(paths) > 1
+    if several and outputs.picture is not None:
         raise InputError(
-            "-: standard input alone, as lines: save it to a file for --plot, --json or --csv"
+            f"--plot {outputs.picture}: draws one recording, not {len(paths)}: give one FILE"
         )
-    name, overall = "standard input", Overall()
-    fs, blocks = live.sound_of(sys.stdin.buffer, name, args.raw)
-    ear = localisation.listener(name, fs, args.window, args.step, args.model)
-    watch = quality.Quality(fs, name, ear.front)
-    print(heading(name, "as it comes", fs, ear.model, ear.span / watch.rate, ear.hop / watch.rate))
-    print(COLUMNS, flush=True)
-    for found in localisation.estimates(ear, watch, blocks, live=True):
-        overall.add(found)
-        print(*(line(found, i) for i in range(len(found.times))), sep="\n", flush=True)
-    print(*(f"note: {note}" for note in watch.notes()), summary(overall), sep="\n")
+    # a wrong setting is no file's fault
+    load_listener(settings)
+    with_cues = outputs.picture is not None
+    done: dict[str, Azimuths] = {}
+    failures: list[str] = []
+    try:
+        for path in paths:
+            try:
+                azimuths = localise_file(
+                    path, settings.window_s, settings.step_s, settings.model, with_cues
+                )
+            except (InputError, OSError) as error:
+                failures.append(_message(error))
+                continue
+            done[str(path)] = azimuths
+            if several:
+                _print_table(path, azimuths, outputs)
+    finally:
+        # what is done is kept, whatever ended the work
+        if done:
+            _write_files(done, outputs)
+    if not done:
+        raise InputError("; ".join(failures))
+    if not several:
+        _print_table(paths[0], azimuths, outputs)
+    return failures
 
 
-def run_localise(args) -> None:
-    from ssl_jax.recordings.localisation import localise_file
+def _print_table(path: Path, azimuths: Azimuths, outputs: LocaliseOutputs) -> None:
+    if outputs.table_is_printed:
+        print_text(table(str(path), azimuths))
 
-    if any(str(path) == "-" for path in args.files):
-        return run_live(args)
-    if args.raw is not None:
-        raise InputError("--raw: says what comes from standard input: give - as the file")
-    if args.plot:  # the only one to need matplotlib
+
+def _message(error: InputError | OSError) -> str:
+    return os_error_message(error) if isinstance(error, OSError) else str(error)
+
+
+def _write_files(done: dict[str, Azimuths], outputs: LocaliseOutputs) -> None:
+    if outputs.json is not None:
+        contents = [as_json(name, azimuths) for name, azimuths in done.items()]
+        # on one line: a posterior has 72 numbers
+        _write(outputs.json, json.dumps({"files": contents}) + "\n")
+    if outputs.csv is not None:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(CSV_COLUMNS)
+        for name, azimuths in done.items():
+            writer.writerows(csv_rows(name, azimuths))
+        _write(outputs.csv, text.getvalue())
+    if outputs.picture is not None:
+        # only this needs matplotlib
         from ssl_jax.recordings.pictures import draw_azimuths
 
-        if len(args.files) > 1:
-            raise InputError(
-                f"--plot {args.plot}: draws one recording, not {len(args.files)}: give one FILE"
-            )
-        picture_kind(args.plot)  # now, not after the work
-    contents, rows = [], [["file", "time_s", "azimuth_deg", "confidence", "flags"]]
-    for path in args.files:
-        found = localise_file(path, args.window, args.step, args.model, cues=bool(args.plot))
-        print(table(str(path), found), flush=True)
-        contents.append(as_json(str(path), found))
-        for time, azimuth, sure, flags in zip(
-            found.times, found.azimuth, found.confidence, found.flags
-        ):
-            known = "" if math.isnan(azimuth) else f"{azimuth:.2f}"
-            rows.append([path, f"{time:.3f}", known, f"{sure:.4f}", " / ".join(flags)])
-        if args.plot:
-            draw_azimuths(found, args.plot, path.name)
-    if args.json:  # on one line: a posterior has 72 numbers
-        write_text(args.json, json.dumps({"files": contents}) + "\n")
-    if args.csv:
-        with atomic_write(args.csv, "w") as stream:
-            csv.writer(stream, lineterminator="\n").writerows(rows)
+        for name, azimuths in done.items():
+            draw_azimuths(azimuths, outputs.picture, Path(name).name)
 
 
-def run_render(args) -> None:
-    from ssl_jax.recordings.scene import (
-        parse_trajectory,
-        render_file,
-        write_scene,
-    )  # reads heads too
+def _write(path: Path, text: str) -> None:
+    if path == STANDARD:
+        print_text(text.rstrip("\n"))
+    else:
+        write_text(path, text)
 
-    if args.plot:
-        from ssl_jax.recordings.pictures import draw_spectrogram
 
-        picture_kind(args.plot)
-    azimuths = [args.azimuth] if args.trajectory is None else parse_trajectory(args.trajectory)
-    others = args.hrtf, args.seconds, args.start, {"ears": args.ears, "azimuths": args.azimuths}
-    scene = render_file(
-        args.speech, azimuths, args.noise, args.noise_azimuth or [], args.snr, *others
-    )
+def standard_input() -> BinaryIO:
+    """Its bytes; raises InputError where it is closed."""
+    if sys.stdin is None:
+        raise InputError("-: standard input is closed: send it a sound, as with | or <")
+    return sys.stdin.buffer
+
+
+def localise_pipe(
+    stream: BinaryIO, raw_fs: int | None, settings: WindowSettings, outputs: LocaliseOutputs
+) -> None:
+    """Localise what comes in: a line, and rows of the files, as soon as each window is known.
+
+    Parameters
+    ----------
+    raw_fs : Hz of 16-bit samples without a header; None for a WAV
+    outputs : CSV, and JSON of one window a line
+
+    Raises
+    ------
+    InputError
+        Where a setting is wrong, or the sound; the windows before are written.
+    """
+    outputs.check()
+    if outputs.picture is not None:
+        raise InputError("-: a pipe has no --plot: save the sound to a file")
+    listener = load_listener(settings)
+    sound = sound_of(stream, PIPE_NAME, raw_fs)
+    quality = watch_sound(PIPE_NAME, sound.fs, listener.front)
+    overall = Overall()
+    window_s = listener.span_frames / listener.frame_rate
+    step_s = listener.step_frames / listener.frame_rate
+    with _opened_rows(outputs) as rows:
+        if outputs.table_is_printed:
+            title = heading(PIPE_NAME, "as it comes", sound.fs, listener.model, window_s, step_s)
+            print_text(f"{title}\n{COLUMNS}")
+        for windows in live_estimates(listener, quality, sound.blocks):
+            overall.add(windows)
+            rows.write(windows)
+            if outputs.table_is_printed:
+                for i in range(len(windows.times)):
+                    print_text(table_line(windows, i))
+    for note in quality.notes():
+        if outputs.table_is_printed:
+            print_text(f"note: {note}")
+        else:
+            say(f"ssl_jax: note: {note}")
+    if outputs.table_is_printed:
+        print_text(summary(overall))
+
+
+class _Rows:
+    """Writes windows as they come, to files that can be read meanwhile."""
+
+    def __init__(self, csv_stream: TextIO | None, json_stream: TextIO | None):
+        self.json_stream = json_stream
+        self.csv_stream = csv_stream
+        self.csv_writer = None
+        if csv_stream is not None:
+            self.csv_writer = csv.writer(csv_stream, lineterminator="\n")
+            self.csv_writer.writerow(CSV_COLUMNS)
+
+    def write(self, windows: Windows) -> None:
+        if self.csv_writer is not None and self.csv_stream is not None:
+            self.csv_writer.writerows(csv_rows(PIPE_NAME, windows))
+            self.csv_stream.flush()
+        if self.json_stream is not None:
+            for window in json_windows(windows):
+                self.json_stream.write(json.dumps(window) + "\n")
+            self.json_stream.flush()
+
+
+@contextlib.contextmanager
+def _opened_rows(outputs: LocaliseOutputs) -> Iterator[_Rows]:
+    with contextlib.ExitStack() as opened:
+
+        def opened_text(path: Path | None) -> TextIO | None:
+            if path is None:
+                return None
+            if path == STANDARD:
+                return sys.stdout
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return opened.enter_context(open(path, "w", encoding="utf-8", newline=""))
+
+        yield _Rows(opened_text(outputs.csv), opened_text(outputs.json))
+
+
+def render_to_file(options: RenderOptions, output: Path, bits: int, picture: Path | None) -> None:
+    """Render a scene of sound files, and write it as WAV or FLAC of so many bits.
+
+    Raises
+    ------
+    InputError
+        Where a file or a number is wrong; nothing is written then.
+    """
+    scene_kind(output)
+    if picture is not None:
+        picture_kind(picture)
+    scene = render_file(options)
     for note in scene.notes:
         say(f"ssl_jax: note: {note}")
-    write_scene(scene, args.output, args.bits)
-    if args.plot:
-        draw_spectrogram(scene.ears, scene.fs, args.plot, args.output.name, scene.azimuths)
+    write_scene(scene, output, bits)
+    if picture is not None:
+        # only this needs matplotlib
+        from ssl_jax.recordings.pictures import draw_spectrogram
+
+        draw_spectrogram(scene.ears, scene.fs, picture, output.name, scene.azimuths)
     seconds = len(scene.ears) / scene.fs
-    print(f"{args.output}: {seconds:.2f} s at {scene.fs} Hz, {args.bits} bits, left ear first")
+    print_text(f"{output}: {seconds:.2f} s at {scene.fs} Hz, {bits} bits, left ear first")

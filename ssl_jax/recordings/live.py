@@ -2,19 +2,26 @@
 
 import io
 import math
-import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.sounds.reading import CUT_SHORT, check_rate
+from ssl_jax.common.progress import say
+from ssl_jax.sounds.reading import CUT_SHORT, GOES_ON, UNKNOWN_BYTES, check_rate, ears_needed
+from ssl_jax.sounds.wav import (
+    MAX_HEADER_BYTES,
+    WAV_WANTED,
+    WavHeader,
+    is_chunk,
+    read_wav_header,
+)
 
-BLOCK_SECONDS = 0.1
-UNKNOWN = 0x7FFF0000  # bytes: programs that write to a pipe state 0, this or more
-MAX_HEADER = 2**20  # bytes that may come before a WAV's sound
+BLOCK_S = 0.1
+# libsndfile's names of (format, bits)
 KINDS = {
     (1, 16): "PCM_16",
     (1, 24): "PCM_24",
@@ -22,71 +29,104 @@ KINDS = {
     (3, 32): "FLOAT",
     (3, 64): "DOUBLE",
 }
-WAV_WANTED = "use WAV of 16, 24 or 32 bits, or raw sound with --raw FS"
 
 
-def _exactly(stream: BinaryIO, size: int, name: str) -> bytes:
-    if len(content := stream.read(size)) < size:
-        raise InputError(f"{name}: ends within its header: {WAV_WANTED}")
-    return content
+@dataclass(frozen=True)
+class PipedSound:
+    """A sound that is coming in."""
+
+    fs: int  # Hz
+    blocks: Iterator[np.ndarray]  # (any, 2) float32 each
 
 
-def wav_header(stream: BinaryIO, name: str) -> tuple[int, tuple[int, int], float]:
-    """Rate, (format, bits) and bytes (or infinity) of a stereo WAV, read up to its sound; or InputError."""
-    head = _exactly(stream, 12, name)
-    if head[:4] not in (b"RIFF", b"RF64") or head[8:] != b"WAVE":
-        raise InputError(f"{name}: not a WAV: {WAV_WANTED}")
-    left, found = MAX_HEADER, None
-    while True:
-        kind, size = struct.unpack("<4sI", _exactly(stream, 8, name))
-        if kind == b"data":
-            break
-        if (left := left - size - 8) < 0:
-            raise InputError(f"{name}: over {MAX_HEADER >> 20} MiB before its sound: {WAV_WANTED}")
-        content = _exactly(stream, size + size % 2, name)
-        if kind == b"fmt " and size >= 16:
-            found = struct.unpack("<HHIIHH", content[:16])
-            if found[0] == 0xFFFE and size >= 26:  # the format is given further on
-                found = (int.from_bytes(content[24:26], "little"), *found[1:])
-    if found is None:
-        raise InputError(f"{name}: a WAV that does not say its format: {WAV_WANTED}")
-    code, ears, fs, _, _, bits = found
-    if ears != 2:
+@dataclass(frozen=True)
+class _Format:
+    """How the bytes of a pipe are sound."""
+
+    fs: int  # Hz
+    kind: str  # see KINDS
+    frame_bytes: int  # of one sample of both ears
+
+    @property
+    def block_bytes(self) -> int:
+        return round(BLOCK_S * self.fs) * self.frame_bytes
+
+
+def sound_of(stream: BinaryIO, name: str, raw_fs: int | None = None) -> PipedSound:
+    """What comes from `stream`: a WAV, or 16-bit little-endian stereo at `raw_fs` Hz.
+
+    Raises
+    ------
+    InputError
+        Where it is no such sound, or, while it is read, ends too early.
+    """
+    if raw_fs is not None:
+        check_rate(name, raw_fs)
+        pcm_16 = _Format(raw_fs, "PCM_16", 4)
+        return PipedSound(raw_fs, _decoded(_endless(stream, pcm_16), pcm_16, name))
+    header = read_wav_header(stream, name)
+    if header.channels != 2:
+        raise InputError(f"{name}: {ears_needed(header.channels)}")
+    if (header.code, header.bits) not in KINDS:
         raise InputError(
-            f"{name}: has {ears} channel{'s' * (ears != 1)}: two ears are needed, left first"
+            f"{name}: WAV of format {header.code} and {header.bits} bits: {WAV_WANTED}"
         )
-    if (code, bits) not in KINDS:
-        raise InputError(f"{name}: WAV of format {code} and {bits} bits: {WAV_WANTED}")
-    return fs, (code, bits), size if 0 < size < UNKNOWN else math.inf
+    check_rate(name, header.fs)
+    wav = _Format(header.fs, KINDS[header.code, header.bits], 2 * header.bits // 8)
+    return PipedSound(header.fs, _decoded(_wav_bytes(stream, header, wav, name), wav, name))
 
 
-def sound_of(
-    stream: BinaryIO, name: str, raw: int | None = None
-) -> tuple[int, Iterator[np.ndarray]]:
-    """Rate and blocks (any, 2) of what comes from `stream`: a WAV, or 16-bit little-endian stereo at `raw`
-    Hz. Raises InputError, while it is read too, where it is no such sound or ends too early."""
-    fs, kind, length = (raw, (1, 16), math.inf) if raw is not None else wav_header(stream, name)
-    check_rate(name, fs)
-    return fs, _blocks(stream, name, fs, kind, length)
+def _endless(stream: BinaryIO, form: _Format) -> Iterator[bytes]:
+    """What comes, without waiting for a whole block."""
+    while True:
+        content = stream.read1(form.block_bytes)  # type: ignore[attr-defined]
+        if not content:
+            return
+        yield content
 
 
-def _blocks(stream: BinaryIO, name: str, fs: int, kind, left: float) -> Iterator[np.ndarray]:
-    frame, held = 2 * kind[1] // 8, b""
-    form: dict = {"channels": 2, "format": "RAW", "subtype": KINDS[kind], "endian": "LITTLE"}
+def _wav_bytes(stream: BinaryIO, header: WavHeader, form: _Format, name: str) -> Iterator[bytes]:
+    """The sound of a WAV, and what follows its stated length where that is sound too."""
+    # a length that a program did not know when it began
+    is_known = 0 < header.data_bytes < UNKNOWN_BYTES
+    left = header.data_bytes if is_known else math.inf
     while left:
-        wanted = min(round(BLOCK_SECONDS * fs) * frame - len(held), left)
-        content = stream.read1(wanted)  # type: ignore[attr-defined]  # what is there, without waiting
+        content = stream.read1(min(form.block_bytes, left))  # type: ignore[attr-defined]
         if not content:
             break
         left -= len(content)
-        held += content
-        if whole := len(held) // frame * frame:
-            yield soundfile.read(io.BytesIO(held[:whole]), dtype="float32", samplerate=fs, **form)[
-                0
-            ]
-        held = held[whole:]
-    if held:
-        cut = f"ends in the middle of a sample, {len(held)} bytes of {frame}"
-        raise InputError(f"{name}: {cut}: send it whole")
-    if 0 < left < math.inf:
+        yield content
+    if left and is_known:
+        # the samples before this one are whole: their windows are known
         raise InputError(f"{name}: {CUT_SHORT}")
+    rest = stream.read(header.least_rest_bytes)
+    is_sound = len(rest) == header.least_rest_bytes and not is_chunk(rest, MAX_HEADER_BYTES)
+    if is_sound:
+        say(f"ssl_jax: note: {name}: {GOES_ON}")
+        yield rest
+        yield from _endless(stream, form)
+
+
+def _decoded(parts: Iterator[bytes], form: _Format, name: str) -> Iterator[np.ndarray]:
+    """Blocks (any, 2) float32 of bytes that may end within a sample."""
+    waiting = b""
+    for part in parts:
+        waiting += part
+        whole = len(waiting) // form.frame_bytes * form.frame_bytes
+        if whole:
+            block, _ = soundfile.read(
+                io.BytesIO(waiting[:whole]),
+                dtype="float32",
+                samplerate=form.fs,
+                channels=2,
+                format="RAW",
+                subtype=form.kind,
+                endian="LITTLE",
+            )
+            yield block
+        waiting = waiting[whole:]
+    if waiting:
+        raise InputError(
+            f"{name}: ends in the middle of a sample, {len(waiting)} bytes of {form.frame_bytes}: "
+            "send it whole"
+        )

@@ -1,10 +1,9 @@
-"""Where a sound comes from, over time: a recording of any rate and length in, azimuths out, all in blocks."""
+"""Where a sound comes from, over time: a recording of any rate and length in, azimuths out."""
 
 import math
-from collections import namedtuple
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import jax
@@ -14,23 +13,48 @@ from numpy.typing import ArrayLike
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
-from ssl_jax.config import AZIMUTHS, FrontEnd
+from ssl_jax.config import AZIMUTHS
 from ssl_jax.frontend.binaural_feature import Cues
-from ssl_jax.frontend.streaming import ENDLESS, cue_block, start_cues
-from ssl_jax.networks.packed import default_weights, load_weights, temperature_of
-from ssl_jax.recordings.azimuths import SURE, Azimuths, Windows, mirror_azimuth, peak_azimuth
+from ssl_jax.frontend.streaming import ENDLESS
+from ssl_jax.recordings.azimuths import (
+    SURE,
+    Azimuths,
+    Windows,
+    join_windows,
+    mirror_azimuth,
+    peak_azimuth,
+)
 from ssl_jax.recordings.blocks import filled, resampled
-from ssl_jax.recordings.quality import Quality, overview
-from ssl_jax.sounds.reading import check_rate, open_sound, sound_blocks
+from ssl_jax.recordings.overview import Overview
+from ssl_jax.recordings.quality import Levels, Quality, level_flags
+from ssl_jax.recordings.signals import signal_blocks
+from ssl_jax.recordings.windows import (
+    LONGEST_S,
+    SHORTEST_S,
+    STEP_S,
+    TRAINED_S,
+    Listener,
+    WindowSettings,
+    cue_runs,
+    cut_windows,
+    load_listener,
+    watch_sound,
+)
+from ssl_jax.sounds.reading import ears_needed, sound_blocks, sound_info
 
-SHORTEST, LONGEST = 0.05, 60.0  # s, of a window: the networks' convolutions span 50 ms
-TRAINED = 1.0  # s, the windows that the networks were trained on
-BLOCK_FRAMES, LIVE_FRAMES = (
-    200,
-    10,
-)  # frames of cues computed at a time, and of a sound that is coming in
-BATCH_FRAMES = 6400  # frames in a batch of windows: 64 windows of one second
-SIGNAL_BLOCK = 2**16  # samples of an array looked at a time
+RUN_FRAMES = 200  # of cues computed at a time
+LIVE_RUN_FRAMES = 10  # the same of a sound that is coming in
+BATCH_FRAMES = 6400  # in a batch of windows: 64 windows of one second
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A sound of two ears that comes in blocks."""
+
+    name: str  # for messages
+    fs: float  # Hz
+    samples: int  # in all
+    blocks: Iterable[np.ndarray]  # (any, 2) each
 
 
 @partial(jax.jit, static_argnames="graph")
@@ -39,141 +63,156 @@ def _posterior(graph, state, cues, temperature):
     return jax.nn.softmax(nnx.merge(graph, state)(cues) / temperature)
 
 
-def _cue_frames(blocks: Iterable[np.ndarray], quality: Quality, frames: int) -> Iterator[Cues]:
-    """Cues of a sound at the front-end's rate that `quality` watches, in runs (channels, about `frames`)."""
-    stream, given = start_cues(**quality.front.arguments()), 0
-    size = frames * stream.settings.step
-    after = max(
-        size // 2, 2 * stream.settings.step
-    )  # samples of silence that bring out the last frames
-    for block in filled(chain(blocks, [np.zeros((after, 2), np.float32)]), size):
-        stream, cues = cue_block(stream, block)
-        if stream.samples > ENDLESS - size:
-            hours = ENDLESS / quality.front.fs / 3600
-            raise InputError(f"{quality.name}: over {hours:.0f} hours: start again")
-        kept = quality.frames - given if quality.ended else None
-        cues = Cues._make(np.asarray(c)[:, :kept] for c in cues)
-        given += cues.itd.shape[1]
-        yield cues
+def build_classifier(listener: Listener) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from windows of cue maps to posteriors: see `_posterior`."""
+    graph, state = nnx.split(listener.network)
+    return lambda maps: np.array(_posterior(graph, state, maps, listener.temperature))
 
 
-def _windows(cues: Iterable[Cues], front: FrontEnd, span: int, step: int) -> Iterator[np.ndarray]:
-    """(windows, maps, channels, span) float16 every `step` frames; a shorter sound is one window."""
-    held: np.ndarray | None = None
-    skip, none = 0, True  # frames still to skip before the next window starts
-    for found in cues:
-        part = np.asarray(front.maps(found, 0))
-        part, skip = part[..., skip:], max(skip - part.shape[-1], 0)
-        held = part if held is None else np.concatenate([held, part], axis=-1)
-        if held.shape[-1] >= span:
-            views = np.lib.stride_tricks.sliding_window_view(held, span, axis=-1)[:, :, ::step]
-            yield np.moveaxis(views, 2, 0)
-            used, none = views.shape[2] * step, False
-            skip += max(used - held.shape[-1], 0)
-            held = held[..., used:]
-    if none and held is not None and held.shape[-1]:
-        yield held[None]
+def live_estimates(
+    listener: Listener, quality: Quality, blocks: Iterable[np.ndarray]
+) -> Iterator[Windows]:
+    """Estimates of a sound that is coming in, (any, 2) each, as soon as they are known.
+
+    Raises InputError at the end where nothing sounded.
+    """
+    yield from estimates(listener, quality, sound_cues(quality, blocks, LIVE_RUN_FRAMES), batch=1)
 
 
-# what estimates of a sound need: its name and rate, Hz; frames of a window, and from one to the next
-Listener = namedtuple("Listener", "name fs model network front temperature span hop")
-
-
-def listener(name: str, fs: float, window: float, step: float, model: str | None) -> Listener:
-    """The network `model` and windows in frames; raises InputError for a number out of range."""
-    check_rate(name, fs)
-    for what, value, least in (("window", window, SHORTEST), ("step", step, 0.01)):
-        if not least <= value <= LONGEST:
-            raise InputError(f"{what} {value:g}: out of range: use {least} to {LONGEST:g} seconds")
-    model = default_weights() if model is None else model
-    network, front = load_weights(model)
-    rate = front.fs / front.hop
-    sizes = max(round(window * rate), 1), max(round(step * rate), 1)
-    return Listener(name, int(fs), model, network, front, temperature_of(model), *sizes)
-
-
-def _check_length(name: str, seconds: float) -> None:
-    if seconds < SHORTEST:
-        raise InputError(
-            f"{name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST:.0f} ms"
-        )
+def sound_cues(quality: Quality, blocks: Iterable[np.ndarray], run_frames: int) -> Iterator[Cues]:
+    """Cues of a sound in blocks (any, 2) of its own rate, watched by `quality`."""
+    watched = quality.watch(blocks)
+    return cue_runs(resampled(watched, quality.fs, quality.front.fs), quality, run_frames)
 
 
 def estimates(
-    ear: Listener, quality: Quality, blocks, live: bool = False, wrap=iter
+    listener: Listener, quality: Quality, runs: Iterable[Cues], batch: int
 ) -> Iterator[Windows]:
-    """Estimates of a sound in blocks (any, 2), a batch of windows at a time, or, `live`, each once it is
-    known; `wrap` may watch the cues on their way. Raises InputError at the end where nothing sounded."""
-    front, rate, given = ear.front, ear.front.fs / ear.front.hop, 0
-    frames, batch = (LIVE_FRAMES, 1) if live else (BLOCK_FRAMES, max(1, BATCH_FRAMES // ear.span))
-    cues = wrap(_cue_frames(resampled(quality.watch(blocks), ear.fs, front.fs), quality, frames))
-    classify = partial(_posterior, *nnx.split(ear.network))
-    for windows in filled(_windows(cues, front, ear.span, ear.hop), batch):
-        span, posterior = windows.shape[-1], np.array(classify(windows, ear.temperature))
-        if quality.ended:  # what fills up the last batch is no window
-            posterior = posterior[: (quality.frames - span) // ear.hop + 1 - given]
+    """Estimates of the cues of `sound_cues`, for `batch` windows at a time.
+
+    Raises InputError at the end where nothing sounded.
+    """
+    classify = build_classifier(listener)
+    count = 0  # windows so far
+    for maps in filled(cut_windows(runs, listener), batch):
+        span = maps.shape[-1]
+        posterior = classify(maps)
+        if quality.ended:
+            # what fills up the last batch is no window
+            total = (quality.frames - span) // listener.step_frames + 1
+            posterior = posterior[: total - count]
         if not len(posterior):
             break
-        azimuth, confidence = peak_azimuth(posterior)
-        first = (given + np.arange(len(posterior))) * ear.hop
-        cases = quality.flags(first, span)
-        silent = cases["silent"]
-        azimuth[silent], confidence[silent], posterior[silent] = np.nan, 0, 1 / AZIMUTHS
-        mirrored = np.where(silent, np.nan, mirror_azimuth(posterior))
-        cases |= {
-            "short": np.full(len(first), span < ear.span),
-            "front or back": np.isfinite(mirrored),
-        }
-        cases |= {"unsure": (confidence < SURE) & ~silent}
-        flags = tuple(tuple(name for name in cases if cases[name][i]) for i in range(len(first)))
-        given += len(posterior)
-        yield Windows((first + span / 2) / rate, azimuth, confidence, mirrored, posterior, flags)
-    _check_length(ear.name, quality.samples / ear.fs)
+        first = (count + np.arange(len(posterior))) * listener.step_frames
+        levels = quality.window_levels(first, span)
+        yield describe_windows(listener, quality, posterior, first, span, levels)
+        quality.advance(int(first[-1]), levels)
+        count += len(posterior)
+    _check_length(quality.name, quality.samples / quality.fs)
     if not quality.heard:
-        raise InputError(f"{ear.name}: silent: use a recording that something sounds in")
+        raise InputError(f"{quality.name}: silent: use a recording that something sounds in")
+
+
+def describe_windows(
+    listener: Listener,
+    quality: Quality,
+    posterior: np.ndarray,
+    first: np.ndarray,
+    span: int,
+    levels: Levels,
+) -> Windows:
+    """Azimuths and flags of n windows.
+
+    Parameters
+    ----------
+    posterior : (n, 72)
+    first : (n,), the frame that each window begins with
+    span : frames of a window
+    levels : of the windows
+    """
+    azimuth, confidence = peak_azimuth(posterior)
+    mirrored = mirror_azimuth(posterior)
+    cases = level_flags(levels, quality.loudest)
+    silent = cases["silent"]
+    azimuth = np.where(silent, np.nan, azimuth)
+    confidence = np.where(silent, 0, confidence)
+    mirrored = np.where(silent, np.nan, mirrored)
+    posterior = np.where(silent[:, None], 1 / AZIMUTHS, posterior)
+    count = len(posterior)
+    cases["narrow band"] = np.full(count, quality.narrow)
+    cases["short"] = np.full(count, span < listener.span_frames)
+    cases["front or back"] = np.isfinite(mirrored)
+    cases["unsure"] = (confidence < SURE) & ~silent
+    flags = tuple(tuple(name for name in cases if cases[name][i]) for i in range(count))
+    times = (first + span / 2) / listener.frame_rate
+    return Windows(times, azimuth, confidence, mirrored, posterior, flags)
+
+
+def _check_length(name: str, seconds: float) -> None:
+    if seconds < SHORTEST_S:
+        raise InputError(
+            f"{name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST_S:.0f} ms"
+        )
 
 
 def localise_blocks(
-    blocks, samples, fs, name, window=TRAINED, step=0.1, model=None, cues=False
+    recording: Recording, settings: WindowSettings, *, cues: bool = False
 ) -> Azimuths:
-    """`localise` for a sound in consecutive blocks (any, 2), `samples` in all; `name` is for messages."""
-    ear = listener(name, fs, window, step, model)
-    front, seconds = ear.front, samples / ear.fs
+    """`localise` for a sound in blocks, in bounded memory."""
+    chosen = load_listener(settings)
+    front = chosen.front
+    name = recording.name
+    quality = watch_sound(name, recording.fs, front)
+    seconds = recording.samples / recording.fs
     _check_length(name, seconds)
-    if (length := math.ceil(samples * front.fs / ear.fs)) > ENDLESS - front.fs * LONGEST:
+    samples = math.ceil(recording.samples * front.fs / quality.fs)
+    if samples > ENDLESS - front.fs * LONGEST_S:
         raise InputError(
             f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours"
         )
-    rate, frames, maps = (
-        front.fs / front.hop,
-        length // front.hop,
-        list[np.ndarray](),
-    )  # a second; in all
-
-    def wrap(runs):
-        runs = track(runs, f"localise {Path(name).name}", length // (BLOCK_FRAMES * front.hop) + 1)
-        return overview(runs, maps, frames) if cues else runs
-
-    quality = Quality(ear.fs, name, front)
-    *values, flags = zip(*estimates(ear, quality, blocks, wrap=wrap), strict=True)
-    found = [*map(np.concatenate, values), tuple(chain(*flags))]
-    notes, span = quality.notes(), min(ear.span, frames)
-    if span < ear.span:
+    frames = samples // front.hop
+    runs: Iterable[Cues] = sound_cues(quality, recording.blocks, RUN_FRAMES)
+    steps = samples // (RUN_FRAMES * front.hop) + 1
+    runs = track(runs, f"localise {Path(name).name}", steps)
+    overview = Overview(frames)
+    if cues:
+        runs = overview.collect(runs)
+    batch = max(1, BATCH_FRAMES // chosen.span_frames)
+    windows = join_windows(list(estimates(chosen, quality, runs, batch)))
+    notes = quality.notes()
+    if frames < chosen.span_frames:
         notes += (
-            f"{seconds:.2f} s of sound, shorter than the window of {window:g} s, is one window",
+            f"{seconds:.2f} s of sound, shorter than the window of {settings.window_s:g} s, "
+            "is one window",
         )
-    kept = Cues._make(np.concatenate(maps, axis=-1)) if cues else None
-    about = notes, ear.model, span / rate, ear.hop / rate, seconds, ear.fs, kept, front.cfs
-    return Azimuths._make([*found, *about])
+    return Azimuths(
+        **vars(windows),
+        notes=notes,
+        model=chosen.model,
+        window=min(chosen.span_frames, frames) / chosen.frame_rate,
+        step=chosen.step_frames / chosen.frame_rate,
+        seconds=seconds,
+        fs=quality.fs,
+        cues=overview.cues() if cues else None,
+        cfs=front.cfs,
+    )
 
 
-def localise(signal: ArrayLike, fs: float, window: float = TRAINED, step: float = 0.1,
-             model: str | None = None, cues: bool = False) -> Azimuths:  # fmt: skip
+def localise(
+    signal: ArrayLike,
+    fs: float,
+    window: float = TRAINED_S,
+    step: float = STEP_S,
+    model: str | None = None,
+    cues: bool = False,
+) -> Azimuths:
     """Where a sound comes from, over time.
 
     Parameters
     ----------
-    signal : (samples, 2), left ear first, full scale is 1, of any level and at least 50 ms
+    signal : (samples, 2), left ear first, at least 50 ms
+        Floats of any level; full scale is 1. int8, int16 and int32 are divided by their full
+        scale: 128, 32768, 2**31. uint8 is as in WAV files: 128 is zero.
     fs : int, Hz, of any value: the sound is resampled to the network's rate
     window : float, s, of sound that each estimate rests on; the networks were trained on 1 s
     step : float, s, from one estimate to the next; both are rounded to whole frames of 10 ms
@@ -187,40 +226,35 @@ def localise(signal: ArrayLike, fs: float, window: float = TRAINED, step: float 
     Raises
     ------
     InputError
-        The signal is not two ears of finite numbers, too short or silent, or a setting out of range.
+        The signal is not two ears of finite numbers, too short or silent, of integers without a
+        known full scale, or a setting is out of range.
 
     Notes
     -----
-    A window is flagged as "silent" (below -100 dB of full scale; it has no azimuth), "quiet" (50 dB below the
-    loudest so far), "one ear" (50 dB less in the other), "clipped", "narrow band" (over a quarter of the
-    channels lie above fs / 2), "short" (less sound than the window asked for), "front or back" (`mirrored` is
-    as likely) or "unsure" (confidence below 0.9). Swapped ears cannot be known: they mirror every azimuth.
+    A constant offset of either ear is removed first, by a high-pass at 5 Hz.
+
+    A window is flagged as "silent" (below -90 dB of full scale; it has no azimuth), "quiet"
+    (50 dB below the loudest so far), "one ear" (50 dB less in the other), "clipped", "narrow
+    band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window
+    asked for), "front or back" (`mirrored` is as likely) or "unsure" (confidence below 0.9).
+    Swapped ears cannot be known: they mirror every azimuth. The notes say where the channels
+    cannot be two ears of one head: milliseconds apart, or one with the other polarity.
     """
     signal = np.asarray(signal)
-    if signal.ndim != 2 or signal.shape[1] != 2:
-        raise InputError(
-            f"signal: has shape {signal.shape}: two ears are needed, (samples, 2), left first"
-        )
-    if signal.dtype.kind == "i":  # integers have a full scale of their own
-        signal = signal / np.float32(-float(np.iinfo(signal.dtype).min))
-    if signal.dtype.kind != "f":
-        raise InputError(
-            f"signal: holds {signal.dtype}, not real numbers: use floats, full scale 1"
-        )
-    blocks = (signal[at : at + SIGNAL_BLOCK] for at in range(0, len(signal), SIGNAL_BLOCK))
-    return localise_blocks(blocks, len(signal), fs, "signal", window, step, model, cues)
+    recording = Recording("signal", fs, len(np.atleast_1d(signal)), signal_blocks(signal))
+    return localise_blocks(recording, WindowSettings(window, step, model), cues=cues)
 
 
 def localise_file(
-    path: Path, window=TRAINED, step=0.1, model: str | None = None, cues=False
+    path: Path,
+    window: float = TRAINED_S,
+    step: float = STEP_S,
+    model: str | None = None,
+    cues: bool = False,
 ) -> Azimuths:
     """`localise` for a sound file of any format, rate and length, in bounded memory."""
-    with open_sound(path) as sound:
-        fs, samples, ears = sound.samplerate, sound.frames, sound.channels
-    if ears != 2:
-        raise InputError(
-            f"{path}: has {ears} channel{'s' * (ears > 1)}: two ears are needed, left first"
-        )
-    return localise_blocks(
-        sound_blocks(path, fs), samples, fs, str(path), window, step, model, cues
-    )
+    info = sound_info(path)
+    if info.channels != 2:
+        raise InputError(f"{path}: {ears_needed(info.channels)}")
+    recording = Recording(str(path), info.fs, info.samples, sound_blocks(path, info.fs))
+    return localise_blocks(recording, WindowSettings(window, step, model), cues=cues)

@@ -8,70 +8,104 @@ from matplotlib.patches import Circle, Ellipse, Polygon, Wedge
 from matplotlib.ticker import MultipleLocator
 from scipy import signal as sps
 
+from ssl_jax.common.angles import signed_degrees
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
-from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth
+from ssl_jax.frontend.binaural_feature import Cues
+from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth, rounded_degrees
 from ssl_jax.report.style import IMAGE, LOOK, cue_map, plt, save_figure
 
-STYLE = LOOK | {"figure.dpi": 150, "savefig.dpi": 150, "font.size": 10, "axes.titlesize": 11}
-STYLE |= {"axes.titlelocation": "left", "figure.titlesize": 13, "figure.titleweight": "bold"}
-ESTIMATE, SURE_OF_IT, HAIR = "#d9730d", "Blues", "#5b4a3f"
-INNER, OUTER = 0.62, 1.0  # radii of the ring around the head
-MIDDLE = {"ha": "center", "va": "center"}
-LEADS, LOUDER = "ITD (ms), red = left leads", "ILD (dB), red = left louder"
-MAPS = ((LEADS, "itd", (-0.8, 0.8), "RdBu_r"), (LOUDER, "ild", (-7, 7), "RdBu_r"))  # see CUE_MAPS
-MAPS += (("Interaural coherence", "ic", (0.6, 1), "magma"),)
+STYLE = LOOK | {
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "figure.titlesize": 13,
+    "figure.titleweight": "bold",
+}
+ESTIMATE = "#d9730d"
+POSTERIOR = "Blues"
+HAIR = "#5b4a3f"
+# radii of the ring around the head
+INNER = 0.62
+OUTER = 1.0
+CENTRED = {"ha": "center", "va": "center"}
+# title, field of `Cues`, limits, colours; the same as `style.CUE_MAPS` has
+MAPS = (
+    ("ITD (ms), red = left leads", "itd", (-0.8, 0.8), "RdBu_r"),
+    ("ILD (dB), red = left louder", "ild", (-7, 7), "RdBu_r"),
+    ("Interaural coherence", "ic", (0.6, 1), "magma"),
+)
+PAUSE = 1e-3  # of a channel's highest power: less holds no direction
+DYNAMIC_RANGE = 80  # dB, of a spectrogram
+MOST_COLUMNS = 3000  # of a spectrogram: more cannot be seen
+CURVE_RATE = 100  # Hz, points of a trajectory
 
 
-def _signed(azimuth):
-    return (np.asarray(azimuth) + 180) % 360 - 180  # front in the middle
-
-
-def _bar(image, axes, label: str = "", **look) -> None:
+def _add_bar(image, axes, label: str = "", **look) -> None:
     bar = image.axes.figure.colorbar(image, ax=axes, **look)
     bar.set_label(label)
     bar.outline.set_visible(False)
 
 
-def _over_time(axes, found: Azimuths) -> None:
-    """The posterior as an image, the estimates on it: larger and darker where they are surer."""
-    order = np.argsort(
-        _signed(np.arange(AZIMUTHS) * AZIMUTH_STEP)
-    )  # classes from -180 to 175 degrees
-    image = np.where(np.isfinite(found.azimuth)[:, None], found.posterior, np.nan)[:, order]
-    image = np.concatenate([image, image[:, :1]], axis=1).T  # back once more, at the top
-    half, top = found.step / 2, 180 + AZIMUTH_STEP / 2
-    extent = (found.times[0] - half, found.times[-1] + half, -top, top)
-    shown = axes.imshow(
-        image, SURE_OF_IT, PowerNorm(0.4, 0, 1), extent=extent, **IMAGE
-    )  # shows a tenth
-    bare, azimuth = np.array([not flags for flags in found.flags]), _signed(found.azimuth)
-    size, alpha = 5 + 17 * found.confidence, np.clip(0.25 + 0.75 * found.confidence, 0, 1)
-    dots = ((bare, ESTIMATE, "white", "estimate"), (~bare, "white", ESTIMATE, "flagged"))
-    for use, colour, edge, label in dots:
-        if (use := use & np.isfinite(azimuth)).any():
-            look = {
-                "c": colour,
-                "edgecolors": edge,
-                "linewidths": 0.6,
-                "zorder": 3,
-                "clip_on": False,
-            }
-            axes.scatter(
-                found.times[use], azimuth[use], size[use], alpha=alpha[use], label=label, **look
-            )
-    axes.set_yticks(
-        (-180, -90, 0, 90, 180), ("back 180°", "right 270°", "front 0°", "left 90°", "back 180°")
-    )
+def _draw_over_time(axes, azimuths: Azimuths) -> None:
+    """The posterior as an image, and the estimates on it."""
+    # classes from -180 to 175 degrees: front in the middle
+    order = np.argsort(signed_degrees(np.arange(AZIMUTHS) * AZIMUTH_STEP))
+    heard = np.isfinite(azimuths.azimuth)
+    image = np.where(heard[:, None], azimuths.posterior, np.nan)[:, order]
+    # back once more, at the top
+    image = np.concatenate([image, image[:, :1]], axis=1).T
+    half = azimuths.step / 2
+    top = 180 + AZIMUTH_STEP / 2
+    extent = (azimuths.times[0] - half, azimuths.times[-1] + half, -top, top)
+    # a power law shows a tenth too
+    shown = axes.imshow(image, POSTERIOR, PowerNorm(0.4, 0, 1), extent=extent, **IMAGE)
+    _draw_estimates(axes, azimuths)
+    ticks = (-180, -90, 0, 90, 180)
+    axes.set_yticks(ticks, ("back 180°", "right 270°", "front 0°", "left 90°", "back 180°"))
     axes.set_yticks(range(-180, 181, 30), minor=True)
     axes.grid(axis="y", alpha=0.3, lw=0.6)
     axes.set(
-        ylim=(-183, 183), xlim=(0, found.seconds), title="Azimuth over time", xlabel="time (s)"
+        ylim=(-183, 183),
+        xlim=(0, azimuths.seconds),
+        title="Azimuth over time",
+        xlabel="time (s)",
     )
     axes.legend(
         loc="upper right", ncols=2, bbox_to_anchor=(1, 1.1), borderaxespad=0, handletextpad=0.2
     )
     ticks = (0, 0.01, 0.1, 0.3, 0.6, 1)
-    _bar(shown, axes, "posterior of a class of 5°", pad=0.01, aspect=35, ticks=ticks, format="%g")
+    label = "posterior of a class of 5°"
+    _add_bar(shown, axes, label, pad=0.01, aspect=35, ticks=ticks, format="%g")
+
+
+def _draw_estimates(axes, azimuths: Azimuths) -> None:
+    """Estimates as dots: larger and darker where they are surer, hollow where flagged."""
+    heard = np.isfinite(azimuths.azimuth)
+    flawless = np.array([not flags for flags in azimuths.flags])
+    azimuth = signed_degrees(azimuths.azimuth)
+    size = 5 + 17 * azimuths.confidence
+    alpha = np.clip(0.25 + 0.75 * azimuths.confidence, 0, 1)
+    for group, colour, edge, label in (
+        (flawless, ESTIMATE, "white", "estimate"),
+        (~flawless, "white", ESTIMATE, "flagged"),
+    ):
+        shown = group & heard
+        if not shown.any():
+            continue
+        axes.scatter(
+            azimuths.times[shown],
+            azimuth[shown],
+            size[shown],
+            c=colour,
+            alpha=alpha[shown],
+            label=label,
+            edgecolors=edge,
+            linewidths=0.6,
+            zorder=3,
+            clip_on=False,
+        )
 
 
 def _point(azimuth, radius):
@@ -80,72 +114,93 @@ def _point(azimuth, radius):
     return -radius * np.sin(angle), radius * np.cos(angle)
 
 
-def _from_above(axes, found: Azimuths) -> None:
-    """The mean posterior in a ring around a head seen from above, and the estimates over time as dots."""
-    axes.add_patch(Wedge((0, 0), OUTER, 0, 360, width=OUTER - INNER, fc="0.965", lw=0))
-    axes.add_patch(Circle((0, 0), OUTER, fc="none", ec="0.75", lw=0.8))
-    for azimuth in range(0, 360, 30):
-        spoke = np.transpose([_point(azimuth, INNER), _point(azimuth, OUTER + 0.03)])
-        axes.plot(*spoke, color="0.8", lw=0.7, zorder=0.5)
-        look = {"color": "0.15", "weight": "bold"} if azimuth % 90 == 0 else {"color": "0.5"}
-        axes.text(*_point(azimuth, OUTER + 0.17), f"{azimuth}°", **look, **MIDDLE)
-    heard = np.isfinite(found.azimuth)
-    mean, half = found.posterior[heard].mean(axis=0), AZIMUTH_STEP / 2
-    for azimuth, share in zip(np.arange(AZIMUTHS) * AZIMUTH_STEP, mean / mean.max(), strict=True):
-        ends = (
-            azimuth + 90 - half,
-            azimuth + 90 + half,
-        )  # counted from the right, counter-clockwise
-        width, colour = (OUTER - INNER) * share, plt.get_cmap(SURE_OF_IT)(0.15 + 0.75 * share)
-        axes.add_patch(
-            Wedge((0, 0), INNER + width, *ends, width=width, fc=colour, ec="white", lw=0.3)
-        )
-    outline: dict = {"fc": "#f3e3d3", "ec": HAIR, "lw": 1.2}
-    for side, name in ((-1, "L"), (1, "R")):
-        axes.add_patch(Ellipse((side * 0.315, -0.01), 0.09, 0.17, **outline))
-        axes.text(side * 0.19, -0.02, name, color="white", weight="bold", **MIDDLE)
-    axes.add_patch(Polygon([(-0.065, 0.29), (0, 0.41), (0.065, 0.29)], closed=True, **outline))
-    axes.add_patch(Circle((0, 0), 0.31, fc=HAIR, ec=HAIR, lw=1.2))
-    axes.add_patch(Wedge((0, 0.02), 0.27, 25, 155, width=0.06, fc="#75624f", lw=0))
-    look = {"cmap": "viridis", "s": 16, "alpha": 0.85, "linewidths": 0, "zorder": 4}
-    dots = axes.scatter(*_point(found.azimuth[heard], 0.53), c=found.times[heard], **look)
-    at, where = mean_azimuth(found), "moving"
-    if np.isfinite(at):
-        where = f"{at:.0f}°"
+def _draw_from_above(axes, azimuths: Azimuths) -> None:
+    """A head seen from above, the mean posterior in a ring around it, the estimates as dots."""
+    heard = np.isfinite(azimuths.azimuth)
+    _draw_ring(axes, azimuths.posterior[heard].mean(axis=0))
+    _draw_head(axes)
+    times = azimuths.times[heard]
+    dots = axes.scatter(
+        *_point(azimuths.azimuth[heard], 0.53),
+        c=times,
+        cmap="viridis",
+        s=16,
+        alpha=0.85,
+        linewidths=0,
+        zorder=4,
+    )
+    where = "moving, or several"
+    mean = mean_azimuth(azimuths)
+    if np.isfinite(mean):
+        where = f"{rounded_degrees(mean, 0):.0f}°"
         arrow = {"arrowstyle": "-|>", "color": ESTIMATE, "lw": 3, "mutation_scale": 18}
-        axes.annotate("", _point(at, 0.33), _point(at, INNER), arrowprops=arrow, zorder=5)
-    if heard.sum() > 1:
-        _bar(dots, axes, "time (s)", location="bottom", shrink=0.6, aspect=35, pad=0.02)
+        axes.annotate("", _point(mean, 0.33), _point(mean, INNER), arrowprops=arrow, zorder=5)
+    if len(times) > 1:
+        _add_bar(dots, axes, "time (s)", location="bottom", shrink=0.6, aspect=35, pad=0.02)
     axes.set(
         xlim=(-1.3, 1.3), ylim=(-1.25, 1.25), aspect="equal", title=f"Seen from above: {where}"
     )
     axes.axis("off")
 
 
-def draw_azimuths(found: Azimuths, path: Path, title: str = "Localised") -> None:
-    """Draw what `localise(..., cues=True)` found: azimuth over time, the head from above, the cue maps."""
-    if found.cues is None:
+def _draw_ring(axes, posterior: np.ndarray) -> None:
+    """A posterior (72,) as wedges between two circles, and the azimuths in degrees."""
+    axes.add_patch(Wedge((0, 0), OUTER, 0, 360, width=OUTER - INNER, fc="0.965", lw=0))
+    axes.add_patch(Circle((0, 0), OUTER, fc="none", ec="0.75", lw=0.8))
+    for azimuth in range(0, 360, 30):
+        spoke = np.transpose([_point(azimuth, INNER), _point(azimuth, OUTER + 0.03)])
+        axes.plot(*spoke, color="0.8", lw=0.7, zorder=0.5)
+        look = {"color": "0.15", "weight": "bold"} if azimuth % 90 == 0 else {"color": "0.5"}
+        axes.text(*_point(azimuth, OUTER + 0.17), f"{azimuth}°", **look, **CENTRED)
+    half = AZIMUTH_STEP / 2
+    for label, share in enumerate(posterior / posterior.max()):
+        # Wedge counts from the right, counter-clockwise
+        middle = label * AZIMUTH_STEP + 90
+        width = (OUTER - INNER) * share
+        colour = plt.get_cmap(POSTERIOR)(0.15 + 0.75 * share)
+        start, end = middle - half, middle + half
+        wedge = Wedge((0, 0), INNER + width, start, end, width=width, fc=colour, ec="white", lw=0.3)
+        axes.add_patch(wedge)
+
+
+def _draw_head(axes) -> None:
+    skin: dict = {"fc": "#f3e3d3", "ec": HAIR, "lw": 1.2}
+    for side, name in ((-1, "L"), (1, "R")):
+        axes.add_patch(Ellipse((side * 0.315, -0.01), 0.09, 0.17, **skin))
+        axes.text(side * 0.19, -0.02, name, color="white", weight="bold", **CENTRED)
+    nose = [(-0.065, 0.29), (0, 0.41), (0.065, 0.29)]
+    axes.add_patch(Polygon(nose, closed=True, **skin))
+    axes.add_patch(Circle((0, 0), 0.31, fc=HAIR, ec=HAIR, lw=1.2))
+    # a shine on the hair
+    axes.add_patch(Wedge((0, 0.02), 0.27, 25, 155, width=0.06, fc="#75624f", lw=0))
+
+
+def _draw_cue_maps(figure, cues: Cues, azimuths: Azimuths) -> None:
+    heard = cues.power > PAUSE * cues.power.max(axis=1, keepdims=True)
+    columns = figure.subplots(1, 3)
+    for axes, (title, field, limits, colours) in zip(columns, MAPS, strict=True):
+        values = np.where(heard, getattr(cues, field), np.nan)
+        axes.set(facecolor="0.9", title=title, xlabel="time (s)")
+        image = cue_map(axes, values, azimuths.cfs, azimuths.seconds, limits, colours)
+        _add_bar(image, axes, pad=0.015, aspect=25)
+    columns[0].set_ylabel("centre frequency (Hz)")
+
+
+def draw_azimuths(azimuths: Azimuths, path: Path, title: str = "Localised") -> None:
+    """Draw what `localise(..., cues=True)` gives: azimuth over time, the head, the cue maps."""
+    if azimuths.cues is None:
         raise ValueError("the picture shows the cues: use localise(..., cues=True)")
     with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(12.8, 8))
         upper, lower = figure.subfigures(2, 1, height_ratios=(1.5, 1))  # type: ignore[misc]
         left, right = upper.subplots(1, 2, width_ratios=(1.65, 1))
-        _over_time(left, found)
-        _from_above(right, found)
-        power = found.cues.power
-        heard = power > 1e-3 * power.max(axis=1, keepdims=True)  # pauses hold no direction
-        columns = lower.subplots(1, 3)
-        for axes, (name, field, limits, colours) in zip(columns, MAPS, strict=True):
-            values = np.where(heard, getattr(found.cues, field), np.nan)
-            axes.set(facecolor="0.9", title=name, xlabel="time (s)")
-            _bar(
-                cue_map(axes, values, found.cfs, found.seconds, limits, colours),
-                axes,
-                pad=0.015,
-                aspect=25,
-            )
-        columns[0].set_ylabel("centre frequency (Hz)")
-        settings = f"{found.seconds:.1f} s, network “{found.model}”, windows of {found.window:g} s"
+        _draw_over_time(left, azimuths)
+        _draw_from_above(right, azimuths)
+        _draw_cue_maps(lower, azimuths.cues, azimuths)
+        settings = (
+            f"{azimuths.seconds:.1f} s, network “{azimuths.model}”, "
+            f"windows of {azimuths.window:g} s"
+        )
         figure.suptitle(f"{title}: {settings}", x=0.01, ha="left")
         save_figure(figure, path)
 
@@ -153,31 +208,46 @@ def draw_azimuths(found: Azimuths, path: Path, title: str = "Localised") -> None
 def draw_spectrogram(
     ears: np.ndarray, fs: int, path: Path, title: str, azimuths: np.ndarray
 ) -> None:
-    """Draw the spectrogram of both ears (samples, 2) at `fs` Hz and, above, azimuths (samples,) that move."""
+    """Draw the spectrogram of both ears, and their trajectory where the source moves.
+
+    Parameters
+    ----------
+    ears : (samples, 2)
+    fs : Hz
+    azimuths : (samples,) degrees
+    """
     with plt.rc_context(STYLE):
-        moving = bool(np.ptp(azimuths) > 0)
-        size, ratios = (11, 6 + 1.3 * moving), [1] * moving + [3, 3]
-        figure, axes = plt.subplots(2 + moving, 1, figsize=size, sharex=True, height_ratios=ratios)
-        if moving:
-            some = slice(None, None, max(1, fs // 100))
-            axes[0].plot(
-                (np.arange(len(azimuths)) / fs)[some], azimuths[some], color=ESTIMATE, lw=2
+        if np.ptp(azimuths) > 0:
+            figure, (top, *ear_axes) = plt.subplots(
+                3, 1, figsize=(11, 7.3), sharex=True, height_ratios=(1, 3, 3)
             )
-            axes[0].set(ylabel="azimuth (°)", title="Trajectory")
-            axes[0].yaxis.set_major_locator(MultipleLocator(90))
-        size = min(2048, len(ears))
-        hop = min(max(size // 4, len(ears) // 3000), size)  # as many columns as can be seen
-        _, _, powers = sps.spectrogram(
-            ears.T, fs, "hann", size, size - hop, mode="psd"
-        )  # ear by ear
-        levels = 10 * np.log10(powers + 1e-20)
-        top, extent = levels.max(), (0, len(ears) / fs, 0, fs / 2000)  # dB; s, kHz
-        for axis, level, name in zip(axes[-2:], levels, ("Left ear", "Right ear"), strict=True):
-            image = axis.imshow(
-                level, cmap="magma", vmin=top - 80, vmax=top, extent=extent, **IMAGE
-            )
-            axis.set(title=name, ylabel="frequency (kHz)")
-        axes[-1].set_xlabel("time (s)")
-        _bar(image, axes[-2:], "power density (dB)", pad=0.01, aspect=40)
+            _draw_trajectory(top, azimuths, fs)
+        else:
+            figure, ear_axes = plt.subplots(2, 1, figsize=(11, 6), sharex=True)
+        _draw_ears(ear_axes, ears, fs)
         figure.suptitle(title, x=0.01, ha="left")
         save_figure(figure, path)
+
+
+def _draw_trajectory(axes, azimuths: np.ndarray, fs: int) -> None:
+    some = slice(None, None, max(1, fs // CURVE_RATE))
+    times = np.arange(len(azimuths)) / fs
+    axes.plot(times[some], azimuths[some], color=ESTIMATE, lw=2)
+    axes.set(ylabel="azimuth (°)", title="Trajectory")
+    axes.yaxis.set_major_locator(MultipleLocator(90))
+
+
+def _draw_ears(ear_axes, ears: np.ndarray, fs: int) -> None:
+    size = min(2048, len(ears))
+    hop = min(max(size // 4, len(ears) // MOST_COLUMNS), size)
+    _, _, powers = sps.spectrogram(ears.T, fs, "hann", size, size - hop, mode="psd")
+    levels = 10 * np.log10(powers + 1e-20)
+    top = levels.max()
+    extent = (0, len(ears) / fs, 0, fs / 2000)  # s, kHz
+    for axes, level, name in zip(ear_axes, levels, ("Left ear", "Right ear"), strict=True):
+        image = axes.imshow(
+            level, cmap="magma", vmin=top - DYNAMIC_RANGE, vmax=top, extent=extent, **IMAGE
+        )
+        axes.set(title=name, ylabel="frequency (kHz)")
+    axes.set_xlabel("time (s)")
+    _add_bar(image, ear_axes, "power density (dB)", pad=0.01, aspect=40)

@@ -1,5 +1,7 @@
-"""A scene of one's own: a sound from an azimuth or along a trajectory, noises beside it, to two ears."""
+"""A scene of one's own: a sound from an azimuth or along a trajectory, and noises, to two ears."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,58 +10,103 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import signal as sps
 
+from ssl_jax.common.angles import circle_degrees
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
 from ssl_jax.config import FrontEnd
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
-from ssl_jax.sounds.reading import check_rate, read_sound, write_wav
+from ssl_jax.sounds.reading import check_rate, read_sound, sound_info, write_sound
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
-STEP = 1.0  # degrees between the responses of a trajectory: crossfading them shifts no notch into hearing
-MAX_SECONDS, MAX_TURN = (
-    600,
-    100 * 360,
-)  # of a scene, which is all in memory; degrees of a trajectory
+# degrees between the responses of a trajectory: crossfading them shifts no notch into hearing
+STEP_DEGREES = 1.0
+MAX_SECONDS = 600  # of a scene, which is all in memory
+MAX_TURN = 100 * 360  # degrees of a trajectory
+MAX_SNR = 100.0  # dB, on either side of 0
+# by the ending of a file's name; a name without one is a WAV too
+SCENE_KINDS = {".wav": "WAV", "": "WAV", ".flac": "FLAC"}
+BITS = (16, 24)
 
 
 class Scene(NamedTuple):
+    """What two ears hear."""
+
     ears: np.ndarray  # (samples, 2) float32, left ear first, peak 1
     fs: int  # Hz
     azimuths: np.ndarray  # (samples,) degrees, of the source; may run past 360
     notes: tuple[str, ...]  # what was done otherwise than asked, a line each
 
 
-def directions(head: Sofa, azimuths) -> tuple[np.ndarray, tuple[str, ...]]:
+@dataclass(frozen=True)
+class RenderOptions:
+    """A scene of sound files."""
+
+    speech: Path
+    azimuths: Sequence[float]  # degrees; several are passed at equal times
+    noises: Sequence[Path] = ()
+    noise_azimuths: Sequence[float] = ()  # degrees, one for each noise
+    snr: float = 20.0  # dB, of each noise by itself
+    head: Path = KEMAR  # a SOFA file
+    # how to read the head: see `read_sofa`
+    head_ears: str = ""
+    head_azimuths: str = ""
+    seconds: float | None = None  # of the speech; None is all of it
+    start_s: float = 0.0  # so much of the speech is left out
+
+
+def directions(head: Sofa, azimuths: ArrayLike) -> tuple[np.ndarray, tuple[str, ...]]:
     """Responses (n, 2, taps) for azimuths (n,) in degrees: horizontal, or nearest, and notes."""
     try:
-        return select_directions(head, "horizontal", azimuths)[0].astype(np.float32), ()
+        responses, _ = select_directions(head, "horizontal", azimuths)
+        return responses.astype(np.float32), ()
     except InputError as error:
-        hrirs, elevations = select_directions(head, "nearest_azimuth", azimuths)
-        used = f"nearest azimuth used, at elevations {elevations.min():.0f} to {elevations.max():.0f} degrees"
-        return hrirs.astype(np.float32), (f"{str(error).rsplit(':', 1)[0]}: {used}",)
+        responses, elevations = select_directions(head, "nearest", azimuths)
+        fault = str(error).rsplit(":", 1)[0]
+        low, high = elevations.min(), elevations.max()
+        note = f"{fault}: nearest directions used, at elevations {low:.0f} to {high:.0f} degrees"
+        return responses.astype(np.float32), (note,)
 
 
-def read_mono(path: Path, fs: int, seconds: float | None = None, start: float = 0.0) -> np.ndarray:
-    """A sound file as one channel (samples,) at rate `fs`: `seconds` of it from `start` on; ears averaged."""
-    _, rate = read_sound(path, 0, 0)
+def read_mono(
+    path: Path, fs: int, seconds: float | None = None, start_s: float = 0.0
+) -> np.ndarray:
+    """A sound file, or `seconds` of it from `start_s` on, as one channel at rate `fs` (Hz).
+
+    Returns
+    -------
+    (samples,) float32, the mean of the channels
+
+    Raises
+    ------
+    InputError
+        For a file that `read_sound` refuses, is silent there or longer than MAX_SECONDS.
+    """
+    rate = sound_info(path).fs
     check_rate(path, rate)
-    frames = round(
-        min(seconds or np.inf, MAX_SECONDS + 1) * rate
-    )  # one second shows that it is too long
-    sound = read_sound(path, round(start * rate), frames)[0].mean(axis=1)
+    # one second more than allowed shows that it is too long
+    wanted_s = MAX_SECONDS + 1 if seconds is None else min(seconds, MAX_SECONDS + 1)
+    channels, _ = read_sound(path, round(start_s * rate), round(wanted_s * rate))
+    sound = channels.mean(axis=1)
     if len(sound) > MAX_SECONDS * rate:
         raise InputError(f"{path}: longer than {MAX_SECONDS} s: use --seconds for a part of it")
     if not sound.any():
-        raise InputError(f"{path}: nothing sounds at {start:g} s or after: use another part of it")
+        raise InputError(
+            f"{path}: nothing sounds at {start_s:g} s or after: use another part of it"
+        )
     return sps.resample_poly(sound, fs, rate).astype(np.float32)
 
 
-def render_scene(source: ArrayLike, fs: int, azimuths: ArrayLike, noises: list | tuple = (),
-                 noise_azimuths: list | tuple = (), snr: float = 20.0,
-                 head: Sofa | None = None) -> Scene:  # fmt: skip
-    """What two ears hear of a source and of noises beside it. Raises InputError where a number is out of
-    range, or not every noise has an azimuth.
+def render_scene(
+    source: ArrayLike,
+    fs: int,
+    azimuths: ArrayLike,
+    noises: list | tuple = (),
+    noise_azimuths: list | tuple = (),
+    snr: float = 20.0,
+    head: Sofa | None = None,
+) -> Scene:
+    """What two ears hear of a source and of noises beside it.
 
     Parameters
     ----------
@@ -68,82 +115,116 @@ def render_scene(source: ArrayLike, fs: int, azimuths: ArrayLike, noises: list |
     azimuths : float or list, degrees, 90 = left; several are passed at equal times, straight on
     noises, noise_azimuths : lists of (any,), repeated to the length of the source, and of degrees
     snr : float, dB, of each noise by itself
-    head : Sofa, optional, by default the embedded KEMAR
+    head : Sofa, optional, by default the KEMAR of the package
+
+    Returns
+    -------
+    Scene
+
+    Raises
+    ------
+    InputError
+        Where a number is out of range, or not every noise has an azimuth.
     """
-    source, corners = np.asarray(source, np.float32), np.asarray(azimuths, float).ravel()
-    if len(noises) != len(noise_azimuths):
-        raise InputError(
-            f"{len(noises)} noises and {len(noise_azimuths)} azimuths: give one for each"
-        )
-    if not (
-        len(corners) and np.isfinite(corners).all() and np.abs(np.diff(corners)).sum() <= MAX_TURN
-    ):
-        raise InputError(
-            f"azimuths {azimuths!r}: use numbers of degrees, at most {MAX_TURN} in all"
-        )
-    if not -100 <= snr <= 100:
-        raise InputError(f"SNR {snr:g}: out of range: use -100 to 100 dB")
-    head = read_sofa(KEMAR, fs) if head is None else head
-    last, numbers = len(corners) - 1, np.arange(len(corners))
-    path = np.interp(np.linspace(0, last, len(source)), numbers, corners)
+    source = np.asarray(source, np.float32)
+    corners = np.asarray(azimuths, float).ravel()
+    _check_scene(corners, azimuths, len(noises), len(noise_azimuths), snr)
+    if head is None:
+        head = read_sofa(KEMAR, fs)
+    last = len(corners) - 1
+    path = np.interp(np.linspace(0, last, len(source)), np.arange(len(corners)), corners)
     if last == 0 or len(source) < 2:
-        responses, notes = directions(head, corners[:1] % 360)
+        responses, notes = directions(head, circle_degrees(corners[:1]))
         ears = spatialise(source, responses[0])
-    else:  # equal times between positions, at most STEP degrees apart
-        each = max(1, int(np.ceil(np.abs(np.diff(corners)).max() / STEP)))
-        positions = np.interp(np.arange(last * each + 1) / each, numbers, corners)
-        responses, notes = directions(head, positions % 360)
+    else:
+        responses, notes = directions(head, circle_degrees(_positions(corners)))
         ears = carry_around(source, responses)
-    beside = jnp.zeros(
-        (1, 2, len(source))
-    )  # without noises a silent one leaves the source as it is
+    # without noises a silent one leaves the source as it is
+    beside = jnp.zeros((1, 2, len(source)))
     if len(noises):
-        responses, more = directions(head, np.asarray(noise_azimuths, float) % 360)
-        beside = spatialise(
-            np.stack([np.resize(noise, len(source)) for noise in noises]), responses
-        )
+        responses, more = directions(head, circle_degrees(noise_azimuths))
+        repeated = np.stack([np.resize(noise, len(source)) for noise in noises])
+        beside = spatialise(repeated, responses)
         notes += tuple(note for note in more if note not in notes)
     mixture = mix(jnp.asarray(ears), beside, jnp.full(len(beside), float(snr)))
     return Scene(np.asarray(mixture).T, fs, path, notes)
 
 
-def render_file(
-    speech,
-    azimuths,
-    noises=(),
-    noise_azimuths=(),
-    snr=20.0,
-    hrtf=None,
-    seconds=None,
-    start=0.0,
-    sides=None,
-):
-    """`render_scene` of files; `sides` go to `read_sofa`; of the speech `seconds` from second `start` on."""
+def _check_scene(
+    corners: np.ndarray, azimuths: ArrayLike, noises: int, noise_azimuths: int, snr: float
+) -> None:
+    """Raise InputError where `render_scene` does; corners (n,) are the azimuths as floats."""
+    if noises != noise_azimuths:
+        raise InputError(f"{noises} noises and {noise_azimuths} azimuths: give one for each")
+    is_usable = len(corners) > 0 and np.isfinite(corners).all()
+    if not (is_usable and np.abs(np.diff(corners)).sum() <= MAX_TURN):
+        raise InputError(
+            f"azimuths {azimuths!r}: use numbers of degrees, at most {MAX_TURN} in all"
+        )
+    if not -MAX_SNR <= snr <= MAX_SNR:
+        raise InputError(f"SNR {snr:g}: out of range: use {-MAX_SNR:g} to {MAX_SNR:g} dB")
+
+
+def _positions(corners: np.ndarray) -> np.ndarray:
+    """Azimuths along a trajectory, degrees: at most STEP_DEGREES apart, equal times between."""
+    last = len(corners) - 1
+    steps = max(1, int(np.ceil(np.abs(np.diff(corners)).max() / STEP_DEGREES)))
+    return np.interp(np.arange(last * steps + 1) / steps, np.arange(last + 1), corners)
+
+
+def render_file(options: RenderOptions) -> Scene:
+    """`render_scene` of sound files.
+
+    Raises
+    ------
+    InputError
+        Where a number is out of range, or a file cannot be used.
+    """
+    seconds = options.seconds
     if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
         raise InputError(f"{seconds:g} seconds: out of range: use 0.01 to {MAX_SECONDS}")
-    if not 0 <= start < np.inf:
-        raise InputError(f"start {start:g}: out of range: use 0 seconds or more")
+    if not 0 <= options.start_s < np.inf:
+        raise InputError(f"start {options.start_s:g}: out of range: use 0 seconds or more")
     fs = FrontEnd.fs
-    source = read_mono(speech, fs, seconds, start)
-    beside = [
-        read_mono(path, fs, len(source) / fs) for path in track(noises, "noises", total=len(noises))
-    ]
-    head = read_sofa(hrtf or KEMAR, fs, **(sides or {}))
-    return render_scene(source, fs, azimuths, beside, noise_azimuths, snr, head)
+    source = read_mono(options.speech, fs, seconds, options.start_s)
+    paths = track(options.noises, "noises", total=len(options.noises))
+    noises = [read_mono(path, fs, len(source) / fs) for path in paths]
+    head = read_sofa(options.head, fs, ears=options.head_ears, azimuths=options.head_azimuths)
+    return render_scene(
+        source,
+        fs,
+        list(options.azimuths),
+        noises,
+        list(options.noise_azimuths),
+        options.snr,
+        head,
+    )
+
+
+def scene_kind(path: Path) -> str:
+    """The format that a file's name asks for; raises InputError for another than WAV and FLAC."""
+    kind = SCENE_KINDS.get(Path(path).suffix.lower())
+    if kind is None:
+        raise InputError(f"{path}: not a name for a scene: use one that ends in .wav or .flac")
+    return kind
 
 
 def write_scene(scene: Scene, path: Path, bits: int = 16) -> None:
-    """Write a scene as stereo WAV of 16 or 24 bits, left ear first, whole or not at all."""
-    if bits not in (16, 24):
+    """Write a scene of 16 or 24 bits, left ear first, whole or not at all; see `scene_kind`."""
+    if bits not in BITS:
         raise InputError(f"{bits} bits: not supported: use 16 or 24")
-    whole = np.round(scene.ears.astype(np.float64) * (2 ** (bits - 1) - 1)).astype(np.int32)
-    write_wav(
-        path, whole.astype(np.int16) if bits == 16 else whole << 8, scene.fs, bits
-    )  # upper 24 of 32
+    kind = scene_kind(path)
+    samples = np.round(scene.ears.astype(np.float64) * (2 ** (bits - 1) - 1)).astype(np.int32)
+    if bits == 16:
+        samples = samples.astype(np.int16)
+    else:
+        # soundfile wants the upper 24 bits of 32
+        samples = samples << 8
+    write_sound(path, samples, scene.fs, bits, kind)
 
 
 def parse_trajectory(text: str) -> list[float]:
-    """Azimuths with colons between, such as 0:360 or 0:90:45; raises InputError for anything else."""
+    """Azimuths with colons between, such as 0:360 or 0:90:45; InputError for anything else."""
     try:
         azimuths = [float(part) for part in text.split(":")]
     except ValueError:

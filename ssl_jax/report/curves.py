@@ -1,14 +1,15 @@
 """Training curves: ours as lines with the range over seeds, the reported ones as points."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from ssl_jax.config import RUNS
 from ssl_jax.report.logs import TITLES, logs_of_seeds, read_reported
 from ssl_jax.report.style import BLUE, GREEN, VERMILLION, plt
+from ssl_jax.runs import RUNS
 
 PANELS = {"top1": "Top-1 (%)", "top5": "Top-5 as published (%)", "loss": "loss (nats)"}
 
@@ -70,7 +71,7 @@ def draw_ours(axis, logs: list[list[dict[str, float]]], column: str, style: Part
     )
 
 
-def mean_row(rows: list[dict[str, float]]) -> dict[str, float]:
+def mean_row(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     """The mean over seeds of an epoch's rows."""
     return {column: float(np.mean([row[column] for row in rows])) for column in rows[0]}
 
@@ -79,7 +80,7 @@ def start_row(ours: dict[str, list], run: str) -> dict[str, float]:
     """The epoch that a run goes on from, the mean over seeds; empty where it is not drawn."""
     for rows in zip(*ours.get(RUNS[run].start_from, []), strict=True):
         if rows[0]["epoch"] == RUNS[run].start_epoch:
-            return mean_row(list(rows))
+            return mean_row(rows)
     return {}
 
 

@@ -78,7 +78,7 @@ def confusion(results: Path, name: str, run: str) -> Figure:
         ylabel="true azimuth (degrees)",
         title=f"{TITLES[run]}, protocol {name}\n{int(counts.sum()):,} held-out mixtures",
     )
-    axis.grid(False)
+    axis.grid(visible=False)
     figure.colorbar(image, ax=axis, label="share of the true azimuth (%), white: none", format="%g")
     return figure
 

@@ -1,4 +1,4 @@
-"""How every figure looks and is written: colours, ticks, cue maps, whole files of the same bytes."""
+"""How every figure looks and is written: colours, ticks, cue maps, files of the same bytes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,5 +109,5 @@ def cue_map(axes, values, cfs, width: float, limits, colours: str):
     shown = [frequency for frequency in TICKS if frequency <= cfs[0]]
     heights = np.interp(shown, cfs[::-1], np.arange(len(cfs)))
     axes.set_yticks(heights, [TICKS[frequency] for frequency in shown])
-    axes.grid(False)
+    axes.grid(visible=False)
     return image

@@ -1,7 +1,6 @@
-"""What HDF5 itself does not check: datasets that refer elsewhere, unpack to much, or lead it in circles."""
+"""Fields of HDF5 files, checked before they are read: a download may be cut short or damaged."""
 
 import math
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +10,32 @@ import numpy as np
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import check_size
 
-MAX_CHUNK_BYTES, MAX_ATTRIBUTE_BYTES = 2**27, 1000  # as they are unpacked
-MAX_TEXTS, MAX_FILE_BYTES = 100_000, 2**29  # texts of variable length in one file; of that file
-FILTERS = (
-    h5py.h5z.FILTER_DEFLATE,
-    h5py.h5z.FILTER_SHUFFLE,
-    h5py.h5z.FILTER_FLETCHER32,
-)  # netCDF's own
-HEAP = b"GCOL\1\0\0\0"  # what HDF5's stores of texts begin with
+# that HDF5 unpacks at once, whatever is read of it; a sound file has chunks of a few MiB
+MAX_CHUNK_BYTES = 2**27
+# a unit or the name of a convention takes far less
+MAX_ATTRIBUTE_BYTES = 1000
+MAX_FILE_BYTES = 2**29  # of a file that is searched for HEAP
+HEAP = b"GCOL\1\0\0\0"  # what HDF5's stores of texts of variable length begin with
+HEADER = 16  # bytes before each entry of a store, and before the first one
 
 
-def plain_dataset(path: Path, file: h5py.File, name: str, dims: tuple) -> h5py.Dataset:
-    """A numeric dataset of one of `dims` dimensions, stored inside the file itself."""
-    # links and external storage would read other files of this machine
-    field: Any = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
-    plain = (
-        isinstance(field, h5py.Dataset) and field.dtype.kind in "fiu" and field.shape is not None
-    )
-    if not plain or field.is_virtual or field.external or field.ndim not in dims:
+def numeric_field(path: Path, file: h5py.File, name: str, dims: tuple[int, ...]) -> h5py.Dataset:
+    """A dataset of numbers with one of `dims` dimensions.
+
+    Raises
+    ------
+    InputError
+        Where it is missing, holds something else, or is stored in too large pieces.
+    """
+    field: Any = file.get(name)
+    if not isinstance(field, h5py.Dataset) or field.dtype.kind not in "fiu":
+        raise InputError(f"{path}: {name} is missing or no numbers: fetch the file again")
+    if field.shape is None or field.ndim not in dims:
         raise InputError(
-            f"{path}: {name} is no plain array of {dims[-1]} dimensions: fetch it again"
+            f"{path}: {name} of shape {field.shape} has not {dims[-1]} dimensions: fetch it again"
         )
+    if field.chunks and math.prod(field.chunks) * field.dtype.itemsize > MAX_CHUNK_BYTES:
+        raise InputError(f"{path}: {name} is stored in too large pieces: fetch the file again")
     return field
 
 
@@ -39,65 +43,44 @@ def text_attribute(
     path: Path, holder: h5py.File | h5py.Dataset, name: str, default: str = ""
 ) -> str:
     """A short text attribute; netCDF writers leave bytes, NumPy bytes, arrays of one, or Empty."""
-    attribute = holder.attrs.get_id(name) if name in holder.attrs else None
-    if attribute is None or attribute.shape is None or 0 in attribute.shape:
+    if name not in holder.attrs:
+        return default
+    attribute = holder.attrs.get_id(name)
+    if attribute.shape is None or 0 in attribute.shape:
         return default
     kind = attribute.get_type()
     size = math.prod(attribute.shape) * kind.get_size()
     if not isinstance(kind, h5py.h5t.TypeStringID) or size > MAX_ATTRIBUTE_BYTES:
         raise InputError(f"{path}: {name} is not a short text: fetch the file again")
     if kind.is_variable_str():
-        _check_heaps(path, holder.file)
+        check_heaps(path)
     value = np.asarray(holder.attrs[name]).reshape(-1)[0]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)
 
 
-def _check_heaps(path: Path, file: h5py.File) -> None:
-    """Raise InputError where a text has no length: HDF5 would loop for ever."""
-    entries, sound = (
-        0,
-        file.id.get_create_plist().get_sizes() == (8, 8),
-    )  # bytes of addresses and of lengths
-    check_size(
-        path, MAX_FILE_BYTES
-    )  # a mapped file, instead of a read one, crashed Python at times
+def check_heaps(path: Path) -> None:
+    """Raise InputError where zeros overwrote a store of texts: HDF5 would loop in it for ever.
+
+    An interrupted download may leave parts of zeros. Entry 0 of a store is its free space, with
+    its length; where that is 0, the next entry is the same one (HDF5 file format, III.E).
+    """
+    check_size(path, MAX_FILE_BYTES)
     content = path.read_bytes()
-    heap = content.find(HEAP)
-    while sound and heap >= 0:
-        at = heap + 16
-        end = min(heap + int.from_bytes(content[heap + 8 : heap + 16], "little"), len(content))
-        # an entry is a number, uses and a length, which counts the entry's own header if the number is 0
-        while sound and at + 16 <= end:
-            free = content[at : at + 2] == b"\0\0"
-            length = int.from_bytes(content[at + 8 : at + 16], "little")
-            entries += 1
-            sound = 16 * free <= length <= end - at and entries < MAX_TEXTS
-            at += length if free else 16 + (length + 7) // 8 * 8
-        heap = content.find(HEAP, heap + 1)
-    if not sound:
-        raise InputError(f"{path}: its texts are damaged: fetch the file again")
 
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(content[at : at + size], "little")
 
-def chunks_fit(dataset: h5py.Dataset) -> bool:
-    """Is every stored chunk of the size it should have? HDF5 would unpack it whole, whatever that makes."""
-    size = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    settings = dataset.id.get_create_plist()
-    filters = [settings.get_filter(k)[0] for k in range(settings.get_nfilters())]
-    if size > MAX_CHUNK_BYTES or not set(filters) <= set(FILTERS):
-        return False
-    chunks: list = []
-    dataset.id.chunk_iter(chunks.append)
-    for chunk in chunks:
-        if chunk.size > size + size // 1000 + 1000:  # what does not compress grows a little
-            return False
-        _, content = dataset.id.read_direct_chunk(chunk.chunk_offset)
-        for code in reversed(
-            [code for k, code in enumerate(filters) if not chunk.filter_mask >> k & 1]
-        ):
-            if code == h5py.h5z.FILTER_FLETCHER32:
-                content = content[:-4]
-            elif code == h5py.h5z.FILTER_DEFLATE:
-                content = zlib.decompressobj().decompress(content, size + 5)
-        if len(content) != size:
-            return False
-    return True
+    start = content.find(HEAP)
+    while start >= 0:
+        end = min(start + number(start + 8, 8), len(content))
+        entry = start + HEADER
+        while entry + HEADER <= end:
+            length = number(entry + 8, 8)
+            if number(entry, 2) == 0 and length < HEADER:
+                raise InputError(f"{path}: its texts are damaged: fetch the file again")
+            if number(entry, 2) != 0:
+                length = HEADER + math.ceil(length / 8) * 8
+            entry += length
+        start = content.find(HEAP, start + 1)

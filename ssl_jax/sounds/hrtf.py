@@ -1,6 +1,6 @@
 """Head-related impulse responses: one pair for each of 72 azimuths of measured heads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,9 @@ OTHER_HEADS = (
 )
 # degrees: an interpolated azimuth needs a measured one this near on both sides
 MAX_NEIGHBOUR = 20.0
+LATERAL_HZ = 1500.0  # below it an ITD grows with the angle to the side and has one value
+# degrees from elevation 0 at which a ring is still one: a head that is tracked moves by 2 or so
+TRACKED = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,16 +37,33 @@ class Heads:
 
 
 def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Responses (..., taps) between two neighbouring directions, `weight` (...) of the second: Arend,
-    Poerschmann, Weinzierl & Brinkmann (2023). Moves KEMAR's ITD 1 us, minimum phase 23 us (median)."""
+    """Responses between two neighbouring directions.
+
+    Log magnitudes and delays are interpolated, phases after the delay is taken out (Arend,
+    Poerschmann, Weinzierl & Brinkmann 2023). The ITD of KEMAR moves by 1 us (median), with minimum
+    phases it would move by 23 us.
+
+    Parameters
+    ----------
+    first, second : (..., taps)
+    weight : (...) of the second, 0 to 1
+
+    Returns
+    -------
+    (..., taps)
+    """
     taps = first.shape[-1]
     nfft = 2 ** int(np.ceil(np.log2(4 * taps)))
     weight = np.asarray(weight)[..., None]
-    spectra = np.fft.rfft(first, nfft), np.fft.rfft(second, nfft)
-    angle = 2j * np.pi * np.fft.rfftfreq(nfft) * delay_between(*spectra, nfft)[..., None]
-    mean = (1 - weight) * spectra[0] + weight * spectra[1] * np.exp(angle)
+    first_spectrum = np.fft.rfft(first, nfft)
+    second_spectrum = np.fft.rfft(second, nfft)
+    delay = delay_between(first_spectrum, second_spectrum, nfft)[..., None]
+    angle = 2j * np.pi * np.fft.rfftfreq(nfft) * delay
+    # the second is moved to the time of the first, and their mean to the time between
+    mean = (1 - weight) * first_spectrum + weight * second_spectrum * np.exp(angle)
     tiny = np.finfo(float).tiny
-    log_first, log_second = (np.log(np.abs(spectrum) + tiny) for spectrum in spectra)
+    log_first = np.log(np.abs(first_spectrum) + tiny)
+    log_second = np.log(np.abs(second_spectrum) + tiny)
     magnitude = np.exp((1 - weight) * log_first + weight * log_second)
     spectrum = magnitude * mean / (np.abs(mean) + tiny) * np.exp(-weight * angle)
     return np.fft.irfft(spectrum, nfft)[..., :taps]
@@ -52,73 +72,148 @@ def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np
 def delay_between(
     first: np.ndarray, second: np.ndarray, nfft: int, upsampling: int = 8
 ) -> np.ndarray:
-    """Samples by which the second of two spectra (..., nfft/2+1) lags: the peak of their correlation."""
-    points = upsampling * nfft  # a finer grid; between its points the peak is sought by a parabola
+    """Samples (...) by which the second of two spectra (..., nfft/2+1) lags.
+
+    The peak of their correlation on a grid `upsampling` times finer, and between its points that
+    of a parabola.
+    """
+    points = upsampling * nfft
     correlation = np.fft.irfft(second * first.conj(), points)
     peak = correlation.argmax(axis=-1)
-    near = (peak[..., None] + (-1, 0, 1)) % points
-    before, at, after = np.moveaxis(np.take_along_axis(correlation, near, -1), -1, 0)
+    neighbours = (peak[..., None] + (-1, 0, 1)) % points
+    before, at, after = np.moveaxis(np.take_along_axis(correlation, neighbours, -1), -1, 0)
     peak = peak + 0.5 * (before - after) / (before - 2 * at + after)
     return np.where(peak > points / 2, peak - points, peak) / upsampling
 
 
 def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray, np.ndarray]:
-    """Response pairs (n, 2, taps) for `azimuths` (n,), by default the 72 classes, and elevations (n,). Rule
-    "nearest_azimuth", as published: the first of nearest azimuth, whatever its elevation; "horizontal":
-    elevation 0, interpolated where not measured; raises InputError where neighbours are too far."""
+    """Response pairs of a head for azimuths on the horizontal plane.
+
+    Parameters
+    ----------
+    rule : of DIRECTION_RULES
+        "nearest_azimuth", as published: the first of nearest azimuth, whatever its elevation.
+        "nearest": the direction nearest on the sphere.
+        "horizontal": of the ring at elevation 0, interpolated where not measured.
+    azimuths : (n,), degrees, by default the 72 classes
+
+    Returns
+    -------
+    hrirs : (n, 2, taps)
+    elevations : (n,), degrees, of the directions used; 0 of interpolated ones
+
+    Raises
+    ------
+    InputError
+        Where the ring of rule "horizontal" has gaps, see `horizontal_ring`.
+    """
     if rule not in DIRECTION_RULES:
         raise InputError(
             f"direction rule {rule!r}: unknown: use one of {', '.join(DIRECTION_RULES)}"
         )
-    azimuths = np.arange(AZIMUTHS) * AZIMUTH_STEP if azimuths is None else np.asarray(azimuths)
-    # signed degrees counter-clockwise from each wanted azimuth to each measured one, (n, M)
-    offset = (sofa.azimuth - azimuths[:, None] + 180) % 360 - 180
+    if azimuths is None:
+        azimuths = np.arange(AZIMUTHS) * AZIMUTH_STEP
+    azimuths = np.asarray(azimuths, float)
     if rule == "nearest_azimuth":
-        chosen = np.abs(offset).argmin(axis=1)  # the first of equals
+        # the first of equals
+        chosen = np.abs(azimuth_offsets(sofa.azimuth, azimuths)).argmin(axis=1)
         return sofa.hrirs[chosen], sofa.elevation[chosen]
+    if rule == "nearest":
+        chosen = nearest_on_sphere(sofa, azimuths)
+        return sofa.hrirs[chosen], sofa.elevation[chosen]
+    return interpolate_ring(sofa, horizontal_ring(sofa, azimuths), azimuths)
 
-    plane = np.flatnonzero(np.abs(sofa.elevation) <= ON_GRID)
-    offset = offset[:, plane]
-    ahead, behind = np.where(offset >= 0, offset, np.inf), np.where(offset <= 0, -offset, np.inf)
-    gaps = ahead.min(axis=1, initial=np.inf), behind.min(axis=1, initial=np.inf)
-    if (wide := np.maximum(*gaps) > MAX_NEIGHBOUR).any():
-        at = azimuths[wide.argmax()]
-        lacks = (
-            f"nothing measured at elevation 0 within {MAX_NEIGHBOUR:g} degrees of azimuth {at:g}"
-        )
-        raise InputError(f"{sofa.name}.sofa: {lacks}: use the direction rule nearest_azimuth")
-    nearest = np.abs(offset).argmin(axis=1)
-    hrirs, elevations = sofa.hrirs[plane[nearest]], sofa.elevation[plane[nearest]]
-    if (off := np.abs(offset).min(axis=1) > ON_GRID).any():
-        left, right = ahead[off].argmin(axis=1), behind[off].argmin(axis=1)
-        weight = gaps[0][off, None] / np.add(*gaps)[off, None]  # the same for both ears
-        hrirs[off] = interpolate(sofa.hrirs[plane[left]], sofa.hrirs[plane[right]], weight)
-        elevations[off] = 0.0
+
+def azimuth_offsets(measured: np.ndarray, azimuths: np.ndarray) -> np.ndarray:
+    """Signed degrees counter-clockwise from each azimuth (n,) to each measured one (M,): (n, M)."""
+    return (measured - azimuths[:, None] + 180) % 360 - 180
+
+
+def nearest_on_sphere(sofa: Sofa, azimuths: np.ndarray) -> np.ndarray:
+    """Numbers (n,) of the measured directions nearest to azimuths (n,) at elevation 0."""
+    apart = np.radians(sofa.azimuth - azimuths[:, None])
+    return (np.cos(np.radians(sofa.elevation)) * np.cos(apart)).argmax(axis=1)
+
+
+def ring_gaps(measured: np.ndarray, azimuths: np.ndarray) -> np.ndarray:
+    """Degrees (n, 2) from azimuths (n,) to the next measured one (M,) ahead and behind."""
+    offset = azimuth_offsets(measured, azimuths)
+    ahead = np.where(offset >= 0, offset, np.inf).min(axis=1, initial=np.inf)
+    behind = np.where(offset <= 0, -offset, np.inf).min(axis=1, initial=np.inf)
+    return np.stack([ahead, behind], axis=-1)
+
+
+def horizontal_ring(sofa: Sofa, azimuths: np.ndarray) -> np.ndarray:
+    """Numbers of the directions that surround azimuths (n,) at elevation 0.
+
+    They are at elevation 0 itself, or, where they leave gaps there, within TRACKED degrees of it.
+
+    Raises
+    ------
+    InputError
+        Where an azimuth has no neighbour within MAX_NEIGHBOUR on both sides.
+    """
+    for highest in (ON_GRID, TRACKED):
+        ring = np.flatnonzero(np.abs(sofa.elevation) <= highest)
+        wide = ring_gaps(sofa.azimuth[ring], azimuths).max(axis=1) > MAX_NEIGHBOUR
+        if not wide.any():
+            return ring
+    raise InputError(
+        f"{sofa.name}.sofa: nothing measured at elevation 0 within {MAX_NEIGHBOUR:g} degrees"
+        f" of azimuth {azimuths[wide.argmax()]:g}: use the direction rule nearest"
+    )
+
+
+def interpolate_ring(
+    sofa: Sofa, ring: np.ndarray, azimuths: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Response pairs (n, 2, taps) and elevations (n,) for azimuths (n,) between those of a ring."""
+    offset = azimuth_offsets(sofa.azimuth[ring], azimuths)
+    nearest = ring[np.abs(offset).argmin(axis=1)]
+    hrirs = sofa.hrirs[nearest]
+    elevations = sofa.elevation[nearest]
+    between = np.abs(offset).min(axis=1) > ON_GRID
+    if not between.any():
+        return hrirs, elevations
+    offset = offset[between]
+    left = ring[np.where(offset >= 0, offset, np.inf).argmin(axis=1)]
+    right = ring[np.where(offset <= 0, -offset, np.inf).argmin(axis=1)]
+    gaps = ring_gaps(sofa.azimuth[ring], azimuths[between])
+    weight = gaps[:, 0] / gaps.sum(axis=1)
+    # the same weight for both ears
+    hrirs[between] = interpolate(sofa.hrirs[left], sofa.hrirs[right], weight[:, None])
+    elevations[between] = 0.0
     return hrirs, elevations
 
 
 def scale_head(sofa: Sofa, factor: float) -> Sofa:
-    """The head shrunk by `factor`: H(f) becomes H(f / factor) (Middlebrooks 1999); gains and taps stay."""
+    """The head shrunk by `factor`: H(f) becomes H(f / factor) (Middlebrooks 1999).
+
+    Gains and the number of taps stay.
+    """
     n = np.arange(sofa.hrirs.shape[-1])
     kernel = np.sinc(n - n[:, None] / factor)  # rows: taps read, columns: taps written
     if factor < 1:  # nothing is left above factor * fs/2
         kernel = factor * np.sinc(factor * n - n[:, None])
-    # as one product: NumPy would make one for every direction, tens of times slower on a busy machine
+    # as one product: NumPy would make one for every direction, many times slower
     hrirs = (sofa.hrirs.reshape(-1, len(n)) @ kernel).reshape(sofa.hrirs.shape)
-    return sofa._replace(name=f"{sofa.name}-{factor:.3f}", hrirs=hrirs)
+    return replace(sofa, name=f"{sofa.name}-{factor:.3f}", hrirs=hrirs)
 
 
 def turned_to_midline(sofa: Sofa) -> Sofa:
-    """The head turned so that its ITDs on the horizontal plane, below 1.5 kHz, are alike on both sides: some
-    people looked up to 12 degrees beside azimuth 0 while they were measured."""
-    azimuths, nfft = np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS)), 1024
-    spectra = np.fft.rfft(select_directions(sofa, "horizontal")[0], nfft)
-    spectra[..., np.fft.rfftfreq(nfft, 1 / sofa.fs) > 1500] = 0
-    itd = delay_between(
-        spectra[:, 0], spectra[:, 1], nfft
-    )  # of the right ear: a sine of azimuth + turn
+    """The head turned until its ITDs on the horizontal plane are alike on both sides.
+
+    Only frequencies below LATERAL_HZ count. Some people look up to 12 degrees beside azimuth 0 while
+    they are measured.
+    """
+    nfft = 1024
+    spectra = np.fft.rfft(select_directions(sofa, "horizontal")[0], nfft)  # 72, 2, nfft/2+1
+    spectra[..., np.fft.rfftfreq(nfft, 1 / sofa.fs) > LATERAL_HZ] = 0
+    # the right ear's lag, over azimuth a sine of azimuth + turn
+    itd = delay_between(spectra[:, 0], spectra[:, 1], nfft)
+    azimuths = np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS))
     turn = np.degrees(np.angle(1j * itd @ np.exp(-1j * azimuths)))
-    return sofa._replace(azimuth=(sofa.azimuth + turn) % 360)
+    return replace(sofa, azimuth=(sofa.azimuth + turn) % 360)
 
 
 def head_files(folder: Path | None) -> list[Path]:

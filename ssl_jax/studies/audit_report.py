@@ -1,175 +1,246 @@
-"""results/audit.md (audit-embedded.md for that corpus): what was measured, compared numbers side by side."""
+"""The page of the audit, results/audit.md: what was measured, compared numbers side by side."""
 
-import numpy as np
+import re
+from dataclasses import dataclass
+from pathlib import Path
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import lock_folder, read_csv, read_json
+from ssl_jax.common.files import lock_folder
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS
-from ssl_jax.metrics import class_distance, error_by_azimuth
-from ssl_jax.report.comparison import PUBLISHED
-from ssl_jax.report.logs import CORPORA, TITLES, logs_of_seeds, read_confusion, read_reported
-from ssl_jax.report.tables import (
-    DEGREES,
-    SCORES,
-    markdown_table,
-    score_cells,
-    snr_cells,
-    spread,
-    write_page,
-)
-from ssl_jax.studies.audit import Audit, Variant, questions
+from ssl_jax.config import AZIMUTHS, Database
+from ssl_jax.report.logs import logs_of_seeds, read_reported
+from ssl_jax.report.tables import DEGREES, SCORES, markdown_table, spread, write_page
+from ssl_jax.studies.audit import STORES_OF_WEIGHTS, Audit
+from ssl_jax.studies.audit_rows import QUESTIONS, AuditOptions, Question, Variant
+from ssl_jax.studies.audit_runs import runs_section
 
-# azimuths whose nearest CIPIC direction lies off the horizontal plane; those on the right mirror them
-OFF_PLANE = [0, 50, 60, 70, 75, 85, 90, 95, 105, 110, 120, 130, 180]
+SWITCH = "switch"  # beside the names of QUESTIONS, what --rows takes
+WEIGHTS = "weights"
+FEWEST_CLIPS = 5  # one of them evaluates
 HOW_TO_READ = """\
-Shares in percent, mean ± standard deviation over seeds. Top-5* as the published code counts it. Trained rows
-are of 100 clips, as Model 1, with a cosine down to nothing over 12 epochs instead of its constant rate. "As
-published": nearest azimuth, split by mixture, no hair cell, a value every 441 samples, kernels of 5 frames,
-16 bits, SNR {low:g} to {high:g} dB; every other row changes what it names. A seed draws weights, split and
-order, not the mixtures. A change smaller than twice its standard deviation is no finding.
+Shares are in percent, mean ± standard deviation over seeds. Top-5* counts as the published code
+does. A row trains the network of the tables on the mixtures of {clips} clips, as Model 1, but with
+a cosine over 12 epochs instead of a constant rate. "As published" means: nearest azimuth, split by
+mixture, no hair cell, a cue value every 441 samples, kernels of 5 frames, 16 bits, SNR {low:g} to
+{high:g} dB. Every other row changes what it names and nothing else. A seed draws weights, split and
+order; the mixtures stay. A change below twice its standard deviation is no finding.
 """
-SNR_COLUMNS = ("snr_from_db", "snr_to_db", "mixtures", "top1", "mean_angular_error", "front_back")
+HOP_1 = "Hop 1, the published spacing, would take 17 MB a mixture: not measured.\n"
 
 
-def question_section(name: str, title: str, variants: list[Variant], audit: Audit) -> str:
-    """One table: a row a variant, with the change in Top-1 and mean error from the first, and its spread."""
-    rows, first = [], None
-    for variant in variants:
-        if seeds := audit.found(variant):
-            cells = [
-                spread([s[score] for s in seeds], "°" if score in DEGREES else "")
-                for score in SCORES
-            ]
-            first, changes = first or seeds, []
-            for score, unit in (
-                (("top1", ""), ("mean_angular_error", "°")) if first is not seeds else ()
-            ):
-                changes.append(
-                    spread([a[score] - b[score] for a, b in zip(seeds, first)], unit, "+.2f")
-                )
-            rows.append([variant.label, *cells, ", ".join(changes)])
+def command(audit: Audit, row: str) -> str:
+    """What measures a row, for the page."""
+    words = ["ssl_jax audit"]
+    for kind, path in vars(audit.options.folders).items():
+        if path is not None:
+            words.append(f"--{kind} DIR")
+    return f"`{' '.join(words)} --rows {row}`"
+
+
+def question_section(name: str, question: Question, audit: Audit) -> str:
+    """One table: a row for each variant that is measured, and how it differs from the first.
+
+    Empty where there is nothing to compare.
+    """
+    first, *_ = question.variants
+    reference = audit.entries(first)
+    rows = []
+    for variant in question.variants:
+        entries = audit.entries(variant)
+        if entries:
+            change = "" if variant is first else change_cell(entries, reference)
+            rows.append([variant.label, *mean_cells(list(entries.values())), change])
     if len(rows) < 2:
         return ""
     table = markdown_table(["", *SCORES.values(), "change: Top-1, mean error"], rows)
-    return f"## {title}\n\n{audit.command} --rows {name}`\n\n{table}"
+    return f"## {question.title}\n\n{command(audit, name)}\n\n{table}"
 
 
-def runs_section(audit: Audit, name: str, runs: tuple[str, ...]) -> str:
-    """Of the trained runs of the whole database: every score, by SNR, on and off the plane."""
-    home = audit.results / name
-    off = np.isin(AZIMUTH_STEP * class_distance(np.arange(AZIMUTHS), 0), OFF_PLANE)
-    metrics = read_json(path) if (path := home / "metrics.json").exists() else {}
-    scores = [["", *list(SCORES.values())[1:]]]  # of the evaluation
-    scores += [
-        [title, *score_cells(metrics[run])] for run, title in TITLES.items() if run in metrics
-    ]
-    by_snr = [["dB", "run", "mixtures", "Top-1", "mean error", "front-back"]]
-    by_azimuth = [["run", "48 azimuths on the plane", "24 off it", "hardest"]]
-    for run in runs:
-        if (path := home / f"{run}_by_snr.csv").exists():
-            for row in read_csv(path, SNR_COLUMNS):
-                edges, *cells = snr_cells(row[column] for column in SNR_COLUMNS)
-                by_snr.append([edges, TITLES[run], *cells])
-        if (path := home / f"{run}_confusion.csv").exists():
-            e = error_by_azimuth(read_confusion(path))
-            hardest = ", ".join(f"{AZIMUTH_STEP * c}° ({e[c]:.1f}°)" for c in np.argsort(-e)[:6])
-            by_azimuth.append(
-                [TITLES[run], f"{e[~off].mean():.2f}°", f"{e[off].mean():.2f}°", hardest]
-            )
-    tables = {"Top-5 as counted, against the usual one, and errors": scores}
-    tables |= {"By the lower SNR of the two noises": by_snr, "By azimuth": by_azimuth}
-    shown = {
-        title: markdown_table(rows[0], rows[1:]) for title, rows in tables.items() if len(rows) > 1
-    }
-    how = f"({name})\n\n`./reproduce.sh` with the options of that run"
-    return "\n".join(f"## {title} {how}\n\n{table}" for title, table in shown.items())
+def mean_cells(entries: list[dict]) -> list[str]:
+    """Every score over seeds."""
+    cells = []
+    for score in SCORES:
+        unit = "°" if score in DEGREES else ""
+        cells.append(spread([entry[score] for entry in entries], unit))
+    return cells
 
 
-def switch_section(switched: list[dict] | None, audit: Audit, name: str) -> str:
-    """Which evaluation the reported step at epoch 17 resembles; the mark is evaluation above training."""
-    how = f"{audit.command} --rows switch`, after `./reproduce.sh` with the same data"
-    title = f"## The evaluation set at the continuation\n\n{how}\n\n"
-    if not switched:
+def change_cell(entries: dict[int, dict], reference: dict[int, dict]) -> str:
+    """How Top-1 and mean error differ, seed by seed, over the seeds that both have."""
+    seeds = sorted(entries.keys() & reference.keys())
+    if not seeds:
+        return ""
+    changes = []
+    for score, unit in (("top1", ""), ("mean_angular_error", "°")):
+        differences = [entries[seed][score] - reference[seed][score] for seed in seeds]
+        changes.append(spread(differences, unit, "+.2f"))
+    return ", ".join(changes)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One log, which of its evaluations is looked at, and at which epochs."""
+
+    label: str
+    log: list[dict]
+    part: str  # "eval": held out; "last": the last clips
+    epochs: tuple[int, ...]
+
+    def rows(self) -> list[list[str]]:
+        """Cells of the chosen epochs: Top-1 of training and evaluation, and their difference."""
+        rows = []
+        for row in self.log:
+            if row["epoch"] in self.epochs and f"{self.part}_top1" in row:
+                train = row["train_top1"]
+                evaluated = row[f"{self.part}_top1"]
+                shares = [f"{train:.2f}", f"{evaluated:.2f}", f"{evaluated - train:+.2f}"]
+                rows.append([f"{self.label}, epoch {row['epoch']:g}", *shares])
+        return rows
+
+
+def curves_around_the_switch(audit: Audit) -> list[Curve]:
+    """Reported and our logs about the continuation, evaluated on different mixtures."""
+    epochs_of = {"model2": (16,), "model2_continued": (17, 20), "model2_to40": (40,)}
+    curves = []
+    for run, epochs in epochs_of.items():
+        reported = list(read_reported(audit.options.results, run).values())
+        part = "eval" if run == "model2" else "last"
+        curves.append(Curve("reported", reported, part, epochs))
+    for part, mixtures in (("last", "clips 561-700"), ("eval", "held out")):
+        for run, epochs in epochs_of.items():
+            label = f"ours, same four fifths trained on, {mixtures}"
+            logs = logs_of_seeds(audit.options.results, audit.published.name, run)
+            if logs:
+                curves.append(Curve(label, logs[0], part, epochs))
+    label = "ours, clips 1-560 trained on, clips 561-700"
+    curves.append(Curve(label, audit.switched_log(), "eval", (17, 20)))
+    return curves
+
+
+def switch_section(audit: Audit) -> str:
+    """Which evaluation the reported step at epoch 17 resembles.
+
+    The mark is an evaluation above training.
+    """
+    title = (
+        "## The evaluation set at the continuation\n\n"
+        f"{command(audit, SWITCH)}, after `./reproduce.sh` with the same sounds\n\n"
+    )
+    if not audit.switched_log():
         return title + "Not measured: Model 2 of the whole published database is not there.\n"
-    after = {"model2": (16,), "model2_continued": (17, 20), "model2_to40": (40,)}
-    rows, logs = [], list[tuple]()
-    for run, epochs in after.items():
-        part = "last" if run != "model2" else "eval"
-        logs.append(("reported", read_reported(audit.results, run).values(), part, epochs))
-    for part, label in (("last", "clips 561-700"), ("eval", "held out")):
-        for run, epochs in after.items():
-            for log in logs_of_seeds(audit.results, name, run)[:1]:
-                logs.append((f"ours, same four fifths trained on, {label}", log, part, epochs))
-    logs.append(("ours, clips 1-560 trained on, clips 561-700", switched, "eval", (17, 20)))
-    for whose, log, part, epochs in logs:
-        for row in log:
-            if row["epoch"] in epochs and f"{part}_top1" in row:
-                train, evaluated = row["train_top1"], row[f"{part}_top1"]
-                shares = f"{train:.2f}", f"{evaluated:.2f}", f"{evaluated - train:+.2f}"
-                rows.append([f"{whose}, epoch {row['epoch']:g}", *shares])
+    rows = [row for curve in curves_around_the_switch(audit) for row in curve.rows()]
     return title + markdown_table(["", "train Top-1", "evaluation Top-1", "above training"], rows)
 
 
-def weights_section(found: dict, audit: Audit) -> str:
-    """The published checkpoints on our database, at both noise levels, beside the reported evaluation."""
-    heard = f"{audit.clips * AZIMUTHS:,} mixtures, all new to them; Top-1 (Top-5*)"
-    how = f"{audit.command} --rows weights --weights DIR`: {heard}"
-    title, rows, stores = (
-        f"## The published weights on our database\n\n{how}\n\n",
-        [],
-        ("published", "code"),
+def reported_top1(results: Path, checkpoint: str) -> str:
+    """The reported evaluation of a checkpoint RUN_epochK; empty where there is none."""
+    named = re.fullmatch(r"(.+)_epoch(\d+)", checkpoint)
+    if named is None:
+        return ""
+    row = read_reported(results, named[1]).get(float(named[2]), {})
+    top1 = row.get("eval_top1", row.get("last_top1"))
+    return "" if top1 is None else f"{top1:.2f}"
+
+
+def weights_section(audit: Audit) -> str:
+    """The published checkpoints on our database, at both noise levels, beside what was reported."""
+    scores = audit.weights_scores()
+    mixtures = f"{audit.options.clips * AZIMUTHS:,} mixtures, all new to them; Top-1 (Top-5*)"
+    title = (
+        "## The published weights on our database\n\n"
+        f"{command(audit, WEIGHTS)}, with `--weights DIR`: {mixtures}\n\n"
     )
-    if not found:
+    if not scores:
         return title + "Not measured: no published weights given.\n"
-    for name in sorted({name for name, _ in found}):
-        run, _, epoch = name.rpartition("_epoch")
-        reported = read_reported(audit.results, run).get(float(epoch), {})
-        beside = reported.get("eval_top1", reported.get("last_top1"))
-        cells = (
-            "{top1:.2f} ({top5_published:.2f})".format(**found[name, store]) for store in stores
-        )
-        rows.append([name, "" if beside is None else f"{beside:.2f}", *cells])
-    names = (
-        "{0.snr_low:g} to {0.snr_high:g} dB".format(audit.stores[store][0]) for store in stores
-    )
-    return title + markdown_table(["checkpoint", "reported", *names], rows)
+    rows = []
+    for checkpoint, by_store in scores.items():
+        cells = [checkpoint, reported_top1(audit.options.results, checkpoint)]
+        for store in STORES_OF_WEIGHTS:
+            if store in by_store:
+                cells.append("{top1:.2f} ({top5_published:.2f})".format(**by_store[store]))
+            else:
+                cells.append("")
+        rows.append(cells)
+    ranges = [snr_range(audit.stores[store].database) for store in STORES_OF_WEIGHTS]
+    return title + markdown_table(["checkpoint", "reported", *ranges], rows)
 
 
-def run_audit(args) -> None:
-    """The stage `audit`: measure what is asked for and not measured yet, and write all there is."""
-    asked = questions()
-    known = (*asked, "switch", "weights")
-    for row in args.rows or ():
+def snr_range(database: Database) -> str:
+    """The SNR range of a database in words."""
+    return f"{database.snr_low:g} to {database.snr_high:g} dB"
+
+
+def introduction(audit: Audit) -> str:
+    """What the rows are of, and what made them."""
+    options = audit.options
+    sounds = [f"{kind} {name}" for kind, name in options.folders.names().items()]
+    machines = sorted({entry["machine"] for entry in audit.measured.values()})
+    commits = sorted({entry["commit"] for entry in audit.measured.values()})
+    facts = {
+        "Sounds": ", ".join(sounds),
+        "clips of a trained row": str(options.clips),
+        "seeds": ", ".join(map(str, audit.seeds)),
+        "device": "; ".join(machines),
+        "commit": ", ".join(commits),
+    }
+    listed = "; ".join(f"{name}: {fact}" for name, fact in facts.items())
+    return f"# Audit: what the tables do not say\n\n{listed}.\n"
+
+
+def page(audit: Audit) -> list[str]:
+    """The sections of results/audit.md that have something to show."""
+    published = audit.stores["published"].database
+    sections = [
+        introduction(audit),
+        HOW_TO_READ.format(
+            clips=audit.options.clips, low=published.snr_low, high=published.snr_high
+        ),
+        runs_section(audit.options.results / audit.published.name),
+        switch_section(audit),
+    ]
+    for name, question in QUESTIONS.items():
+        sections.append(question_section(name, question, audit))
+    sections += [HOP_1, weights_section(audit)]
+    return [section for section in sections if section]
+
+
+def chosen_rows(options: AuditOptions) -> tuple[str, ...]:
+    """The names of what to measure.
+
+    Raises
+    ------
+    InputError
+        For an unknown row, a row without what it needs, or too few clips or seeds.
+    """
+    known = (*QUESTIONS, SWITCH, WEIGHTS)
+    for row in options.rows:
         if row not in known:
             raise InputError(f"--rows {row}: unknown: use {', '.join(known)}")
-    if args.clips < 5 or args.seeds < 1:
-        raise InputError("--clips and --seeds: too few: use at least 5 clips and 1 seed")
-    made, wanted = (
-        {"machine": machine(), "commit": commit()},
-        known if args.rows is None else args.rows,
-    )
-    audit = Audit(args.data, args.clips, args.seeds, args.seed, args.work, args.results, made)
-    with lock_folder(audit.work):
-        for variant in (
-            v for name, (_, variants) in asked.items() if name in wanted for v in variants
-        ):
-            audit.row(variant)
-        switch = audit.switched_set("switch" in wanted)
-        weights = audit.published_weights(args.weights)
-    name, published = PUBLISHED if args.data else "embedded-published", audit.stores["published"][0]
-    machines, commits = (
-        sorted({row[k] for row in audit.measured.values()}) for k in ("machine", "commit")
-    )
-    about = f"clips of a trained row: {audit.clips}; seeds: {', '.join(map(str, audit.seeds))}"
-    about += f"; device: {'; '.join(machines)}; commit: {', '.join(commits)}"
-    parts = [
-        f"# Audit: what the tables do not say\n\nCorpus: {CORPORA[published.corpus]}; {about}.\n",
-        HOW_TO_READ.format(low=published.snr_low, high=published.snr_high),
-        runs_section(audit, name, (*MAIN_RUNS, "ours", "ours_mirrored")),
-        switch_section(switch, audit, name),
-        *(question_section(key, *question, audit) for key, question in asked.items()),
-        "Hop 1, the published spacing, would be 17 MB a mixture: not measured.\n",
-        weights_section(weights, audit),
-    ]
-    write_page(audit.results / f"{audit.name}.md", *filter(None, parts))
+    if WEIGHTS in options.rows and options.weights is None:
+        raise InputError(f"--rows {WEIGHTS}: no checkpoints to score: add --weights DIR")
+    if options.clips < FEWEST_CLIPS or options.seeds < 1:
+        raise InputError(
+            f"--clips {options.clips} --seeds {options.seeds}: too few: "
+            f"use at least {FEWEST_CLIPS} clips and 1 seed"
+        )
+    if options.rows:
+        return options.rows
+    usual = [name for name, question in QUESTIONS.items() if question.usual]
+    return (*usual, SWITCH, WEIGHTS)
+
+
+def run_audit(options: AuditOptions) -> None:
+    """The stage `audit`: measure what is asked for and not measured yet, and write all there is."""
+    rows = chosen_rows(options)
+    audit = Audit(options, {"machine": machine(), "commit": commit()})
+    variants: list[Variant] = []
+    for name in rows:
+        if name in QUESTIONS:
+            variants += QUESTIONS[name].variants
+    with lock_folder(audit.folder):
+        audit.measure_rows(variants)
+        if SWITCH in rows:
+            audit.measure_switch()
+        if WEIGHTS in rows and options.weights is not None:
+            audit.measure_weights(options.weights)
+    write_page(audit.path.with_suffix(".md"), *page(audit))

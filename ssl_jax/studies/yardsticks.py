@@ -1,5 +1,7 @@
-"""The network for recordings beside figures of the literature: other heads, rooms, and two talkers."""
+"""The network for recordings beside the literature: other heads, rooms, and two talkers."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,124 +10,207 @@ from scipy.special import softmax
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import say, track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTH_STEP, Experiment, Training
+from ssl_jax.config import AZIMUTH_STEP, Training
 from ssl_jax.database.cue_store import CueStore
-from ssl_jax.database.recipes import PARTS, read_manifest
+from ssl_jax.database.manifest import Manifest, read_manifest
+from ssl_jax.database.parts import EVALUATION
+from ssl_jax.experiments import Experiment
 from ssl_jax.metrics import degrees_apart
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
-from ssl_jax.pipeline import experiment_of
-from ssl_jax.recordings.azimuths import Overall
+from ssl_jax.recordings.azimuths import PEAK_REACH, Overall
 from ssl_jax.recordings.localisation import localise
-from ssl_jax.report.tables import markdown_table, write_page
+from ssl_jax.report.tables import markdown_table
 from ssl_jax.sounds.mixing import mean_power, spatialise_endless
+from ssl_jax.studies.pages import show_page
 from ssl_jax.studies.unseen_heads import (
     HEAD,
+    Network,
+    Place,
     cells,
     measured_place,
     score_places,
     scores_of,
-    some_voices,
 )
+from ssl_jax.studies.voices import bundled_voices
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.trainer import MICROPHONE_SPREAD_DB, Trainer, predict_all
 
-SCENES, SECONDS, APART, NEAR = (
-    200,
-    3,
-    60,
-    10,
-)  # of two talkers; s; degrees between them, and of a hit
-LITERATURE = """\
-| who | what was known | error | source |
-| --- | --- | --- | --- |
-| people, free field | own ears | 2° in front, 20° at the side, front-back 6 % | Makous & Middlebrooks 1990 |
-| people, frontal half | loudspeakers, 24 of them | RMSE 6.2° ± 1.8° | Yost et al. 2013 |
-| WaveLoc | Surrey Room A, trained on the same head | RMSE 1.5° | Vecchiotti et al. 2019 |
-| GCC-PHAT and a network | Surrey Room A, trained on the same head | RMSE 2.7° | Vecchiotti et al. 2019 |
-"""
+SCENES = 200  # of two talkers
+TALKERS = 30  # whose voices the scenes draw from
+SECONDS = 3  # of each scene
+APART = 60  # degrees between two talkers, at least
+FEWEST_DIRECTIONS = 24  # of a head or room that two talkers are put into
+LEVEL = 0.1  # rms of each talker, of full scale
+WINDOW_S = 0.25  # that estimates of two talkers rest on: in a short one, one of them is louder
+STEP_S = 0.05
+# who, what was known, error, source
+LITERATURE = (
+    (
+        "people, free field",
+        "own ears",
+        "2° in front, 20° at the side, front-back 6 %",
+        "Makous & Middlebrooks 1990",
+    ),
+    (
+        "people, frontal half",
+        "loudspeakers, 24 of them",
+        "RMSE 6.2° ± 1.8°",
+        "Yost et al. 2013",
+    ),
+    (
+        "WaveLoc",
+        "Surrey Room A, trained on the same head",
+        "RMSE 1.5°",
+        "Vecchiotti et al. 2019",
+    ),
+    (
+        "GCC-PHAT and a network",
+        "Surrey Room A, trained on the same head",
+        "RMSE 2.7°",
+        "Vecchiotti et al. 2019",
+    ),
+)
 
 
-def two_talkers(paths: list[Path], name: str) -> str:
-    """How often both of two talkers are found, at equal level, at least APART degrees from one another."""
-    fs = load_weights(name)[1].fs
-    places = [place for path in paths if len((place := measured_place(path, fs)).azimuth) >= 24]
-    if not places:
+@dataclass(frozen=True)
+class YardstickOptions:
+    """What a user chooses of the stage `yardsticks`."""
+
+    places: Path  # folder of SOFA files, which no training used
+    experiment: Experiment  # whose evaluation part is scored
+    network: str | None = None  # packed; None: the default one
+    clips: int = 10  # seconds of speech from each direction
+    work: Path = Path("work")
+    page: Path | None = None  # to write, beside printing
+
+
+def two_talkers(places: Sequence[Place], network: Network) -> str:
+    """How often both of two talkers are found, in a sentence; empty without a place for them."""
+    wide = [place for place in places if len(place.azimuth) >= FEWEST_DIRECTIONS]
+    if not wide:
         return ""
-    speech, rng, both, one = some_voices(60, fs).speech, np.random.default_rng(0), 0, 0
+    voices = bundled_voices(TALKERS, network.front.fs, SECONDS)
+    rng = np.random.default_rng(0)
+    both = 0
+    one = 0
     for _ in track(range(SCENES), "two talkers", total=SCENES):
-        place = places[rng.integers(len(places))]
-        first = rng.integers(len(place.azimuth))
-        second = rng.choice(
-            np.flatnonzero(degrees_apart(place.azimuth, place.azimuth[first]) >= APART)
-        )
-        voice = rng.choice(5, 2, replace=False)  # of the languages, whose clips take turns
-        clips = np.array(
-            [voice + 5 * k for k in rng.choice(12, SECONDS, replace=False)]
-        )  # SECONDS, 2
-        which, silent = [first, second], np.zeros((2, fs), np.float32)
-        ears = spatialise_endless(speech[clips], place.hrirs[which], silent)  # SECONDS, 2, 2, fs
-        ears = np.asarray(ears) / np.sqrt(np.asarray(mean_power(ears)))[..., None, None]
-        ears = 0.1 * np.concatenate(ears, axis=-1).sum(0)
-        found = (
-            Overall().add(localise(ears.T, fs, window=0.25, step=0.05, model=name)).directions[:2]
-        )
-        off = [min(degrees_apart(azimuth, place.azimuth[k]) for azimuth, _ in found) for k in which]
-        both, one = both + (max(off) <= NEAR), one + (min(off) <= NEAR)
-    heads = ", ".join(place.name for place in places)
+        place = wide[rng.integers(len(wide))]
+        directions = two_directions(place, rng)
+        talkers = voices[rng.choice(len(voices), 2, replace=False)]
+        ears = talking(place, directions, talkers)
+        found = peaks_of(ears, network)
+        errors = [nearest_error(found, place.azimuth[number]) for number in directions]
+        both += max(errors) <= PEAK_REACH
+        one += min(errors) <= PEAK_REACH
+    heads = ", ".join(place.name for place in wide)
     return (
-        f"Two talkers of {SECONDS} s at equal level, {APART}° or more apart, {SCENES} scenes on {heads}: "
-        f"both within {NEAR}° in {100 * both / SCENES:.0f} %, at least one in {100 * one / SCENES:.0f} % "
-        "(the two highest peaks of the mean posterior, windows of 0.25 s).\n"
+        f"Two talkers of {SECONDS} s at equal level, {APART}° or more apart, {SCENES} scenes on "
+        f"{heads}: both within {PEAK_REACH}° in {100 * both / SCENES:.0f} %, at least one in "
+        f"{100 * one / SCENES:.0f} % (the two highest peaks of the mean posterior, windows of "
+        f"{WINDOW_S:g} s).\n"
     )
 
 
+def two_directions(place: Place, rng: np.random.Generator) -> list[int]:
+    """Numbers of two directions of a place, at least APART degrees from one another."""
+    first = int(rng.integers(len(place.azimuth)))
+    apart = degrees_apart(place.azimuth, place.azimuth[first])
+    second = int(rng.choice(np.flatnonzero(apart >= APART)))
+    return [first, second]
+
+
+def talking(place: Place, directions: Sequence[int], talkers: np.ndarray) -> np.ndarray:
+    """Ears (samples, 2) of talkers (2, seconds, fs) from two directions, at equal level."""
+    hrirs = place.hrirs[directions][:, None]  # 2, 1, 2, taps
+    no_tail = np.zeros((2, talkers.shape[-1]), np.float32)
+    ears = np.asarray(spatialise_endless(talkers, hrirs, no_tail))  # 2, seconds, 2, fs
+    ears = ears / np.sqrt(np.asarray(mean_power(ears)))[..., None, None]
+    mixed = LEVEL * ears.sum(axis=0)  # seconds, 2, fs
+    return np.concatenate(mixed, axis=-1).T
+
+
+def peaks_of(ears: np.ndarray, network: Network) -> np.ndarray:
+    """The azimuths of the two highest peaks of the mean posterior (2,), or of the only one (1,)."""
+    found = localise(ears, network.front.fs, window=WINDOW_S, step=STEP_S, model=network.name)
+    directions = Overall().add(found).directions
+    return np.array([azimuth for azimuth, _ in directions[:2]])
+
+
+def nearest_error(found: np.ndarray, azimuth: float) -> float:
+    """Degrees from an azimuth to the nearest of some."""
+    return float(degrees_apart(found, azimuth).min())
+
+
+def evaluated_conditions(manifest: Manifest, numbers: np.ndarray) -> dict[str, np.ndarray]:
+    """Masks over some mixtures of rooms (n,), by what was heard."""
+    heads = np.array([manifest.head[number] for number in numbers])
+    snr = manifest.snr[numbers]
+    is_free = np.char.find(heads, "-free") > 0  # as `sounds.rooms.room_name` calls it
+    conditions = {
+        "rooms": ~is_free,
+        "free field": is_free,
+        "free field, 15 to 40 dB": is_free & (snr >= 15),
+    }
+    of_cipic = np.char.startswith(heads, "cipic_")
+    for what, mask in list(conditions.items()):
+        conditions[f"{what}, CIPIC heads"] = mask & of_cipic
+    conditions["free field, -5 to 5 dB"] = is_free & (snr < 5)
+    conditions["rooms, -5 to 5 dB"] = ~is_free & (snr < 5)
+    return conditions
+
+
 def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
-    """Scores on the evaluation part of a cue store of rooms, by what was heard; none without a store."""
+    """Scores on the evaluation part of a cue store of rooms; none without a store."""
     if not (folder / "manifest.csv").exists():
         say(f"{folder}: not there: the evaluation part is left out (`ssl_jax database` makes it)")
         return []
     store = CueStore(folder / "cues", ex.database, ex.front)
-    manifest, (network, front) = (
-        read_manifest(folder / "manifest.csv", store.count),
-        load_weights(name),
-    )
+    manifest = read_manifest(folder / "manifest.csv", store.count)
+    mixtures = Mixtures.of(store, manifest)
+    model, front = load_weights(name)
     trainer = Trainer(Training(model=describe(name)["model"]), 1, front)
-    trainer.set_model(network)
-    numbers = np.flatnonzero(manifest.part == PARTS.index("evaluation"))
-    head, snr = np.array([manifest.head[i] for i in numbers]), manifest.snr[numbers]
-    free, cipic = np.char.find(head, "-free") > 0, np.char.startswith(head, "subject_")
-    parts = {"rooms": ~free, "free field": free, "free field, 15 to 40 dB": free & (snr >= 15)}
-    parts |= {f"{what}, CIPIC heads": use & cipic for what, use in parts.items()}
-    parts |= {"free field, -5 to 5 dB": free & (snr < 5), "rooms, -5 to 5 dB": ~free & (snr < 5)}
-    rows, mixtures = [], Mixtures.of(store, manifest)
-    for spread, about in ((0.0, ""), (MICROPHONE_SPREAD_DB, ", unlike microphones")):
+    trainer.set_model(model)
+    numbers = np.flatnonzero(manifest.part == EVALUATION)
+    conditions = evaluated_conditions(manifest, numbers)
+    unlike = {what: conditions[what] for what in ("rooms", "free field")}
+    rows = []
+    for spread, about, masks in (
+        (0.0, "", conditions),
+        (MICROPHONE_SPREAD_DB, ", unlike microphones", unlike),
+    ):
         heard = predict_all(trainer, mixtures, numbers, spread)
         posterior = softmax(heard.logits / temperature_of(name), axis=1)
         truth = AZIMUTH_STEP * heard.labels
-        for what, use in list(parts.items())[: 2 if spread else None]:
-            scores = cells(scores_of(posterior[use], truth[use]))
+        for what, mask in masks.items():
+            scores = cells(scores_of(posterior[mask], truth[mask]))
             rows.append([f"`{name}`", f"evaluation part, {what}{about}", "72", "1 s", *scores])
     return rows
 
 
-def run_yardsticks(args) -> None:
-    """The stage `yardsticks`: write results/yardsticks.md and print it."""
-    paths = sorted(args.heads.glob("*.sofa"))
+def sofa_paths(folder: Path) -> list[Path]:
+    """The SOFA files of a folder by name; InputError where there is none."""
+    paths = sorted(folder.glob("*.sofa"))
     if not paths:
-        raise InputError(f"{args.heads}: no .sofa files: name a folder of heads and rooms")
-    args.protocol = args.protocol or "rooms"
-    name, ex = args.model or default_weights(), experiment_of(args)
-    rows = score_places(paths, [name], args.clips) + evaluation_rows(name, args.work / ex.name, ex)
+        raise InputError(f"{folder}: no .sofa files: name a folder of heads and rooms")
+    return paths
+
+
+def run_yardsticks(options: YardstickOptions) -> None:
+    """The stage `yardsticks`: print the scores, and write the page that is asked for."""
+    paths = sofa_paths(options.places)
+    network = Network.load(options.network or default_weights())
+    fs = network.front.fs
+    places = [measured_place(path, fs) for path in paths]
+    rows = score_places(places, [network], options.clips, fs)
+    folder = options.work / options.experiment.name
+    rows += evaluation_rows(network.name, folder, options.experiment)
     about = (
-        f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{name}`, {args.clips} s of each voice "
-        "from each direction. It knew only KEMAR of these, and no room. Evaluation heads are turned to "
-        f"their midline (docs/rooms.md). `ssl_jax yardsticks --heads DIR`; {machine()}; commit {commit()}.\n"
+        f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{network.name}`, "
+        f"{options.clips} speakers from each direction. No training used these heads and rooms. "
+        "Evaluation heads are turned to their midline (docs/rooms.md). `ssl_jax yardsticks "
+        f"PLACES`; {machine()}; commit {commit()}.\n"
     )
-    text = (
-        about,
-        markdown_table(HEAD, rows),
-        two_talkers(paths, name),
-        "## Literature\n",
-        LITERATURE,
-    )
-    write_page(args.results / "yardsticks.md", *text)
+    table = markdown_table(list(HEAD), rows)
+    talkers = two_talkers(places, network)
+    literature = markdown_table(["who", "what was known", "error", "source"], LITERATURE)
+    show_page(options.page, about, table, talkers, "## Literature\n", literature)

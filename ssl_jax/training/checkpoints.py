@@ -33,7 +33,7 @@ def checkpoint_path(work: Path, run: str, epoch: int) -> Path:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, then its checksum; raises InputError for more than would be read again."""
+    """Write a checkpoint, then its checksum; InputError for more than would be read again."""
     rows = [row.columns() for row in checkpoint.log]
     notes = {"epoch": checkpoint.epoch, "log": rows, "settings": checkpoint.settings}
     write_arrays(path, ArrayFile(notes, checkpoint.arrays))

@@ -1,7 +1,7 @@
 """Training runs, epoch after epoch.
 
-Split and order come from generators seeded by (run seed, purpose, epoch), and a checkpoint holds all
-that an epoch leaves behind. So a run that was cut off goes on to the same bytes.
+Split and order come from generators seeded by (run seed, purpose, epoch), and a checkpoint holds
+all that an epoch leaves behind. So a run that was cut off goes on to the same bytes.
 """
 
 import json
@@ -69,7 +69,15 @@ def train(
     split = mixtures.split(config)
     steps = math.ceil(len(split.training) / config.batch)
     trainer = Trainer(config, steps, mixtures.front, mesh)
-    run = Run(name, config, mixtures, split, folders, trainer, settings)
+    run = Run(
+        name=name,
+        config=config,
+        mixtures=mixtures,
+        split=split,
+        folders=folders,
+        trainer=trainer,
+        settings=settings,
+    )
     if config.batch % trainer.mesh.size:
         uneven = f"a batch of {config.batch} does not divide among {trainer.mesh.size} devices"
         say(f"{name}: {uneven}: each does all of it; fewer devices are no slower")

@@ -6,7 +6,7 @@ import numpy as np
 
 from ssl_jax.common.devices import barrier, broadcast_from_first, is_main_process
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import settle_settings, checksum_agrees, read_json
+from ssl_jax.common.files import checksum_agrees, read_json, settle_settings
 from ssl_jax.common.progress import say
 from ssl_jax.training.checkpoints import REMEDY, Checkpoint, checkpoint_path, load_checkpoint
 from ssl_jax.training.context import Run

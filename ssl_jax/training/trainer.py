@@ -21,7 +21,7 @@ from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, named_arrays, split
 from ssl_jax.training.batches import EVALUATION_BATCH, Mixtures, batches_of
 
-# cosines in a smooth curve over the channels: the slowest four, as microphones' responses are smooth
+# cosines in a curve over the channels: the slowest four, as microphones' responses are smooth
 COSINES = 4
 # dB, standard deviation of such curves where a network is tried on microphones that differ
 MICROPHONE_SPREAD_DB = 1.0
@@ -201,7 +201,12 @@ class Trainer:
         if not math.isfinite(loss):
             wrong = "training diverged (the loss is not a number)"
             raise InputError(f"{wrong}: lower the learning rate")
-        return EpochScores(loss / count, 100 * top1_hits / count, 100 * top5_hits / count, waited_s)
+        return EpochScores(
+            loss=loss / count,
+            top1=100 * top1_hits / count,
+            top5=100 * top5_hits / count,
+            waited_s=waited_s,
+        )
 
     def set_model(self, model: nnx.Module) -> None:
         """Take over the weights and statistics of a network of the same kind."""
@@ -216,12 +221,12 @@ class Trainer:
         return self.model_arrays() | named_arrays("moments", self.moments)
 
     def restore_model(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take over weights and statistics; raises InputError, which names one that does not fit."""
+        """Take over weights and statistics; InputError names one that does not fit."""
         self.weights = from_named("weights", self.weights, arrays)
         self.rest = from_named("rest", self.rest, arrays)
 
     def restore_optimiser(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take over the optimiser's state; raises InputError, which names what does not fit."""
+        """Take over the optimiser's state; InputError names what does not fit."""
         self.moments = from_named("moments", self.moments, arrays)
 
 

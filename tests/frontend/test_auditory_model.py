@@ -63,7 +63,7 @@ def test_allpole_of_noise(fs):
 
 
 def test_butterworth_of_speech(mixture):
-    x = mixture[:, 0].astype(np.float32)
+    x = mixture[:, 0]
     assert_like_reference(x, FS, centre_frequencies(FS, 8), "butterworth")
 
 

@@ -1,4 +1,4 @@
-"""Exported networks give what JAX gives, for any batch and number of frames, and as docs/pytorch.md says."""
+"""Exported networks give what JAX gives, and docs/pytorch.md does as it says."""
 
 import re
 import sys
@@ -87,7 +87,7 @@ def test_a_network_without_a_graph_is_refused(call, monkeypatch):
 
 
 def test_the_page_does_as_it_says(call, tmp_path, monkeypatch, mixture, capsys):
-    """Through soundfile in torchaudio's place, which is large: its arrays are all that is asked of it."""
+    """With soundfile in torchaudio's place, which is large: the page needs its arrays alone."""
     soundfile.write(tmp_path / "ears.wav", mixture, 44_100)
     signal, fs = soundfile.read(tmp_path / "ears.wav", dtype="float32")
     torchaudio = SimpleNamespace(load=lambda _: (SimpleNamespace(numpy=lambda: signal.T), fs))

@@ -29,7 +29,7 @@ NOTES = {
     "model": "three_branch",
     "front": asdict(FRONT),
     "protocol": "published",
-    "corpus": "embedded",
+    "corpus": "bundled",
     "seed": 3,
     "commit": "unknown",
     "metrics": {"top1": 1.0},
@@ -73,6 +73,19 @@ def test_loaded_networks_are_in_evaluation_mode(packed, tmp_path):
 
 def test_the_notes_come_back(packed, tmp_path):
     assert describe("mine", tmp_path) == NOTES | {"name": "mine"}
+
+
+def test_a_network_can_be_a_file_of_ones_own(trained, tmp_path):
+    own = str(tmp_path / "elsewhere/mine.safetensors")
+    assert str(pack(trained[0], own, NOTES)) == own
+    assert describe(own)["name"] == "mine" and load_weights(own)[1] == FRONT
+
+
+def test_a_file_of_ones_own_that_is_missing_or_damaged_is_named(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    refuses("mine.safetensors: no such file", describe, str(path))
+    path.write_bytes(b"nothing")
+    refuses("mine.safetensors: .*pack it again", describe, str(path))
 
 
 def test_large_weights_are_packed_in_half_precision(tmp_path):

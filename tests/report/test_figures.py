@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssl_jax.config import Options, experiment
+from ssl_jax.experiments import Options, experiment
 from ssl_jax.report import figures
 from ssl_jax.report.figures import draw_all, drawings_of
 from ssl_jax.report.style import cue_map, plt, save_figure, write_figure
@@ -95,7 +95,9 @@ def test_a_cue_map_has_low_frequencies_at_the_bottom_and_masks_what_is_none():
     assert drawn[0].tolist() == [5, 6] and drawn[2].tolist() == [1, 2]
     assert np.ma.getmaskarray(drawn).tolist() == [[False] * 2, [False, True], [False] * 2]
     assert image.get_extent() == [0, 2.0, -0.5, 2.5]
-    ticks = dict(zip([text.get_text() for text in axis.get_yticklabels()], axis.get_yticks()))
+    ticks = dict(
+        zip([text.get_text() for text in axis.get_yticklabels()], axis.get_yticks(), strict=True)
+    )
     assert ticks["1k"] == pytest.approx(1) and ticks["4k"] == pytest.approx(2)
     assert "8k" not in ticks
     plt.close(figure)

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from ssl_jax.config import RUNS
 from ssl_jax.report.logs import (
     EVERY_LOG,
     REPORTED_RUNS,
@@ -15,6 +14,7 @@ from ssl_jax.report.logs import (
     read_confusion,
     read_reported,
 )
+from ssl_jax.runs import RUNS
 from ssl_jax.training.log import read_log
 from support.made_logs import OURS, row_of, write_log
 from support.runs import ROOT, refuses

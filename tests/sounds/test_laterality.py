@@ -1,26 +1,64 @@
-"""Which ear is the left one, and which way azimuths run, by a head's own responses."""
+"""What responses say: which ear is left, which way azimuths run, how far apart the ears are."""
+
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from ssl_jax.sounds.laterality import side_vote
+from ssl_jax.sounds.laterality import lateral_itd, side_vote
 from ssl_jax.sounds.sofa import read_sofa
-from support.made_sofa import KEMAR, write_sofa
+from support.made_sofa import FS, KEMAR, ring, write_sofa
 from support.runs import refuses
 
 GOOD = read_sofa(KEMAR)
 RIGHT_FIRST = np.array([[0, -0.09, 0], [0, 0.09, 0]])
+MILLISECOND = round(FS / 1000)  # samples
 
 
 def written(path, hrirs=GOOD.hrirs, azimuth=GOOD.azimuth, **changes):
     """KEMAR's responses under other fields."""
-    positions = np.stack([azimuth, GOOD.elevation, np.ones(len(azimuth))], axis=1)
+    positions = ring(azimuth, GOOD.elevation)
     return write_sofa(path, Data__IR=hrirs, SourcePosition=positions, **changes)
 
 
+def vote_of(sofa):
+    return side_vote(sofa.hrirs, sofa.azimuth, sofa.elevation, sofa.fs)
+
+
+def itd_of(sofa):
+    return lateral_itd(sofa.hrirs, sofa.azimuth, sofa.elevation, sofa.fs)
+
+
+def of_directions(sofa, chosen):
+    return replace(
+        sofa,
+        hrirs=sofa.hrirs[chosen],
+        azimuth=sofa.azimuth[chosen],
+        elevation=sofa.elevation[chosen],
+    )
+
+
+MEDIAN_PLANE = of_directions(GOOD, np.sin(np.radians(GOOD.azimuth)) == 0)
+
+
 def test_a_measured_head_votes_for_itself_and_its_mirror_image_against():
-    assert side_vote(*GOOD[1:]) == 1 and side_vote(GOOD.hrirs[:, ::-1], *GOOD[2:]) == -1
-    front = np.sin(np.radians(GOOD.azimuth)) == 0
-    assert side_vote(*(field[front] for field in GOOD[1:4]), GOOD.fs) is None  # nothing lateral
+    assert vote_of(GOOD) == 1
+    assert vote_of(replace(GOOD, hrirs=GOOD.hrirs[:, ::-1])) == -1
+    assert vote_of(MEDIAN_PLANE) is None
+
+
+def test_ripple_before_the_onset_does_not_vote():
+    """Inverse filters ring before the direct sound, at the farther ear as loud as its own onset."""
+    ringing = GOOD.hrirs.copy()
+    ripple = 0.05 * np.abs(GOOD.hrirs).max(axis=(1, 2), keepdims=True)
+    ringing[..., :20] += ripple * (-1) ** np.arange(20)
+    assert vote_of(replace(GOOD, hrirs=ringing)) == 1
+
+
+def test_kemars_ears_are_0_7_ms_apart():
+    # the correlation's grid is 6 us
+    assert itd_of(GOOD) == pytest.approx(0.70e-3, abs=0.01e-3)
+    assert itd_of(MEDIAN_PLANE) is None
 
 
 def test_files_that_contradict_themselves_are_read_by_their_responses(tmp_path, capsys):
@@ -32,9 +70,10 @@ def test_files_that_contradict_themselves_are_read_by_their_responses(tmp_path, 
             tmp_path / "d.sofa", GOOD.hrirs[:, ::-1], ReceiverPosition=RIGHT_FIRST
         ),
     }.items():
-        found, said = read_sofa(path), capsys.readouterr().err
-        assert np.array_equal(found.hrirs, GOOD.hrirs)
-        np.testing.assert_allclose(found.azimuth, GOOD.azimuth, atol=1e-9)  # turned twice
+        sofa = read_sofa(path)
+        said = capsys.readouterr().err
+        assert np.array_equal(sofa.hrirs, GOOD.hrirs)
+        np.testing.assert_allclose(sofa.azimuth, GOOD.azimuth, atol=1e-9)  # turned twice
         assert said.count("overrides it\n") == (name in ("receivers", "clockwise"))
 
 
@@ -53,17 +92,28 @@ def test_responses_that_fit_neither_are_refused_unless_said(tmp_path):
     assert read_sofa(path, ears="stated").hrirs.shape == noise.shape
 
 
-def test_the_pole_by_rounding_and_responses_up_to_two_seconds(tmp_path):
-    positions = np.stack(
-        [np.arange(72) * 5.0, np.linspace(-90.0000076, 90.0009, 72), np.ones(72)], axis=1
-    )
-    found = read_sofa(write_sofa(tmp_path / "p.sofa", SourcePosition=positions), azimuths="stated")
-    assert (found.elevation[0], found.elevation[-1]) == (-90, 90)
-    room = np.zeros((2, 2, 88_200))
-    room[:, 0, 10], room[:, 1, 40], room[..., -1] = 1, 0.5, 0.01
-    sides = np.array([[90.0, 0, 1], [80.0, 0, 1]])
-    path = write_sofa(tmp_path / "r.sofa", Data__IR=room, SourcePosition=sides)
-    assert read_sofa(path).hrirs.shape == room.shape
-    longer = np.pad(room, ((0, 0), (0, 0), (0, 1)))
-    path = write_sofa(tmp_path / "l.sofa", Data__IR=longer, SourcePosition=sides)
-    refuses("responses of 2.0 s, over 2", read_sofa, path)
+def kemars_delays():
+    """Delays (n, 2), samples, between KEMAR's ears: 0.7 ms at 90 degrees."""
+    side = np.sin(np.radians(GOOD.azimuth)) * np.cos(np.radians(GOOD.elevation))
+    nearer = 0.35 * MILLISECOND * np.stack([side, -side], axis=1)
+    return MILLISECOND - nearer
+
+
+def test_a_delay_that_is_in_the_responses_too_is_refused_unless_said(tmp_path):
+    path = written(tmp_path / "d.sofa", Data__Delay=kemars_delays())
+    refuses(r"d.sofa: .* 1\.[34]\d ms apart.*Data.Delay.*--ears stated", read_sofa, path)
+    assert itd_of(read_sofa(path, ears="stated")) > 1.3e-3
+
+
+def test_responses_whose_delays_are_missing_are_said(tmp_path, capsys):
+    aligned = np.repeat(GOOD.hrirs[:, :1], 2, axis=1)
+    read_sofa(written(tmp_path / "m.sofa", aligned))
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "0.00 ms apart" in said and "Data.Delay" in said
+
+
+def test_aligned_responses_with_their_delays_are_read_in_silence(tmp_path, capsys):
+    aligned = np.repeat(GOOD.hrirs[:, :1], 2, axis=1)
+    path = written(tmp_path / "a.sofa", aligned, Data__Delay=kemars_delays())
+    assert itd_of(read_sofa(path)) == pytest.approx(0.7e-3, abs=0.02e-3)
+    assert capsys.readouterr().err == ""

@@ -5,20 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ssl_jax.config import AZIMUTHS, Options, experiment
-from ssl_jax.sounds import rooms
+from ssl_jax.config import AZIMUTHS
+from ssl_jax.experiments import Options, experiment
+from ssl_jax.sounds import rooms, shoebox
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.sofa import read_sofa
 
 FS = 44_100
 HEAD = read_sofa(KEMAR, FS)
-HALL = rooms.Room(
+HALL = shoebox.Room(
     np.array([7.0, 5.0, 3.0]), np.array([3.0, 2.0, 1.5]), 30.0, 1.2, 0.6, 0.0, 1.0, False
 )
 
 
 def test_a_room_has_the_ratio_and_the_decay_asked_for():
-    early, tail = rooms.responses(HEAD, HALL, FS, np.random.default_rng(3))
+    heard = shoebox.room_responses(HEAD, HALL, FS, np.random.default_rng(3))
+    early = heard.early
+    tail = heard.tail
     direct = np.square(select_directions(HEAD, "horizontal")[0]).sum() / AZIMUTHS
     reflected = early.copy()
     reflected[..., :512] -= select_directions(HEAD, "horizontal")[0]
@@ -31,20 +34,22 @@ def test_a_room_has_the_ratio_and_the_decay_asked_for():
 
 
 def test_images_stand_where_mirrors_put_them_and_the_direct_sound_is_first():
-    positions, amplitude = rooms.image_sources(HALL, np.array([0.0, 90.0]))
+    images = shoebox.image_sources(HALL, np.array([0.0, 90.0]))
+    positions = images.positions
+    amplitude = images.amplitudes
     np.testing.assert_allclose(positions[0], [[1.2, 0, 0], [0, 1.2, 0]], atol=1e-12)
     assert amplitude[0] == pytest.approx([1, 1]) and (amplitude[1:] < 1).all()
     floor = positions[(np.abs(positions[:, 0, :2] - [1.2, 0]) < 1e-9).all(-1), 0, 2]
     assert {-3.0, 3.0} <= set(floor.round(9))  # ears at 1.5 m: twice that below, and above
-    echo = rooms.early_reflections(HEAD, HALL, np.array([0.0]), 1764)[0]
-    after = (np.hypot(1.2, 3.0) - 1.2) / rooms.SPEED * FS  # floor and ceiling come first here
+    echo = shoebox.early_reflections(HEAD, HALL, np.array([0.0]), 1764)[0]
+    after = (np.hypot(1.2, 3.0) - 1.2) / shoebox.SPEED * FS  # floor and ceiling come first here
     onset = np.abs(echo).max(0)
     assert abs(int((onset > 0.1 * onset.max()).argmax()) - after) < 80  # a response's own delay
 
 
 def test_a_tail_is_as_coherent_as_a_diffuse_field():
     """Alike at both ears below 200 Hz, unlike from 1.5 kHz on."""
-    tail = rooms.diffuse_tail(HEAD, replace(HALL, t60=3.0), FS, np.random.default_rng(0))
+    tail = shoebox.diffuse_tail(HEAD, replace(HALL, t60=3.0), FS, np.random.default_rng(0))
     spectra, frequency = np.fft.rfft(tail), np.fft.rfftfreq(FS, 1 / FS)
 
     def coherence(low, high):

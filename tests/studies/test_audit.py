@@ -6,75 +6,199 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ssl_jax.common.files import package_data
 from ssl_jax.common.provenance import commit
-from ssl_jax.config import as_settings
+from ssl_jax.config import AZIMUTHS, Database, FrontEnd, SoundFolders, as_settings
+from ssl_jax.database.manifest import Manifest
 from ssl_jax.metrics import error_by_azimuth
 from ssl_jax.networks.registry import NETWORKS
 from ssl_jax.report.logs import read_confusion
+from ssl_jax.report.tables import SCORES
+from ssl_jax.sounds.noises import files_by_kind
 from ssl_jax.studies import audit as audit_module
-from ssl_jax.studies.audit import PUBLISHED, Audit, Variant, questions, stores, training_of
-from ssl_jax.studies.audit_report import (
-    SCORES,
-    question_section,
-    spread,
-    switch_section,
-    weights_section,
+from ssl_jax.studies import audit_report, audit_rows
+from ssl_jax.studies.audit import Audit, split_by
+from ssl_jax.studies.audit_report import question_section, switch_section, weights_section
+from ssl_jax.studies.audit_rows import (
+    PUBLISHED,
+    QUESTIONS,
+    AuditOptions,
+    Question,
+    Variant,
+    stores,
+    training_of,
 )
+from ssl_jax.training.batches import Mixtures
 from support.runs import ROOT, refuses
 
-DESCRIBED = {"machine": "an abacus", "commit": "abc"}
+MADE_BY = {"machine": "an abacus", "commit": "abc"}
 CHANGES = {  # what a store changes of the published one
     "published": set(),
-    "clean": {"direction_rule", "hair_cell", "disjoint"},
+    "snr15to40": {"snr_low", "snr_high"},
+    "snr5to20": {"snr_low"},
+    "snr0to20": {"snr_low"},
+    "five_heads": {"heads"},
+    "one_head": {"heads"},
     "horizontal": {"direction_rule"},
+    "noise": {"disjoint"},
+    "head": {"disjoint"},
+    "disjoint": {"disjoint"},
     "float": {"bits"},
-    "code": {"snr_low", "snr_high"},
-    "noisier": {"snr_low"},
-    **dict.fromkeys(("stationary", "events"), {"noise"}),
-    **dict.fromkeys(("noise", "head", "disjoint"), {"disjoint"}),
-    **dict.fromkeys(("halfwave", "roman", "bernstein"), {"hair_cell"}),
+    "clean": {"direction_rule", "hair_cell", "disjoint"},
+    "halfwave": {"hair_cell"},
+    "roman": {"hair_cell"},
+    "bernstein": {"hair_cell"},
+    "noise_of_esc10": {"noise_kinds"},
+    "noise_besides_esc10": {"noise_kinds"},
+    "esc10": {"noise", "noise_kinds"},
+    "esc10_events": {"noise", "noise_kinds"},
 }
 
 
-def test_every_row_changes_what_it_says_and_nothing_else():
-    made = {name: as_settings(d=d, f=front) for name, (d, front) in stores(True, 100, 0).items()}
-    fields = {name: store["d"] | store["f"] for name, store in made.items()}
-    before = fields["published"]
-    assert {
-        name: {k for k in before if values[k] != before[k]} for name, values in fields.items()
-    } == CHANGES
-    for _, variants in questions().values():
-        assert len(variants) > 1
-        for variant in variants:
-            assert variant.store in made and variant.network in NETWORKS
-            run = training_of(variant, 100, 3)
-            assert (run.clips, run.epochs, run.seed, run.start_from) == (100, 12, 3, "")
+def settings_of(options):
+    """Every setting of every store, by its name."""
+    by_store = {}
+    for name, store in stores(options).items():
+        parts = as_settings(database=store.database, front=store.front)
+        by_store[name] = parts["database"] | parts["front"]
+    return by_store
 
 
-def audit_of(tmp_path, clips=100, seeds=2, described=DESCRIBED, results=None):
-    return Audit(None, clips, seeds, 0, tmp_path / "work", results or tmp_path, described)
+def test_every_store_changes_what_it_says_and_nothing_else(tmp_path):
+    by_store = settings_of(AuditOptions(compare_noise=tmp_path / "ESC-50"))
+    before = by_store["published"]
+    changed = {}
+    for name, settings in by_store.items():
+        changed[name] = {key for key in before if settings[key] != before[key]}
+    assert changed == CHANGES
 
 
-def test_two_numbers_side_by_side(tmp_path):
-    audit, other = audit_of(tmp_path), Variant("other", "horizontal")
-    for variant, values in ((PUBLISHED, (40.0, 42.0)), (other, (50.0, 53.0))):
-        for seed, value in zip(audit.seeds, values):
-            audit.measured[audit.key(variant, seed)] = {**dict.fromkeys(SCORES, value), **DESCRIBED}
-    variants = [PUBLISHED, other, Variant("not run", "head")]
-    lines = question_section("x", "T", variants, audit).splitlines()
-    assert "--rows x" in lines[2] and len(lines) == 4 + 2 + 2
+def test_noise_rows_need_their_sounds(tmp_path):
+    assert not {"esc10", "esc10_events"} & set(settings_of(AuditOptions()))
+    own = AuditOptions(folders=SoundFolders(noise=tmp_path))
+    assert not {"noise_of_esc10", "noise_besides_esc10"} & set(settings_of(own))
+
+
+def test_the_package_has_the_kinds_that_rows_name():
+    bundled = {*audit_rows.BUNDLED_OF_ESC10, *audit_rows.BUNDLED_BESIDES}
+    assert bundled == set(files_by_kind(package_data("noise")))
+    assert len(audit_rows.ESC10) == 10
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_row_can_be_trained(name, tmp_path):
+    by_store = stores(AuditOptions(compare_noise=tmp_path))
+    variants = QUESTIONS[name].variants
+    assert len(variants) > 1
+    for variant in variants:
+        assert variant.store in by_store and variant.network in NETWORKS
+        run = training_of(variant, 100, 3)
+        assert (run.clips, run.epochs, run.seed, run.start_from) == (100, 12, 3, "")
+
+
+def test_ablations_are_measured_only_when_asked_for():
+    usual = audit_report.chosen_rows(AuditOptions())
+    assert set(QUESTIONS) - set(usual) == {"ablation_published", "ablation_clean"}
+    assert audit_report.chosen_rows(AuditOptions(rows=("ablation_published",)))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (AuditOptions(rows=("nothing",)), "--rows nothing: unknown: use noises"),
+        (AuditOptions(rows=("weights",)), "--rows weights: no checkpoints"),
+        (AuditOptions(clips=4), "--clips 4 --seeds 3: too few"),
+        (AuditOptions(seeds=0), "--clips 100 --seeds 0: too few"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(options, message):
+    refuses(message, audit_report.chosen_rows, options)
+
+
+def audit_of(tmp_path, **options):
+    options = {"seeds": 2, "results": tmp_path, "work": tmp_path / "work"} | options
+    return Audit(AuditOptions(**options), MADE_BY)
+
+
+def measured(audit, variant, values):
+    """Put a value for every score into the entry of each seed."""
+    for seed, value in values.items():
+        audit.measured[audit.key(variant, seed)] = {**dict.fromkeys(SCORES, value), **MADE_BY}
+
+
+def test_numbers_stand_side_by_side(tmp_path):
+    audit = audit_of(tmp_path)
+    other = Variant("other", "horizontal")
+    measured(audit, PUBLISHED, {0: 40.0, 1: 42.0})
+    measured(audit, other, {0: 50.0, 1: 53.0})
+    question = Question("T", (PUBLISHED, other, Variant("not run", "head")))
+    lines = question_section("x", question, audit).splitlines()
+    assert lines[2] == "`ssl_jax audit --rows x`" and len(lines) == 4 + 2 + 2
     assert "41.00 ± 1.41" in lines[-2] and "51.50 ± 2.12" in lines[-1]
     assert "+10.50 ± 0.71, +10.50 ± 0.71°" in lines[-1]
-    assert "not run" not in "".join(lines) and spread([3.0], "°") == "3.00°"
+    assert "not run" not in "".join(lines)
 
 
-def test_what_was_measured_is_kept_and_not_measured_again(tmp_path, monkeypatch):
+def test_a_change_is_of_the_same_seeds(tmp_path):
+    """A row of one seed is compared with that seed, not with the first."""
+    audit = audit_of(tmp_path)
+    other = Variant("other", "horizontal")
+    measured(audit, PUBLISHED, {0: 40.0, 1: 42.0})
+    measured(audit, other, {1: 53.0})
+    text = question_section("x", Question("T", (PUBLISHED, other)), audit)
+    assert "| +11.00, +11.00° |" in text
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path, monkeypatch):
     audit = audit_of(tmp_path, seeds=1)
     audit.keep(audit.key(PUBLISHED, 0), {"top1": 1.5})
-    again = audit_of(tmp_path, seeds=1, described={"machine": "other", "commit": "def"})
+    again = audit_of(tmp_path, seeds=1)
     monkeypatch.setattr(again, "mixtures", lambda _: pytest.fail("measured again"))
-    again.row(PUBLISHED)
-    assert again.found(PUBLISHED) == [{"top1": 1.5, **DESCRIBED}]
+    again.measure_rows([PUBLISHED])
+    assert again.entries(PUBLISHED) == {0: {"top1": 1.5, **MADE_BY}}
+
+
+def test_rows_of_a_store_build_it_once(tmp_path, monkeypatch):
+    audit = audit_of(tmp_path, seeds=1)
+    built, trained = [], []
+    monkeypatch.setattr(audit, "mixtures", built.append)
+    monkeypatch.setattr(audit_module, "split_by", lambda mixtures, apart: apart)
+    monkeypatch.setattr(audit, "train_row", lambda variant, mixtures: trained.append(variant.label))
+    other = Variant("horizontal", "horizontal")
+    audit.measure_rows([PUBLISHED, other, Variant("by clip", apart=("clip",))])
+    assert built == ["published", "horizontal"]
+    assert trained == ["as published", "by clip", "horizontal"]
+
+
+def test_rows_whose_sounds_are_not_there_are_left_out(tmp_path, monkeypatch):
+    audit = audit_of(tmp_path)
+    monkeypatch.setattr(audit, "mixtures", lambda name: pytest.fail(name))
+    audit.measure_rows([Variant("the ten of ESC-10", "esc10")])
+
+
+def test_own_sounds_and_seeds_have_files_of_their_own(tmp_path):
+    assert audit_of(tmp_path).path == tmp_path / "audit.json"
+    folders = SoundFolders(speech=tmp_path / "voices")
+    assert audit_of(tmp_path, folders=folders, seed=3).path.stem == "audit-speech_voices-seed3"
+
+
+def test_a_store_is_split_anew():
+    speakers = [speaker for speaker in "aabbc" for _ in range(AZIMUTHS)]
+    manifest = Manifest(None, np.zeros(len(speakers)), speakers, [])
+    mixtures = Mixtures([], Database(clips=5), FrontEnd(), manifest)
+    assert split_by(mixtures, ()) is mixtures
+    part = split_by(mixtures, ("speaker",)).manifest.part
+    by_speaker = {}
+    for speaker, which in zip(speakers, part, strict=True):
+        by_speaker.setdefault(speaker, set()).add(which)
+    assert all(len(parts) == 1 for parts in by_speaker.values())
+    assert set(part) == {0, 1}
+
+
+def test_more_heads_than_there_are_is_refused():
+    heads = audit_module.Heads(("a", "b"), np.zeros((2, 72, 2, 4)), np.zeros((2, 72)))
+    assert audit_module.first_heads(heads, 1).names == ("a",)
+    refuses("2 heads: the row of 5 heads needs more", audit_module.first_heads, heads, 5)
 
 
 def test_error_by_azimuth_goes_round_the_circle(tmp_path):
@@ -88,39 +212,46 @@ def test_error_by_azimuth_goes_round_the_circle(tmp_path):
 
 def test_the_switch_of_the_evaluation_set_as_a_table(tmp_path):
     audit = audit_of(tmp_path, results=ROOT / "results")
-    switched = [
-        {"epoch": epoch, "train_top1": 40.0, "eval_top1": 41.0 + epoch} for epoch in range(17, 21)
-    ]
-    text = switch_section(switched, audit, "no such run")
+    audit.measured = {}
+    assert "Not measured" in switch_section(audit)
+    log = [{"epoch": k, "train_top1": 40.0, "eval_top1": 41.0 + k} for k in range(17, 21)]
+    audit.measured = {audit.switch_key: {"log": log}}
+    text = switch_section(audit)
     assert "| reported, epoch 17 | 47.50 | 53.53 | +6.03 |" in text  # the mark: above training
     assert "clips 561-700, epoch 20 | 40.00 | 61.00 | +21.00 |" in text and "epoch 18" not in text
-    assert "Not measured" in switch_section(None, audit, "no such run")
 
 
 def test_published_weights_stand_beside_their_reported_evaluation(tmp_path):
     audit = audit_of(tmp_path, results=ROOT / "results")
-    names = ("model2_epoch16", "model2_continued_epoch17", "other_epoch3")
-    rows = [(name, store) for name in names for store in ("published", "code")]
-    text = weights_section(dict.fromkeys(rows, {"top1": 38.4, "top5_published": 90.0}), audit)
-    for name, reported in zip(names, ("42.00", "53.53", "")):
-        assert f"| {name} | {reported} | 38.40 (90.00) | 38.40 (90.00) |" in text
-    assert "15 to 40 dB" in text and "Not measured" in weights_section({}, audit)
+    audit.measured = {}
+    assert "Not measured" in weights_section(audit)
+    reported = {"model2_epoch16": "42.00", "model2_continued_epoch17": "53.53", "other": ""}
+    for name in reported:
+        for store in audit_module.STORES_OF_WEIGHTS:
+            scores = {"top1": 38.4, "top5_published": 90.0}
+            audit.measured[audit.weights_key(name, store)] = scores
+    text = weights_section(audit)
+    for name, top1 in reported.items():
+        assert f"| {name} | {top1} | 38.40 (90.00) | 38.40 (90.00) |" in text
+    assert "| 2.5 to 20 dB | 15 to 40 dB |" in text
 
 
-def test_from_recordings_to_an_audit_table(call, tmp_path, monkeypatch):
-    """One real row on the embedded corpus: 5 clips, 2 epochs."""
-    by_clip = ("Splits", [Variant("by clip", "published", ("clip",))])
-    monkeypatch.setattr(audit_module, "QUESTIONS", {"splits": by_clip})
-    monkeypatch.setattr(audit_module, "PUBLISHED", by_clip[1][0])  # so that one row is trained
-    short = {"epochs": 2, "cosine_epochs": 2}
-    monkeypatch.setattr(
-        audit_module, "training_of", lambda *words: replace(training_of(*words), **short)
-    )
-    (tmp_path / "results").mkdir()
+def test_from_sounds_to_a_page(call, tmp_path, monkeypatch):
+    """One real row: 5 clips, 2 epochs."""
+    by_clip = Variant("by clip", apart=("clip",))
+    monkeypatch.setattr(audit_report, "QUESTIONS", {"splits": Question("Splits", (by_clip,))})
+    monkeypatch.setattr(audit_rows, "EPOCHS", 2)
     ended = call("audit", "--clips=5", "--seeds=1", "--rows=splits")
     assert ended.status == 0
-    text = (tmp_path / "results/audit-embedded.md").read_text()
-    assert text.strip() == ended.out.strip() and "| by clip |" in text
-    ((key, entry),) = json.loads((tmp_path / "results/audit-embedded.json").read_text()).items()
+    text = (tmp_path / "results/audit.md").read_text()
+    assert text.strip() == ended.out.strip() and "clips of a trained row: 5" in text
+    ((key, entry),) = json.loads((tmp_path / "results/audit.json").read_text()).items()
     assert key == "published/clip/three_branch/model1/clips5/seed0" and entry["commit"] == commit()
     assert 0 <= entry["top1"] <= entry["top5"] <= 100
+
+
+def test_one_row_is_no_comparison(tmp_path):
+    audit = audit_of(tmp_path)
+    other = replace(PUBLISHED, store="horizontal")
+    measured(audit, other, {0: 50.0})
+    assert question_section("x", Question("T", (PUBLISHED, other)), audit) == ""

@@ -1,34 +1,76 @@
-"""The network for recordings on the evaluation part of a small database of rooms, and on a head."""
+"""The network for recordings on a head, with two talkers, and on the evaluation part of rooms."""
 
 import shutil
 from dataclasses import replace
 
-from ssl_jax.config import experiment
+import numpy as np
+import pytest
+import soundfile
+
+from ssl_jax.config import SoundFolders
 from ssl_jax.database.build import build
-from ssl_jax.database.recipes import load_sounds
+from ssl_jax.database.manifest import Manifest
+from ssl_jax.experiments import Options, experiment
+from ssl_jax.networks.packed import default_weights
 from ssl_jax.sounds.hrtf import KEMAR
+from ssl_jax.sounds.sources import load_sounds
 from ssl_jax.studies import yardsticks
+from ssl_jax.studies.unseen_heads import measured_place
+from ssl_jax.studies.voices import bundled_voices
+from support.runs import refused
+
+FS = 44_100
 
 
-def test_every_part_is_scored_and_two_talkers_found(call, tmp_path, monkeypatch):
-    usual = experiment(protocol="rooms")
-    ex = replace(usual, database=replace(usual.database, clips=6, shard=72, rooms=30))
-    build(
-        tmp_path / "work" / ex.name,
-        ex.database,
-        ex.front,
-        load_sounds(None, ex.database, ex.front.fs),
-    )
-    monkeypatch.setattr(yardsticks, "experiment_of", lambda args: ex)
+def test_conditions_are_read_off_the_manifest():
+    heads = ["cipic_003-1.000-free", "ku100-0.950-t60_0.30-drr_3", "ku100-1.000-free"]
+    manifest = Manifest(None, np.array([20.0, 0.0, 4.0]), [], heads)
+    masks = yardsticks.evaluated_conditions(manifest, np.arange(3))
+    shown = {what: np.flatnonzero(mask).tolist() for what, mask in masks.items()}
+    assert shown["rooms"] == [1] and shown["free field"] == [0, 2]
+    assert shown["free field, 15 to 40 dB"] == [0] and shown["free field, CIPIC heads"] == [0]
+    assert shown["free field, -5 to 5 dB"] == [2] and shown["rooms, -5 to 5 dB"] == [1]
+
+
+def test_talkers_stand_apart_and_are_equally_loud():
+    place = measured_place(KEMAR, FS)
+    rng = np.random.default_rng(1)
+    first, second = yardsticks.two_directions(place, rng)
+    apart = abs(place.azimuth[first] - place.azimuth[second])
+    assert min(apart, 360 - apart) >= yardsticks.APART
+    voices = rng.standard_normal((2, 2, FS)).astype(np.float32) * [[[1.0]], [[0.01]]]
+    ears = yardsticks.talking(place, [first, second], voices)
+    assert ears.shape == (2 * FS, 2)
+    # independent noises: their powers add up
+    assert np.mean(ears**2) == pytest.approx(2 * yardsticks.LEVEL**2, rel=0.05)
+
+
+def test_a_folder_without_heads_is_refused(call, tmp_path):
+    refused(call("yardsticks", tmp_path), "no .sofa files")
+
+
+def test_a_head_and_two_talkers_are_scored(call, tmp_path, monkeypatch):
     monkeypatch.setattr(yardsticks, "SCENES", 2)
-    (tmp_path / "heads").mkdir()
-    shutil.copy(KEMAR, tmp_path / "heads")
-    assert call("yardsticks", "--heads", tmp_path / "heads", "--clips=1").status == 0
-    text = (tmp_path / "results/yardsticks.md").read_text()
-    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
-    assert [row[1] for row in rows[:3]] == [KEMAR.stem, KEMAR.stem, "evaluation part, rooms"]
-    within = {
-        row[1]: float(row[5].rstrip(" %")) for row in rows if row[5] != "-"
-    }  # 10 degrees; chance: 7
+    (tmp_path / "places").mkdir()
+    shutil.copy(KEMAR, tmp_path / "places")
+    ended = call("yardsticks", "places", "--clips=1")
+    assert ended.status == 0 and not (tmp_path / "results").exists()
+    rows = [line.split(" | ") for line in ended.out.splitlines() if line.startswith("| `")]
+    assert [row[1] for row in rows] == [KEMAR.stem, KEMAR.stem]
+    assert "2 scenes on MIT_KEMAR_normal_pinna: both within 10°" in ended.out
+
+
+def test_every_part_of_rooms_is_scored(tmp_path):
+    (tmp_path / "voices").mkdir()
+    for name, seconds in zip("abc", bundled_voices(3, FS, seconds=2), strict=True):
+        soundfile.write(tmp_path / f"voices/{name}.wav", seconds.reshape(-1), FS)
+    folders = SoundFolders(speech=tmp_path / "voices")
+    usual = experiment(Options(protocol="rooms", folders=folders))
+    ex = replace(usual, database=replace(usual.database, clips=6, shard=72, rooms=30))
+    sounds = load_sounds(ex.folders, ex.database, ex.front.fs)
+    build(tmp_path, ex.database, ex.front, sounds)
+    rows = yardsticks.evaluation_rows(default_weights(), tmp_path, ex)
+    within = {row[1]: float(row[5].rstrip(" %")) for row in rows if row[5] != "-"}
+    assert len(rows) == 10
+    # within 10 degrees; chance: 7
     assert within["evaluation part, free field"] > 40 and within["evaluation part, rooms"] > 40
-    assert "2 scenes on MIT_KEMAR_normal_pinna: both within 10°" in text

@@ -1,4 +1,4 @@
-"""Small sound files to damage, drawn damage, and checksums made right again so that readers get to it."""
+"""Small files to damage, drawn damage, and checksums made right again so that readers see it."""
 
 import gzip
 import io
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ssl_jax.config import as_settings
 from support.guarded import STORE
-from support.made_sofa import write_sofa
+from support.made_sofa import head_responses, ring, write_sofa
 
 DAMAGE = st.sampled_from(["cut", "flip", "number", "number", "garbage", "join"])
 NUMBERS = [
@@ -32,11 +32,10 @@ NUMBERS = [
     0x7FFF0000,
 ]
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-RESPONSES, AROUND = (
-    np.random.default_rng(1).normal(size=(4, 2, 4)),
-    [[90.0 * k, 0, 1] for k in range(4)],
-)
-FEW = {"Data__IR": RESPONSES, "SourcePosition": np.array(AROUND)}
+FOUR = 90.0 * np.arange(4)
+# few and short, so that damage hits what describes them
+RESPONSES = head_responses(FOUR, taps=20)[..., :4] + 0.1
+FEW = {"Data__IR": RESPONSES, "SourcePosition": ring(FOUR)}
 KINDS = "WAV PCM_16", "WAV FLOAT", "WAVEX PCM_24", "FLAC PCM_16", "OGG VORBIS", "AIFF PCM_16"
 NOISE = np.random.default_rng(2).uniform(-0.5, 0.5, (300, 2))
 
@@ -63,7 +62,7 @@ STORE_NOTES = json.dumps(as_settings(**STORE)).encode()
 
 @st.composite
 def damaged(draw, *starts):
-    """One of the files cut, with bits flipped, a number replaced, something put in, or joined to another."""
+    """A file cut, with bits flipped, a number replaced, something put in, or joined to another."""
     content = bytearray(draw(st.sampled_from(starts)))
     for damage in draw(st.lists(DAMAGE, min_size=1, max_size=3)):
         last = max(len(content) - 1, 0)

@@ -1,0 +1,125 @@
+"""Estimates as text, JSON and CSV."""
+
+import math
+import sys
+from collections.abc import Iterator
+
+from ssl_jax.recordings.azimuths import Azimuths, Overall, Windows, rounded_degrees
+
+ROWS = 40  # of a printed table at most; the files have all
+COLUMNS = f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags"
+CSV_COLUMNS = ("file", "time_s", "azimuth_deg", "confidence", "flags")
+
+
+def print_text(text: str) -> None:
+    """Print a text at once, on any terminal: what its encoding lacks is replaced."""
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.replace("°", " deg")
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+    print(text, flush=True)
+
+
+def heading(name: str, length: str, fs: int, model: str, window_s: float, step_s: float) -> str:
+    """The line above a table."""
+    return (
+        f"{name}: {length} at {fs} Hz; network {model}, "
+        f"windows of {window_s:g} s every {step_s:g} s"
+    )
+
+
+def table_line(windows: Windows | Azimuths, i: int) -> str:
+    """One window as a line of a table."""
+    azimuth = "-"
+    if not math.isnan(windows.azimuth[i]):
+        azimuth = _shown(windows.azimuth[i])
+    flags = ", ".join(windows.flags[i])
+    flags = flags.replace("front or back", f"or {_shown(windows.mirrored[i])}")
+    line = f"{windows.times[i]:9.2f}  {azimuth:>7}  {windows.confidence[i]:10.2f}  {flags}"
+    return line.rstrip()
+
+
+def _shown(azimuth: float) -> str:
+    if math.isnan(azimuth):
+        return "nan"
+    return f"{rounded_degrees(azimuth, 1):.1f}°"
+
+
+def summary(overall: Overall) -> str:
+    """The last line: one azimuth for all windows, or several."""
+    if math.isnan(overall.azimuth):
+        several = [f"{_shown(one.azimuth)} ({one.share:.0%})" for one in overall.directions]
+        text = f"no one azimuth: {', '.join(several) or 'nothing stands out'}"
+    else:
+        text = f"overall {_shown(overall.azimuth)}"
+    if overall.flagged:
+        text += f", {overall.flagged} of {overall.windows} windows flagged"
+    return text
+
+
+def table(name: str, azimuths: Azimuths) -> str:
+    """At most ROWS windows as text, evenly thinned, and one line for the whole recording."""
+    length = f"{azimuths.seconds:.2f} s"
+    lines = [
+        heading(name, length, azimuths.fs, azimuths.model, azimuths.window, azimuths.step),
+        *(f"note: {note}" for note in azimuths.notes),
+        COLUMNS,
+    ]
+    count = len(azimuths.times)
+    thin = math.ceil(count / ROWS)
+    lines += [table_line(azimuths, i) for i in range(0, count, thin)]
+    if thin > 1:
+        lines.append(f"({count} windows, one in {thin} shown; --csv and --json have all)")
+    lines.append(summary(Overall().add(azimuths)))
+    return "\n".join(lines)
+
+
+def _degrees(azimuth: float) -> float | None:
+    """For JSON, where an azimuth that is not known is null."""
+    return None if math.isnan(azimuth) else rounded_degrees(azimuth, 2)
+
+
+def json_windows(windows: Windows | Azimuths) -> Iterator[dict]:
+    """Everything about each window, ready for JSON."""
+    for i, flags in enumerate(windows.flags):
+        yield {
+            "time_s": round(float(windows.times[i]), 3),
+            "azimuth_deg": _degrees(windows.azimuth[i]),
+            "confidence": round(float(windows.confidence[i]), 4),
+            "flags": list(flags),
+            "mirrored_deg": _degrees(windows.mirrored[i]),
+            "posterior": [round(float(share), 6) for share in windows.posterior[i]],
+        }
+
+
+def as_json(name: str, azimuths: Azimuths) -> dict:
+    """Everything about a recording, ready for JSON."""
+    overall = Overall().add(azimuths)
+    several = [
+        {"azimuth_deg": _degrees(one.azimuth), "share": round(one.share, 4)}
+        for one in overall.directions
+    ]
+    return {
+        "file": name,
+        "seconds": azimuths.seconds,
+        "fs_hz": azimuths.fs,
+        "model": azimuths.model,
+        "window_s": azimuths.window,
+        "step_s": azimuths.step,
+        "notes": list(azimuths.notes),
+        "azimuth_deg": _degrees(overall.azimuth),
+        "directions": several,
+        "windows": list(json_windows(azimuths)),
+    }
+
+
+def csv_rows(name: str, windows: Windows | Azimuths) -> Iterator[tuple[str, ...]]:
+    """A row of CSV_COLUMNS for each window; an azimuth that is not known is empty."""
+    for i, flags in enumerate(windows.flags):
+        azimuth = ""
+        if not math.isnan(windows.azimuth[i]):
+            azimuth = f"{rounded_degrees(windows.azimuth[i], 2):.2f}"
+        time_s = f"{windows.times[i]:.3f}"
+        yield name, time_s, azimuth, f"{windows.confidence[i]:.4f}", " / ".join(flags)

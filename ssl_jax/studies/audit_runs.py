@@ -1,0 +1,75 @@
+"""The audit's tables of the whole database: what the trained runs score, by SNR and by azimuth."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ssl_jax.common.files import read_csv, read_json
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
+from ssl_jax.metrics import class_distance, error_by_azimuth
+from ssl_jax.report.logs import TITLES, read_confusion
+from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, score_cells, snr_cells
+from ssl_jax.runs import MAIN_RUNS
+
+WHOLE_RUNS = (*MAIN_RUNS, "ours", "ours_mirrored")  # whose tables by SNR and azimuth are shown
+HARDEST = 6  # azimuths named for each of these runs
+# azimuths whose nearest CIPIC direction lies off the horizontal plane; the right mirrors them
+OFF_PLANE = (0, 50, 60, 70, 75, 85, 90, 95, 105, 110, 120, 130, 180)
+SNR_COLUMNS = ("snr_from_db", "snr_to_db", "mixtures", "top1", "mean_angular_error", "front_back")
+
+
+def runs_section(results: Path) -> str:
+    """Of the trained runs of the whole database: every score, by SNR, on and off the plane."""
+    tables = {
+        "Top-5 as counted, against the usual one, and errors": scores_table(results),
+        "By the lower SNR of the two noises": snr_table(results),
+        "By azimuth": azimuth_table(results),
+    }
+    sections = []
+    for title, table in tables.items():
+        if table:
+            how = f"({results.name})\n\n`./reproduce.sh` with the options of that run"
+            sections.append(f"## {title} {how}\n\n{table}")
+    return "\n".join(sections)
+
+
+def scores_table(results: Path) -> str:
+    """Every score of the evaluation; empty where no run is trained."""
+    path = results / "metrics.json"
+    metrics = read_json(path) if path.exists() else {}
+    rows = [[title, *score_cells(metrics[run])] for run, title in TITLES.items() if run in metrics]
+    if not rows:
+        return ""
+    return markdown_table(["", *(SCORES[score] for score in EVALUATED)], rows)
+
+
+def snr_table(results: Path) -> str:
+    """Scores by SNR; empty where no run is trained."""
+    rows = []
+    for run in WHOLE_RUNS:
+        path = results / f"{run}_by_snr.csv"
+        if path.exists():
+            for row in read_csv(path, SNR_COLUMNS):
+                edges, *cells = snr_cells(row[column] for column in SNR_COLUMNS)
+                rows.append([edges, TITLES[run], *cells])
+    if not rows:
+        return ""
+    return markdown_table(["dB", "run", "mixtures", "Top-1", "mean error", "front-back"], rows)
+
+
+def azimuth_table(results: Path) -> str:
+    """Errors on and off the horizontal plane, and the hardest azimuths; empty without a run."""
+    from_front = AZIMUTH_STEP * class_distance(np.arange(AZIMUTHS), 0)
+    off_plane = np.isin(from_front, OFF_PLANE)
+    rows = []
+    for run in WHOLE_RUNS:
+        path = results / f"{run}_confusion.csv"
+        if path.exists():
+            errors = error_by_azimuth(read_confusion(path))
+            hardest = np.argsort(-errors)[:HARDEST]
+            named = ", ".join(f"{AZIMUTH_STEP * c}° ({errors[c]:.1f}°)" for c in hardest)
+            on, off = errors[~off_plane].mean(), errors[off_plane].mean()
+            rows.append([TITLES[run], f"{on:.2f}°", f"{off:.2f}°", named])
+    if not rows:
+        return ""
+    return markdown_table(["run", "48 azimuths on the plane", "24 off it", "hardest"], rows)

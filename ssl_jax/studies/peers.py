@@ -1,0 +1,55 @@
+"""What others offer for the same sums: the peers of the benchmark. Their packages are optional."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ssl_jax.config import AZIMUTHS, FrontEnd
+
+
+def gammatone_filterbank(ear: np.ndarray, front: FrontEnd) -> Callable:
+    """The filterbank of the package gammatone (detly) on one ear; ImportError without it."""
+    from gammatone.filters import erb_filterbank, make_erb_filters
+
+    coefficients = make_erb_filters(front.fs, front.cfs)
+    return lambda: erb_filterbank(ear, coefficients)
+
+
+def torch_train_step(batch: int) -> Callable[[], None]:
+    """A training step of the three-branch network in PyTorch; ImportError without it."""
+    import torch
+    from torch import nn
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+
+    def convolution(inputs: int) -> list[nn.Module]:
+        return [nn.Conv1d(inputs, 64, 5, padding=2), nn.BatchNorm1d(64), nn.ReLU()]
+
+    branches = nn.ModuleList(
+        nn.Sequential(*convolution(32), *convolution(64)) for _ in range(3)
+    ).to(device)
+    scores = nn.ModuleList(nn.Linear(64, 1) for _ in range(3)).to(device)
+    attention = nn.MultiheadAttention(64, 4, batch_first=True, device=device)
+    norm = nn.LayerNorm(64, device=device)
+    classify = nn.Linear(192, AZIMUTHS, device=device)
+    modules = nn.ModuleList([branches, scores, attention, norm, classify])
+    optimiser = torch.optim.AdamW(modules.parameters(), lr=1e-3, weight_decay=0.01)
+    cues = torch.randn(batch, 3, 32, 100, device=device)
+    labels = torch.arange(batch, device=device) % AZIMUTHS
+
+    def step() -> None:
+        optimiser.zero_grad()
+        pooled = []
+        for number, (branch, score) in enumerate(zip(branches, scores, strict=True)):
+            frames = branch(cues[:, number]).transpose(1, 2)  # batch, frames, 64
+            weights = torch.softmax(score(frames), dim=1)
+            pooled.append((weights * frames).sum(1))
+        x = torch.stack(pooled, dim=1)  # batch, 3, 64
+        attended, _ = attention(x, x, x)
+        logits = classify(norm(attended).flatten(1))
+        nn.functional.cross_entropy(logits, labels).backward()
+        optimiser.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return step
