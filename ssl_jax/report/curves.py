@@ -80,7 +80,7 @@ def start_row(ours: dict[str, list], run: str) -> dict[str, float]:
     """The epoch that a run goes on from, the mean over seeds; empty where it is not drawn."""
     for rows in zip(*ours.get(RUNS[run].start_from, []), strict=True):
         if rows[0]["epoch"] == RUNS[run].start_epoch:
-            return mean_row(list(rows))
+            return mean_row(rows)
     return {}
 
 

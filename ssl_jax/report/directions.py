@@ -142,7 +142,7 @@ def errors(results: Path, name: str, runs: list[str]) -> Figure:
         xticks=np.radians(EIGHTHS[:-1]),
         title="mean error (degrees) by azimuth",
     )
-    around.set_rlabel_position(112.5)  # type: ignore[attr-defined]
+    around.set_rlabel_position(112.5)
     along.set(
         title="mean error (degrees) by SNR",
         xlabel="lower SNR of the two noises (dB)",
