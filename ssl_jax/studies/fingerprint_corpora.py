@@ -1,4 +1,4 @@
-"""The databases that `fingerprint` holds against published weights: sounds, SNR ranges, settings."""
+"""The databases that `fingerprint` holds against the weights: sounds, SNR ranges, settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

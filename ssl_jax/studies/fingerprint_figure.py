@@ -80,4 +80,4 @@ def _draw_scores(axes, content: FigureContent) -> None:
     axes.set(xlabel="highest SNR (dB)", ylabel="lowest SNR (dB)", title=content.score_title)
     axes.set_xticks(range(len(highs)), [f"{high:g}" for high in highs])
     axes.set_yticks(range(len(lows)), [f"{low:g}" for low in lows])
-    axes.grid(False)
+    axes.grid(visible=False)

@@ -3,6 +3,7 @@
 import statistics
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -48,13 +49,14 @@ TITLE = "# The fingerprint of the published training set\n"
 HOW_TO_READ = """\
 We inferred this from the BatchNorm statistics in the checkpoints; accuracy played no part.
 
-Residual: a first convolution's running means are its weights times the mean cues of the training set.
-These are 64 equations for 32 unknowns. The residual is what least squares leaves, as a share of the
-spread of the 64.
+Residual: a first convolution's running means are its weights times the mean cues of the training
+set. These are 64 equations for 32 unknowns. The residual is what least squares leaves, as a share
+of the spread of the 64.
 
-Distance: to the checkpoint of the smallest residual. For both BatchNorm layers of the three branches we
-take the rms of (our mean - running mean) / running standard deviation and the rms of the log ratio of
-variances. The distance is the mean of these twelve numbers. It is 0 for the training set itself.
+Distance: to the checkpoint of the smallest residual. For both BatchNorm layers of the three
+branches we take the rms of (our mean - running mean) / running standard deviation and the rms of
+the log ratio of variances. The distance is the mean of these twelve numbers. It is 0 for the
+training set itself.
 
 ITD (ms), ILD (dB), IC: rms over the 32 channels of our mean less the training set's.
 """
@@ -118,8 +120,8 @@ def nearest_section(nearest: Nearest) -> str:
 ## The nearest range
 
 {DRAWS} draws of mixtures; ends in steps of {FINE_STEP} dB. The least mean is taken: **{name}**.
-Standard deviations are over draws. Two ranges are told apart where the mean of their difference is over
-{TOLD_APART} times its standard deviation. {verdict}
+Standard deviations are over draws. Two ranges are told apart where the mean of their difference is
+over {TOLD_APART} times its standard deviation. {verdict}
 
 {table}"""
 
@@ -155,8 +157,8 @@ def noises_section(study: Study, other: Measurements) -> str:
     return f"""\
 ## Other noises
 
-In draw 0. In brackets: the standard deviation of levels in 50 ms (dB, median over clips). Kinds under
-{STEADY_DB:g} dB are steady, the others are events.
+In draw 0. In brackets: the standard deviation of levels in 50 ms (dB, median over clips). Kinds
+under {STEADY_DB:g} dB are steady, the others are events.
 
 {markdown_table(head, rows)}
 {listed}
@@ -189,33 +191,53 @@ def figure_content(study: Study) -> FigureContent:
     )
 
 
-def about(args, ex: Experiment) -> str:
+@dataclass(frozen=True)
+class FingerprintOptions:
+    """What a user chooses of the stage `fingerprint`."""
+
+    folders: SoundFolders = SoundFolders()
+    noise_kinds: tuple[str, ...] = ()
+    seed: int = 0
+    weights: Path | None = None  # of published checkpoints; None: their mean cues alone
+    compare_noise: Path | None = None  # a folder of other noises
+    results: Path = Path("results")
+    work: Path = Path("work")
+    figures: Path = Path("paper_figures")
+
+    @property
+    def command(self) -> str:
+        """The command line that these options stand for."""
+        given = {**vars(self.folders), "weights": self.weights, "compare-noise": self.compare_noise}
+        words = [f"--{name} DIR" for name, folder in given.items() if folder is not None]
+        return " ".join(["ssl_jax fingerprint", *words])
+
+
+def about(options: FingerprintOptions, ex: Experiment) -> str:
     """What the page was made from, and by which command."""
-    command = "ssl_jax fingerprint"
-    for option in ("speech", "noise", "heads", "weights", "compare_noise"):
-        if getattr(args, option) is not None:
-            command += f" --{option.replace('_', '-')} DIR"
     database = ex.database
     return (
         f"Sounds: speech {database.speech}, noise {database.noise}, heads {database.heads}; "
-        f"{fingerprint_corpora.CLIPS * AZIMUTHS} mixtures of each range; seed: {args.seed}; "
-        f"device: {machine()}; commit: {commit()}. `{command}`\n"
+        f"{fingerprint_corpora.CLIPS * AZIMUTHS} mixtures of each range; seed: {options.seed}; "
+        f"device: {machine()}; commit: {commit()}. `{options.command}`\n"
     )
 
 
-def run_fingerprint(args) -> None:
-    """The stage `fingerprint`: hold databases of many noise levels against the published weights."""
-    files = checkpoint_files(args.weights) if args.weights else {}
+def run_fingerprint(options: FingerprintOptions) -> None:
+    """The stage `fingerprint`: hold databases of many noise levels against published weights."""
+    files = checkpoint_files(options.weights) if options.weights else {}
     checkpoints = {name: layers_of(load_published(path)) for name, path in files.items()}
-    means = read_means(reported_table(args.results, "training_set_means.csv"))
+    means = read_means(reported_table(options.results, "training_set_means.csv"))
     reference = Reference(checkpoints, means)
     checksums = {name: sha256_of(path) for name, path in files.items()}
-    folders = SoundFolders(args.speech, args.noise, args.heads)
-    options = Options(
-        protocol="published-code", seed=args.seed, folders=folders, noise_kinds=args.noise_kinds
+    ex = experiment(
+        Options(
+            protocol="published-code",
+            seed=options.seed,
+            folders=options.folders,
+            noise_kinds=options.noise_kinds,
+        )
     )
-    ex = experiment(options)
-    folder = args.work / "fingerprint"
+    folder = options.work / "fingerprint"
 
     def measurements_of(name: str, corpus: Corpus) -> Measurements:
         measurements = Measurements(folder / name, reference.layers, corpus, ex.front)
@@ -223,18 +245,19 @@ def run_fingerprint(args) -> None:
         return measurements
 
     with lock_folder(folder):
-        corpus = load_corpus(folders, ex.database, ex.front)
+        corpus = load_corpus(options.folders, ex.database, ex.front)
         measurements = measurements_of("searched", corpus)
         other = None
-        if args.compare_noise:  # read now: a wrong folder is to fail before the long search
-            noisy = with_noises(corpus, args.compare_noise, ex.front)
-            other = measurements_of(f"noise_{args.compare_noise.name}", noisy)
+        if options.compare_noise:  # read now: a wrong folder is to fail before the long search
+            noisy = with_noises(corpus, options.compare_noise, ex.front)
+            other = measurements_of(f"noise_{options.compare_noise.name}", noisy)
         study = Study(reference, measurements, find_nearest(measurements, reference))
         parts = [nearest_section(study.nearest), ranges_section(study)]
         if checkpoints:
             parts.insert(0, checkpoints_section(study))
         if other is not None:
             parts.append(noises_section(study, other))
-        parts.append(settings_section(study, folders))
-    write_page(args.results / "fingerprint.md", TITLE, about(args, ex), HOW_TO_READ, *parts)
-    draw_figure(args.figures / "fingerprint.png", figure_content(study))
+        parts.append(settings_section(study, options.folders))
+    page = options.results / "fingerprint.md"
+    write_page(page, TITLE, about(options, ex), HOW_TO_READ, *parts)
+    draw_figure(options.figures / "fingerprint.png", figure_content(study))

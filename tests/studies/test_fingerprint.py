@@ -1,15 +1,14 @@
 """The fingerprint: means put into a network are read out of it, and databases are told apart."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import soundfile
 
-from ssl_jax import config
-from ssl_jax.config import FrontEnd
+from ssl_jax import experiments
+from ssl_jax.config import Database, FrontEnd
 from ssl_jax.database.recipes import Recipes
 from ssl_jax.networks.registry import build_model
 from ssl_jax.sounds.noises import Noises
@@ -21,7 +20,11 @@ from ssl_jax.studies import (
 from ssl_jax.studies.fingerprint import distance, layers_of, moments, training_set_means
 from ssl_jax.studies.fingerprint_corpora import CODE, SnrRange, at_snr, noise_groups
 from ssl_jax.studies.fingerprint_figure import Curve, FigureContent, draw_figure
-from ssl_jax.studies.fingerprint_report import nearest_section, run_fingerprint
+from ssl_jax.studies.fingerprint_report import (
+    FingerprintOptions,
+    nearest_section,
+    run_fingerprint,
+)
 from ssl_jax.studies.fingerprint_search import COARSE, Nearest, around, read_means, search
 from ssl_jax.studies.published_weights import published_variables
 from support.runs import ROOT, refuses
@@ -101,7 +104,7 @@ def test_the_search_finds_a_range_between_the_coarse_ones(least):
 
 
 def test_mixtures_of_two_ranges_differ_in_their_snr_alone():
-    database = config.Database(snr_low=15, snr_high=40)
+    database = Database(snr_low=15, snr_high=40)
     zero = np.zeros(2, int)
     snr = np.array([[15.0, 27.5], [40.0, 20.0]])
     drawn = Recipes(zero, zero, zero, zero, zero, zero, snr)
@@ -143,62 +146,62 @@ def test_the_figure_leaves_ranges_that_were_not_measured_blank(tmp_path):
 
 
 @pytest.fixture
-def stage_args(tmp_path, monkeypatch):
-    """Arguments of a stage that is made small: 72 mixtures of 5 clips, two ranges, one setting."""
-    code = replace(config.PROTOCOLS["published-code"], clips=5)
-    monkeypatch.setitem(config.PROTOCOLS, "published-code", code)
+def stage_options(tmp_path, monkeypatch):
+    """Options of a stage that is made small: 72 mixtures of 5 clips, two ranges, one setting."""
+    code = replace(experiments.PROTOCOLS["published-code"], clips=5)
+    monkeypatch.setitem(experiments.PROTOCOLS, "published-code", code)
     monkeypatch.setattr(fingerprint_corpora, "CLIPS", 1)
     monkeypatch.setattr(fingerprint_search, "COARSE", (SnrRange(0, 10), CODE))
     monkeypatch.setattr(fingerprint_search, "around", lambda centre: [centre])
     monkeypatch.setattr(fingerprint_report, "SETTINGS", fingerprint_corpora.SETTINGS[-2:-1])
     folders = {name: tmp_path / name for name in ("results", "work", "figures")}
-    sounds = dict.fromkeys(("speech", "noise", "heads", "weights", "compare_noise"))
-    return SimpleNamespace(seed=0, noise_kinds=(), **sounds, **folders)
+    return FingerprintOptions(**folders)
 
 
 def files_and_times(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
 
 
-def test_the_stage_tells_the_noisier_range_from_the_other(stage_args, capsys):
-    run_fingerprint(stage_args)
-    text = (stage_args.results / "fingerprint.md").read_text()
+def test_the_stage_tells_the_noisier_range_from_the_other(stage_options, capsys):
+    run_fingerprint(stage_options)
+    text = (stage_options.results / "fingerprint.md").read_text()
     assert "| 1 | 0 to 10 dB |" in text and "| 2 | 15 to 40 dB |" in text
     assert "| heads: the first one |" in text
     assert text in capsys.readouterr().out
-    assert (stage_args.figures / "fingerprint.png").stat().st_size > 20_000
+    assert (stage_options.figures / "fingerprint.png").stat().st_size > 20_000
 
 
-def test_the_stage_goes_on_where_it_stopped(stage_args):
-    run_fingerprint(stage_args)
-    text = (stage_args.results / "fingerprint.md").read_text()
-    stored = files_and_times(stage_args.work)
+def test_the_stage_goes_on_where_it_stopped(stage_options):
+    run_fingerprint(stage_options)
+    text = (stage_options.results / "fingerprint.md").read_text()
+    stored = files_and_times(stage_options.work)
     assert len(stored) == 5  # two ranges, the nearer in two more draws, a setting
-    next(stage_args.work.rglob("snr15to40-draw0.npz")).unlink()
-    run_fingerprint(stage_args)
-    again = files_and_times(stage_args.work)
+    next(stage_options.work.rglob("snr15to40-draw0.npz")).unlink()
+    run_fingerprint(stage_options)
+    again = files_and_times(stage_options.work)
     assert [name for name in stored if again[name] != stored[name]] == ["snr15to40-draw0.npz"]
-    assert (stage_args.results / "fingerprint.md").read_text() == text
+    assert (stage_options.results / "fingerprint.md").read_text() == text
 
 
-def test_the_stage_holds_other_noises_against_checkpoints(stage_args, tmp_path):
+def test_the_stage_holds_other_noises_against_checkpoints(stage_options, tmp_path):
     model = build_model("three_branch", 0, FrontEnd())
     arrays = {name: np.asarray(variable[...]).T for name, variable in published_variables(model)}
-    stage_args.weights = tmp_path / "weights"
-    stage_args.compare_noise = tmp_path / "own"
-    for folder in (stage_args.weights, stage_args.compare_noise):
+    weights = tmp_path / "weights"
+    noises = tmp_path / "own"
+    options = replace(stage_options, weights=weights, compare_noise=noises)
+    for folder in (weights, noises):
         folder.mkdir()
-    np.savez(stage_args.weights / "weights_first.npz", **arrays)
+    np.savez(weights / "weights_first.npz", **arrays)
     for name, sound in zip(("hiss", "clicks"), hiss_and_clicks(3), strict=True):
-        soundfile.write(stage_args.compare_noise / f"{name}.wav", sound, FS)
-    run_fingerprint(stage_args)
-    text = (stage_args.results / "fingerprint.md").read_text()
+        soundfile.write(noises / f"{name}.wav", sound, FS)
+    run_fingerprint(options)
+    text = (options.results / "fingerprint.md").read_text()
     rows = [line.split(" | ")[0] for line in text.splitlines()]
     for row in ("first", "bundled, all kinds", "own, steady kinds", "own, events"):
         assert f"| {row}" in rows
     arrays["fc.bias"] = arrays["fc.bias"] + 1
-    np.savez(stage_args.weights / "weights_first.npz", **arrays)
-    refuses("settings.json: was made with weights.sha256", run_fingerprint, stage_args)
+    np.savez(weights / "weights_first.npz", **arrays)
+    refuses("settings.json: was made with weights.sha256", run_fingerprint, options)
 
 
 def test_means_of_another_number_of_channels_are_refused(tmp_path):
