@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ssl_jax.config import AZIMUTH_STEP, FrontEnd
-from ssl_jax.frontend.binaural_feature import Cues
+from ssl_jax.frontend.cues import Cues
 from ssl_jax.report.style import BLUE, IC, ILD, ITD, VERMILLION, CueStyle, cue_map, plt
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
@@ -66,7 +66,7 @@ def carry_voice(front: FrontEnd) -> SurroundCues:
     voice = load_speech(None, VOICE_S, front.fs)[:].reshape(-1)
     responses = kemar_responses(front.fs)
     ears = carry_around(voice, np.concatenate([responses, responses[:1]]))  # 0 to 360 degrees
-    cues = Cues(*(np.asarray(values) for values in front.cues(ears.T)))
+    cues = jax.tree.map(np.asarray, front.cues(ears.T))
     heard = cues.power > HEARD * cues.power.max(axis=1, keepdims=True)
     ends = front.hop * (np.arange(cues.itd.shape[1]) + 1)  # samples
     return SurroundCues(cues, heard, 360 * ends / len(voice))
