@@ -6,6 +6,14 @@ does. `runs.py` has the runs, `experiments.py` the protocols.
 
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import jax
+    import numpy as np
+    from numpy.typing import ArrayLike
+
+    from ssl_jax.frontend.cues import Cues
 
 AZIMUTHS = 72  # classes on the circle; class = azimuth / AZIMUTH_STEP (published)
 AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA convention)
@@ -29,12 +37,20 @@ class FrontEnd:
     hop: int = 441  # samples between kept cue values; 1 keeps every sample (published)
     levels: bool = False  # the power of both ears is a fourth map; published: not
 
+    @classmethod
+    def published(cls) -> "FrontEnd":
+        """The settings of the published cues: no hair cell, ILDs up to 7 dB, 10 ms at 44.1 kHz.
+
+        `FrontEnd.published().cues(signal)` computes them.
+        """
+        # every other setting has its published value already
+        return cls(hair_cell="none")
+
     @property
-    def cfs(self):
+    def cfs(self) -> "np.ndarray":
         """Centre frequencies (channels,), Hz, highest first."""
-        from ssl_jax.frontend.filter_design import (
-            centre_frequencies,
-        )  # here: --help need not wait for JAX
+        # here, because `--help` need not wait for SciPy
+        from ssl_jax.frontend.filter_design import centre_frequencies
 
         return centre_frequencies(self.fs, self.channels, self.low_freq)
 
@@ -43,8 +59,8 @@ class FrontEnd:
         names = ("fs", "cfs", "filter_type", "hair_cell", "tau", "max_itd", "max_ild", "hop")
         return {name: getattr(self, name) for name in names}
 
-    def cues(self, signal):
-        """Cues of a two-ear sound (..., samples, 2); see `get_cues_clean`."""
+    def cues(self, signal: "ArrayLike") -> "Cues":
+        """Cues of a two-ear sound (..., samples, 2) at `fs` Hz; see `get_cues_clean`."""
         from ssl_jax.frontend.binaural_feature import get_cues_clean
 
         return get_cues_clean(signal, **self.arguments())
@@ -54,17 +70,17 @@ class FrontEnd:
         """Maps that a network gets: ITD, ILD and IC, and with `levels` power."""
         return 3 + self.levels
 
-    def maps(self, cues, axis: int):
+    def maps(self, cues: "Cues", axis: int) -> "jax.Array":
         """Cues as a network gets them, float16, stacked along a new `axis`.
 
-        Power is in dB, at least -100.
+        The power is in dB, at least -100.
         """
         import jax.numpy as jnp
 
-        found = [cues.itd, cues.ild, cues.ic]
+        maps = [cues.itd, cues.ild, cues.ic]
         if self.levels:
-            found.append(10 * jnp.log10(jnp.maximum(cues.power, 1e-10)))
-        return jnp.stack(found, axis=axis).astype(jnp.float16)
+            maps.append(10 * jnp.log10(jnp.maximum(cues.power, 1e-10)))
+        return jnp.stack(maps, axis=axis).astype(jnp.float16)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,11 @@ REMEDIES = {  # by name: not every system has every number
 }
 
 
-class InputError(Exception):
-    """Something outside the program is wrong; the message names it and the remedy in one line."""
+class InputError(ValueError):
+    """Something outside the program is wrong; the message names it and the remedy in one line.
+
+    A ValueError, so that callers of the package may catch either.
+    """
 
 
 def os_error_message(error: OSError) -> str:

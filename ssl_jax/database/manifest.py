@@ -79,6 +79,8 @@ def read_manifest(path: Path, count: int) -> Manifest:
             speakers.append(sys.intern(row["speaker"]))
             heads.append(sys.intern(row["head"]))
             named_parts.add(row["part"])
+    except InputError:
+        raise
     except (ValueError, TypeError):
         named_parts = set()
     if len(speakers) != count or named_parts not in ({""}, set(PARTS[:2]), set(PARTS)):

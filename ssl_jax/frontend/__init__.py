@@ -5,8 +5,11 @@ Begin with `reference`: the equations as plain loops. The other modules compute 
 filter_design        centre frequencies and sections of the filters
 block_design         the same filters as matrices over blocks of samples
 block_filter         runs them
+sound_checks         refuses sounds that are none
 auditory_model       filterbank and hair cell of whole sounds
+periphery            the same block by block
 running_correlation  the interaural cross-correlation as one scan
+cues, cue_plot       the result and its picture
 binaural_feature     cues of whole sounds
 streaming            cues of sounds that arrive block by block
 """

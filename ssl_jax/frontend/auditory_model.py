@@ -1,7 +1,6 @@
 """The auditory periphery: filterbank and inner hair cell, jitted JAX in the dtype of the sound."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -13,8 +12,9 @@ from scipy import signal as sps
 
 from ssl_jax.frontend import HAIR_CELLS
 from ssl_jax.frontend.block_design import block_filters
-from ssl_jax.frontend.block_filter import filter_samples, filter_sound, start_state
+from ssl_jax.frontend.block_filter import filter_sound, start_state
 from ssl_jax.frontend.filter_design import as_cfs
+from ssl_jax.frontend.sound_checks import as_ears, as_floats, as_sound, require_time_last
 
 # Filters that need the whole sound, because they run backwards too.
 ZERO_PHASE = ("butterworth",)
@@ -22,26 +22,6 @@ ZERO_PHASE = ("butterworth",)
 # Samples by which a sound is extended at either end before it is filtered forwards and backwards:
 # three times the seven coefficients of a 6th-order filter, as `scipy.signal.sosfiltfilt` has it.
 EXTENSION = 21
-
-
-def as_sound(signal: ArrayLike) -> jax.Array:
-    """The signal (..., samples) as floating-point numbers; ValueError if it is empty."""
-    x = jnp.asarray(signal)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(jnp.float32)
-    if x.ndim == 0 or x.shape[-1] == 0:
-        raise ValueError(f"a sound needs at least one sample, its shape is {x.shape}")
-    return x
-
-
-def as_ears(signal: ArrayLike) -> jax.Array:
-    """`as_sound` of (..., samples, 2); ValueError for another number of ears."""
-    x = jnp.asarray(signal)
-    if x.ndim < 2 or x.shape[-1] != 2:
-        raise ValueError(
-            f"a sound of two ears must be (..., samples, 2), left ear first, not {x.shape}"
-        )
-    return as_sound(x)
 
 
 def _zero_phase(rows, fs, cfs, filter_type):
@@ -71,12 +51,16 @@ def GF_spectrogram(
 ) -> jax.Array:
     """Filter a sound with an auditory filterbank, of unit gain at the centre frequencies.
 
+    Also called `gammatone_filterbank`.
+
     Parameters
     ----------
     signal : (..., samples)
+        Of each ear by itself: `auditory_peripheral` takes (..., samples, 2).
     fs : float, Hz
     cfs : (channels,), Hz, optional
         Centre frequencies; 32 on the ERB scale from 80 Hz, highest first, unless given.
+        `centre_frequencies(fs)[::-1]` gives the lowest first, as librosa has it.
     filter_type : str
         gammatone: Slaney (1993), Apple TR 35, four cascaded biquads; the default.
         allpole: the same poles without zeros (Lyon 1996).
@@ -84,15 +68,25 @@ def GF_spectrogram(
 
     Returns
     -------
-    audiogram : (..., channels, samples), same dtype as `signal` (float32 for integers)
+    audiogram : (..., channels, samples)
+        float32; float64 if `signal` is that and JAX is set to keep it (`jax_enable_x64`).
 
     Raises
     ------
     ValueError
-        Unknown filter type, or a centre frequency outside 0 to fs / 2.
+        Unknown filter type, a centre frequency outside 0 to fs / 2, no samples, NaN or infinity,
+        or two ears along the last axis.
     """
     x = as_sound(signal)
-    cfs = as_cfs(cfs, fs)
+    require_time_last(x)
+    return filter_channels(x, fs, as_cfs(cfs, fs), filter_type)
+
+
+gammatone_filterbank = GF_spectrogram
+
+
+def filter_channels(x: jax.Array, fs: float, cfs: tuple[float, ...], filter_type: str) -> jax.Array:
+    """`GF_spectrogram` of sound that is checked already."""
     rows = x.reshape(-1, x.shape[-1])
     if filter_type in ZERO_PHASE:
         y = _zero_phase(rows, float(fs), cfs, filter_type)
@@ -102,8 +96,10 @@ def GF_spectrogram(
     return y.reshape(*x.shape[:-1], *y.shape[1:])
 
 
-def Roman(x: jax.Array | np.ndarray) -> jax.Array:
+def Roman(x: ArrayLike) -> jax.Array:
     """Square root of the positive part (Roman, Wang & Brown 2003).
+
+    It halves the ILD (dB): the ratio of two levels becomes its square root.
 
     Parameters
     ----------
@@ -113,7 +109,15 @@ def Roman(x: jax.Array | np.ndarray) -> jax.Array:
     -------
     root : the shape of x
         Its derivative is 0, not infinite, where x <= 0.
+
+    Raises
+    ------
+    ValueError
+        No samples, NaN or infinity.
     """
+    x = as_floats(x)
+    if x.size == 0:
+        raise ValueError(f"a sound needs at least one sample, its shape is {x.shape}")
     positive = x > 0
     # the inner where keeps 0 from the root, whose slope there is infinite
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
@@ -172,25 +176,28 @@ def _breebaart_sections(fs: float) -> np.ndarray:
     return np.repeat(stage, BREEBAART_STAGES, axis=0)
 
 
-@partial(jax.jit, static_argnames=("fs", "hair_cell"))
-def haircell_model(
-    audiogram: jax.Array | np.ndarray, fs: float, hair_cell: str | None = "roman"
-) -> jax.Array:
+def haircell_model(audiogram: ArrayLike, fs: float, hair_cell: str | None = "none") -> jax.Array:
     """Inner hair cell: from filter output to firing rate envelope.
+
+    Also called `hair_cell`. Two of them compress, and with the levels their difference between the
+    ears: roman halves an ILD (dB), bernstein leaves 0.46 of it. The others keep it.
 
     Parameters
     ----------
     audiogram : (..., samples)
     fs : float, Hz
-    hair_cell : str, optional
-        none, or None: the filter output itself; halfwave: its positive part.
-        roman: square root of the positive part (Roman, Wang & Brown 2003); the default.
+    hair_cell : str
+        none: the filter output itself; the default. None is the same.
+        halfwave: its positive part.
+        roman: square root of the positive part (Roman, Wang & Brown 2003). The ILD is half that of
+        the sound.
         envelope: half-wave rectification, then the envelope (magnitude of the analytic signal).
         lindemann: positive part, 1st-order low-pass at 800 Hz (Lindemann 1986).
         breebaart: positive part, five 1st-order low-passes, together 3 dB down at 770 Hz
         (Breebaart, van de Par & Kohlrausch 2001).
         bernstein: envelope compressed to the power 0.23, positive part squared, 4th-order
-        low-pass at 425 Hz (Bernstein, van de Par & Trahiotis 1999; Faller & Merimaa 2004).
+        low-pass at 425 Hz (Bernstein, van de Par & Trahiotis 1999; Faller & Merimaa 2004). The ILD
+        is 0.46 of that of the sound.
 
     Returns
     -------
@@ -199,9 +206,21 @@ def haircell_model(
     Raises
     ------
     ValueError
-        Unknown hair cell, or fs too low for its low-pass filter.
+        Unknown hair cell, fs too low for its low-pass filter, no samples, NaN or infinity.
     """
+    x = as_sound(audiogram)
     hair_cell = hair_cell or "none"
+    if hair_cell not in MEMORYLESS:
+        require_time_last(x)
+    return apply_hair_cell(x, float(fs), hair_cell)
+
+
+hair_cell = haircell_model
+
+
+@partial(jax.jit, static_argnames=("fs", "hair_cell"))
+def apply_hair_cell(audiogram: jax.Array, fs: float, hair_cell: str) -> jax.Array:
+    """`haircell_model` of an audiogram that is checked already."""
     if hair_cell in MEMORYLESS:
         return MEMORYLESS[hair_cell](audiogram)
     if hair_cell not in HAIR_CELLS:
@@ -229,7 +248,7 @@ def auditory_peripheral(
     fs: float,
     cfs: ArrayLike | None = None,
     filter_type: str = "gammatone",
-    hair_cell: str | None = "roman",
+    hair_cell: str | None = "none",
 ) -> tuple[jax.Array, jax.Array]:
     """Filterbank and hair cell of both ears.
 
@@ -247,53 +266,11 @@ def auditory_peripheral(
     Raises
     ------
     ValueError
-        The signal does not have two ears, or what `GF_spectrogram` and `haircell_model` refuse.
+        The last axis is not two ears, or what `GF_spectrogram` and `haircell_model` refuse.
     """
     sound = jnp.moveaxis(as_ears(signal), -1, 0)
-    audiogram = GF_spectrogram(sound, fs, cfs, filter_type)  # 2, ..., channels, samples
-    envelope = haircell_model(audiogram, float(fs), hair_cell)
+    audiogram = filter_channels(
+        sound, fs, as_cfs(cfs, fs), filter_type
+    )  # 2, ..., channels, samples
+    envelope = apply_hair_cell(audiogram, float(fs), hair_cell or "none")
     return jnp.moveaxis(audiogram, 0, -1), jnp.moveaxis(envelope, 0, -1)
-
-
-@dataclass(frozen=True)
-class PeripherySettings:
-    """Settings of filterbank and hair cell; hashable, because jitted functions take them."""
-
-    fs: float  # Hz
-    cfs: tuple[float, ...]  # Hz
-    filter_type: str
-    hair_cell: str
-
-    @property
-    def runs_in_blocks(self) -> bool:
-        """Whether no sample depends on later ones, nor the hair cell on earlier ones."""
-        return self.hair_cell in MEMORYLESS and self.filter_type not in ZERO_PHASE
-
-
-def periphery_settings(
-    fs: float, cfs: ArrayLike | None, filter_type: str, hair_cell: str | None
-) -> PeripherySettings:
-    """Settings as `get_cues_clean` takes them: None is the default 32 channels, or no hair cell."""
-    return PeripherySettings(float(fs), as_cfs(cfs, fs), filter_type, hair_cell or "none")
-
-
-def silent_periphery(settings: PeripherySettings, clips: int, dtype) -> jax.Array:
-    """State of the filterbank of both ears before `clips` sounds, (clips * 2, S, C)."""
-    return start_state(settings.fs, settings.cfs, settings.filter_type, 2 * clips, dtype)
-
-
-def periphery_step(settings: PeripherySettings, samples: int) -> Callable:
-    """The next `samples` samples through the periphery: a step of `running_correlation.scan_steps`.
-
-    The function turns a state and sound (clips, 2, samples) into the next state and envelopes
-    (clips, 2, samples, C). Only settings with `runs_in_blocks` have one.
-    """
-    banks = block_filters(settings.fs, settings.cfs, samples, settings.filter_type)
-    rectify = MEMORYLESS[settings.hair_cell]
-
-    def step(state, sound):
-        state, y = filter_samples(banks, state, sound.reshape(-1, samples))
-        envelope = rectify(y)
-        return state, envelope.reshape(*sound.shape, y.shape[-1])
-
-    return step

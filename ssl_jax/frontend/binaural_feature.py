@@ -4,40 +4,34 @@ The equations: `reference.running_cues`, after Faller & Merimaa (2004).
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
-from ssl_jax.frontend.auditory_model import (
-    GF_spectrogram,
+from ssl_jax.frontend.auditory_model import apply_hair_cell, filter_channels
+from ssl_jax.frontend.correlation_settings import (
+    CorrelationOptions,
+    CorrelationSettings,
+    correlation_settings,
+)
+from ssl_jax.frontend.cue_scan import scan_cues
+from ssl_jax.frontend.cues import CueGrid, Cues
+from ssl_jax.frontend.lag_cues import FrameCues
+from ssl_jax.frontend.periphery import (
     PeripherySettings,
-    as_ears,
-    as_sound,
-    haircell_model,
     periphery_settings,
     periphery_step,
     silent_periphery,
 )
-from ssl_jax.frontend.correlation_settings import CorrelationSettings, correlation_settings
-from ssl_jax.frontend.cue_scan import scan_cues
-from ssl_jax.frontend.lag_cues import FrameCues
+from ssl_jax.frontend.sound_checks import as_ears, as_sound
 
 
-class Cues(NamedTuple):
-    """Interaural cues, each (..., channels, frames)."""
-
-    itd: jax.Array  # ms, positive = source on the left
-    ild: jax.Array  # dB, positive = source on the left, clipped
-    ic: jax.Array  # interaural coherence, 0..1
-    power: jax.Array  # LL + RR[m*]
-
-
-def to_cues(cues: FrameCues, fs: float, leading: tuple[int, ...]) -> Cues:
+def to_cues(cues: FrameCues, grid: CueGrid, leading: tuple[int, ...]) -> Cues:
     """Cues (clips, channels, frames) as (*leading, channels, frames), with the lag in ms."""
     cues = FrameCues(*(cue.reshape(*leading, *cue.shape[-2:]) for cue in cues))
-    return Cues(cues.lag * (1000.0 / fs), cues.ild, cues.ic, cues.power)
+    return Cues(cues.lag * (1000.0 / grid.fs), cues.ild, cues.ic, cues.power, grid)
 
 
 def _pass_on(state, envelopes):
@@ -45,13 +39,20 @@ def _pass_on(state, envelopes):
     return state, envelopes
 
 
-@partial(jax.jit, static_argnames=("fs", "correlation"))
-def _cues_of_envelopes(left, right, fs: float, correlation: CorrelationSettings) -> Cues:
+@partial(jax.jit, static_argnames=("fs", "correlation", "cfs"))
+def _cues_of_envelopes(
+    left,
+    right,
+    fs: float,
+    correlation: CorrelationSettings,
+    cfs: tuple[float, ...] | None = None,
+) -> Cues:
     *leading, channels, samples = left.shape
     ears = jnp.stack([left, right]).reshape(2, -1, channels, samples)
     ears = ears.transpose(1, 0, 3, 2)  # clips, 2, samples, channels
     cues = scan_cues(correlation, ears, channels, _pass_on, ())
-    return to_cues(cues, fs, tuple(leading))
+    grid = CueGrid(fs, correlation.hop, cues.ild.shape[-1], cfs=cfs)
+    return to_cues(cues, grid, tuple(leading))
 
 
 @partial(jax.jit, static_argnames=("periphery", "correlation"))
@@ -61,18 +62,15 @@ def _cues_of_sound(signal, periphery: PeripherySettings, correlation: Correlatio
     state = silent_periphery(periphery, len(ears), signal.dtype)
     step = periphery_step(periphery, correlation.step)
     cues = scan_cues(correlation, ears, len(periphery.cfs), step, state)
-    return to_cues(cues, periphery.fs, tuple(leading))
+    grid = CueGrid(periphery.fs, correlation.hop, cues.ild.shape[-1], cfs=periphery.cfs)
+    return to_cues(cues, grid, tuple(leading))
 
 
 def calculate_itd_ild_ic(
     left: ArrayLike,
     right: ArrayLike,
     fs: float,
-    tau: float = 0.010,
-    max_itd: float = 0.001,
-    max_ild: float = 7.0,
-    hop: int | None = None,
-    sharpness: float | None = None,
+    **correlation: Unpack[CorrelationOptions],
 ) -> Cues:
     """Interaural cues of two sets of filter outputs or envelopes.
 
@@ -80,15 +78,15 @@ def calculate_itd_ild_ic(
     ----------
     left, right : (..., channels, samples)
     fs : float, Hz
-    tau : float, s
+    tau : float, s, default 0.010
         Time constant of the exponential window.
-    max_itd : float, s
-        Lags of up to this much are searched.
-    max_ild : float, dB
+    max_itd : float, SECONDS, default 0.001
+        Lags of up to this much are searched: 0.001 is 1 ms. The ITD that comes out is in ms.
+    max_ild : float, dB, default 20.0
         The ILD is clipped to plus or minus this.
-    hop : int, samples, optional
-        1 gives every sample; 441 the value at samples 440, 881, ...; 10 ms unless given.
-    sharpness : float, optional
+    hop : int, samples, default 10 ms
+        1 gives every sample; 441 the value at samples 440, 881, ...
+    sharpness : float, default None
         The ITD is then the mean lag weighted by softmax(sharpness * gamma), which has a
         derivative, instead of the lag of the maximum. At 500 Hz a sharpness of 500 interpolates
         between lags; a higher one is closer to the maximum. At higher frequencies the peaks of
@@ -97,11 +95,13 @@ def calculate_itd_ild_ic(
     Returns
     -------
     Cues, each (..., channels, samples // hop)
+        They know their times; not their centre frequencies, which envelopes come without.
 
     Raises
     ------
     ValueError
-        Shapes differ, the sound is shorter than one hop, or a setting makes no sense.
+        Shapes differ, the sound is shorter than one hop, NaN or infinity, or a setting makes no
+        sense.
 
     Notes
     -----
@@ -113,8 +113,8 @@ def calculate_itd_ild_ic(
         raise ValueError(
             f"left, right must both be (..., channels, samples): {left.shape}, {right.shape}"
         )
-    correlation = correlation_settings(fs, tau, max_itd, max_ild, hop, sharpness)
-    return _cues_of_envelopes(left, right, float(fs), correlation)
+    settings = correlation_settings(fs, **correlation)
+    return _cues_of_envelopes(left, right, float(fs), settings)
 
 
 def get_cues_clean(
@@ -122,10 +122,13 @@ def get_cues_clean(
     fs: float,
     cfs: ArrayLike | None = None,
     filter_type: str = "gammatone",
-    hair_cell: str | None = "roman",
-    **correlation,
+    hair_cell: str | None = "none",
+    **correlation: Unpack[CorrelationOptions],
 ) -> Cues:
     """Interaural cues of a two-ear sound: filterbank, hair cell, running correlation.
+
+    Also called `interaural_cues`. The defaults give the ILD of the sound itself, up to 20 dB. The
+    cues of the published networks are `FrontEnd.published().cues(signal)`.
 
     Parameters
     ----------
@@ -133,20 +136,23 @@ def get_cues_clean(
     fs : float, Hz
     cfs : (channels,), Hz, optional
         32 on the ERB scale from 80 Hz, highest first, unless given.
+        `centre_frequencies(fs)[::-1]` gives the lowest first, as librosa has it.
     filter_type, hair_cell : str
-        See `GF_spectrogram` and `haircell_model`.
+        See `GF_spectrogram` and `haircell_model`. A hair cell that compresses makes ILDs smaller.
     **correlation
-        tau=0.010, max_itd=0.001, max_ild=7.0, hop=None and sharpness=None of
-        `calculate_itd_ild_ic`.
+        tau=0.010 (s), max_itd=0.001 (SECONDS), max_ild=20.0 (dB), hop=None (10 ms) and
+        sharpness=None, as `calculate_itd_ild_ic` takes them.
 
     Returns
     -------
     Cues, each (..., channels, samples // hop)
+        float32; float64 if `signal` is that and JAX is set to keep it (`jax_enable_x64`).
 
     Raises
     ------
     ValueError
-        The last axis is not two ears, the sound is too short, or a setting makes no sense.
+        The last axis is not two ears, the sound is shorter than one hop, NaN or infinity, or a
+        setting makes no sense.
     """
     signal = as_ears(signal)
     periphery = periphery_settings(fs, cfs, filter_type, hair_cell)
@@ -155,6 +161,9 @@ def get_cues_clean(
         return _cues_of_sound(signal, periphery, settings)
     # these look at the whole sound, so the scan gets their envelopes
     ears = jnp.moveaxis(signal, -1, 0)
-    audiogram = GF_spectrogram(ears, fs, periphery.cfs, filter_type)
-    left, right = haircell_model(audiogram, periphery.fs, periphery.hair_cell)
-    return _cues_of_envelopes(left, right, periphery.fs, settings)
+    audiogram = filter_channels(ears, fs, periphery.cfs, filter_type)
+    left, right = apply_hair_cell(audiogram, periphery.fs, periphery.hair_cell)
+    return _cues_of_envelopes(left, right, periphery.fs, settings, periphery.cfs)
+
+
+interaural_cues = get_cues_clean

@@ -2,11 +2,22 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypedDict
 
 # Short hops are taken together to steps of about 2 D samples and this many more. A longer step
 # spreads its fixed work (the 2 D samples read again, the filterbank's states) over more samples. It
 # matters for speed alone.
 SAMPLES_OVER_LAGS = 96
+
+
+class CorrelationOptions(TypedDict, total=False):
+    """What a user may set of the running correlation; see `calculate_itd_ild_ic`."""
+
+    tau: float  # s, time constant of the exponential window
+    max_itd: float  # SECONDS, not ms: lags of up to this much are searched
+    max_ild: float  # dB, the ILD is clipped to plus or minus this
+    hop: int | None  # samples from one value to the next
+    sharpness: float | None  # of the soft argmax
 
 
 @dataclass(frozen=True)
@@ -36,11 +47,11 @@ def correlation_settings(
     fs: float,
     tau: float = 0.010,
     max_itd: float = 0.001,
-    max_ild: float = 7.0,
+    max_ild: float = 20.0,
     hop: int | None = None,
     sharpness: float | None = None,
 ) -> CorrelationSettings:
-    """Constants for settings as `calculate_itd_ild_ic` takes them; ValueError for bad ones."""
+    """Constants for `CorrelationOptions`; ValueError for bad ones."""
     if hop is None:
         hop = max(1, round(fs * 0.010))  # 10 ms, the window's own time constant
     if not (fs > 0 and tau * fs >= 1 and max_itd > 0 and max_ild > 0 and int(hop) == hop >= 1):

@@ -87,7 +87,7 @@ def filterbank(sound, fs: float, cfs, filter_type: str = "gammatone") -> np.ndar
     return np.array(channels)
 
 
-def hair_cell_output(audiogram, fs: float, hair_cell: str = "roman") -> np.ndarray:
+def hair_cell_output(audiogram, fs: float, hair_cell: str = "none") -> np.ndarray:
     """What an inner hair cell makes of a channel.
 
     Parameters
@@ -140,7 +140,7 @@ def running_cues(
     fs: float,
     tau: float = 0.010,
     max_itd: float = 0.001,
-    max_ild: float = 7.0,
+    max_ild: float = 20.0,
     hop: int = 1,
 ) -> ReferenceCues:
     """Interaural cues by running cross-correlation, sample after sample.
@@ -199,7 +199,7 @@ def running_cues(
     )
 
 
-def cues_of_sums(LR, LL, RR, fs: float, max_ild: float = 7.0) -> ReferenceCues:
+def cues_of_sums(LR, LL, RR, fs: float, max_ild: float = 20.0) -> ReferenceCues:
     """The cues at one sample, positive where the source is on the left.
 
         gamma = LR / sqrt(LL RR)    m* = argmax_m gamma    ITD = 1000 m* / fs ms    IC = gamma[m*]
@@ -238,12 +238,22 @@ def cues_of_sums(LR, LL, RR, fs: float, max_ild: float = 7.0) -> ReferenceCues:
 
 
 def cues_of_sound(
-    ears, fs: float, cfs, filter_type: str = "gammatone", hair_cell: str = "roman", **settings
+    ears, fs: float, cfs, filter_type: str = "gammatone", hair_cell: str = "none", **settings
 ) -> ReferenceCues:
     """All three stages, from a sound (samples, 2), left ear first, to cues (channels, frames).
 
     The settings are those of `running_cues`.
+
+    Raises
+    ------
+    ValueError
+        Another shape, NaN or infinity.
     """
+    ears = np.asarray(ears, np.float64)
+    if ears.ndim != 2 or ears.shape[1] != 2:
+        raise ValueError(f"ears must be (samples, 2), not {ears.shape}: transpose (2, samples)")
+    if ears.size == 0 or not np.isfinite(ears).all():
+        raise ValueError("ears hold no samples, or NaN or infinity")
     envelopes = []
     for sound in np.transpose(ears):
         audiogram = filterbank(sound, fs, cfs, filter_type)

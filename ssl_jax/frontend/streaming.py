@@ -2,23 +2,29 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ssl_jax.frontend.auditory_model import (
+from ssl_jax.frontend.binaural_feature import to_cues
+from ssl_jax.frontend.correlation_settings import (
+    CorrelationOptions,
+    CorrelationSettings,
+    correlation_settings,
+)
+from ssl_jax.frontend.cue_scan import ScanState, initial_state, scan_steps
+from ssl_jax.frontend.cues import CueGrid, Cues
+from ssl_jax.frontend.lag_cues import FrameCues
+from ssl_jax.frontend.periphery import (
     PeripherySettings,
-    as_ears,
     periphery_settings,
     periphery_step,
     silent_periphery,
 )
-from ssl_jax.frontend.binaural_feature import Cues, to_cues
-from ssl_jax.frontend.correlation_settings import CorrelationSettings, correlation_settings
-from ssl_jax.frontend.cue_scan import ScanState, initial_state, scan_steps
-from ssl_jax.frontend.lag_cues import FrameCues
+from ssl_jax.frontend.sound_checks import as_floats, require_two_ears
 
 # Samples, while the end of the sound is not known: 13 hours at 44.1 kHz. The scan counts in int32.
 ENDLESS = 2**31 - 1
@@ -39,15 +45,15 @@ def start_cues(
     fs: float,
     cfs: ArrayLike | None = None,
     filter_type: str = "gammatone",
-    hair_cell: str | None = "roman",
-    **correlation,
+    hair_cell: str | None = "none",
+    **correlation: Unpack[CorrelationOptions],
 ) -> CueStream:
     """The stream before the first block of a sound.
 
     Parameters
     ----------
     fs, cfs, filter_type, hair_cell, **correlation
-        See `get_cues_clean`.
+        See `get_cues_clean`. `max_itd` is in SECONDS.
 
     Returns
     -------
@@ -97,6 +103,7 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
     ----------
     stream : CueStream
     block : (..., samples, 2), left ear first
+        It may have no samples, so that a stream can end after its last sound.
     last : bool
         Whether the sound ends with this block.
 
@@ -104,13 +111,14 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
     -------
     stream, cues : CueStream for the next block, Cues of (..., channels, hops)
         None are lost or repeated; they come up to one step of the scan and the longest lag late.
+        Their times count from the beginning of the sound.
 
     Raises
     ------
     ValueError
-        The last axis is not two ears.
+        The last axis is not two ears, NaN or infinity.
     """
-    block = np.asarray(as_ears(block))
+    block = np.asarray(as_floats(require_two_ears(block)))
     *leading, length, _ = block.shape
     settings = stream.settings
     state, waiting = stream.state, stream.waiting
@@ -135,4 +143,12 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
         stop = max(samples // settings.hop - first_hop, 0)
     cues = FrameCues(*(jnp.moveaxis(cue[start:stop], 0, -1) for cue in cues))
     stream = replace(stream, state=state, waiting=waiting[..., whole:, :], samples=samples)
-    return stream, to_cues(cues, stream.periphery.fs, tuple(leading))
+    periphery = stream.periphery
+    grid = CueGrid(
+        fs=periphery.fs,
+        hop=settings.hop,
+        frames=cues.ild.shape[-1],
+        first=max(first_hop, 0),
+        cfs=periphery.cfs,
+    )
+    return stream, to_cues(cues, grid, tuple(leading))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 from flax import nnx
 
@@ -122,7 +123,9 @@ def _front_end(settings: dict) -> FrontEnd:
 def _network_of(model: str, front: FrontEnd, arrays: dict) -> nnx.Module:
     """A network with these arrays in it; raises InputError for one that does not fit."""
     # shapes alone: drawing initial weights takes 3 s
-    shapes = nnx.eval_shape(lambda: build_model(model, 0, front))
+    # JAX may be set to draw in float64; the networks are stored in float32
+    with jax.enable_x64(False):
+        shapes = nnx.eval_shape(lambda: build_model(model, 0, front))
     graph, weights, rest = split(shapes)
     weights = from_named("weights", weights, arrays)
     rest = from_named("rest", rest, arrays)
@@ -149,11 +152,11 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
     try:
         front = _front_end(notes["front"])
         network = _network_of(notes["model"], front, arrays)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: does not fit this version ({error}): {REINSTALL}") from None
     except InputError as error:
         wrong = f"not of the network {notes['model']!r} ({error})"
         raise InputError(f"{path}: {wrong}: {REINSTALL}") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: does not fit this version ({error}): {REINSTALL}") from None
     network.eval()
     return network, front
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ssl_jax.common.angles import circle_degrees, signed_degrees
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
-from ssl_jax.frontend.binaural_feature import Cues
+from ssl_jax.frontend.cues import Cues
+
+if TYPE_CHECKING:
+    import pandas
 
 PEAK_REACH = 10  # degrees on either side of the posterior's peak that count as the peak
 REACH_CLASSES = PEAK_REACH // AZIMUTH_STEP
@@ -20,9 +23,12 @@ SECOND_SHARE = 0.2
 # share of the windows that one azimuth for all must be near to, or the source moves
 AGREEING_SHARE = 0.7
 MOST_DIRECTIONS = 4  # at a time
+# within half a class of an axis, a direction is called by that axis alone
+ON_AXIS = np.sin(np.radians(AZIMUTH_STEP / 2))
 
 
-class Azimuths(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Azimuths:
     """Where a sound came from, in n windows."""
 
     times: np.ndarray  # (n,) s, middles of the windows
@@ -44,6 +50,102 @@ class Azimuths(NamedTuple):
     # (channels, columns) each, if asked for: averages over `seconds` / columns
     cues: Cues | None
     cfs: np.ndarray  # (channels,) Hz
+
+    @property
+    def mean_azimuth(self) -> float:
+        """One azimuth for the whole recording, degrees; NaN where it has none.
+
+        See `Overall.azimuth`.
+        """
+        return mean_azimuth(self)
+
+    @property
+    def directions(self) -> list["Direction"]:
+        """The peaks of the mean posterior, highest first: several where several sound."""
+        return Overall().add(self).directions
+
+    def plot(self, axes=None):
+        """Draw the posterior over time, and the estimates on it.
+
+        Parameters
+        ----------
+        axes : matplotlib Axes, optional
+            A new figure unless given.
+
+        Returns
+        -------
+        axes : matplotlib Axes
+        """
+        # only who draws waits for matplotlib
+        from ssl_jax.recordings.azimuth_plot import draw_over_time, new_axes
+
+        if axes is None:
+            axes = new_axes()
+        draw_over_time(axes, self)
+        return axes
+
+    def to_dict(self) -> dict:
+        """Everything but the cues, ready for JSON: null where an azimuth is not known."""
+        # `tables` reads this module
+        from ssl_jax.recordings.tables import as_dict
+
+        return as_dict(self)
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """A pandas DataFrame with a row for each window.
+
+        Its columns are time_s, azimuth_deg, confidence, mirrored_deg and flags, a text.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("to_dataframe needs pandas: pip install pandas") from None
+        return pandas.DataFrame(
+            {
+                "time_s": self.times,
+                "azimuth_deg": self.azimuth,
+                "confidence": self.confidence,
+                "mirrored_deg": self.mirrored,
+                "flags": [" / ".join(flags) for flags in self.flags],
+            }
+        )
+
+    def __repr__(self) -> str:
+        return f"Azimuths: {self._where()}, {self._windows()}, {self._confidence()}"
+
+    def _where(self) -> str:
+        azimuth = self.mean_azimuth
+        if np.isfinite(azimuth):
+            return in_words(azimuth)
+        several = [f"{in_words(one.azimuth)} {one.share:.0%}" for one in self.directions]
+        return f"no one azimuth: {'; '.join(several) or 'nothing stands out'}"
+
+    def _windows(self) -> str:
+        count = len(self.times)
+        windows = "window" if count == 1 else "windows"
+        return f"{count} {windows} of {self.window:g} s"
+
+    def _confidence(self) -> str:
+        heard = np.isfinite(self.azimuth)
+        if not heard.any():
+            return "silent"
+        return f"confidence {self.confidence[heard].mean():.2f}"
+
+
+def in_words(azimuth: float) -> str:
+    """An azimuth in degrees, and the side it is on: 60.2 degrees (left, front)."""
+    sides = []
+    turn = np.radians(azimuth)
+    if abs(np.sin(turn)) > ON_AXIS:
+        sides.append("left" if np.sin(turn) > 0 else "right")
+    if abs(np.cos(turn)) > ON_AXIS:
+        sides.append("front" if np.cos(turn) > 0 else "back")
+    return f"{rounded_degrees(azimuth, 1):.1f} degrees ({', '.join(sides)})"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
-from ssl_jax.config import AZIMUTHS
-from ssl_jax.frontend.binaural_feature import Cues
+from ssl_jax.config import AZIMUTHS, FrontEnd
+from ssl_jax.frontend.cues import CueGrid, Cues
 from ssl_jax.frontend.streaming import ENDLESS
 from ssl_jax.recordings.azimuths import (
     SURE,
@@ -193,9 +193,21 @@ def localise_blocks(
         step=chosen.step_frames / chosen.frame_rate,
         seconds=seconds,
         fs=quality.fs,
-        cues=overview.cues() if cues else None,
+        cues=_with_grid(overview, front) if cues else None,
         cfs=front.cfs,
     )
+
+
+def _with_grid(overview: Overview, front: FrontEnd) -> Cues:
+    """The cues of an overview, with the times and centre frequencies of its columns."""
+    cues = overview.cues()
+    grid = CueGrid(
+        fs=front.fs,
+        hop=overview.column_frames * front.hop,
+        frames=cues.itd.shape[-1],
+        cfs=tuple(front.cfs),
+    )
+    return replace(cues, grid=grid)
 
 
 def localise(

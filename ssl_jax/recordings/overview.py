@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from ssl_jax.frontend.binaural_feature import Cues
+from ssl_jax.frontend.cues import Cues
 
 COLUMNS = 4000  # at most: more than a picture can show
 

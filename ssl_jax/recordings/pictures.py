@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from matplotlib.colors import PowerNorm
 from matplotlib.patches import Circle, Ellipse, Polygon, Wedge
 from matplotlib.ticker import MultipleLocator
 from scipy import signal as sps
 
-from ssl_jax.common.angles import signed_degrees
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
-from ssl_jax.frontend.binaural_feature import Cues
+from ssl_jax.config import AZIMUTH_STEP
+from ssl_jax.frontend.cues import Cues
+from ssl_jax.recordings.azimuth_plot import ESTIMATE, POSTERIOR, add_bar, draw_over_time
 from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth, rounded_degrees
 from ssl_jax.report.style import IMAGE, LOOK, cue_map, plt, save_figure
 
@@ -23,8 +22,6 @@ STYLE = LOOK | {
     "figure.titlesize": 13,
     "figure.titleweight": "bold",
 }
-ESTIMATE = "#d9730d"
-POSTERIOR = "Blues"
 HAIR = "#5b4a3f"
 # radii of the ring around the head
 INNER = 0.62
@@ -40,72 +37,6 @@ PAUSE = 1e-3  # of a channel's highest power: less holds no direction
 DYNAMIC_RANGE = 80  # dB, of a spectrogram
 MOST_COLUMNS = 3000  # of a spectrogram: more cannot be seen
 CURVE_RATE = 100  # Hz, points of a trajectory
-
-
-def _add_bar(image, axes, label: str = "", **look) -> None:
-    bar = image.axes.figure.colorbar(image, ax=axes, **look)
-    bar.set_label(label)
-    bar.outline.set_visible(False)
-
-
-def _draw_over_time(axes, azimuths: Azimuths) -> None:
-    """The posterior as an image, and the estimates on it."""
-    # classes from -180 to 175 degrees: front in the middle
-    order = np.argsort(signed_degrees(np.arange(AZIMUTHS) * AZIMUTH_STEP))
-    heard = np.isfinite(azimuths.azimuth)
-    image = np.where(heard[:, None], azimuths.posterior, np.nan)[:, order]
-    # back once more, at the top
-    image = np.concatenate([image, image[:, :1]], axis=1).T
-    half = azimuths.step / 2
-    top = 180 + AZIMUTH_STEP / 2
-    extent = (azimuths.times[0] - half, azimuths.times[-1] + half, -top, top)
-    # a power law shows a tenth too
-    shown = axes.imshow(image, POSTERIOR, PowerNorm(0.4, 0, 1), extent=extent, **IMAGE)
-    _draw_estimates(axes, azimuths)
-    ticks = (-180, -90, 0, 90, 180)
-    axes.set_yticks(ticks, ("back 180°", "right 270°", "front 0°", "left 90°", "back 180°"))
-    axes.set_yticks(range(-180, 181, 30), minor=True)
-    axes.grid(axis="y", alpha=0.3, lw=0.6)
-    axes.set(
-        ylim=(-183, 183),
-        xlim=(0, azimuths.seconds),
-        title="Azimuth over time",
-        xlabel="time (s)",
-    )
-    axes.legend(
-        loc="upper right", ncols=2, bbox_to_anchor=(1, 1.1), borderaxespad=0, handletextpad=0.2
-    )
-    ticks = (0, 0.01, 0.1, 0.3, 0.6, 1)
-    label = "posterior of a class of 5°"
-    _add_bar(shown, axes, label, pad=0.01, aspect=35, ticks=ticks, format="%g")
-
-
-def _draw_estimates(axes, azimuths: Azimuths) -> None:
-    """Estimates as dots: larger and darker where they are surer, hollow where flagged."""
-    heard = np.isfinite(azimuths.azimuth)
-    flawless = np.array([not flags for flags in azimuths.flags])
-    azimuth = signed_degrees(azimuths.azimuth)
-    size = 5 + 17 * azimuths.confidence
-    alpha = np.clip(0.25 + 0.75 * azimuths.confidence, 0, 1)
-    for group, colour, edge, label in (
-        (flawless, ESTIMATE, "white", "estimate"),
-        (~flawless, "white", ESTIMATE, "flagged"),
-    ):
-        shown = group & heard
-        if not shown.any():
-            continue
-        axes.scatter(
-            azimuths.times[shown],
-            azimuth[shown],
-            size[shown],
-            c=colour,
-            alpha=alpha[shown],
-            label=label,
-            edgecolors=edge,
-            linewidths=0.6,
-            zorder=3,
-            clip_on=False,
-        )
 
 
 def _point(azimuth, radius):
@@ -136,7 +67,7 @@ def _draw_from_above(axes, azimuths: Azimuths) -> None:
         arrow = {"arrowstyle": "-|>", "color": ESTIMATE, "lw": 3, "mutation_scale": 18}
         axes.annotate("", _point(mean, 0.33), _point(mean, INNER), arrowprops=arrow, zorder=5)
     if len(times) > 1:
-        _add_bar(dots, axes, "time (s)", location="bottom", shrink=0.6, aspect=35, pad=0.02)
+        add_bar(dots, axes, "time (s)", location="bottom", shrink=0.6, aspect=35, pad=0.02)
     axes.set(
         xlim=(-1.3, 1.3), ylim=(-1.25, 1.25), aspect="equal", title=f"Seen from above: {where}"
     )
@@ -182,7 +113,7 @@ def _draw_cue_maps(figure, cues: Cues, azimuths: Azimuths) -> None:
         values = np.where(heard, getattr(cues, field), np.nan)
         axes.set(facecolor="0.9", title=title, xlabel="time (s)")
         image = cue_map(axes, values, azimuths.cfs, azimuths.seconds, limits, colours)
-        _add_bar(image, axes, pad=0.015, aspect=25)
+        add_bar(image, axes, pad=0.015, aspect=25)
     columns[0].set_ylabel("centre frequency (Hz)")
 
 
@@ -194,7 +125,7 @@ def draw_azimuths(azimuths: Azimuths, path: Path, title: str = "Localised") -> N
         figure = plt.figure(figsize=(12.8, 8))
         upper, lower = figure.subfigures(2, 1, height_ratios=(1.5, 1))  # type: ignore[misc]
         left, right = upper.subplots(1, 2, width_ratios=(1.65, 1))
-        _draw_over_time(left, azimuths)
+        draw_over_time(left, azimuths)
         _draw_from_above(right, azimuths)
         _draw_cue_maps(lower, azimuths.cues, azimuths)
         settings = (
@@ -250,4 +181,4 @@ def _draw_ears(ear_axes, ears: np.ndarray, fs: int) -> None:
         )
         axes.set(title=name, ylabel="frequency (kHz)")
     axes.set_xlabel("time (s)")
-    _add_bar(image, ear_axes, "power density (dB)", pad=0.01, aspect=40)
+    add_bar(image, ear_axes, "power density (dB)", pad=0.01, aspect=40)

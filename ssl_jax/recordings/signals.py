@@ -23,8 +23,11 @@ def signal_blocks(signal: np.ndarray) -> Iterator[np.ndarray]:
         For another shape, and for numbers whose full scale is not known.
     """
     if signal.ndim != 2 or signal.shape[1] != 2:
+        remedy = ""
+        if signal.ndim == 2 and signal.shape[0] == 2:
+            remedy = ": transpose it: signal.T"
         raise InputError(
-            f"signal: has shape {signal.shape}: two ears are needed, (samples, 2), left first"
+            f"signal: has shape {signal.shape}: two ears are needed, (samples, 2), left first{remedy}"
         )
     _check_numbers(signal)
     starts = range(0, len(signal), BLOCK_SAMPLES)

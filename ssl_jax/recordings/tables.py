@@ -95,14 +95,18 @@ def json_windows(windows: Windows | Azimuths) -> Iterator[dict]:
 
 
 def as_json(name: str, azimuths: Azimuths) -> dict:
-    """Everything about a recording, ready for JSON."""
+    """Everything about a recording file, ready for JSON."""
+    return {"file": name, **as_dict(azimuths)}
+
+
+def as_dict(azimuths: Azimuths) -> dict:
+    """See `Azimuths.to_dict`."""
     overall = Overall().add(azimuths)
     several = [
         {"azimuth_deg": _degrees(one.azimuth), "share": round(one.share, 4)}
         for one in overall.directions
     ]
     return {
-        "file": name,
         "seconds": azimuths.seconds,
         "fs_hz": azimuths.fs,
         "model": azimuths.model,

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 from flax import nnx
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.config import FrontEnd
-from ssl_jax.frontend.binaural_feature import Cues
+from ssl_jax.frontend.cues import Cues
 from ssl_jax.frontend.streaming import ENDLESS, cue_block, start_cues
 from ssl_jax.networks.packed import default_weights, load_weights, temperature_of
 from ssl_jax.recordings.blocks import filled
@@ -99,12 +100,16 @@ def cue_runs(blocks: Iterable[np.ndarray], quality: Quality, run_frames: int) ->
         if stream.samples > ENDLESS - size:
             hours = ENDLESS / quality.front.fs / 3600
             raise InputError(f"{quality.name}: over {hours:.0f} hours: start again")
-        arrays = [np.asarray(values) for values in cues]
+        cues = jax.tree.map(np.asarray, cues)
         if quality.ended:
             # frames of the silence are none of the sound's
-            arrays = [values[:, : quality.frames - frames] for values in arrays]
-        frames += arrays[0].shape[1]
-        yield Cues._make(arrays)
+            cues = _first_frames(cues, quality.frames - frames)
+        frames += cues.itd.shape[1]
+        yield cues
+
+
+def _first_frames(cues: Cues, count: int) -> Cues:
+    return jax.tree.map(lambda values: values[:, :count], cues)
 
 
 def _followed(blocks: Iterable[np.ndarray], last: np.ndarray) -> Iterator[np.ndarray]:

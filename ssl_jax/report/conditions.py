@@ -29,6 +29,8 @@ def read_conditions(results: Path, name: str) -> dict[str, str]:
             "seeds": seeds_of(settings),
             **conditions_of_machine(timing),
         }
+    except InputError:
+        raise
     except (FileNotFoundError, LookupError, TypeError, ValueError, AttributeError):
         incomplete = "settings.json or timing.json is missing or incomplete"
         remedy = "run ./reproduce.sh with the same options to its end first"

@@ -68,6 +68,8 @@ def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
             sound = opened.enter_context(soundfile.SoundFile(source))
             _check_whole(path, sound)
             yield sound
+    except InputError:
+        raise
     except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, MemoryError) as error:
         # it may have been deleted by now
         require_file(path)

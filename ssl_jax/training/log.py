@@ -121,6 +121,8 @@ def read_log(path: Path, extra: tuple[str, ...] = ()) -> list[dict[str, float]]:
     try:
         for cells in read_csv(path, ("epoch", *extra)):
             rows.append({name: float(cell) for name, cell in cells.items() if cell != ""})
+    except InputError:
+        raise
     except (ValueError, TypeError):
         wrong = "holds something else than numbers"
         raise InputError(f"{path}: {wrong}: delete it and run again") from None

@@ -1,0 +1,66 @@
+"""Sounds as the front-end takes them: floats, finite, with samples, and ears where they belong."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def as_floats(signal: ArrayLike) -> jax.Array:
+    """The signal in float32, or in float64 if it is float64 and JAX is set to keep that.
+
+    Raises
+    ------
+    ValueError
+        Complex numbers; NaN or infinity. Values that JAX traces are not known: they pass.
+    """
+    x = jnp.asarray(signal)
+    if jnp.iscomplexobj(x):
+        raise ValueError("the sound holds complex numbers: use its real part")
+    if x.dtype not in (np.float32, np.float64):
+        x = x.astype(jnp.float32)
+    if isinstance(x, jax.core.Tracer):
+        return x
+    # while another function is traced, this is still computed at once
+    with jax.ensure_compile_time_eval():
+        is_finite = bool(jnp.isfinite(x).all())
+    if not is_finite:
+        raise ValueError("the sound holds NaN or infinity: numpy.nan_to_num(signal) replaces them")
+    return x
+
+
+def as_sound(signal: ArrayLike) -> jax.Array:
+    """`as_floats` of (..., samples); ValueError if there is no sample."""
+    x = as_floats(signal)
+    if x.ndim == 0 or x.size == 0:
+        raise ValueError(f"a sound needs at least one sample, its shape is {x.shape}")
+    return x
+
+
+def require_two_ears(signal: ArrayLike) -> jax.Array:
+    """The signal (..., samples, 2) as it is; ValueError for another shape."""
+    x = jnp.asarray(signal)
+    if x.ndim >= 2 and x.shape[-1] == 2:
+        return x
+    remedy = ""
+    if x.ndim == 2 and x.shape[0] == 2:
+        remedy = ": transpose it: signal.T"
+    elif x.ndim > 2 and x.shape[-2] == 2:
+        remedy = ": swap its last axes: signal.swapaxes(-1, -2)"
+    raise ValueError(
+        f"a sound of two ears must be (..., samples, 2), left ear first, not {x.shape}{remedy}"
+    )
+
+
+def as_ears(signal: ArrayLike) -> jax.Array:
+    """`as_sound` of (..., samples, 2); ValueError for another number of ears."""
+    return as_sound(require_two_ears(signal))
+
+
+def require_time_last(x: jax.Array) -> None:
+    """Raise ValueError for (..., samples, 2): filters run along the last axis."""
+    if x.ndim >= 2 and x.shape[-1] == 2 and x.shape[-2] > 2:
+        raise ValueError(
+            f"time must be the last axis, not the ears: {x.shape}: "
+            "give each ear by itself, signal[..., 0] and signal[..., 1]"
+        )
