@@ -1,4 +1,4 @@
-"""Kills, full disks, read-only folders, lost files: one line, exit 2; a later run gives equal bytes."""
+"""Kills, full disks, read-only folders, lost files: one line, exit 2; then the same bytes."""
 
 import numpy as np
 import pytest
