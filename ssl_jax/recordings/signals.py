@@ -27,7 +27,8 @@ def signal_blocks(signal: np.ndarray) -> Iterator[np.ndarray]:
         if signal.ndim == 2 and signal.shape[0] == 2:
             remedy = ": transpose it: signal.T"
         raise InputError(
-            f"signal: has shape {signal.shape}: two ears are needed, (samples, 2), left first{remedy}"
+            f"signal: has shape {signal.shape}: two ears are needed, (samples, 2), left first"
+            f"{remedy}"
         )
     _check_numbers(signal)
     starts = range(0, len(signal), BLOCK_SAMPLES)
