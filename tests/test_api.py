@@ -1,4 +1,4 @@
-"""What `import ssl_jax` offers: names, aliases, types, and that it waits for JAX until it is used."""
+"""What `import ssl_jax` offers: names, aliases, types; and it waits for JAX until it is used."""
 
 import ast
 import os
