@@ -26,6 +26,8 @@ def centre_frequencies(
 ) -> np.ndarray:
     """Centre frequencies evenly spaced on the ERB scale, highest first.
 
+    `centre_frequencies(fs)[::-1]` has the lowest first, as librosa has it.
+
     Parameters
     ----------
     fs : float, Hz

@@ -37,13 +37,6 @@ def assert_like_reference(x, fs, cfs, filter_type="gammatone", tolerance=PEAK_TO
     assert (error / peak).max() < tolerance
 
 
-def test_public_names():
-    names = {}
-    exec("from ssl_jax import *", names)
-    assert names["haircell_model"] is haircell_model
-    assert names["auditory_model"].haircell_model is haircell_model
-
-
 def test_32_channels_unless_given():
     x = noise(500).astype(np.float32)
     default = GF_spectrogram(x, FS)
@@ -120,7 +113,7 @@ def test_breebaart_is_three_decibels_down_at_770_hz():
 
 
 def test_the_periphery_is_filterbank_and_hair_cell(mixture):
-    audiogram, envelope = auditory_peripheral(mixture[:3000], FS)
+    audiogram, envelope = auditory_peripheral(mixture[:3000], FS, hair_cell="roman")
     assert audiogram.shape == envelope.shape == (32, 3000, 2)
     np.testing.assert_allclose(envelope, np.sqrt(np.maximum(audiogram, 0)), atol=BATCH_TOLERANCE)
 
@@ -141,14 +134,65 @@ def test_batch_axes_are_kept_apart(mixture):
     np.testing.assert_allclose(batch[1], -2 * batch[0], atol=2 * BATCH_TOLERANCE)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: GF_spectrogram(x, FS),
+        lambda x: haircell_model(x, FS, "halfwave"),
+        lambda x: auditory_peripheral(np.stack([x, x], -1), FS),
+        Roman,
+    ],
+)
+def test_numbers_that_are_not_finite_are_refused(function, wrong):
+    """A comparison with NaN is false: a hair cell would make zeros of it."""
+    x = noise(100)
+    x[50] = wrong
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        function(x)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: GF_spectrogram(x, FS),
+        lambda x: haircell_model(x, FS, "halfwave"),
+        lambda x: auditory_peripheral(x[:, None] * np.ones(2), FS),
+        Roman,
+    ],
+)
+def test_no_samples_are_refused(function):
+    with pytest.raises(ValueError, match="at least one sample"):
+        function(np.zeros(0))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: GF_spectrogram(x, FS), lambda x: haircell_model(x, FS, "lindemann")],
+)
+def test_two_ears_along_the_axis_of_time_are_refused(function):
+    with pytest.raises(ValueError, match="time must be the last axis"):
+        function(np.zeros((100, 2)))
+
+
+def test_ears_along_the_first_axis_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"transpose it: signal\.T"):
+        auditory_peripheral(np.zeros((2, 100)), FS)
+
+
+def test_values_that_are_traced_are_not_asked_for():
+    x = np.array([np.nan, 4.0], np.float32)
+    assert jax.jit(Roman)(x)[1] == 2
+
+
+def test_no_hair_cell_unless_it_is_asked_for():
+    x = noise((3, 100)).astype(np.float32)
+    np.testing.assert_array_equal(haircell_model(x, FS), x)
+
+
 def test_three_ears_are_refused():
     with pytest.raises(ValueError, match="left ear first"):
         auditory_peripheral(np.zeros((100, 3)), FS)
-
-
-def test_an_empty_sound_is_refused():
-    with pytest.raises(ValueError, match="at least one sample"):
-        GF_spectrogram(np.zeros(0), FS)
 
 
 def test_a_centre_frequency_above_half_the_rate_is_refused():

@@ -90,7 +90,7 @@ def test_opposite_ears_have_no_negative_coherence():
     np.testing.assert_array_equal(cues.ic, 0)
 
 
-@pytest.mark.parametrize("left, right, ild", [(2, 1, 20 * np.log10(2)), (1, 10, -7), (1, 0, 7)])
+@pytest.mark.parametrize("left, right, ild", [(2, 1, 20 * np.log10(2)), (1, 20, -20), (1, 0, 20)])
 def test_the_ild_is_the_ratio_of_levels_up_to_the_limit(left, right, ild):
     cues = running_cues(left * noise(), right * noise(), FS)
     np.testing.assert_allclose(cues.ild, ild, rtol=ROUNDING)
@@ -114,3 +114,9 @@ def test_the_whole_way_is_the_three_stages_one_after_the_other():
     stages = running_cues(left, right, FS, hop=100)
     whole = cues_of_sound(ears, FS, [900.0], hair_cell="roman", hop=100)
     np.testing.assert_array_equal(whole.ild, stages.ild)
+
+
+@pytest.mark.parametrize("ears", [np.zeros((2, 100)), np.zeros((0, 2)), np.full((100, 2), np.nan)])
+def test_what_is_no_sound_of_two_ears_is_refused(ears):
+    with pytest.raises(ValueError, match="ears "):
+        cues_of_sound(ears, FS, [900.0])

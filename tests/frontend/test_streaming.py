@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from ssl_jax.frontend.binaural_feature import Cues, get_cues_clean
+from ssl_jax.frontend.binaural_feature import get_cues_clean
+from ssl_jax.frontend.cues import Cues
 from ssl_jax.frontend.streaming import cue_block, start_cues
 from support.sound_blocks import pieces
 
@@ -68,3 +69,19 @@ def test_what_needs_the_whole_sound_is_refused(filter_type, hair_cell):
 def test_three_ears_are_refused():
     with pytest.raises(ValueError, match="left ear first"):
         cue_block(start_cues(FS, CFS), np.zeros((100, 3)))
+
+
+def test_ears_along_the_first_axis_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"transpose it: signal\.T"):
+        cue_block(start_cues(FS, CFS), np.zeros((2, 100)))
+
+
+def test_a_block_with_nan_is_refused():
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        cue_block(start_cues(FS, CFS), np.full((100, 2), np.nan))
+
+
+def test_an_empty_last_block_ends_the_sound(mixture):
+    x = mixture[:3000]
+    streamed = stream_cues([x, x[:0]])
+    np.testing.assert_array_equal(streamed, get_cues_clean(x, FS, CFS))
