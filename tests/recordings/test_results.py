@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ssl_jax import localise
-from ssl_jax.recordings.azimuths import Azimuths, in_words, mean_azimuth
+from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth
+from ssl_jax.recordings.posteriors import in_words
 from ssl_jax.recordings.tables import as_json
 
 matplotlib.use("Agg")
