@@ -40,10 +40,13 @@ def _best_lag(settings: CorrelationSettings, cross, right):
     return lag
 
 
-def _soft_lag(settings: CorrelationSettings, cross, left, right):
-    """The mean lag weighted by softmax(sharpness gamma), (clips, C); LL and RR are not 0."""
+def _soft_lag(settings: CorrelationSettings, cross, left, right, both_heard):
+    """The mean lag weighted by softmax(sharpness gamma), (clips, C)."""
     lags = jnp.arange(-settings.lags, settings.lags + 1, dtype=cross.dtype)
-    gamma = cross / jnp.sqrt(right * left[:, None])
+    # as above, silence is kept out of quotients
+    safe_right = jnp.where(right > TINY, right, 1)
+    safe_left = jnp.where(both_heard, left, 1)
+    gamma = cross / jnp.sqrt(safe_right * safe_left[:, None])
     share = jax.nn.softmax(settings.sharpness * gamma, axis=1)
     return jnp.einsum("bmc,m->bc", share, lags, precision=lax.Precision.HIGHEST)
 
@@ -53,16 +56,16 @@ def cues_of_sums(settings: CorrelationSettings, cross, left, right) -> FrameCues
     lag = _best_lag(settings, cross, right)
     lags = jnp.arange(-settings.lags, settings.lags + 1, dtype=cross.dtype)
     chosen = lags[:, None] == lag[:, None]  # clips, 2 D + 1, C: true at one lag
-    cross_at_best = jnp.where(chosen, cross, 0).sum(1)
     right_at_best = jnp.where(chosen, right, 0).sum(1)
     both_heard = (left > TINY) & (right_at_best > TINY)
     one_heard = (left > TINY) | (right_at_best > TINY)
-    # as above, silence is kept out of roots and quotients
+    # silence is kept out of roots too
     safe_left = jnp.where(both_heard, left, 1)
     root = jnp.sqrt(safe_left) * jnp.sqrt(jnp.where(both_heard, right_at_best, 1))
+    cross_at_best = jnp.where(chosen, cross, 0).sum(1)
     ic = jnp.where(both_heard, jnp.clip(cross_at_best / root, 0, 1), 0)
     if settings.sharpness is not None:
-        lag = _soft_lag(settings, cross, safe_left, jnp.where(right > TINY, right, 1))
+        lag = _soft_lag(settings, cross, left, right, both_heard)
     level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(right_at_best, TINY))
     ild = jnp.clip(10 * level, -settings.max_ild, settings.max_ild)
     return FrameCues(
