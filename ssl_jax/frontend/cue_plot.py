@@ -27,7 +27,7 @@ class MapStyle:
 MAPS = (
     MapStyle("itd", "ITD (ms)", (-1.0, 1.0), "RdBu_r"),
     MapStyle("ild", "ILD (dB)", (-20.0, 20.0), "RdBu_r"),
-    MapStyle("ic", "IC", (0.5, 1.0), "magma"),
+    MapStyle("ic", "IC", (0.0, 1.0), "magma"),
 )
 
 

@@ -232,7 +232,6 @@ WORST = {
         "a.safetensors",
         lambda: (2**40).to_bytes(8, "little"),
     ),
-    "weights that are not there": ("published", "a.npz", lambda: npz(npy((2**30,)))),
     "a long header of weights": (
         "published",
         "a.npz",

@@ -16,6 +16,8 @@ from ssl_jax.frontend.reference import filterbank, hair_cell_output
 
 FS = 44_100
 PEAK_TOLERANCE = 5e-5  # of the channel's peak: float32 block products against the float64 cascade
+# the same there and back: it is rounded twice, and narrow bands lose more
+TWICE_TOLERANCE = 2e-4
 FLOAT64_TOLERANCE = 1e-9  # the same in float64
 # of the peak: 425 Hz is 1 % of fs, where a 4th-order recursion loses three digits
 HAIR_CELL_TOLERANCE = 2e-4
@@ -57,7 +59,7 @@ def test_allpole_of_noise(fs):
 
 def test_butterworth_of_speech(mixture):
     x = mixture[:, 0]
-    assert_like_reference(x, FS, centre_frequencies(FS, 8), "butterworth")
+    assert_like_reference(x, FS, centre_frequencies(FS, 8), "butterworth", TWICE_TOLERANCE)
 
 
 @pytest.mark.parametrize("samples", [1, 31, 64, 65, 1024, 1025, 3000])

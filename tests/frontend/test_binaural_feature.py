@@ -190,10 +190,10 @@ def test_batch_axes_are_kept_apart(mixture):
 
 
 @pytest.mark.parametrize("azimuth, sign", [(30, 1), (90, 1), (300, -1), (240, -1)])
-def test_left_is_positive(corpus, heads, azimuth, sign):
+def test_left_is_positive(speech, heads, azimuth, sign):
     """SOFA's convention through the whole chain: 90 degrees is left, and left is positive."""
     responses = heads.hrirs[10, azimuth // 5]
-    ears = [np.convolve(corpus.speech[0], response) for response in responses]
+    ears = [np.convolve(speech[0], response) for response in responses]
     cues = get_cues_clean(np.stack(ears, axis=-1).astype(np.float32), FS, hair_cell="none")
     loud = np.asarray(cues.power) > np.quantile(cues.power, 0.5, axis=1, keepdims=True)
     # KEMAR's smallest here is 255 us at 30 degrees (ITD in ms), and above 1 dB
