@@ -1,4 +1,4 @@
-"""The site is docs/, the README as its first page, and whatever else of the repository they link to."""
+"""The site is docs/, the README as its first page, and what else they link to."""
 
 import os
 import re

@@ -24,6 +24,7 @@ class ShowVersion(argparse.Action):
     """Print the version and end."""
 
     def __call__(self, parser, *_):
+        """Do it: argparse calls this where the option stands."""
         print(f"ssl_jax {version()}")
         parser.exit()
 
@@ -32,6 +33,7 @@ class PrintCompletion(argparse.Action):
     """Print a script that completes stages and options in a shell, and end."""
 
     def __call__(self, parser, _, shell, *__):
+        """Do it: argparse calls this where the option stands."""
         try:
             shtab = importlib.import_module("shtab")
         except ImportError:
@@ -77,9 +79,10 @@ def prepare_devices(args) -> None:
         devices.keep_compiled()
     if args.needs_devices:
         devices.start(args.devices, args.coordinator, args.processes, args.process)
-        if args.verbosity > 0:
-            folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-            progress.say(f"{jax.devices()}; compiled programs in {folder}")
+    devices.require_backend()
+    if args.needs_devices and args.verbosity > 0:
+        folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+        progress.say(f"{jax.devices()}; compiled programs in {folder}")
 
 
 def main(argv=None) -> int:

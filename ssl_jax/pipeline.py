@@ -16,12 +16,14 @@ from ssl_jax.common.files import (
     write_json,
 )
 from ssl_jax.common.provenance import record_stage
-from ssl_jax.config import Experiment, Training, as_settings, seeded_runs
+from ssl_jax.config import Training, as_settings
 from ssl_jax.database.build import build, export_wav
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.manifest import read_manifest
+from ssl_jax.experiments import Experiment
 from ssl_jax.report.comparison import write_report
 from ssl_jax.report.readme import update_readme
+from ssl_jax.runs import seeded_runs
 from ssl_jax.sounds.sources import load_sounds
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path

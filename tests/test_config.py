@@ -8,17 +8,10 @@ from pathlib import Path
 import pytest
 
 from ssl_jax import config
-from ssl_jax.config import (
-    MAIN_RUNS,
-    PROTOCOLS,
-    FrontEnd,
-    Options,
-    SoundFolders,
-    as_settings,
-    experiment,
-    seeded_runs,
-)
+from ssl_jax.config import FrontEnd, SoundFolders, as_settings
+from ssl_jax.experiments import PROTOCOLS, Options, experiment
 from ssl_jax.frontend import HAIR_CELLS
+from ssl_jax.runs import MAIN_RUNS, seeded_runs
 from ssl_jax.training.batches import Mixtures
 from support.runs import refuses
 

@@ -1,6 +1,7 @@
-"""The pages of docs/: their commands run, or have options that exist; the package's description stands alone.
+"""The pages of docs/: their commands run, or have options that exist.
 
-Their Python examples run in test_readme.py; `mkdocs build --strict`, in .ci/packages, finds dead links.
+The package's description stands alone. Python examples run in test_readme.py; `mkdocs build
+--strict`, in .ci/packages, finds dead links.
 """
 
 import re
@@ -8,7 +9,7 @@ import tomllib
 
 import pytest
 
-from ssl_jax.__main__ import COMMON, STAGES
+from ssl_jax.__main__ import parser
 from support.pages import COMMAND, blocks, commands
 from support.runs import ROOT
 
@@ -21,30 +22,36 @@ WITH_COMMANDS = [name for name in PAGES if name != "README.md" and blocks("sh", 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS)
 def test_commands_run_as_written(page, call, tmp_path):
-    """In an empty folder, one after the other; a file that is named by an option of theirs is then there."""
+    """In an empty folder, one after the other; a file that an option names is then there."""
     (tmp_path / "ssl_jax").symlink_to(ROOT / "ssl_jax")
     for words in commands(PAGES[page]):
         ended = call(*words)
         assert ended.status == 0, (words, ended)
-        made = [
-            at
-            for word, at in zip(words, words[1:])
-            if word in ("-o", "--csv", "--json", "--results")
-        ]
-        assert [name for name in made if not (tmp_path / name).exists()] == []
+        pairs = zip(words, words[1:], strict=False)
+        named = [after for word, after in pairs if word in ("-o", "--csv", "--json", "--results")]
+        assert [name for name in named if not (tmp_path / name).exists()] == []
+
+
+def options_of_stages() -> dict[str, set[str]]:
+    """The options that each stage of the command line has."""
+    stages = parser()._subparsers._group_actions[0].choices
+    options = {}
+    for name, stage in stages.items():
+        options[name] = {word for action in stage._actions for word in action.option_strings}
+    return options
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_that_need_corpora_have_stages_and_options_that_exist(page):
+def test_commands_that_take_long_have_stages_and_options_that_exist(page):
     """In indented blocks, `sh` blocks and `code`."""
     code = re.findall("^    .*|`[^`\n]+`", PAGES[page], re.MULTILINE) + blocks("sh", PAGES[page])
     calls = [re.split(COMMAND, line)[1:] for block in code for line in block.splitlines()]
     calls = [rest for found in calls for rest in found if re.match("[a-z]", rest)]
     calls += [f"all {rest}" for rest in re.findall(r"\./reproduce\.sh (-[^`\n]*)", PAGES[page])]
+    known = options_of_stages()
     for stage, *words in (rest.replace("`", " ").split("   #")[0].split() for rest in calls):
-        assert stage in STAGES, f"ssl_jax {stage}"
-        known = {"-o", "-q", "-v", "-", "--help", *f"{STAGES[stage][2]} {COMMON}".split()}
-        unknown = {word for word in words if word.startswith("-")} - known
+        assert stage in known, f"ssl_jax {stage}"
+        unknown = {word for word in words if word.startswith("-") and word != "-"} - known[stage]
         assert unknown == set(), f"ssl_jax {stage} {' '.join(words)}"
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -244,3 +245,11 @@ def test_a_complete_stage_keeps_its_note(record):
 def test_without_git_the_commit_is_unknown(monkeypatch):
     monkeypatch.setattr(subprocess, "run", Mock(side_effect=FileNotFoundError))
     assert provenance.commit() == "unknown"
+
+
+def test_a_platform_that_is_not_there_is_one_line(tmp_path):
+    env = os.environ | {"JAX_PLATFORMS": "cuda"}
+    words = [sys.executable, "-m", "ssl_jax", "report"]
+    done = subprocess.run(words, cwd=runs.ROOT, capture_output=True, text=True, env=env)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("ssl_jax: JAX_PLATFORMS=cuda: JAX has no such device here")

@@ -1,4 +1,4 @@
-"""The front-end needs JAX, NumPy and SciPy alone; folders import only those below; nothing needs Linux."""
+"""The front-end needs few packages, folders import only those below, and nothing needs Linux."""
 
 import ast
 import os
@@ -9,7 +9,10 @@ import pytest
 
 from support.runs import ROOT, command, outputs
 
-FLOORS = "common frontend sounds database networks training report recordings studies".split()
+FLOORS = (
+    *("common", "frontend", "sounds", "database", "networks", "training", "report"),
+    *("recordings", "studies", "command_line"),
+)
 PURE = """
 import sys
 others = {"soundfile", "h5py", "flax", "optax", "matplotlib", "rich", "filelock", "safetensors"}
@@ -27,7 +30,8 @@ assert all(name.startswith("ssl_jax.frontend") for name in ours), ours
 """
 ELSEWHERE = """
 import os, pathlib, runpy, sys
-for gone in ("preadv", "pread", "sched_getaffinity", "statvfs", "process_cpu_count", "posix_fallocate"):
+gone_there = "preadv pread sched_getaffinity statvfs process_cpu_count posix_fallocate".split()
+for gone in gone_there:
     if hasattr(os, gone):
         delattr(os, gone)
 sys.modules["fcntl"] = sys.modules["resource"] = None  # an import then fails
@@ -62,26 +66,30 @@ def imported(path):
             yield from (name.removeprefix("ssl_jax.") for name in names)
 
 
+def imports_between_folders():
+    """(file, its folder, folder it imports from) of every import within the package."""
+    for path in (ROOT / "ssl_jax").rglob("*.py"):
+        home = path.relative_to(ROOT / "ssl_jax").parts[0]
+        for name in imported(path):
+            yield path.name, home, name.split(".")[0]
+
+
 def test_a_folder_imports_only_those_below_it():
     wrong = []
-    for path in (ROOT / "ssl_jax").rglob("*.py"):
-        home = path.relative_to(ROOT / "ssl_jax").parts
-        for name in imported(path):
-            floor = name.split(".")[0]
-            if (
-                home[0] in FLOORS
-                and floor in FLOORS
-                and FLOORS.index(floor) > FLOORS.index(home[0])
-            ):
-                wrong.append(f"{path.name} imports {name}")
-            if (
-                home[0] == "frontend"
-                and floor != "frontend"
-                or home[0] != "studies"
-                and floor == "studies"
-            ):
-                wrong.append(f"{path.name} imports {name}")
+    for file, home, floor in imports_between_folders():
+        if home in FLOORS and floor in FLOORS and FLOORS.index(floor) > FLOORS.index(home):
+            wrong.append(f"{file} imports {floor}")
     assert wrong == []
+
+
+def test_the_front_end_imports_nothing_else_of_the_package():
+    homes = {floor for _, home, floor in imports_between_folders() if home == "frontend"}
+    assert homes == {"frontend"}
+
+
+def test_nothing_but_the_command_line_imports_a_study():
+    homes = {home for _, home, floor in imports_between_folders() if floor == "studies"}
+    assert homes <= {"studies", "command_line"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="takes away what only Linux has")

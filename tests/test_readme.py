@@ -9,7 +9,7 @@ import soundfile
 import yaml
 
 from ssl_jax.networks.packed import available, describe
-from ssl_jax.report.comparison import README_RUNS, readme_section
+from ssl_jax.report.readme import cite_section, read_citation, results_section
 from ssl_jax.studies import model_card
 from support.pages import blocks, commands
 from support.runs import ROOT
@@ -19,12 +19,21 @@ PAGES = ["README.md", *(f"docs/{page.name}" for page in sorted((ROOT / "docs").g
 MAX_BYTES = 10_240  # two or three screens
 
 
-def test_it_is_short_and_its_table_is_that_of_the_report(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    names = [name for name in README_RUNS if (ROOT / "results" / name / "settings.json").is_file()]
-    between = re.findall("<!-- results: begin -->(.*?)<!-- results: end -->", README, re.DOTALL)
-    assert between == [f"\n{readme_section(Path('results'), names)}\n"]
+def between_markers(name):
+    """What stands between the README's marker lines of a section."""
+    return re.findall(f"<!-- {name}: begin -->(.*?)<!-- {name}: end -->", README, re.DOTALL)
+
+
+def test_it_is_short():
     assert len(README.encode()) <= MAX_BYTES
+
+
+def test_its_table_and_the_number_to_cite_are_those_of_the_report(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    results = Path("results")
+    assert between_markers("results") == [f"\n{results_section(results)}\n"]
+    citation = read_citation(ROOT / "CITATION.cff")
+    assert between_markers("cite") == [f"\n{cite_section(results, citation)}\n"]
 
 
 def test_the_model_card_is_that_of_the_packed_networks(call, tmp_path, monkeypatch):

@@ -72,10 +72,12 @@ def _carry_out(args, **plan) -> None:
 
 
 def run_all(args) -> None:
+    """The stage `all`."""
     _carry_out(args, runs=tuple(args.runs), seeds=args.seeds, devices=args.devices)
 
 
 def run_database(args) -> None:
+    """The stage `database`."""
     if args.export_wav:
         from ssl_jax.pipeline import export_mixtures
 
@@ -85,15 +87,18 @@ def run_database(args) -> None:
 
 
 def run_train(args) -> None:
+    """The stage `train`."""
     _carry_out(
         args, stages=("train",), runs=tuple(args.runs), seeds=args.seeds, devices=args.devices
     )
 
 
 def run_figures(args) -> None:
+    """The stage `figures`."""
     formats = ("png",) if args.format == "png" else ("png", args.format)
     _carry_out(args, stages=("figures",), formats=formats)
 
 
 def run_report(args) -> None:
+    """The stage `report`."""
     _carry_out(args, stages=("report",), readme=args.readme)

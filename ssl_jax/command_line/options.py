@@ -4,18 +4,10 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from ssl_jax.config import (
-    DIRECTION_RULES,
-    MAIN_RUNS,
-    PROTOCOLS,
-    ROOM_RUNS,
-    RUNS,
-    Experiment,
-    Options,
-    SoundFolders,
-    experiment,
-)
+from ssl_jax.config import DIRECTION_RULES, SoundFolders
+from ssl_jax.experiments import PROTOCOLS, Experiment, Options, experiment
 from ssl_jax.frontend import HAIR_CELLS
+from ssl_jax.runs import MAIN_RUNS, ROOM_RUNS, RUNS
 
 PROTOCOL_HELP = (
     "published: as the checkpoints tell, nearest azimuth at any elevation, no hair cell (default); "
@@ -77,6 +69,7 @@ def add_output_options(parser) -> None:
 
 
 def add_cache_option(parser) -> None:
+    """Whether compiled programs are kept."""
     parser.add_argument(
         "--no-cache",
         action="store_true",
@@ -123,6 +116,7 @@ def listed(text: str) -> tuple[str, ...]:
 
 
 def add_seed_option(parser) -> None:
+    """The seed of all that is drawn."""
     parser.add_argument(
         "--seed",
         type=int,
@@ -132,34 +126,25 @@ def add_seed_option(parser) -> None:
     )
 
 
+def add_folder_option(parser, name: str, default: str, text: str = "") -> None:
+    """A folder that is written to, with its default."""
+    help = f"{text} (default %(default)s)".strip()
+    add_path(parser, name, metavar="DIR", default=Path(default), help=help)
+
+
 def add_results_option(parser) -> None:
-    add_path(
-        parser,
-        "--results",
-        metavar="DIR",
-        default=Path("results"),
-        help="(default %(default)s)",
-    )
+    """Where results go."""
+    add_folder_option(parser, "--results", "results")
 
 
 def add_work_option(parser) -> None:
-    add_path(
-        parser,
-        "--work",
-        metavar="DIR",
-        default=Path("work"),
-        help="for cue stores and checkpoints (default %(default)s)",
-    )
+    """Where large files go."""
+    add_folder_option(parser, "--work", "work", "for cue stores and checkpoints")
 
 
 def add_figures_option(parser) -> None:
-    add_path(
-        parser,
-        "--figures",
-        metavar="DIR",
-        default=Path("paper_figures"),
-        help="(default %(default)s)",
-    )
+    """Where figures go."""
+    add_folder_option(parser, "--figures", "paper_figures")
 
 
 def add_experiment_options(parser, protocol: str = "published") -> None:

@@ -47,6 +47,7 @@ def call(module: str, function: str):
 
 
 def add_model_option(parser) -> None:
+    """Which network."""
     parser.add_argument(
         "--model",
         metavar="NAME",
@@ -87,7 +88,7 @@ def run_localise(args) -> None:
         raise InputError("--raw: says what comes from standard input: give - as the file")
     failures = commands.localise_files(args.files, settings, outputs)
     for failure in failures:
-        print(f"ssl_jax: {failure}", file=sys.stderr)
+        print(f"ssl_jax: {' '.join(failure.split())}", file=sys.stderr)
     if failures:
         sys.exit(SOME_FAILED)
 

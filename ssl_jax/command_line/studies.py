@@ -15,7 +15,7 @@ from ssl_jax.command_line.options import (
     chosen_experiment,
     sound_folders,
 )
-from ssl_jax.command_line.recordings import add_model_option, add_side_options, call
+from ssl_jax.command_line.recordings import add_model_option, add_side_options
 
 
 def add_study_stages(stages) -> None:
@@ -32,7 +32,7 @@ def add_study_stages(stages) -> None:
 
 def _add_scenes(stages) -> None:
     text = "study: the published sample mixtures taken apart"
-    parser = add_stage(stages, "scenes", text, call("studies.scenes_report", "run_scenes"))
+    parser = add_stage(stages, "scenes", text, run_scenes)
     where = "a clone of the reproduced repository, or its folder Test_Audio"
     add_path(parser, "repository", metavar="DIR", help=where)
     add_path(parser, "--heads", metavar="DIR", help="SOFA files (default: 20 people of CIPIC)")
@@ -41,18 +41,54 @@ def _add_scenes(stages) -> None:
     add_cache_option(parser)
 
 
+def run_scenes(args) -> None:
+    """Carry out the stage `scenes`."""
+    # here, and below: --help need not wait for JAX
+    from ssl_jax.studies import scenes_report
+
+    scenes_report.run_scenes(args.repository, args.heads, args.results, args.figures)
+
+
 def _add_fingerprint(stages) -> None:
     text = "study: the noise level that the published weights ask for"
-    run = call("studies.fingerprint_report", "run_fingerprint")
-    parser = add_stage(stages, "fingerprint", text, run)
+    parser = add_stage(stages, "fingerprint", text, run_fingerprint)
     add_sound_options(parser)
     add_seed_option(parser)
-    where = "published checkpoints: a clone of the reproduced repository, or a folder of .pth files"
-    add_path(parser, "--weights", metavar="DIR", help=where)
+    add_path(
+        parser,
+        "--weights",
+        metavar="DIR",
+        help="published checkpoints: a clone of the reproduced repository, or any folder with "
+        "*.pth files (default: only the mean cues read out of them)",
+    )
+    add_path(
+        parser,
+        "--compare-noise",
+        metavar="DIR",
+        help="also the noises of a folder, as of --noise: all kinds, steady ones, events",
+    )
     add_results_option(parser)
     add_work_option(parser)
     add_figures_option(parser)
     add_cache_option(parser)
+
+
+def run_fingerprint(args) -> None:
+    """Carry out the stage `fingerprint`."""
+    from ssl_jax.studies import fingerprint_report
+
+    fingerprint_report.run_fingerprint(
+        fingerprint_report.FingerprintOptions(
+            folders=sound_folders(args),
+            noise_kinds=args.noise_kinds,
+            seed=args.seed,
+            weights=args.weights,
+            compare_noise=args.compare_noise,
+            results=args.results,
+            work=args.work,
+            figures=args.figures,
+        )
+    )
 
 
 def _add_audit(stages) -> None:
@@ -95,7 +131,6 @@ def _add_audit(stages) -> None:
 
 def run_audit(args) -> None:
     """Carry out the stage `audit`."""
-    # here: --help need not wait for JAX
     from ssl_jax.studies import audit_report
     from ssl_jax.studies.audit_rows import AuditOptions
 

@@ -17,6 +17,7 @@ from ssl_jax.common.errors import InputError, error_reason
 
 JOIN_SECONDS = 120  # that processes wait for one another at the start
 CACHE_BYTES = 2**29  # of compiled programs kept on disk
+MAX_DEVICES = 1024  # of one process
 
 
 def cpu_count() -> int:
@@ -25,7 +26,10 @@ def cpu_count() -> int:
 
 
 def keep_memory() -> None:
-    """Have glibc, where it is, keep freed buffers: touching new pages takes as long as filling them."""
+    """Have glibc, where it is, keep freed buffers.
+
+    Touching new pages takes as long as filling them.
+    """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         mallopt(-3, 2**30)  # M_MMAP_THRESHOLD, bytes
@@ -33,7 +37,7 @@ def keep_memory() -> None:
 
 
 def keep_compiled() -> None:
-    """Keep compiled programs in the user's cache folder, if it can be written, for the next start."""
+    """Keep compiled programs for the next start, where the user's cache folder can be written."""
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
     with contextlib.suppress(OSError, RuntimeError):  # the latter where there is no home folder
@@ -50,34 +54,56 @@ def keep_compiled() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
-def start(devices=None, coordinator=None, processes=None, process=None) -> None:
-    """Make CPU devices (default: one a core) and join the other processes, before JAX is used. Raises
-    InputError for numbers that make no sense, or where the processes do not find one another.
+def start(
+    devices: int | None = None,
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+) -> None:
+    """Make CPU devices and join the other processes, before JAX is used.
+
+    Parameters
+    ----------
+    devices : of this process, one a core unless given
+    coordinator : HOST:PORT of process 0, or auto; None where there is one process only
+    processes : how many there are
+    process : which of them this is, from 0
+
+    Raises
+    ------
+    InputError
+        For numbers that make no sense, or where the processes do not find one another.
     """
-    if devices is not None and not 1 <= devices <= 1024:
-        raise InputError(f"--devices {devices}: out of range: use 1 to 1024")
+    if devices is not None and not 1 <= devices <= MAX_DEVICES:
+        raise InputError(f"--devices {devices}: out of range: use 1 to {MAX_DEVICES}")
     with contextlib.suppress(RuntimeError):  # already initialised: leave the devices as they are
         jax.config.update("jax_num_cpu_devices", devices or cpu_count())
-    if coordinator is None:
-        if processes is not None or process is not None:
-            raise InputError(
-                "--processes and --process: need --coordinator HOST:PORT, of process 0"
-            )
+    if coordinator is not None:
+        check_coordinator(coordinator, processes, process)
+        if not jax.distributed.is_initialized():
+            join_processes(coordinator, processes, process)
+    elif processes is not None or process is not None:
+        raise InputError("--processes and --process: need --coordinator HOST:PORT, of process 0")
+
+
+def check_coordinator(coordinator: str, processes: int | None, process: int | None) -> None:
+    """Raise InputError where an address or numbers of processes make no sense."""
+    if coordinator == "auto":  # JAX asks the cluster
         return
-    if coordinator != "auto":  # then JAX asks the cluster
-        if not re.fullmatch(r".+:\d{1,5}", coordinator):
-            raise InputError(
-                f"--coordinator {coordinator}: not HOST:PORT: give the address of process 0"
-            )
-        if processes is None or process is None or not 0 <= process < processes:
-            raise InputError(
-                f"--coordinator {coordinator}: needs --processes N, and --process 0 to N - 1"
-            )
-    if jax.distributed.is_initialized():
-        return
-    jax.config.update(
-        "jax_enable_preemption_service", False
-    )  # it would make a process ignore SIGTERM
+    if not re.fullmatch(r".+:\d{1,5}", coordinator):
+        raise InputError(
+            f"--coordinator {coordinator}: not HOST:PORT: give the address of process 0"
+        )
+    if processes is None or process is None or not 0 <= process < processes:
+        raise InputError(
+            f"--coordinator {coordinator}: needs --processes N, and --process 0 to N - 1"
+        )
+
+
+def join_processes(coordinator: str, processes: int | None, process: int | None) -> None:
+    """Join the other processes; InputError where they are not found in time, or are unlike."""
+    # that service would make a process ignore SIGTERM
+    jax.config.update("jax_enable_preemption_service", val=False)
     failed = f"--coordinator {coordinator}: the processes did not find one another"
     remedy = "start all of them, with the address of process 0"
 
@@ -96,11 +122,24 @@ def start(devices=None, coordinator=None, processes=None, process=None) -> None:
         raise InputError(f"{failed} ({error_reason(error)[:200]}): {remedy}") from None
     finally:
         waiting.cancel()
-    counts = np.bincount([d.process_index for d in jax.devices()], minlength=jax.process_count())
+    owners = [device.process_index for device in jax.devices()]
+    counts = np.bincount(owners, minlength=jax.process_count())
     if len(set(counts)) > 1:
         raise InputError(
             f"processes have {counts} devices: make them alike: --devices, CUDA_VISIBLE_DEVICES"
         )
+
+
+def require_backend() -> None:
+    """Raise InputError where JAX has no device to compute on."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS") or "(not set)"
+        raise InputError(
+            f"JAX_PLATFORMS={asked}: JAX has no such device here ({error_reason(error)[:200]}): "
+            "unset it, or set it to cpu"
+        ) from None
 
 
 def mesh_of(devices) -> Mesh:
@@ -124,7 +163,10 @@ def shared_out(mesh: Mesh) -> NamedSharding:
 
 
 def to_devices(arrays, sharding: NamedSharding):
-    """Put a tree of arrays, of each process its share, on devices; unlike `device_put` it asks no other."""
+    """Put a tree of arrays, of each process its share, on devices.
+
+    Unlike `device_put` it asks no other process.
+    """
 
     def one(ours):
         if isinstance(ours, jax.Array) and jax.dtypes.issubdtype(ours.dtype, jax.dtypes.prng_key):
@@ -153,7 +195,10 @@ def broadcast_from_first(values: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def barrier():
-    """Wait for the other processes at the end of the block; an error in one raises InputError in all."""
+    """Wait for the other processes at the end of the block.
+
+    An error in one raises InputError in all.
+    """
     failure = None
     try:
         yield

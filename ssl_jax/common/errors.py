@@ -32,5 +32,5 @@ def os_error_message(error: OSError) -> str:
 
 
 def error_reason(error: Exception | str) -> str:
-    """The first line of what an error says, or its kind where it says nothing (as MemoryError may)."""
+    """The first line of what an error says, or its kind where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]

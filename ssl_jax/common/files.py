@@ -75,7 +75,10 @@ def require_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def lock_folder(folder: Path):
-    """Keep a folder to this process; raises InputError where another has it. The file left means nothing."""
+    """Keep a folder to this process; InputError where another has it.
+
+    The file that is left behind means nothing.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(folder / "lock", timeout=0):
@@ -128,7 +131,7 @@ def sha256_of(path: Path) -> str:
 
 
 def write_checksum(path: Path) -> None:
-    """Write a file's checksum beside it. It is written last, so its presence says that the file is whole."""
+    """Write a file's checksum beside it, last: its presence says that the file is whole."""
     write_text(path.with_suffix(".sha256"), sha256_of(path) + "\n")
 
 
@@ -148,7 +151,7 @@ def require_file(path: Path) -> None:
 
 
 def picture_kind(path: Path) -> str:
-    """The format that a picture's name asks for; raises InputError for another than PNG, PDF and SVG."""
+    """The format that a picture's name asks for; InputError unless it is PNG, PDF or SVG."""
     kind = Path(path).suffix.lower().lstrip(".")
     if kind not in ("png", "pdf", "svg"):
         raise InputError(
@@ -158,7 +161,7 @@ def picture_kind(path: Path) -> str:
 
 
 def csv_rows(path: Path, columns, max_rows=1_000_000, max_bytes=MAX_TEXT_BYTES) -> Iterator[dict]:
-    """Rows of a CSV file as dicts, one at a time; raises InputError unless it is whole and has `columns`."""
+    """Rows of a CSV file as dicts, one at a time; InputError unless it is whole with `columns`."""
     try:
         check_size(path, max_bytes)
         with open(path, newline="", encoding="utf-8") as stream:

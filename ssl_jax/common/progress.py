@@ -1,4 +1,4 @@
-"""What a stage says beside its output: notes, and progress of anything that takes over five seconds."""
+"""What a stage says beside its output: notes, and progress of what takes over five seconds."""
 
 import contextlib
 import logging
@@ -35,7 +35,10 @@ def say(text: str, shown: bool = True) -> None:
 
 
 def track(items: Iterable, label: str, total: int, done: int = 0) -> Iterator:
-    """Yield `items`: with a bar on a terminal, and lines for the log and, with --verbose, other places."""
+    """Yield `items` and say how far they are.
+
+    A terminal gets a bar; the log and, with --verbose, other places get lines.
+    """
     columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
     times = (bars.TimeElapsedColumn(), bars.TextColumn("left"), bars.TimeRemainingColumn())
     bar = bars.Progress(*columns, *times, console=console, transient=True)
@@ -47,6 +50,8 @@ def track(items: Iterable, label: str, total: int, done: int = 0) -> Iterator:
             bar.advance(task)
             if time.monotonic() - last > LINE_SECONDS:
                 last = time.monotonic()
-                at, spent = done + count, last - start
-                line = f"{label}: {at}/{total}, {spent:.0f} s, {spent / count * (total - at):.0f} s left"
+                at = done + count
+                spent = last - start
+                left = spent / count * (total - at)
+                line = f"{label}: {at}/{total}, {spent:.0f} s, {left:.0f} s left"
                 say(line, verbosity > 0 and not terminal)

@@ -21,16 +21,17 @@ def _header(shape: tuple[int, ...]) -> bytes:
 
 
 class Shard:
-    """One file of the store, whose rows are read when they are asked for."""
+    """One file of the store, whose rows are read when they are asked for.
 
-    # not memory-mapped: pages read would count as memory, and a file cut short would end the program
+    It is not memory-mapped: pages read would count as memory, and a file cut short would end the
+    program.
+    """
+
     def __init__(self, path: Path, shape: tuple[int, ...]):
-        self.path, self.shape, self.dtype, header = (
-            path,
-            shape,
-            np.dtype(np.float16),
-            _header(shape),
-        )
+        self.path = path
+        self.shape = shape
+        self.dtype = np.dtype(np.float16)
+        header = _header(shape)
         self.first = len(header)  # byte of the first row
         with open(path, "rb") as stream:
             there = stream.read(self.first)
@@ -43,13 +44,12 @@ class Shard:
         return self.shape[0]
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """(maps, channels, frames) float16 of a mixture; raises InputError where the file is cut short."""
+        """Maps (maps, channels, frames) of a mixture, float16; InputError where the file is cut."""
         if not 0 <= row < len(self):
             raise IndexError(row)
         maps = np.empty(self.shape[1:], self.dtype)
-        with open(
-            self.path, "rb", buffering=0
-        ) as stream:  # a buffer would take longer to fill than the row
+        # a buffer would take longer to fill than the row
+        with open(self.path, "rb", buffering=0) as stream:
             stream.seek(self.first + row * maps.nbytes)
             if stream.readinto(maps.data.cast("B")) != maps.nbytes:
                 raise InputError(f"{self.path}: has been cut short: run the database stage again")
@@ -60,12 +60,15 @@ class CueStore:
     """Shards of (mixtures, maps, channels, frames) float16, each with its checksum beside it."""
 
     def __init__(self, folder: Path, config: Database, front: FrontEnd):
-        self.folder, self.config, self.front = Path(folder), config, front
+        self.folder = Path(folder)
+        self.config = config
+        self.front = front
         self.count = config.clips * AZIMUTHS
         self.shards = math.ceil(self.count / config.shard)
         self.shape = (front.map_count, front.channels, front.fs // front.hop)
 
     def path(self, shard: int) -> Path:
+        """Where a shard is."""
         return self.folder / f"cues-{shard:05d}.npy"
 
     def size(self, shard: int) -> int:
@@ -73,12 +76,13 @@ class CueStore:
         return min(self.config.shard, self.count - shard * self.config.shard)
 
     def open(self) -> None:
-        """Write the settings, or check them: raises InputError, which names the one that differs."""
+        """Write the settings, or check them; InputError names the one that differs."""
         settle_settings(
             self.folder / "store.json", as_settings(database=self.config, front=self.front)
         )
 
     def write(self, shard: int, cues: np.ndarray) -> None:
+        """Write a shard, whole or not at all, and its checksum after it."""
         with atomic_write(self.path(shard)) as stream:  # np.save would not report a full disk
             stream.write(_header(cues.shape))
             stream.write(np.ascontiguousarray(cues).data)

@@ -72,7 +72,10 @@ def render(waveforms: Waveforms, speech: jax.Array, recipes: Recipes, bits: int 
 
 
 def extract(mixtures: jax.Array, front: FrontEnd) -> jax.Array:
-    """Network input (n, maps, channels, frames) of mixtures (n, 2, samples): see `FrontEnd.maps`."""
+    """Network input (n, maps, channels, frames) of mixtures (n, 2, samples).
+
+    See `FrontEnd.maps`.
+    """
     return front.maps(front.cues(mixtures.swapaxes(1, 2)), 1)
 
 

@@ -109,8 +109,8 @@ def _phase_features(g: Graph, net: phase.PhaseNetwork, cues: str) -> str:
         levels = [about_mean, rise]
     gate = g.Sigmoid(opening)
     # radians in a ms: three octaves of ITD_CYCLES, and the channel's own frequency
-    cycles = [phase.ITD_CYCLES, 2 * phase.ITD_CYCLES, 4 * phase.ITD_CYCLES, net.cycles]
-    itd_waves = _phases(g, [2 * np.pi * each for each in cycles], itd)
+    octaves = [2 * np.pi * octave * phase.ITD_CYCLES for octave in (1, 2, 4)]
+    itd_waves = _phases(g, [*octaves, 2 * np.pi * net.cycles], itd)
     itd_phases = [g.Mul(wave, gate) for wave in itd_waves]
     # radians in a dB: half a period over +-max_ild, and a whole one
     ild_phases = _phases(g, [np.pi / 2 / net.max_ild, np.pi / net.max_ild], ild)

@@ -42,7 +42,7 @@ def _folder(folder: Path | None) -> Path:
 
 
 def is_own_file(name: str) -> bool:
-    """Does a name say a file of one's own, FILE.safetensors, instead of a network of the package?"""
+    """Is a name FILE.safetensors, a file of one's own, and no network of the package?"""
     return str(name).endswith(ENDING)
 
 
@@ -124,7 +124,7 @@ def _network_of(model: str, front: FrontEnd, arrays: dict) -> nnx.Module:
     """A network with these arrays in it; raises InputError for one that does not fit."""
     # shapes alone: drawing initial weights takes 3 s
     # JAX may be set to draw in float64; the networks are stored in float32
-    with jax.enable_x64(False):
+    with jax.enable_x64(new_val=False):
         shapes = nnx.eval_shape(lambda: build_model(model, 0, front))
     graph, weights, rest = split(shapes)
     weights = from_named("weights", weights, arrays)

@@ -1,6 +1,6 @@
 """Every network by the name that settings, checkpoints and packed weights know it by.
 
-The names are of architectures. Runs (config.RUNS) and packed networks have names of their own.
+The names are of architectures. Runs (runs.RUNS) and packed networks have names of their own.
 """
 
 from functools import partial

@@ -1,4 +1,4 @@
-"""Whether two channels can be the ears of one head: no head has ears that are milliseconds apart."""
+"""Whether two channels can be the ears of one head, which are never milliseconds apart."""
 
 import numpy as np
 from scipy import fft

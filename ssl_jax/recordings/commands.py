@@ -52,6 +52,7 @@ class LocaliseOutputs:
 
     @property
     def table_is_printed(self) -> bool:
+        """Is standard output free for the table of windows?"""
         return STANDARD not in (self.csv, self.json)
 
 

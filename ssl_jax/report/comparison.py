@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssl_jax.common.files import write_text
-from ssl_jax.config import RUNS
 from ssl_jax.report.conditions import conditions_line, read_conditions
 from ssl_jax.report.logs import (
     COLUMNS,
@@ -18,6 +17,7 @@ from ssl_jax.report.logs import (
     read_reported,
 )
 from ssl_jax.report.tables import markdown_table, spread
+from ssl_jax.runs import RUNS
 
 TOP5 = (
     "Top-5* counts as the published code does: any of the five highest classes within 10 degrees "
@@ -65,6 +65,7 @@ def format_difference(column: str, epoch: Epoch, loss_digits: int = 3) -> str:
 
 
 def unit_of(column: str) -> str:
+    """The unit behind a figure of a log's column, "" for percent and nats."""
     return "°" if "error" in column else ""
 
 

@@ -1,5 +1,6 @@
 """Training curves: ours as lines with the range over seeds, the reported ones as points."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ssl_jax.report.logs import TITLES, logs_of_seeds, read_reported
 from ssl_jax.report.style import BLUE, GREEN, VERMILLION, plt
+from ssl_jax.runs import RUNS
 
 PANELS = {"top1": "Top-1 (%)", "top5": "Top-5 as published (%)", "loss": "loss (nats)"}
 
@@ -41,8 +43,10 @@ def training_curves(results: Path, name: str, runs: list[str]) -> Figure:
     for axis, (quantity, title) in zip(axes, PANELS.items(), strict=True):
         for run in runs:
             for part, style in PARTS.items():
-                draw_ours(axis, ours[run], f"{part}_{quantity}", style)
-                draw_reported(axis, read_reported(results, run), f"{part}_{quantity}", style)
+                column = f"{part}_{quantity}"
+                draw_ours(axis, ours[run], column, style)
+                draw_joint(axis, start_row(ours, run), ours[run], column, style)
+                draw_reported(axis, read_reported(results, run), column, style)
         axis.set(title=title, xlabel="epoch")
         for run in runs:
             if run in BEGINNINGS:
@@ -67,6 +71,27 @@ def draw_ours(axis, logs: list[list[dict[str, float]]], column: str, style: Part
     )
 
 
+def mean_row(rows: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean over seeds of an epoch's rows."""
+    return {column: float(np.mean([row[column] for row in rows])) for column in rows[0]}
+
+
+def start_row(ours: dict[str, list], run: str) -> dict[str, float]:
+    """The epoch that a run goes on from, the mean over seeds; empty where it is not drawn."""
+    for rows in zip(*ours.get(RUNS[run].start_from, []), strict=True):
+        if rows[0]["epoch"] == RUNS[run].start_epoch:
+            return mean_row(rows)
+    return {}
+
+
+def draw_joint(axis, start: dict[str, float], logs: list, column: str, style: PartStyle) -> None:
+    """The way from the epoch that a run goes on from to its first one, thin."""
+    if column in start and column in logs[0][0]:
+        first = mean_row([log[0] for log in logs])
+        epochs = [start["epoch"], first["epoch"]]
+        axis.plot(epochs, [start[column], first[column]], style.line, color=style.colour, lw=0.8)
+
+
 def draw_reported(axis, reported: dict[float, dict], column: str, style: PartStyle) -> None:
     """The reported epochs that have the column, as points."""
     points = {epoch: row[column] for epoch, row in reported.items() if column in row}
@@ -76,7 +101,7 @@ def draw_reported(axis, reported: dict[float, dict], column: str, style: PartSty
             list(points.values()),
             style.marker,
             color=style.colour,
-            markersize=5,
+            markersize=4,
             markeredgecolor="white",
             markeredgewidth=0.6,
             label=f"reported, {style.label}",

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.projections.polar import PolarAxes
 
 from ssl_jax.common.files import read_csv
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, FrontEnd
 from ssl_jax.metrics import error_by_azimuth
 from ssl_jax.report.logs import TITLES, read_confusion, reported_table
 from ssl_jax.report.style import (
+    BLACK,
     BLUE,
     GREEN,
     OURS,
@@ -44,8 +47,8 @@ RUN_STYLES = {
     "model2": RunStyle(BLUE, "-", "o"),
     "model2_continued": RunStyle(VERMILLION, "--", "s"),
     "ours": RunStyle(GREEN, "-.", "^"),
-    "ours_mirrored": RunStyle(PURPLE, ":", "D"),
-    "general": RunStyle(BLUE, "-", "o"),
+    "ours_mirrored": RunStyle(BLACK, ":", "D"),
+    "general": RunStyle(PURPLE, "-", "v"),
 }
 
 
@@ -63,21 +66,20 @@ def confusion(results: Path, name: str, run: str) -> Figure:
         interpolation="nearest",
         extent=(*edges, *edges),
     )
-    # front taken for back: the azimuth mirrored about the axis through the ears
+    # front taken for back, or back for front: mirrored about the axis through the ears
     for start in (180, 540):
         axis.axline((0, start), slope=-1, color="0.4", lw=0.8, ls=":")
-    axis.text(175, 12, "front-back", rotation=-45, color="0.4", fontsize=9, ha="left")
     axis.set(
         xlim=edges,
         ylim=edges,
         xticks=EIGHTHS[:-1],
         yticks=EIGHTHS[:-1],
-        xlabel="estimated azimuth (degrees)",
+        xlabel="estimated azimuth (degrees); dotted: front taken for back",
         ylabel="true azimuth (degrees)",
         title=f"{TITLES[run]}, protocol {name}\n{int(counts.sum()):,} held-out mixtures",
     )
-    axis.grid(False)
-    figure.colorbar(image, ax=axis, label="share of the true azimuth (%)", format="%g")
+    axis.grid(visible=False)
+    figure.colorbar(image, ax=axis, label="share of the true azimuth (%), white: none", format="%g")
     return figure
 
 
@@ -121,9 +123,12 @@ def recall(results: Path, name: str) -> Figure:
 
 def errors(results: Path, name: str, runs: list[str]) -> Figure:
     """Mean error over azimuth, the head seen from above, and over SNR."""
-    figure = plt.figure(figsize=(11, 5.4))
-    around = figure.add_subplot(1, 2, 1, projection="polar", theta_offset=np.pi / 2)  # front up
-    along = figure.add_subplot(1, 2, 2)
+    # the automatic layout leaves a round plot little room
+    figure = plt.figure(figsize=(11, 5.4), layout="none")
+    # front up
+    around = figure.add_axes((0.03, 0.15, 0.44, 0.69), projection="polar", theta_offset=np.pi / 2)
+    around = cast(PolarAxes, around)
+    along = figure.add_axes((0.55, 0.4, 0.42, 0.44))
     beyond = []
     for run in runs:
         error = error_by_azimuth(read_confusion(results / name / f"{run}_confusion.csv"))
@@ -137,21 +142,22 @@ def errors(results: Path, name: str, runs: list[str]) -> Figure:
         xticks=np.radians(EIGHTHS[:-1]),
         title="mean error (degrees) by azimuth",
     )
-    around.set_rlabel_position(22.5)
-    if beyond:
-        around.set_xlabel("\n".join([f"beyond {RIM:g}°:", *beyond]), fontsize=9)
+    around.set_rlabel_position(112.5)
     along.set(
         title="mean error (degrees) by SNR",
         xlabel="lower SNR of the two noises (dB)",
         ylim=(0, None),
     )
-    figure.legend(*along.get_legend_handles_labels(), loc="outside lower center", ncols=len(runs))
+    if beyond:
+        lines = [f"Beyond the rim of {RIM:g}° at the left:", *beyond]
+        figure.text(0.52, 0.27, "\n".join(lines), fontsize=9, va="top")
+    figure.legend(*along.get_legend_handles_labels(), loc="lower center", ncols=len(runs))
     figure.suptitle(f"Held-out mixtures, protocol {name}")
     return figure
 
 
 def draw_around(axis, error: np.ndarray, run: str) -> None:
-    """Error by azimuth (72,) around the head, cut off at RIM; triangles stand for larger ones."""
+    """Error by azimuth (72,) around the head, cut off at RIM, with points there for larger ones."""
     style = RUN_STYLES[run]
     closed = np.minimum(np.append(error, error[0]), RIM)
     angles = np.radians(np.append(DEGREES, 360))

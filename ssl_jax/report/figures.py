@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import require_writable
 from ssl_jax.common.progress import track
-from ssl_jax.config import Experiment
+from ssl_jax.experiments import Experiment
 from ssl_jax.report.curves import training_curves
 from ssl_jax.report.directions import RUN_STYLES, confusion, errors, recall
 from ssl_jax.report.logs import TITLES

@@ -7,7 +7,8 @@ import numpy as np
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import package_data, read_json, require_file
-from ssl_jax.config import AZIMUTHS, MAIN_RUNS, RUNS
+from ssl_jax.config import AZIMUTHS
+from ssl_jax.runs import MAIN_RUNS, RUNS
 from ssl_jax.training.log import read_log
 
 TITLES = {

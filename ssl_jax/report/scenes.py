@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ssl_jax.config import AZIMUTH_STEP, FrontEnd
-from ssl_jax.frontend.cues import Cues
 from ssl_jax.report.style import BLUE, IC, ILD, ITD, VERMILLION, CueStyle, cue_map, plt
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
@@ -19,7 +18,7 @@ from ssl_jax.sounds.speech import load_speech
 PICTURE_MAX_ILD = ILD.limits[1]  # dB: a head gives up to 20; the networks' maps are clipped sooner
 VOICE_S = 9  # consecutive seconds of the first speaker
 SPLIT_HZ = 1500  # below it ITDs lead, above it ILDs do
-HEARD = 1e-3  # of a channel's greatest power: below it are pauses, which hold no direction
+HEARD = 1e-4  # of a channel's greatest power: below it are pauses, which hold no direction
 EVERY_45 = range(0, 361, 45)
 NOISE_KIND = "rain"
 SNRS = (0, 15)  # dB
@@ -38,7 +37,8 @@ class Group:
 class SurroundCues:
     """Cues of a voice that was carried around the head."""
 
-    cues: Cues  # (channels, frames)
+    itd: np.ndarray  # (channels, frames) ms
+    ild: np.ndarray  # (channels, frames) dB
     heard: np.ndarray  # (channels, frames) of bool
     azimuth: np.ndarray  # (frames,) degrees
 
@@ -67,10 +67,11 @@ def carry_voice(front: FrontEnd) -> SurroundCues:
     voice = load_speech(None, VOICE_S, front.fs)[:].reshape(-1)
     responses = kemar_responses(front.fs)
     ears = carry_around(voice, np.concatenate([responses, responses[:1]]))  # 0 to 360 degrees
-    cues = jax.tree.map(np.asarray, front.cues(ears.T))
-    heard = cues.power > HEARD * cues.power.max(axis=1, keepdims=True)
-    ends = front.hop * (np.arange(cues.itd.shape[1]) + 1)  # samples
-    return SurroundCues(cues, heard, 360 * ends / len(voice))
+    cues = front.cues(ears.T)
+    power = np.asarray(cues.power)
+    heard = power > HEARD * power.max(axis=1, keepdims=True)
+    ends = front.hop * (np.arange(power.shape[1]) + 1)  # samples
+    return SurroundCues(np.asarray(cues.itd), np.asarray(cues.ild), heard, 360 * ends / len(voice))
 
 
 def channel_medians(values: np.ndarray, heard: np.ndarray, channels: np.ndarray) -> np.ndarray:
@@ -118,7 +119,7 @@ def draw_surround_map(
     figure: Figure, axis, carried: SurroundCues, cfs: np.ndarray, style: CueStyle
 ) -> None:
     """One cue in every channel over azimuth; pauses are masked."""
-    values = np.where(carried.heard, getattr(carried.cues, style.field), np.nan)
+    values = np.where(carried.heard, getattr(carried, style.field), np.nan)
     image = cue_map(axis, values, cfs, 360, style.limits, style.colours)
     axis.set(title=f"{style.title} in {len(cfs)} channels", ylabel="centre frequency (Hz)")
     figure.colorbar(image, ax=axis, pad=0.01)
@@ -128,7 +129,7 @@ def draw_surround_medians(
     axis, carried: SurroundCues, groups: tuple[Group, ...], style: CueStyle
 ) -> None:
     """The medians of one cue over groups of channels, over azimuth."""
-    values = getattr(carried.cues, style.field)
+    values = getattr(carried, style.field)
     for group in groups:
         medians = channel_medians(values, carried.heard, group.channels)
         axis.plot(carried.azimuth, medians, ".", ms=3, color=group.colour, label=group.label)

@@ -1,4 +1,4 @@
-"""How every figure looks and is written: colours, ticks, cue maps, whole files of the same bytes."""
+"""How every figure looks and is written: colours, ticks, cue maps, files of the same bytes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ BLUE = "#0072B2"
 VERMILLION = "#D55E00"
 GREEN = "#009E73"
 PURPLE = "#CC79A7"
-ORANGE = "#E69F00"
+BLACK = "#000000"
 OURS = BLUE
 REPORTED = VERMILLION
 MASKED = "0.75"  # where a map has no value: a grey that no colour map holds
@@ -66,15 +66,15 @@ class CueStyle:
 # red is left
 ITD = CueStyle("ITD (ms)", "itd", (-1.0, 1.0), "RdBu_r")
 ILD = CueStyle("ILD (dB)", "ild", (-20.0, 20.0), "RdBu_r")
-IC = CueStyle("IC", "ic", (0.5, 1.0), "magma")
+IC = CueStyle("IC", "ic", (0.0, 1.0), "magma")
 
 
 def write_figure(figure, path: Path) -> None:
     """Write a figure whole or not at all, in the format its name asks for."""
     kind = picture_kind(path)
-    # no version or date: the same figure gives the same bytes
+    # no version, date or random names: the same figure gives the same bytes
     changing = {"png": "Software", "pdf": "CreationDate", "svg": "Date"}[kind]
-    with atomic_write(path) as stream:
+    with atomic_write(path) as stream, plt.rc_context({"svg.hashsalt": "ssl_jax"}):
         figure.savefig(stream, format=kind, metadata={changing: None})
 
 
@@ -109,5 +109,5 @@ def cue_map(axes, values, cfs, width: float, limits, colours: str):
     shown = [frequency for frequency in TICKS if frequency <= cfs[0]]
     heights = np.interp(shown, cfs[::-1], np.arange(len(cfs)))
     axes.set_yticks(heights, [TICKS[frequency] for frequency in shown])
-    axes.grid(False)
+    axes.grid(visible=False)
     return image

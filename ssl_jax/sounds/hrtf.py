@@ -167,7 +167,7 @@ def horizontal_ring(sofa: Sofa, azimuths: np.ndarray) -> np.ndarray:
 def interpolate_ring(
     sofa: Sofa, ring: np.ndarray, azimuths: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Response pairs (n, 2, taps) and elevations (n,) for azimuths (n,) between directions `ring`."""
+    """Response pairs (n, 2, taps) and elevations (n,) for azimuths (n,) between those of a ring."""
     offset = azimuth_offsets(sofa.azimuth[ring], azimuths)
     nearest = ring[np.abs(offset).argmin(axis=1)]
     hrirs = sofa.hrirs[nearest]
@@ -203,8 +203,8 @@ def scale_head(sofa: Sofa, factor: float) -> Sofa:
 def turned_to_midline(sofa: Sofa) -> Sofa:
     """The head turned until its ITDs on the horizontal plane are alike on both sides.
 
-    Only frequencies below LATERAL_HZ count. Some people look up to 12 degrees beside azimuth 0 while
-    they are measured.
+    Only frequencies below LATERAL_HZ count. Some people look up to 12 degrees beside azimuth 0
+    while they are measured.
     """
     nfft = 1024
     spectra = np.fft.rfft(select_directions(sofa, "horizontal")[0], nfft)  # 72, 2, nfft/2+1

@@ -28,7 +28,7 @@ def direct_sound(hrirs: np.ndarray, fs: int) -> np.ndarray:
 
 
 def left_lead(direct: np.ndarray, fs: int) -> np.ndarray:
-    """Time (n,), s, by which the left ear hears a direct sound (n, 2, samples) before the right one."""
+    """Time (n,), s, by which the left ear hears direct sounds (n, 2, samples) before the right."""
     nfft = 2 * direct.shape[-1]
     spectra = np.fft.rfft(direct, nfft)
     spectra[..., np.fft.rfftfreq(nfft, 1 / fs) > LOW] = 0
@@ -52,10 +52,10 @@ def left_side(azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
 def side_vote(
     hrirs: np.ndarray, azimuth: np.ndarray, elevation: np.ndarray, fs: int
 ) -> float | None:
-    """How well the responses fit the stated directions: the mean of the votes of lateral directions.
+    """How well responses fit the stated directions: the mean of the votes of lateral directions.
 
-    A direction votes 1 where the direct sound is louder at the ear on its stated side, and once more
-    where that ear hears it first; -1 where it is the other ear.
+    A direction votes 1 where the direct sound is louder at the ear on its stated side, and once
+    more where that ear hears it first; -1 where it is the other ear.
 
     Parameters
     ----------

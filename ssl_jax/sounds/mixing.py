@@ -23,7 +23,7 @@ def spatialise(source: Array, hrir: Array) -> jax.Array:
 
 
 def spatialise_endless(source: Array, hrir: Array, tail: Array) -> jax.Array:
-    """Sources that repeat for ever, through responses (..., 2, taps) and a tail (..., 2, samples)."""
+    """Sources that repeat for ever, through responses (..., 2, taps), tails (..., 2, samples)."""
     samples = source.shape[-1]
     no_padding = [(0, 0)] * (hrir.ndim - 1)
     whole = tail + jnp.pad(hrir, [*no_padding, (0, samples - hrir.shape[-1])])

@@ -1,4 +1,4 @@
-"""Noise by kind, in clips of one second: of the package, a folder of kinds, or a release of ESC-50."""
+"""Noise by kind, in clips of a second: of the package, of a folder, or of a release of ESC-50."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

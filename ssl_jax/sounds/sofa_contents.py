@@ -1,4 +1,4 @@
-"""What is used of a SOFA file: directions as the listener sees them, and the responses of both ears."""
+"""What is used of a SOFA file: directions as the listener sees them, responses of both ears."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class Responses:
-    """The responses of a file as they are stored: measurement by measurement, receivers in order."""
+    """Responses of a file as they are stored: measurement by measurement, receivers in order."""
 
     hrirs: np.ndarray  # (M, 2, taps)
     fs: int  # Hz
@@ -178,7 +178,7 @@ def check_length(sofa: SofaFile, samples: int, fs: int) -> None:
 
 
 def read_delays(sofa: SofaFile, fs: int) -> np.ndarray:
-    """Delays (directions, 2), samples, in the receivers' order; the file may state them in seconds."""
+    """Delays (directions, 2), samples, in the receivers' order; the file may have seconds."""
     if "Data.Delay" not in sofa.file:
         return np.zeros((sofa.directions, 2))
     delay = read_field(sofa, "Data.Delay", (2, 3), (1, sofa.rows), 2)
@@ -199,7 +199,7 @@ def read_delays(sofa: SofaFile, fs: int) -> np.ndarray:
 
 
 def read_responses(sofa: SofaFile, name: str) -> np.ndarray:
-    """Responses, or parts of transfer functions, (directions, 2, samples) in the receivers' order."""
+    """Responses or parts of transfer functions (directions, 2, samples), receivers in order."""
     stored = read_field(sofa, name, (len(sofa.axes),), (sofa.rows,), 2)
     if stored.shape != sofa.shape:
         raise InputError(f"{sofa.path}: {name} does not fit {sofa.data}: fetch the file again")

@@ -1,4 +1,4 @@
-"""Fields of an open SOFA file (AES69-2022): its layout, numbers that fit it, positions and units."""
+"""Fields of an open SOFA file (AES69-2022): its layout, numbers that fit it, positions, units."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,7 +203,7 @@ def read_positions(
 def spare_positions(
     sofa: SofaFile, name: str, dims: tuple[int, ...], rows: tuple[int, ...]
 ) -> Positions | None:
-    """Positions that the responses can do without; None, for their default, where missing or NaN."""
+    """Positions that responses can do without; None, for their default, where missing or NaN."""
     if name not in sofa.file:
         return None
     if np.isfinite(read_numbers(sofa, name, dims, rows, 3)).all():

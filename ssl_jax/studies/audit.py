@@ -8,12 +8,13 @@ import numpy as np
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_csv, read_json, write_json
-from ssl_jax.config import AZIMUTHS, RUNS
+from ssl_jax.config import AZIMUTHS
 from ssl_jax.database.build import build
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.manifest import read_manifest
 from ssl_jax.database.parts import part_of_mixtures
 from ssl_jax.metrics import evaluate
+from ssl_jax.runs import RUNS
 from ssl_jax.sounds.hrtf import Heads
 from ssl_jax.sounds.sources import Sounds, load_sounds
 from ssl_jax.studies.audit_rows import (

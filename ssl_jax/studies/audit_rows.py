@@ -3,16 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ssl_jax.config import (
-    RUNS,
-    Database,
-    Experiment,
-    FrontEnd,
-    Options,
-    SoundFolders,
-    Training,
-    experiment,
-)
+from ssl_jax.config import Database, FrontEnd, SoundFolders, Training
+from ssl_jax.experiments import Experiment, Options, experiment
+from ssl_jax.runs import RUNS
 
 EPOCHS = 12  # of every row, as Model 1
 

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from ssl_jax.common.files import read_csv, read_json
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, MAIN_RUNS
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 from ssl_jax.metrics import class_distance, error_by_azimuth
 from ssl_jax.report.logs import TITLES, read_confusion
 from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, score_cells, snr_cells
+from ssl_jax.runs import MAIN_RUNS
 
 WHOLE_RUNS = (*MAIN_RUNS, "ours", "ours_mirrored")  # whose tables by SNR and azimuth are shown
 HARDEST = 6  # azimuths named for each of these runs

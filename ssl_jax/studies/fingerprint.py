@@ -1,39 +1,39 @@
-"""The fingerprint: what published weights tell of their training set. BatchNorm's statistics are those of
-that set as a convolution sees it, so a database can be held against them without a look at any accuracy.
+"""The fingerprint: what published weights tell of their training set.
+
+BatchNorm keeps running means and variances of what a convolution gives over the training set.
+Any database can be held against them. Accuracy plays no part.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from ssl_jax.common.devices import mesh_of
-from ssl_jax.common.files import atomic_write
-from ssl_jax.common.progress import track
-from ssl_jax.config import AZIMUTHS, Database, FrontEnd
+from ssl_jax.common.devices import mesh_of, on_all, to_devices
+from ssl_jax.config import AZIMUTHS, FrontEnd
 from ssl_jax.database.cue_store import CueStore
-from ssl_jax.database.program import cues_of
-from ssl_jax.database.recipes import Recipes, Sounds, recipes_of
+from ssl_jax.database.program import render_and_extract, run_program, waveforms_of
+from ssl_jax.database.recipes import Recipes
 from ssl_jax.networks.three_branch import ThreeBranch
-from ssl_jax.studies.published_weights import read_npz
+from ssl_jax.studies.fingerprint_corpora import Corpus
 
-LOWS, HIGHS = (
-    (-10, -5, 0, 5, 10, 15),
-    (-5, 0, 5, 10, 15, 20, 25, 30, 40),
-)  # dB, ends of the ranges looked at
-RANGES = [(low, high) for low in LOWS for high in HIGHS if high > low]
-CLIPS = 14  # a thousand mixtures of each database
-# of ESC-10: what Piczak (2015) calls soundscapes and noise, and the sounds of events
-STATIONARY = ("chainsaw", "crackling_fire", "helicopter", "rain", "sea_waves")
-EVENTS = ("clock_tick", "crying_baby", "dog", "rooster", "sneezing")
+EPSILON = 1e-5  # of BatchNorm (PyTorch's default)
+SHARD = 504  # mixtures whose moments are computed at once: half a draw, so that shards are alike
+MOMENTS_SHAPE = (3, 2, 2, 64)  # branches, layers, mean and mean square, outputs
 
 
-class Layer(NamedTuple):
-    """A convolution of all three branches, summed over its kernel, and the BatchNorm after it: neighbouring
-    samples, which are what a published kernel spans, hold the same cues.
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Layer:
+    """One convolution of all three branches and the BatchNorm after it.
+
+    The kernel is summed over its taps: they are samples of a published kernel, and neighbouring
+    samples hold the same cues.
     """
 
     kernel: np.ndarray  # (3, inputs, 64)
@@ -44,112 +44,156 @@ class Layer(NamedTuple):
     shift: np.ndarray
 
 
-class Statistics(NamedTuple):
-    """Sums over mixtures, by a label of each; divided by `number` they are means."""
-
-    number: np.ndarray  # (labels,)
-    cues: np.ndarray  # (labels, 3, channels): of ITD (ms), ILD (dB), IC
-    layers: np.ndarray  # (labels, checkpoints, 3, 2 layers, 2 moments, 64), see `moments`
-
-    def mean(self, labels=slice(None)) -> tuple[np.ndarray, np.ndarray]:
-        """Means of cues and layers over all mixtures of some labels."""
-        count, *sums = (part[labels].sum(0) for part in self)
-        return sums[0] / count, sums[1] / count
+Layers = tuple[Layer, Layer]  # both convolutions of a checkpoint
 
 
-def layers_of(model: ThreeBranch) -> tuple[Layer, Layer]:
-    """Both convolutions of a three-branch network as `moments` uses them."""
-    layers = []
-    for k in (1, 2):
-        pairs = [(getattr(b, f"conv{k}"), getattr(b, f"norm{k}")) for b in model.branches]
-        parts = [(c.kernel[...].sum(0), c.bias, n.mean, n.var, n.scale, n.bias) for c, n in pairs]
-        layers.append(Layer(*(np.stack([array[...] for array in part]) for part in zip(*parts))))
-    return layers[0], layers[1]
+def layers_of(model: ThreeBranch) -> Layers:
+    """Both convolutions of a three-branch network."""
+    first = [(branch.conv1, branch.norm1) for branch in model.branches]
+    second = [(branch.conv2, branch.norm2) for branch in model.branches]
+    return _layer(first), _layer(second)
 
 
-def training_set_means(model: ThreeBranch) -> tuple[np.ndarray, np.ndarray]:
-    """Mean cues (3, channels) of the data a network was trained on: ITD in ms, ILD in dB, IC; residuals (3,).
+def _layer(pairs) -> Layer:
+    """Of a (convolution, BatchNorm) for each branch."""
+    return Layer(
+        kernel=np.stack([np.asarray(conv.kernel[...].sum(0)) for conv, _ in pairs]),
+        bias=np.stack([np.asarray(conv.bias[...]) for conv, _ in pairs]),
+        mean=np.stack([np.asarray(norm.mean[...]) for _, norm in pairs]),
+        var=np.stack([np.asarray(norm.var[...]) for _, norm in pairs]),
+        scale=np.stack([np.asarray(norm.scale[...]) for _, norm in pairs]),
+        shift=np.stack([np.asarray(norm.bias[...]) for _, norm in pairs]),
+    )
 
-    The first convolution is linear, so its running means, less its bias, are its weights times the mean cues:
-    64 equations for 32 unknowns, solved by least squares. A residual, the rms error as a share of the spread
-    of the 64 means, tells how far to believe them: statistics that lag behind weights in motion fit no data.
+
+@dataclass(frozen=True)
+class TrainingSetMeans:
+    """Mean cues of the data a network was trained on."""
+
+    cues: np.ndarray  # (3, channels): ITD (ms), ILD (dB), IC
+    residuals: np.ndarray  # (3,), how far to believe them
+
+
+def training_set_means(layers: Layers) -> TrainingSetMeans:
+    """Read the mean cues of the training set out of a network.
+
+    The first convolution is linear. So its running means, less its bias, are its weights times
+    the mean cues: 64 equations for 32 unknowns, solved by least squares. The residual is the rms
+    error as a share of the spread of the 64 means. It is large where the running statistics lag
+    behind weights in motion.
     """
-    first, means, residuals = layers_of(model)[0], [], []
-    for kernel, wanted in zip(first.kernel, first.mean - first.bias):
-        means.append(np.linalg.lstsq(kernel.T, wanted)[0])
-        residuals.append(np.sqrt(np.mean((kernel.T @ means[-1] - wanted) ** 2)) / wanted.std())
-    return np.stack(means), np.array(residuals)
+    first = layers[0]
+    cues = []
+    residuals = []
+    for kernel, wanted in zip(first.kernel, first.mean - first.bias, strict=True):
+        solution = np.linalg.lstsq(kernel.T, wanted)[0]
+        error = kernel.T @ solution - wanted
+        cues.append(solution)
+        residuals.append(np.sqrt(np.mean(error**2)) / wanted.std())
+    return TrainingSetMeans(np.stack(cues), np.array(residuals))
 
 
-def moments(layers: tuple[Layer, Layer], cues: jax.Array) -> jax.Array:
-    """Means over time of both convolutions' outputs and of their squares, (n, 3, 2 layers, 2, 64), from cue
-    maps (n, 3, channels, frames). The second gets the first's output normalised by the running statistics.
+@jax.jit
+def moments(layers: Layers, cues: jax.Array) -> jax.Array:
+    """Means over time of both convolutions' outputs and of their squares.
+
+    Parameters
+    ----------
+    layers : of one checkpoint
+        The second layer gets the first one's output, normalised by the running statistics.
+    cues : (n, 3, channels, frames)
+
+    Returns
+    -------
+    (n, *MOMENTS_SHAPE)
     """
-    x, found = cues.astype(jnp.float32).swapaxes(2, 3), []  # n, 3, frames, inputs
+    x = cues.astype(jnp.float32).swapaxes(2, 3)  # n, 3, frames, inputs
+    of_layers = []
     for layer in layers:
         y = jnp.einsum("nbti,bio->nbto", x, layer.kernel) + layer.bias[:, None]
-        found.append(jnp.stack([y.mean(2), (y * y).mean(2)], axis=2))
-        slope = layer.scale * jax.lax.rsqrt(layer.var + 1e-5)
+        of_layers.append(jnp.stack([y.mean(2), (y * y).mean(2)], axis=2))  # n, 3, 2, 64
+        slope = layer.scale * jax.lax.rsqrt(layer.var + EPSILON)
         x = jax.nn.relu((y - layer.mean[:, None]) * slope[:, None] + layer.shift[:, None])
-    return jnp.stack(found, axis=2)
+    return jnp.stack(of_layers, axis=2)
 
 
-def distance(layers: tuple[Layer, Layer], found: np.ndarray) -> float:
-    """How far `moments` (3, 2, 2, 64), averaged over a database, lie from the running statistics: over the 64
-    outputs, the rms of (mean - running mean) / running standard deviation, and the rms of the log ratio of
-    variances; the mean of these over three branches and two layers.
+def distance(layers: Layers, averaged: np.ndarray) -> float:
+    """How far a database lies from the running statistics of a checkpoint.
+
+    Parameters
+    ----------
+    layers : of the checkpoint
+    averaged : MOMENTS_SHAPE, its `moments`, averaged over the database
+
+    Returns
+    -------
+    The mean over branches and layers of two numbers: over the 64 outputs, the rms of (mean -
+    running mean) / running standard deviation, and the rms of the log ratio of variances.
     """
     terms = []
-    for layer, (mean, square) in zip(layers, found.transpose(1, 2, 0, 3)):
-        terms += [(mean - layer.mean) / np.sqrt(layer.var), np.log((square - mean**2) / layer.var)]
+    for number, layer in enumerate(layers):
+        mean = averaged[:, number, 0]  # 3, 64
+        square = averaged[:, number, 1]
+        terms.append((mean - layer.mean) / np.sqrt(layer.var))
+        terms.append(np.log((square - mean**2) / layer.var))
     return float(np.sqrt(np.mean(np.square(terms), axis=-1)).mean())
 
 
-def statistics(models, config: Database, front: FrontEnd, sounds: Sounds, recipes: Recipes, labels):
-    """`Statistics` of `config.clips` * 72 recipes by their labels (0, 1, ...), for each of `models`."""
-    store, shape = CueStore(Path(), config, front), (labels.max() + 1, 3)
-    layers = [layers_of(model) for model in models]
-    program = jax.jit(lambda cues: [moments(pair, cues) for pair in layers])
-    sums = np.zeros((*shape, front.channels)), np.zeros((len(layers), *shape, 2, 2, 64))
-    rounds = cues_of(range(store.shards), store, recipes, sounds, mesh_of(jax.local_devices()))
-    for shard, cues in (item for whole in rounds for item in whole):
-        at = labels[shard * config.shard :][: len(cues)]
-        for total, found in zip(
-            (sums[0], *sums[1]), (cues.mean(-1, dtype=np.float32), *program(cues))
-        ):
-            np.add.at(total, at, np.asarray(found))
-    return Statistics(np.bincount(labels), sums[0], sums[1].swapaxes(0, 1))
+@dataclass(frozen=True)
+class Means:
+    """Averages over mixtures."""
+
+    cues: np.ndarray  # (3, channels): ITD (ms), ILD (dB), IC
+    moments: np.ndarray  # (checkpoints, *MOMENTS_SHAPE)
 
 
-def some_recipes(config: Database, sounds: Sounds, draw: int = 0) -> tuple[Database, Recipes]:
-    """A thousand random mixtures of a database, others with every `draw`."""
-    recipes, count = recipes_of(config, sounds)[0], CLIPS * AZIMUTHS
-    order = np.random.default_rng((config.seed, 5)).permutation(
-        len(recipes.clip)
-    )  # 5: what it is for
-    return replace(config, clips=CLIPS), recipes.rows(np.sort(order[draw * count :][:count]))
+@dataclass(frozen=True)
+class Statistics:
+    """Sums over mixtures, by kind of noise."""
+
+    number: np.ndarray  # (kinds,) mixtures
+    cues: np.ndarray  # (kinds, 3, channels)
+    moments: np.ndarray  # (kinds, checkpoints, *MOMENTS_SHAPE)
+
+    def mean(self, kinds: Sequence[int] | None = None) -> Means:
+        """Averages over the mixtures with some kinds of noise, by default all."""
+        chosen = list(range(len(self.number))) if kinds is None else list(kinds)
+        count = self.number[chosen].sum()
+        return Means(self.cues[chosen].sum(0) / count, self.moments[chosen].sum(0) / count)
 
 
-def of_ranges(
-    folder: Path, ranges, models, config, front: FrontEnd, sounds: Sounds, draw: int = 0
-) -> dict:
-    """Statistics of ranges of SNR, (low, high) in dB, kept in `folder`; the label is the noise class. The
-    mixtures differ in their SNR alone, whose place in the range is the same too.
+@lru_cache
+def compiled_program(front: FrontEnd, bits: int, mesh: Mesh):
+    """The same program for all ranges, draws and corpora: compiling takes longer than one range."""
+    return render_and_extract(front, mesh, bits)
+
+
+def statistics(
+    checkpoints: Sequence[Layers], corpus: Corpus, recipes: Recipes, front: FrontEnd
+) -> Statistics:
+    """Render the mixtures of some recipes and sum up their cues and moments.
+
+    Parameters
+    ----------
+    checkpoints : whose layers the cues go through
+    corpus : that the recipes choose from
+    recipes : of a multiple of 72 mixtures
+    front : from ear signals to cues
     """
-    found, (some, recipes) = {}, some_recipes(config, sounds, draw)
-    share = (recipes.snr - config.snr_low) / (config.snr_high - config.snr_low)
-    for low, high in track(ranges, f"SNR ranges, draw {draw}", total=len(ranges)):
-        path = folder / f"snr{low}to{high}-{draw}.npz"
-        if not path.exists():
-            mine = recipes._replace(snr=np.round(low + (high - low) * share, 4))
-            made = statistics(models, some, front, sounds, mine, recipes.noise_class)
-            with atomic_write(path) as stream:
-                np.savez(stream, *made)
-        found[low, high] = Statistics(*read_npz(path).values())
-    return found
-
-
-def whole_speech(sounds: Sounds) -> Sounds:
-    """The same with all speech in memory, where it is drawn from at random."""
-    speech = sounds.corpus.speech
-    return sounds._replace(corpus=sounds.corpus._replace(speech=speech[np.arange(len(speech))]))
+    config = replace(corpus.config, clips=len(recipes.clip) // AZIMUTHS, shard=SHARD)
+    store = CueStore(Path(), config, front)
+    mesh = mesh_of(jax.local_devices())
+    program = compiled_program(front, config.bits, mesh)
+    waveforms = to_devices(waveforms_of(corpus.sounds), on_all(mesh))
+    kinds = len(corpus.sounds.noises.kinds)
+    cue_sums = np.zeros((kinds, 3, front.channels))
+    moment_sums = np.zeros((kinds, len(checkpoints), *MOMENTS_SHAPE))
+    shards = range(store.shards)
+    for whole in run_program(program, waveforms, shards, store, recipes, corpus.speech, mesh):
+        for shard in whole:
+            kind = recipes.noise_kind[shard.shard * SHARD :][: len(shard.cues)]
+            np.add.at(cue_sums, kind, shard.cues.mean(-1, dtype=np.float32))
+            for number, layers in enumerate(checkpoints):
+                np.add.at(moment_sums[:, number], kind, np.asarray(moments(layers, shard.cues)))
+    number = np.bincount(recipes.noise_kind, minlength=kinds)
+    return Statistics(number, cue_sums, moment_sums)

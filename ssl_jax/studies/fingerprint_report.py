@@ -1,222 +1,263 @@
-"""results/fingerprint.md and its figure: the noise level that the published weights ask for."""
+"""The stage `fingerprint`: the noise level that the published weights ask for, as a page."""
 
-from dataclasses import replace
+import statistics
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colors
 
-from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import check_settings, lock_folder, read_csv
+from ssl_jax.common.files import lock_folder, sha256_of
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import FrontEnd, as_settings, experiment
-from ssl_jax.database.recipes import load_sounds
-from ssl_jax.report.logs import CORPORA, reported_table
-from ssl_jax.report.style import OURS, REPORTED, STYLE, TICKS, plt, save_figure
+from ssl_jax.config import AZIMUTHS, FrontEnd, SoundFolders
+from ssl_jax.experiments import Experiment, Options, experiment
+from ssl_jax.report.logs import reported_table
 from ssl_jax.report.tables import markdown_table, spread, write_page
-from ssl_jax.studies import fingerprint as study
-from ssl_jax.studies.fingerprint import EVENTS, RANGES, STATIONARY
-from ssl_jax.studies.published_weights import load_checkpoints
+from ssl_jax.studies import fingerprint_corpora
+from ssl_jax.studies.fingerprint import Means, layers_of
+from ssl_jax.studies.fingerprint_corpora import (
+    CODE,
+    SETTINGS,
+    STEADY_DB,
+    Corpus,
+    SnrRange,
+    load_corpus,
+    noise_groups,
+    with_noises,
+)
+from ssl_jax.studies.fingerprint_figure import Curve, FigureContent, draw_figure
+from ssl_jax.studies.fingerprint_measurements import Measurements
+from ssl_jax.studies.fingerprint_search import (
+    DRAWS,
+    FINE_STEP,
+    Nearest,
+    Reference,
+    find_nearest,
+    read_means,
+    scores_of,
+    search,
+)
+from ssl_jax.studies.published_weights import checkpoint_files, load_published
 
+SHOWN_RANGES = 8  # of the ranking
+SHOWN_FREQUENCY = 2000  # Hz, of the channel whose mean IC stands beside each checkpoint
+# Two ranges count as told apart where the mean of their difference over draws is above so many of
+# its standard deviations. With three draws chance alone does that once in some 13 times.
+TOLD_APART = 2
+TITLE = "# The fingerprint of the published training set\n"
 HOW_TO_READ = """\
-Distance, to the checkpoint of the smallest residual: for both BatchNorm layers of the three branches, the
-rms of (our mean - running mean) / running standard deviation and the rms of the log ratio of variances,
-averaged; 0 is the training set itself. ITD (ms), ILD (dB), IC: rms over the 32 channels of our mean less the
-training set's. No accuracy was looked at.
+We inferred this from the BatchNorm statistics in the checkpoints; accuracy played no part.
+
+Residual: a first convolution's running means are its weights times the mean cues of the training
+set. These are 64 equations for 32 unknowns. The residual is what least squares leaves, as a share
+of the spread of the 64.
+
+Distance: to the checkpoint of the smallest residual. For both BatchNorm layers of the three
+branches we take the rms of (our mean - running mean) / running standard deviation and the rms of
+the log ratio of variances. The distance is the mean of these twelve numbers. It is 0 for the
+training set itself.
+
+ITD (ms), ILD (dB), IC: rms over the 32 channels of our mean less the training set's.
 """
-KINDS = {
-    f"Stationary noises alone: {', '.join(STATIONARY)}": STATIONARY
-}  # of the publishers' noise classes
-KINDS |= {f"Events alone: {', '.join(EVENTS)}": EVENTS}
-AGAIN = 5  # ranges measured with more mixtures, so that their order can be told from chance
-CODE = (15, 40)  # dB, of the published code
-CUES = ("itd_ms", "ild_db", "ic")
-# data?, changes of the database and of the front-end, and the first few that recipes draw from
-VARIANTS = {
-    "as found": (True, {}, {}, {}),
-    "noise: stationary classes alone": (True, {"noise": STATIONARY}, {}, {}),
-    "hair cell: half-wave": (True, {}, {"hair_cell": "halfwave"}, {}),
-    "hair cell: Roman": (True, {}, {"hair_cell": "roman"}, {}),
-    "directions: horizontal plane": (True, {"direction_rule": "horizontal"}, {}, {}),
-    "storage: not rounded to 16 bits": (True, {"bits": 0}, {}, {}),
-    "heads: the first five": (True, {}, {}, {"head": 5}),
-    "heads: the first one": (True, {}, {}, {"head": 1}),
-    "speech: the first 50 clips, of few speakers": (True, {}, {}, {"clip": 50}),
-    "the embedded corpus": (False, {}, {}, {}),
-    "the embedded corpus, hair cell: Roman": (False, {}, {"hair_cell": "roman"}, {}),
-}
-named = "{} to {} dB".format  # a range of SNR
 
 
-def read_means(path: Path) -> np.ndarray:
-    """The training set's mean cues (3, channels), from reported/training_set_means.csv."""
-    rows = read_csv(path, CUES)
-    if len(rows) != FrontEnd.channels:
-        raise InputError(
-            f"{path}: has {len(rows)} channels, not {FrontEnd.channels}: fetch it again"
+@dataclass(frozen=True)
+class Study:
+    """What all sections of the page are made from."""
+
+    reference: Reference
+    measurements: Measurements  # of the corpus that is searched in
+    nearest: Nearest
+
+    def means(self, snr_range: SnrRange) -> Means:
+        """Of the first draw in a range."""
+        return self.measurements.of_range(snr_range).mean()
+
+
+def checkpoints_section(study: Study) -> str:
+    """The checkpoints, how far to believe each, and their distances to two ranges."""
+    reference = study.reference
+    channel = int(np.abs(FrontEnd().cfs - SHOWN_FREQUENCY).argmin())
+    to_nearest = reference.distances(study.means(study.nearest.snr_range))
+    to_code = reference.distances(study.means(CODE))
+    rows = []
+    for number, read_out in enumerate(reference.read_out):
+        rows.append(
+            [
+                reference.names[number],
+                f"{read_out.cues[2, channel]:.3f}",
+                *(f"{100 * residual:.2f} %" for residual in read_out.residuals),
+                f"{to_nearest[number]:.3f}",
+                f"{to_code[number]:.3f}",
+            ]
         )
-    return np.array([[float(row[name]) for row in rows] for name in CUES])
+    head = ["checkpoint", f"mean IC at {SHOWN_FREQUENCY / 1000:g} kHz"]
+    head += [f"residual, {cue}" for cue in ("ITD", "ILD", "IC")]
+    head += [f"distance, {study.nearest.snr_range.name}", f"distance, {CODE.name}"]
+    return markdown_table(head, rows)
 
 
-class Table:
-    """Checkpoints and the training set's mean cues (3, channels), and databases held against them."""
+def nearest_section(nearest: Nearest) -> str:
+    """The nearest range and its neighbours over draws, and which of them are not told apart."""
+    name = nearest.snr_range.name
+    least = nearest.draws[nearest.snr_range]
+    rows = []
+    alike = []
+    for snr_range, scores in nearest.draws.items():
+        row = [snr_range.name, *(f"{score:.4f}" for score in scores), spread(scores, digits=".4f")]
+        if snr_range == nearest.snr_range:
+            rows.append([*row, ""])
+            continue
+        above = [score - low for score, low in zip(scores, least, strict=True)]
+        rows.append([*row, spread(above, digits="+.4f")])
+        if statistics.fmean(above) <= TOLD_APART * statistics.stdev(above):
+            alike.append(snr_range.name)
+    titles = [f"draw {draw}" for draw in range(DRAWS)]
+    table = markdown_table(["SNR of each noise", *titles, "mean", "above the nearest"], rows)
+    verdict = f"No finding between {name} and: {', '.join(alike) or 'none'}."
+    return f"""\
+## The nearest range
 
-    def __init__(self, models: dict, means: np.ndarray):
-        self.layers, self.means = [study.layers_of(model) for model in models.values()], means
-        residuals = [study.training_set_means(model)[1].mean() for model in models.values()]
-        self.best = (
-            int(np.argmin(residuals)) if models else None
-        )  # the statistics of weights at rest
-        self.head = ["distance"] * bool(models) + ["ITD", "ILD", "IC"]
+{DRAWS} draws of mixtures; ends in steps of {FINE_STEP} dB. The least mean is taken: **{name}**.
+Standard deviations are over draws. Two ranges are told apart where the mean of their difference is
+over {TOLD_APART} times its standard deviation. {verdict}
 
-    def distances(self, found) -> list[float]:
-        """To every checkpoint, of mean cues and layers."""
-        return [study.distance(pair, moments) for pair, moments in zip(self.layers, found[1])]
-
-    def values(self, found) -> list[float]:
-        """By `head`: the distance to the best checkpoint, and rms differences of the mean cues."""
-        near = [] if self.best is None else [self.distances(found)[self.best]]
-        return [*near, *np.sqrt(np.mean((found[0] - self.means) ** 2, axis=1))]
-
-    def score(self, found) -> float:
-        """What is made smallest: the distance to the best checkpoint; without weights, that of mean IC."""
-        return float(self.values(found)[0 if self.layers else -1])
-
-    def cells(self, found) -> list[str]:
-        return [f"{value:.3f}" for value in self.values(found)]
-
-
-def grid_section(title: str, by_range: dict, table: Table, labels: list[int]) -> tuple[str, dict]:
-    """The nearest ranges, the neighbours of the nearest, and the code's; and all by range, nearest first."""
-    found = {at: made.mean(labels) for at, made in by_range.items()}
-    found = dict(sorted(found.items(), key=lambda item: table.score(item[1])))
-    low, high = next(iter(found))
-    beside = {(low + a, high + b) for a in (-5, 0, 5) for b in (-5, 0, 5)} | {CODE}
-    ranked = [(rank, at) for rank, at in enumerate(found, 1) if rank <= 8 or at in beside]
-    rows = [[str(rank), named(*at), *table.cells(found[at])] for rank, at in ranked]
-    shown = markdown_table(["rank", "SNR of each noise", *table.head], rows)
-    return f"## {title}\n\nOf {len(found)} ranges:\n\n{shown}", found
+{table}"""
 
 
-def again_section(draws: list[dict], table: Table) -> tuple[str, tuple[int, int]]:
-    """The nearest ranges over all draws of mixtures, and the nearest of them."""
-    scores = {at: [table.score(draw[at].mean()) for draw in draws] for at in draws[-1]}
-    rows, order = [], sorted(scores, key=lambda at: np.mean(scores[at]))
-    for at in order:
-        over = [a - b for a, b in zip(scores[at], scores[order[0]])]
-        cells = (f"{score:.4f}" for score in (*scores[at], np.mean(scores[at])))
-        rows.append([named(*at), *cells, spread(over, digits="+.4f") if any(over) else ""])
-    head = [
-        "SNR of each noise",
-        *(f"draw {k}" for k in range(len(draws))),
-        "mean",
-        "above the nearest",
-    ]
-    how = f"{len(draws)} draws of a thousand mixtures each; the least mean is taken.\n"
-    how += "Standard deviations are over draws."
-    return f"## The nearest again\n\n{how}\n\n{markdown_table(head, rows)}", order[0]
+def ranges_section(study: Study) -> str:
+    """The first ranges of the first draw, and the published code's."""
+    rows = []
+    for rank, snr_range in enumerate(study.nearest.scores, 1):
+        if rank <= SHOWN_RANGES or snr_range == CODE:
+            cells = study.reference.cells(study.means(snr_range))
+            rows.append([str(rank), snr_range.name, *cells])
+    table = markdown_table(["rank", "SNR of each noise", *study.reference.columns], rows)
+    return f"## All ranges\n\nOf {len(study.nearest.scores)} ranges, in draw 0:\n\n{table}"
 
 
-def draw(path: Path, table: Table, by_range: dict, nearest: tuple[int, int]) -> None:
-    """Mean IC over centre frequency, theirs and ours, and the distance over SNR ranges."""
-    with plt.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
-        lines = [(table.means[2], REPORTED, "o-", "training set, read off the published weights")]
-        lines += [
-            (by_range[nearest][0][2], OURS, "-", f"ours, {named(*nearest)}, the nearest range")
-        ]
-        lines += [
-            (by_range[CODE][0][2], OURS, ":", "ours, 15 to 40 dB, as the published code says")
-        ]
-        for values, colour, style, label in lines:
-            left.semilogx(FrontEnd().cfs, values, style, color=colour, label=label, ms=3, lw=1.6)
-        left.set(
-            xlabel="centre frequency (Hz)", ylabel="mean IC", title="Mean interaural coherence"
+def noises_section(study: Study, other: Measurements) -> str:
+    """The nearest range of another folder's noises, of its steady kinds and of its events."""
+    reference = study.reference
+    folder = other.corpus.config.noise
+    searched = study.measurements.corpus.config.noise
+    nearest = next(iter(study.nearest.scores))
+    code = f"{study.nearest.scores[CODE]:.3f}"
+    rows = [[f"{searched}, all kinds", nearest.name, *reference.cells(study.means(nearest)), code]]
+    notes = []
+    for group in noise_groups(other.corpus.sounds.noises, other.front.fs):
+        scores = search(partial(scores_of, other, reference, kinds=group.kinds))
+        nearest = next(iter(scores))
+        cells = reference.cells(other.of_range(nearest).mean(group.kinds))
+        rows.append([f"{folder}, {group.title}", nearest.name, *cells, f"{scores[CODE]:.3f}"])
+        notes.append(f"- {folder}, {group.title}: {group.text}")
+    head = ["noises", "nearest SNR", *reference.columns, f"{reference.score_column}, {CODE.name}"]
+    listed = "\n".join(notes)
+    return f"""\
+## Other noises
+
+In draw 0. In brackets: the standard deviation of levels in 50 ms (dB, median over clips). Kinds
+under {STEADY_DB:g} dB are steady, the others are events.
+
+{markdown_table(head, rows)}
+{listed}
+"""
+
+
+def settings_section(study: Study, folders: SoundFolders) -> str:
+    """The nearest range with one setting changed at a time."""
+    snr_range = study.nearest.snr_range
+    rows = [["as it is", *study.reference.cells(study.means(snr_range))]]
+    for setting in track(SETTINGS, "other settings", total=len(SETTINGS)):
+        measured = study.measurements.of_setting(setting, snr_range, folders)
+        rows.append([setting.title, *study.reference.cells(measured.mean())])
+    table = markdown_table(["", *study.reference.columns], rows)
+    return f"## Other settings at {snr_range.name}\n\nIn draw 0:\n\n{table}"
+
+
+def figure_content(study: Study) -> FigureContent:
+    """Mean IC of the training set, the nearest range and the code's; the scores of all ranges."""
+    nearest = study.nearest.snr_range
+    title = "Distance to the published weights"
+    if not study.reference.layers:
+        title = "Difference of mean IC"
+    return FigureContent(
+        training_set=Curve("training set, from the published weights", study.reference.means[2]),
+        nearest=Curve(f"ours, {nearest.name}, the nearest range", study.means(nearest).cues[2]),
+        code=Curve(f"ours, {CODE.name}, as the published code says", study.means(CODE).cues[2]),
+        score_title=title,
+        scores=study.nearest.scores,
+    )
+
+
+@dataclass(frozen=True)
+class FingerprintOptions:
+    """What a user chooses of the stage `fingerprint`."""
+
+    folders: SoundFolders = SoundFolders()
+    noise_kinds: tuple[str, ...] = ()
+    seed: int = 0
+    weights: Path | None = None  # of published checkpoints; None: their mean cues alone
+    compare_noise: Path | None = None  # a folder of other noises
+    results: Path = Path("results")
+    work: Path = Path("work")
+    figures: Path = Path("paper_figures")
+
+    @property
+    def command(self) -> str:
+        """The command line that these options stand for."""
+        given = {**vars(self.folders), "weights": self.weights, "compare-noise": self.compare_noise}
+        words = [f"--{name} DIR" for name, folder in given.items() if folder is not None]
+        return " ".join(["ssl_jax fingerprint", *words])
+
+
+def about(options: FingerprintOptions, ex: Experiment) -> str:
+    """What the page was made from, and by which command."""
+    database = ex.database
+    return (
+        f"Sounds: speech {database.speech}, noise {database.noise}, heads {database.heads}; "
+        f"{fingerprint_corpora.CLIPS * AZIMUTHS} mixtures of each range; seed: {options.seed}; "
+        f"device: {machine()}; commit: {commit()}. `{options.command}`\n"
+    )
+
+
+def run_fingerprint(options: FingerprintOptions) -> None:
+    """The stage `fingerprint`: hold databases of many noise levels against published weights."""
+    files = checkpoint_files(options.weights) if options.weights else {}
+    checkpoints = {name: layers_of(load_published(path)) for name, path in files.items()}
+    means = read_means(reported_table(options.results, "training_set_means.csv"))
+    reference = Reference(checkpoints, means)
+    checksums = {name: sha256_of(path) for name, path in files.items()}
+    ex = experiment(
+        Options(
+            protocol="published-code",
+            seed=options.seed,
+            folders=options.folders,
+            noise_kinds=options.noise_kinds,
         )
-        left.set_xticks(list(TICKS), list(TICKS.values()))
-        left.minorticks_off()
-        left.legend()
-        scores = {at: table.score(means) for at, means in by_range.items()}
-        lows, highs = (sorted(set(ends)) for ends in zip(*scores))
-        shown = np.array([[scores.get((low, high), np.nan) for high in highs] for low in lows])
-        text: dict = {"ha": "center", "va": "center", "fontsize": 7}
-        for (low, high), score in scores.items():
-            colour = "white" if score < np.sqrt(np.nanmin(shown) * 0.3) else "black"
-            right.text(
-                highs.index(high), lows.index(low), f"{score:.3f}".lstrip("0"), color=colour, **text
-            )
-        right.imshow(shown, cmap="viridis", norm=colors.LogNorm(), aspect="auto")
-        title = "Distance to the published weights" if table.layers else "Difference of mean IC"
-        right.set(xlabel="highest SNR (dB)", ylabel="lowest SNR (dB)", title=title)
-        right.set(
-            xticks=range(len(highs)), xticklabels=highs, yticks=range(len(lows)), yticklabels=lows
-        )
-        right.grid(False)
-        save_figure(figure, path)
+    )
+    folder = options.work / "fingerprint"
 
+    def measurements_of(name: str, corpus: Corpus) -> Measurements:
+        measurements = Measurements(folder / name, reference.layers, corpus, ex.front)
+        measurements.check(checksums)
+        return measurements
 
-def run_fingerprint(args) -> None:
-    """The stage `fingerprint`: hold databases of many noise levels against the published training set."""
-    models = load_checkpoints(args.weights) if args.weights else {}
-    table = Table(models, read_means(reported_table(args.results, "training_set_means.csv")))
-    ex = experiment(args.data is not None, protocol="published-code", seed=args.seed)
-    folder, weights = args.work / "fingerprint", dict.fromkeys(models, True)
     with lock_folder(folder):
-        settings = as_settings(database=ex.database, front=ex.front, weights=weights)
-        check_settings(folder / "settings.json", settings, "*.npz")
-        sounds = study.whole_speech(load_sounds(args.data, ex.database, ex.front.fs))
-        given = models.values(), ex.database, ex.front, sounds
-        by_range, classes = study.of_ranges(folder, RANGES, *given), sounds.corpus.noise_classes
-        kinds = {"All noise classes": classes} | (
-            KINDS if set(STATIONARY + EVENTS) == set(classes) else {}
-        )
-        labels = {title: [classes.index(name) for name in names] for title, names in kinds.items()}
-        by_kind = [grid_section(title, by_range, table, chosen) for title, chosen in labels.items()]
-        found = by_kind[0][1]
-        draws = [by_range] + [
-            study.of_ranges(folder, list(found)[:AGAIN], *given, draw) for draw in (1, 2)
-        ]
-        again, nearest = again_section(draws, table)
-        parts = [again, *(text for text, _ in by_kind)]
-        if models:
-            rows, at = [], np.abs(FrontEnd().cfs - 2000).argmin()
-            near = zip(table.distances(found[nearest]), table.distances(found[CODE]))
-            for name, model, distances in zip(models, models.values(), near):
-                means, residuals = study.training_set_means(model)
-                shown = [f"{means[2, at]:.3f}", *(f"{100 * r:.2f} %" for r in residuals)]
-                rows.append([name, *shown, *(f"{distance:.3f}" for distance in distances)])
-            head = [
-                "checkpoint",
-                "mean IC at 2 kHz",
-                *(f"residual, {cue}" for cue in ("ITD", "ILD", "IC")),
-            ]
-            head += ["distance, nearest range", "distance, 15 to 40 dB"]
-            parts.insert(0, markdown_table(head, rows))
-        if args.data:
-            rows = []
-            for label, (data, changes, front, few) in track(
-                VARIANTS.items(), "databases", len(VARIANTS)
-            ):
-                one = experiment(data, snr_range=nearest, seed=args.seed)
-                config, front = replace(one.database, **changes), replace(one.front, **front)
-                sounds = study.whole_speech(
-                    load_sounds(args.data if data else None, config, front.fs)
-                )
-                some, recipes = study.some_recipes(config, sounds)
-                first = recipes._replace(
-                    **{field: getattr(recipes, field) % n for field, n in few.items()}
-                )
-                alike = np.zeros(len(first.clip), int)
-                made = study.statistics(models.values(), some, front, sounds, first, alike).mean()
-                rows.append([label, *table.cells(made)])
-            parts += [
-                f"## Other databases at {named(*nearest)}",
-                "",
-                markdown_table(["", *table.head], rows),
-            ]
-    by = f"seed: {args.seed}; device: {machine()}; commit: {commit()}"
-    about = f"Corpus: {CORPORA[ex.database.corpus]}; {by}. `ssl_jax fingerprint --data DIR --weights DIR`\n"
-    title = "# The fingerprint of the published training set\n"
-    write_page(args.results / "fingerprint.md", title, about, HOW_TO_READ, *parts)
-    draw(args.figures / "fingerprint.png", table, found, nearest)
+        corpus = load_corpus(options.folders, ex.database, ex.front)
+        measurements = measurements_of("searched", corpus)
+        other = None
+        if options.compare_noise:  # read now: a wrong folder is to fail before the long search
+            noisy = with_noises(corpus, options.compare_noise, ex.front)
+            other = measurements_of(f"noise_{options.compare_noise.name}", noisy)
+        study = Study(reference, measurements, find_nearest(measurements, reference))
+        parts = [nearest_section(study.nearest), ranges_section(study)]
+        if checkpoints:
+            parts.insert(0, checkpoints_section(study))
+        if other is not None:
+            parts.append(noises_section(study, other))
+        parts.append(settings_section(study, options.folders))
+    page = options.results / "fingerprint.md"
+    write_page(page, TITLE, about(options, ex), HOW_TO_READ, *parts)
+    draw_figure(options.figures / "fingerprint.png", figure_content(study))

@@ -17,9 +17,10 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import lock_folder, read_json, write_json
 from ssl_jax.common.progress import say
 from ssl_jax.common.provenance import commit, machine, peak_memory_mb
-from ssl_jax.config import AZIMUTHS, experiment
+from ssl_jax.config import AZIMUTHS
 from ssl_jax.database.build import build
 from ssl_jax.database.cue_store import CueStore
+from ssl_jax.experiments import experiment
 from ssl_jax.report.tables import markdown_table
 from ssl_jax.sounds.sources import load_sounds
 from ssl_jax.studies.pages import show_page

@@ -9,10 +9,11 @@ from scipy.special import softmax
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json
-from ssl_jax.config import AZIMUTH_STEP, BUNDLED, Experiment, SoundFolders, Training
+from ssl_jax.config import AZIMUTH_STEP, BUNDLED, SoundFolders, Training
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.manifest import Manifest, read_manifest
 from ssl_jax.database.parts import EVALUATION, VALIDATION
+from ssl_jax.experiments import Experiment
 from ssl_jax.metrics import (
     Evaluation,
     confusion_matrix,

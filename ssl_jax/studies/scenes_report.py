@@ -240,11 +240,18 @@ def draw(path: Path, findings: Findings) -> None:
         save_figure(figure, path)
 
 
-def run_scenes(args) -> None:
-    """The stage `scenes`: write results/scenes.md and its figure, and print the page."""
-    scenes = study.read_scenes(args.repository)
-    paths = head_files(args.heads)
+def run_scenes(repository: Path, heads: Path | None, results: Path, figures: Path) -> None:
+    """The stage `scenes`: write results/scenes.md and its figure, and print the page.
+
+    Parameters
+    ----------
+    repository : a clone of the reproduced repository, or its folder Test_Audio
+    heads : a folder of SOFA files, None for those of the package
+    results, figures : folders
+    """
+    scenes = study.read_scenes(repository)
+    paths = head_files(heads)
     say(f"{len(scenes)} scenes and {len(paths)} heads: some ten seconds")
     findings = analyse(scenes, paths)
-    write_findings(args.results / "scenes.md", findings, args.heads)
-    draw(args.figures / "scenes.png", findings)
+    write_findings(results / "scenes.md", findings, heads)
+    draw(figures / "scenes.png", findings)

@@ -15,13 +15,14 @@ from ssl_jax.common.devices import data_mesh, on_all, shared_out, to_devices
 from ssl_jax.common.files import write_json
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTHS, RUNS, Database, SoundFolders
+from ssl_jax.config import AZIMUTHS, Database, SoundFolders
 from ssl_jax.database.program import block_size, render, render_and_extract, waveforms_of
 from ssl_jax.database.recipes import recipes_of
 from ssl_jax.frontend.auditory_model import GF_spectrogram
 from ssl_jax.frontend.filter_design import gammatone_sos
 from ssl_jax.frontend.reference import running_cues
 from ssl_jax.report.tables import markdown_table
+from ssl_jax.runs import RUNS
 from ssl_jax.sounds.sources import load_sounds
 from ssl_jax.studies.floor import (
     ALL_CUES,

@@ -12,9 +12,10 @@ from scipy.special import softmax
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, PROTOCOLS, Database, FrontEnd
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Database, FrontEnd
 from ssl_jax.database.program import Waveforms, block_size, extract, render
 from ssl_jax.database.recipes import Choices, Recipes, draw_recipes
+from ssl_jax.experiments import PROTOCOLS
 from ssl_jax.metrics import degrees_apart, front_back_rate
 from ssl_jax.networks.packed import available, load_weights, temperature_of
 from ssl_jax.recordings.azimuths import PEAK_REACH, SURE, peak_azimuth

@@ -10,10 +10,11 @@ from scipy.special import softmax
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import say, track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTH_STEP, Experiment, Training
+from ssl_jax.config import AZIMUTH_STEP, Training
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.manifest import Manifest, read_manifest
 from ssl_jax.database.parts import EVALUATION
+from ssl_jax.experiments import Experiment
 from ssl_jax.metrics import degrees_apart
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
 from ssl_jax.recordings.azimuths import PEAK_REACH, Overall

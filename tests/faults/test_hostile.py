@@ -1,11 +1,10 @@
-"""Files that come from outside, damaged in 2,640 drawn ways: read, or refused in one line, and nothing else.
+"""Files that come from outside, damaged in drawn ways: read, or refused in one line.
 
-Nothing else: no traceback, no crash or hang of a C library, no more than 1 GiB more memory, and no file
-outside the target folder. At the end is what such damage does not hit upon.
+And nothing else: no traceback, no crash or hang of a C library, no more than 1 GiB more memory. At
+the end is what such damage does not hit upon.
 """
 
-import gzip
-import tarfile
+import io
 import zipfile
 
 import h5py
@@ -14,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors import numpy as safetensors
-from support.made_archives import EVIL, LINK, make_tar, make_zip
 
 from ssl_jax.common.files import package_data
 from ssl_jax.config import FrontEnd
@@ -28,7 +26,6 @@ from support.damage import (
     STORE_NOTES,
     damaged,
     resealed_ogg,
-    resealed_tar,
     saved,
     sofa,
 )
@@ -70,9 +67,6 @@ JSON = st.recursive(
     ),
 )
 
-MEMBERS = [("top/a.txt", b"alpha" * 200), ("top/deep/b", b"beta"), ("n" * 120 + "/\u00e4", b"long")]
-TAR, ZIP = make_tar(MEMBERS, "w:"), make_zip(MEMBERS)
-
 # reader, cases, file name, what to damage, what makes its checksums right again, files beside it
 DAMAGED = {
     "a sofa": ("sofa", 300, "a.sofa", SOFA, bytes, {}),
@@ -98,9 +92,6 @@ DAMAGED = {
         bytes,
         {"store__json": STORE_NOTES},
     ),
-    "a tar.gz": ("archive", 100, "a.tar.gz", [gzip.compress(TAR)], bytes, {}),
-    "headers of a tar": ("archive", 200, "a.tar.gz", [TAR], resealed_tar, {}),
-    "a zip": ("archive", 150, "a.zip", [ZIP], bytes, {}),
 }
 
 
@@ -108,9 +99,7 @@ DAMAGED = {
 def test_what_is_whole_is_read_and_what_is_damaged_read_or_refused(judge, what):
     reader, cases, name, starts, seal, beside = DAMAGED[what]
     for content in (content for content in starts if content not in OTHER):
-        assert (
-            seal is resealed_tar or seal(content) == content
-        )  # its checksums are what we take them for
+        assert seal(content) == content  # its checksums are what we take them for
         assert judge(reader, seal(content), name, **beside) == "read"
 
     @hostile(cases, content=damaged(*starts))
@@ -175,37 +164,17 @@ def test_weights_with_other_notes_are_read_or_refused(judge, fields, model):
     judge("network", to_bytes(ArrayFile(notes, safetensors.load(WEIGHTS))), "hostile.safetensors")
 
 
-STRANGE = st.sampled_from(["a", "\\", "C:", "\n", "n" * 300])
-PATHS = st.lists(
-    st.sampled_from(["a", "a", "b", "..", "..", ".", ""]) | STRANGE, min_size=1, max_size=3
-)
-TYPES = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE, b"S")
-MEMBER = st.tuples(PATHS, st.sampled_from([0, 9, 150_000]), st.none() | st.sampled_from(TYPES))
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-@hostile(100, members=st.lists(MEMBER, max_size=4), absolute=st.booleans())
-def test_an_archive_of_strange_members_stays_within_its_folder(judge, members, absolute):
-    names = [f"{EVIL}/" * absolute + "/".join(path) for path, *_ in members]
-    kinds = [(bytes(size), *([] if kind is None else [kind, "../.."])) for _, size, kind in members]
-    tar = make_tar([(name, *(kind[1:] or kind)) for name, kind in zip(names, kinds)])
-    judge("archive", tar, "hostile.tar.gz")
-    pack = make_zip(
-        [(name, kind[0], LINK if len(kind) > 1 else 0) for name, kind in zip(names, kinds)]
-    )
-    judge("archive", pack, "hostile.zip")
-
-
 # ---- small files that unpack to much, declare much, or lead a library round in circles
 
-MUCH = 90  # times 16 MiB
 ZEROS = bytes(2**24)
 
 
-def tar_of_a_long_header():
-    info = tarfile.TarInfo("pax")
-    info.type, info.size = tarfile.XHDTYPE, MUCH * len(ZEROS)
-    return gzip.compress(info.tobuf()) + MUCH * gzip.compress(ZEROS)
+def sofa_with_a_hole():
+    """Zeros in the store of texts, as an interrupted download leaves them: HDF5 would loop in it."""
+    content = bytearray(SOFA[0])
+    first_entry = content.index(b"GCOL") + 16
+    content[first_entry : first_entry + 64] = bytes(64)
+    return bytes(content)
 
 
 def header(content):
@@ -218,6 +187,14 @@ def npy(shape):
     return saved(np.lib.format.write_array_header_1_0, header)
 
 
+def npz(content):
+    """An .npz file of one array."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.writestr(BIAS, content)
+    return stream.getvalue()
+
+
 def flac_of_hours():
     content = bytearray(SOUNDS[3])
     # 20 bits of the rate, 3 of the channels less 1, 5 of a sample's bits less 1, 36 of the length
@@ -225,11 +202,12 @@ def flac_of_hours():
     return bytes(content)
 
 
-TEXT, BIAS = [("a", b"text")], "fc.bias.npy"
+BIAS = "fc.bias.npy"
 FAR = dict(Data__IR=declared(20_000, 2, 3_000), SourcePosition=np.ones((20_000, 3)) * [0, 0, 1])
 WIDE = b",".join([*map(str.encode, COLUMNS), *[b"x"] * 200_000]) + b"\n"
 LONG = b"\x93NUMPY\2\0" + (16 * len(ZEROS)).to_bytes(4, "little")
 WORST = {
+    "a hole among the texts": ("sofa", "a.sofa", sofa_with_a_hole),
     "responses that are not there": ("sofa", "a.sofa", lambda: sofa(**FAR)),
     "a sound of hours": ("sound", "a.flac", flac_of_hours),
     "columns without end": ("table", "a.csv", lambda: WIDE + b"1,a\n" * 2_000),
@@ -254,29 +232,13 @@ WORST = {
         "a.safetensors",
         lambda: (2**40).to_bytes(8, "little"),
     ),
-    "weights that are not there": ("published", "a.npz", lambda: make_zip([(BIAS, npy((2**30,)))])),
+    "weights that are not there": ("published", "a.npz", lambda: npz(npy((2**30,)))),
     "a long header of weights": (
         "published",
         "a.npz",
-        lambda: make_zip([(BIAS, LONG + 16 * ZEROS)]),
+        lambda: npz(LONG + 16 * ZEROS),
     ),
     "a shard that is not there": ("shard", "cues-00000.npy", lambda: npy((2**40,))),
-    "a long header of a member": ("archive", "a.tar.gz", tar_of_a_long_header),
-    "a member without a name": (
-        "archive",
-        "a.zip",
-        lambda: make_zip([("a", b"")]).replace(b"a", b"\0"),
-    ),
-    "bzip2, which unpacks to any size": (
-        "archive",
-        "a.zip",
-        lambda: make_zip(TEXT, zipfile.ZIP_BZIP2),
-    ),
-    "LZMA, which unpacks to any size": (
-        "archive",
-        "a.zip",
-        lambda: make_zip(TEXT, zipfile.ZIP_LZMA),
-    ),
 }
 
 

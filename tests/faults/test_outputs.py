@@ -1,4 +1,4 @@
-"""Full disks behind whatever a stage writes or prints, and corpora that vanish while they are read."""
+"""Full disks behind whatever a stage writes or prints, and sounds that vanish while read."""
 
 import os
 import shutil
@@ -9,30 +9,33 @@ import numpy as np
 import pytest
 import soundfile
 
-from ssl_jax import pipeline
+from ssl_jax.command_line import options
 from ssl_jax.common.files import atomic_write, package_data
 from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.networks import packed
-from ssl_jax.recordings import azimuths, localisation
-from ssl_jax.report import figures
-from ssl_jax.sounds import hrtf, reading
+from ssl_jax.recordings import azimuths, commands
+from ssl_jax.sounds import reading
 from ssl_jax.studies import model_card
 from support import faulty
+from support.made_sofa import write_sofa
 from support.runs import FULL, ROOT, Ended, refused
 
 NOISE = np.random.default_rng(7).uniform(-0.5, 0.5, (8_000, 2))
+PUBLISHED = "published"  # folder of results and figures
 
 
 @pytest.fixture
 def full(small_disk):
     """A folder on a disk that takes nothing more; its results were put there before."""
-    folder, ignore = small_disk(8).outside, shutil.ignore_patterns("*.safetensors")
-    shutil.copytree(ROOT / "results/embedded", folder / "results/embedded", ignore=ignore)
+    folder = small_disk(8).outside
+    ignore = shutil.ignore_patterns("*.safetensors")
+    shutil.copytree(ROOT / "results" / PUBLISHED, folder / "results" / PUBLISHED, ignore=ignore)
     before = set(folder.rglob("*"))
     undo = faulty.fill(str(folder))
     yield folder
     undo()
-    assert set(folder.rglob("*")) - before <= {folder / "figures", folder / "figures/embedded"}
+    new = set(folder.rglob("*")) - before
+    assert new <= {folder / "figures", folder / "figures" / PUBLISHED}
 
 
 @pytest.fixture
@@ -42,36 +45,60 @@ def render(tmp_path):
     return ("render", tmp_path / "a.wav", "--azimuth=90", "--seconds=0.1", "-o")
 
 
-def test_a_full_disk_under_every_output(call, full, render, monkeypatch):
+@pytest.fixture
+def refuse(call, full):
+    """A stage ends with one line that names the file on the full disk."""
+
     def refuse(named, *words):
         refused(call(*words), f"ssl_jax: {full / named}{FULL}")
 
-    about = {
-        "flags": ((),),
-        "notes": (),
-        "model": "any",
-        "fs": 16_000,
-        "cfs": np.geomspace(16_000, 80, 32),
-    }
-    one = {"times": np.array([0.25]), "azimuth": np.array([90.0]), "confidence": np.ones(1)}
-    one |= {"posterior": np.eye(72)[18:19], "window": 0.5, "step": 0.5}
-    one |= {"seconds": 0.5, "mirrored": np.ones(1)}
-    found = azimuths.Azimuths(**about, **one, cues=Cues(*np.ones((4, 32, 40))))  # whatever is found
-    monkeypatch.setattr(localisation, "localise_file", lambda *_, **__: found)
-    for option, name in (
-        ("--json", "a.json"),
-        ("--csv", "a.csv"),
-        ("--plot", "a.png"),
-        ("--plot", "a.pdf"),
-    ):
-        refuse(name, "localise", render[1], option, full / name)
+    return refuse
+
+
+@pytest.fixture
+def localised(monkeypatch):
+    """Whatever `localise` is called with, it answers this at once."""
+    answer = azimuths.Azimuths(
+        times=np.array([0.25]),
+        azimuth=np.array([90.0]),
+        confidence=np.ones(1),
+        mirrored=np.ones(1),
+        posterior=np.eye(72)[18:19],
+        flags=((),),
+        notes=(),
+        model="any",
+        window=0.5,
+        step=0.5,
+        seconds=0.5,
+        fs=16_000,
+        cues=Cues(*np.ones((4, 32, 40))),
+        cfs=np.geomspace(16_000, 80, 32),
+    )
+    monkeypatch.setattr(commands, "localise_file", lambda *_: answer)
+    monkeypatch.setattr(commands, "load_listener", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "option, name",
+    [("--json", "a.json"), ("--csv", "a.csv"), ("--plot", "a.png"), ("--plot", "a.pdf")],
+)
+def test_a_full_disk_under_what_localise_writes(refuse, full, render, localised, option, name):
+    refuse(name, "localise", render[1], option, full / name)
+
+
+def test_a_full_disk_under_what_render_writes(refuse, full, render):
     refuse("b.wav", *render, full / "b.wav")
     refuse("b.svg", *render, "b.wav", "--plot", full / "b.svg")
-    refuse("results/embedded/comparison.csv", "report", "--results", full / "results")
-    for drawing in ("surround", "scene"):  # they take seconds, and are saved as the others are
-        monkeypatch.setattr(figures, drawing, lambda *_: None)
-    folders = ("--results", full / "results", "--figures", full / "figures")
-    refuse("figures/embedded/training_model1.png", "figures", *folders)
+
+
+def test_a_full_disk_under_the_report_and_the_figures(refuse, full):
+    results = ("--results", full / "results")
+    refuse(f"results/{PUBLISHED}/comparison.csv", "report", *results)
+    first = f"figures/{PUBLISHED}/training_model1.png"
+    refuse(first, "figures", *results, "--figures", full / "figures")
+
+
+def test_a_full_disk_under_a_packed_network(refuse, full, monkeypatch):
     source = package_data("weights/baseline.safetensors")
     notes = packed.describe("baseline")
     monkeypatch.setattr(model_card, "run_pack", lambda _: packed.pack(source, "new", notes, full))
@@ -99,47 +126,44 @@ def test_printing_to_a_full_disk(tmp_path):
     refused(Ended(done.returncode, "", done.stderr.splitlines()), FULL)
 
 
+KINDS = 2
+CLIPS_OF_KIND = 5
+
+
 @pytest.fixture
-def data(tmp_path):
-    """Ten classes of 20 noises, a voice of two seconds, and heads of which only the names are right."""
-    names = [(f"{k}-{c}.wav", str(c), "True") for c in range(10) for k in range(20)]
-    utterance = tmp_path / "LibriSpeech/train-clean-100/9/77/9-77-0000.flac"
-    for folder in (
-        tmp_path / "ESC-50/meta",
-        tmp_path / "ESC-50/audio",
-        tmp_path / "cipic",
-        utterance.parent,
-    ):
-        folder.mkdir(parents=True)
-    rows = map(",".join, [("filename", "category", "esc10"), *names])
-    (tmp_path / "ESC-50/meta/esc50.csv").write_text("\n".join(rows))
-    for path in (utterance, *(tmp_path / "ESC-50/audio" / name for name, *_ in names)):
+def folders(tmp_path):
+    """Two kinds of five noises, a voice of two seconds, and two heads."""
+    sounds = [tmp_path / "speech/anna/1.wav"]
+    for kind in range(KINDS):
+        sounds += [tmp_path / f"noise/kind{kind}/{k}.wav" for k in range(CLIPS_OF_KIND)]
+    for path in sounds:
+        path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, NOISE[:, 0], 4_000)
-    for subject in hrtf.CIPIC_SUBJECTS:
-        (tmp_path / f"cipic/subject_{subject}.sofa").touch()
+    (tmp_path / "heads").mkdir()
+    for name in ("a", "b"):
+        write_sofa(tmp_path / f"heads/{name}.sofa")
     return tmp_path
 
 
-# what vanishes, at which file, and whether after it was found to be there
-CASES = [("LibriSpeech", 1, False), ("LibriSpeech", 201, True), ("ESC-50/audio", 113, True)]
-CASES += [("cipic", 201, False), ("", 42, False)]
-
-
-@pytest.mark.parametrize("what, nth, checked", CASES)
-def test_corpora_that_vanish_while_they_are_read(call, data, monkeypatch, what, nth, checked):
-    """200 noises are read, then the speech, then heads."""
-    before, paths = reading.require_file, []
+@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize("what, nth", [("noise", 4), ("speech", 11)])
+def test_sounds_that_vanish_while_they_are_read(call, folders, monkeypatch, what, nth, checked):
+    """Ten noises are read, then the speech: before or after a file was found to be there."""
+    require_file = reading.require_file
+    paths = []
 
     def vanishing(path):
         paths.append(path)
         if checked:
-            before(path)
+            require_file(path)
         if len(paths) == nth:
-            shutil.rmtree(data / what)
+            shutil.rmtree(folders / what)
         if not checked:
-            before(path)
+            require_file(path)
 
     monkeypatch.setattr(reading, "require_file", vanishing)
-    monkeypatch.setattr(pipeline, "experiment", faulty.tiny)
-    refused(call("database", "--data", data), f"ssl_jax: {data / what}/", ": no such file")
+    monkeypatch.setattr(options, "experiment", faulty.tiny)
+    words = [f"--{kind}={folders / kind}" for kind in ("speech", "noise", "heads")]
+    ended = call("database", "--directions=nearest_azimuth", *words)
+    refused(ended, f"ssl_jax: {folders / what}/", ": no such file")
     assert len(paths) >= nth

@@ -1,146 +1,104 @@
-"""What the result of `localise` says of itself: in words, as a dict, as a table, as a picture."""
+"""One azimuth, or several, of posteriors and of all windows of a recording."""
 
-import json
-import sys
-import types
-
-import matplotlib
 import numpy as np
 import pytest
 
-from ssl_jax import localise
-from ssl_jax.recordings.azimuths import Azimuths, in_words, mean_azimuth
-from ssl_jax.recordings.tables import as_json
-
-matplotlib.use("Agg")
-
-
-def azimuths(*degrees, confidence=0.97, flags=()):
-    """Windows that each hear one azimuth, a multiple of 5 degrees; NaN for silence."""
-    azimuth = np.array(degrees, float)
-    heard = np.isfinite(azimuth)
-    posterior = np.full((len(degrees), 72), 1 / 72)
-    posterior[heard] = np.eye(72)[(azimuth[heard] / 5).astype(int)]
-    return Azimuths(
-        times=0.5 + 0.1 * np.arange(len(degrees)),
-        azimuth=azimuth,
-        confidence=np.where(heard, confidence, 0),
-        mirrored=np.full(len(degrees), np.nan),
-        posterior=posterior,
-        flags=(tuple(flags),) * len(degrees),
-        notes=(),
-        model="any",
-        window=1.0,
-        step=0.1,
-        seconds=0.9 + 0.1 * len(degrees),
-        fs=44_100,
-        cues=None,
-        cfs=np.geomspace(16_000, 80, 32),
-    )
-
-
-@pytest.mark.parametrize(
-    "azimuth, words",
-    [
-        (60.2, "60.2 degrees (left, front)"),
-        (0.4, "0.4 degrees (front)"),
-        (359.99, "0.0 degrees (front)"),
-        (90, "90.0 degrees (left)"),
-        (123, "123.0 degrees (left, back)"),
-        (181, "181.0 degrees (back)"),
-        (225, "225.0 degrees (right, back)"),
-        (270, "270.0 degrees (right)"),
-        (300, "300.0 degrees (right, front)"),
-    ],
+from ssl_jax.common.angles import signed_degrees
+from ssl_jax.config import AZIMUTHS
+from ssl_jax.recordings.azimuths import (
+    Overall,
+    Windows,
+    directions,
+    mean_azimuth,
+    mirror_azimuth,
+    peak_azimuth,
+    rounded_degrees,
 )
-def test_an_azimuth_in_words(azimuth, words):
-    assert in_words(azimuth) == words
+from ssl_jax.recordings.tables import summary, table_line
 
 
-def test_the_answer_is_a_line():
-    text = "Azimuths: 60.0 degrees (left, front), 41 windows of 1 s, confidence 0.97"
-    assert repr(azimuths(*[60] * 41)) == text
-
-
-def test_one_window_is_one():
-    assert "1 window of 1 s" in repr(azimuths(60))
-
-
-def test_several_directions_are_named():
-    text = (
-        "Azimuths: no one azimuth: 60.0 degrees (left, front) 50%; "
-        "300.0 degrees (right, front) 50%, 2 windows of 1 s, confidence 0.97"
+def windows(azimuth, confidence, flags=None, posterior=None):
+    count = len(azimuth)
+    if posterior is None:
+        posterior = np.zeros((count, AZIMUTHS))
+    return Windows(
+        times=np.arange(count, dtype=float),
+        azimuth=np.array(azimuth, float),
+        confidence=np.array(confidence, float),
+        mirrored=np.full(count, np.nan),
+        posterior=posterior,
+        flags=flags or ((),) * count,
     )
-    assert repr(azimuths(60, 300)) == text
 
 
-def test_silence_is_named():
-    silent = "Azimuths: no one azimuth: nothing stands out, 2 windows of 1 s, silent"
-    assert repr(azimuths(np.nan, np.nan)) == silent
+def test_the_peak_around_the_circle():
+    wanted = [357.5, 0, 60, 358, 2]
+    shares = [  # by class
+        {71: 0.5, 0: 0.5},
+        {71: 0.25, 0: 0.5, 1: 0.25},
+        {12: 0.6, 40: 0.4},
+        {0: 0.6, 71: 0.4},
+        {1: 0.4, 0: 0.6},
+    ]
+    rest = 1e-9
+    posterior = np.full((5, AZIMUTHS), rest)
+    for row, share in zip(posterior, shares, strict=True):
+        row[list(share)] = list(share.values())
+    azimuth, confidence = peak_azimuth(posterior)
+    assert np.abs(signed_degrees(azimuth - wanted)).max() < 0.01
+    assert (azimuth >= 0).all() and (azimuth < 360).all()
+    np.testing.assert_allclose(confidence, [1, 1, 0.6, 1, 1], atol=100 * rest)
 
 
-def test_the_mean_leaves_silent_windows_out():
-    found = azimuths(60, np.nan, 60)
-    assert found.mean_azimuth == mean_azimuth(found) == pytest.approx(60)
+def test_the_mean_of_a_recording():
+    mean = mean_azimuth(windows([350, 10], [0.9, 0.9]))
+    assert abs(signed_degrees(mean)) < 1e-9
+    assert mean_azimuth(windows([20, 90], [1, 1], ((), ("clipped",)))) == pytest.approx(20)
+    silent = windows([20, np.nan], [0.3, 0], (("unsure",), ("silent",)))
+    assert mean_azimuth(silent) == pytest.approx(20)
 
 
-def test_directions_are_the_peaks_of_the_mean_posterior():
-    peaks = azimuths(60, 60, 300).directions
-    assert [one.azimuth for one in peaks] == pytest.approx([60, 300])
-    assert [one.share for one in peaks] == pytest.approx([2 / 3, 1 / 3])
+def test_a_source_that_moves_has_no_mean():
+    assert np.isnan(mean_azimuth(windows([0, 120, 240], [1, 1, 1])))
+    assert np.isnan(mean_azimuth(windows(np.linspace(0, 60, 20), np.ones(20))))
 
 
-def test_a_dict_is_what_the_command_writes_but_for_the_file():
-    found = azimuths(60, np.nan)
-    content = found.to_dict()
-    assert {"file": "a.wav", **content} == as_json("a.wav", found)
-    assert json.loads(json.dumps(content))["windows"][1]["azimuth_deg"] is None
+def test_a_second_talker_is_named_and_not_averaged():
+    """At 40 and 290 degrees, the second one with 30 %: their mean, 23 degrees, is nobody."""
+    posterior = np.zeros((10, AZIMUTHS))
+    posterior[:, 8] = 0.7
+    posterior[:, 58] = 0.3
+    overall = Overall().add(windows([40] * 10, [0.7] * 10, posterior=posterior))
+    assert np.isnan(overall.azimuth)
+    assert summary(overall) == "no one azimuth: 40.0° (70%), 290.0° (30%)"
+    posterior[:, 8] = 0.85
+    posterior[:, 58] = 0.15
+    one = Overall().add(windows([40] * 10, [0.85] * 10, posterior=posterior))
+    assert summary(one) == "overall 40.0°"
 
 
-def test_a_data_frame_has_a_row_a_window(monkeypatch):
-    """With a stand-in for pandas, which the package does not need."""
-    monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=dict))
-    table = azimuths(60, 65, flags=("short", "unsure")).to_dataframe()
-    assert list(table) == ["time_s", "azimuth_deg", "confidence", "mirrored_deg", "flags"]
-    np.testing.assert_array_equal(table["azimuth_deg"], [60, 65])
-    assert table["flags"] == ["short / unsure"] * 2
+def test_front_and_back_and_several_directions():
+    """60 and 120 degrees as likely; a peak alone; two talkers; nothing."""
+    posterior = np.zeros((3, AZIMUTHS))
+    posterior[0, [12, 24]] = 0.5
+    posterior[1, 12] = 1.0
+    posterior[2, [12, 40]] = 0.7, 0.3
+    mirrored = mirror_azimuth(posterior)
+    assert mirrored[0] == pytest.approx(120)
+    assert np.isnan(mirrored[1:]).all()
+    near = np.zeros(AZIMUTHS)
+    # one peak about the axis is no doubt
+    near[[17, 19]] = 0.5
+    assert np.isnan(mirror_azimuth(near))
+    first, second = directions(posterior[2])
+    assert first == pytest.approx((60, 0.7))
+    assert second == pytest.approx((200, 0.3))
+    assert directions(np.full(AZIMUTHS, 1 / AZIMUTHS)) == []
 
 
-def test_without_pandas_a_data_frame_is_refused_in_a_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pandas", None)  # an import then fails
-    with pytest.raises(ImportError, match="^to_dataframe needs pandas: pip install pandas$"):
-        azimuths(60).to_dataframe()
-
-
-def test_a_picture_shows_the_posterior_and_the_estimates():
-    axes = azimuths(60, 60, 300).plot()
-    (image,) = axes.images
-    shown = image.get_array()  # upwards from -180 degrees, which is there again at the top
-    assert shown.shape == (73, 3)
-    np.testing.assert_array_equal(shown.argmax(axis=0) * 5 - 180, [60, 60, -60])
-    (dots,) = axes.collections
-    np.testing.assert_allclose(dots.get_offsets(), [[0.5, 60], [0.6, 60], [0.7, -60]])
-    matplotlib.pyplot.close("all")
-
-
-def test_a_picture_goes_where_it_is_wanted():
-    figure, axes = matplotlib.pyplot.subplots()
-    assert azimuths(60).plot(axes) is axes
-    matplotlib.pyplot.close(figure)
-
-
-def test_ears_along_the_first_axis_are_refused_with_the_remedy():
-    with pytest.raises(ValueError, match=r"transpose it: signal\.T"):
-        localise(np.zeros((2, 44_100)), 44_100)
-
-
-@pytest.mark.parametrize("samples", [0, 100])
-def test_a_sound_that_is_too_short_is_refused(samples):
-    with pytest.raises(ValueError, match="ms of sound"):
-        localise(np.zeros((samples, 2)), 44_100)
-
-
-@pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_numbers_that_are_not_finite_are_refused(wrong):
-    with pytest.raises(ValueError, match="signal"):
-        localise(np.full((10_000, 2), wrong), 44_100)
+def test_shown_azimuths_are_below_360():
+    assert rounded_degrees(359.97, 1) == 0
+    assert rounded_degrees(359.94, 1) == 359.9
+    assert table_line(windows([359.97], [1]), 0).split() == ["0.00", "0.0°", "1.00"]
+    overall = Overall().add(windows([359.97] * 3, [1] * 3))
+    assert summary(overall) == "overall 0.0°"

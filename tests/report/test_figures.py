@@ -1,84 +1,103 @@
-"""Figures: drawn from logs and from the front-end, in colour, and always the same bytes."""
+"""Which figures are drawn of an experiment, and how they are written."""
 
-import shutil
-
-import matplotlib.image
 import numpy as np
 import pytest
 
-from ssl_jax.config import FrontEnd, experiment
-from ssl_jax.report.figures import (
-    confusion,
-    draw_all,
-    errors,
-    recall,
-    scene,
-    surround,
-    training_curves,
-)
+from ssl_jax.experiments import Options, experiment
+from ssl_jax.report import figures
+from ssl_jax.report.figures import draw_all, drawings_of
+from ssl_jax.report.style import cue_map, plt, save_figure, write_figure
+from support.made_logs import OURS, row_of, write_log
 from support.runs import refuses
 
-LOG = "epoch,epochs,train_loss,train_top1,train_top5,eval_loss,eval_top1,eval_top5,eval_top5_standard,"
-LOG += (
-    "eval_mean_angular_error\n{0},20,3.0,10,50,2.9,12,55,40,30\n{1},20,2.5,20,60,2.4,22,65,50,20\n"
-)
+CFS = np.array([4000.0, 1000.0, 250.0])  # Hz
 
 
 @pytest.fixture
-def results(tmp_path):
-    """Two epochs of each run, ours and reported."""
-    for folder in ("reported", "ours"):
-        (tmp_path / folder).mkdir()
-        for run, first in (("model1", 1), ("model2", 1), ("model2_continued", 3)):
-            (tmp_path / folder / f"{run}.csv").write_text(LOG.format(first, first + 1))
-            np.savetxt(
-                tmp_path / folder / f"{run}_confusion.csv", 3 * np.eye(72), fmt="%d", delimiter=","
-            )
-    return tmp_path
+def trained(tmp_path):
+    """Logs of the usual runs of the published protocol."""
+    for run in ("model1", "model2", "model2_continued"):
+        write_log(tmp_path / f"published/{run}.csv", OURS, row_of(1))
+    yield tmp_path
+    plt.close("all")
 
 
-def check(draw, *args):
-    """The picture is drawn, wide, and not of one colour; its bytes."""
-    path = args[-1]
-    draw(*args)
-    picture = matplotlib.image.imread(path)
-    assert picture.shape[1] > 500 and picture[..., :3].std() > 0.05
-    return path.read_bytes()
+def names_of(results):
+    return [drawing.name for drawing in drawings_of(results, experiment())]
 
 
-def test_every_figure_is_drawn_and_the_same_twice(results):
-    first = check(confusion, results, "ours", "model1", results / "a.png")
-    assert (
-        check(confusion, results, "ours", "model1", results / "b.png") == first
-    )  # same figure, same bytes
-    in_part = (
-        "epoch,train_top1,eval_top1\n40,60.1,63.7\n58,,64.9\n"  # as later epochs were reported
+def test_every_run_has_its_figures(trained):
+    assert names_of(trained) == [
+        "training_model1",
+        "training_model2",
+        "confusion_model1",
+        "confusion_model2",
+        "confusion_model2_continued",
+        "surround",
+        "scene_snr",
+    ]
+
+
+def test_what_was_measured_beyond_that_is_drawn_too(trained):
+    folder = trained / "published"
+    for name in ("model2_by_snr", "model2_to40_last_confusion"):
+        (folder / f"{name}.csv").write_text("")
+    assert names_of(trained)[-4:] == ["errors", "recall_model2_to40", "surround", "scene_snr"]
+
+
+def test_the_curves_of_a_continuation_stand_beside_those_it_goes_on_from(trained):
+    runs = figures.curves_of(experiment(), ["model1", "model2", "model2_to40", "ours"])
+    assert runs == [["model1"], ["model2", "model2_to40"]]
+    rooms = experiment(Options(protocol="rooms"))
+    assert figures.curves_of(rooms, ["general"]) == [list(rooms.usual_runs)]
+
+
+def test_without_the_logs_nothing_is_drawn(tmp_path):
+    refuses("run the train stage first", drawings_of, tmp_path, experiment())
+
+
+@pytest.mark.parametrize("formats", [("png",), ("png", "pdf")])
+def test_each_figure_is_written_in_each_format(trained, monkeypatch, formats):
+    def draw():
+        return plt.figure()
+
+    drawings = [figures.Drawing("a", draw), figures.Drawing("b", draw)]
+    monkeypatch.setattr(figures, "drawings_of", lambda *_: drawings)
+    draw_all(trained, experiment(), trained / "figures", formats)
+    names = sorted(path.name for path in (trained / "figures/published").iterdir())
+    assert names == sorted(f"{name}.{kind}" for name in "ab" for kind in formats)
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_the_same_figure_gives_the_same_bytes(tmp_path, kind):
+    figure, axis = plt.subplots()
+    axis.plot([1, 2], [3, 4])
+    for name in ("first", "second"):
+        write_figure(figure, tmp_path / f"{name}.{kind}")
+    plt.close(figure)
+    first, second = sorted(path.read_bytes() for path in tmp_path.iterdir())
+    assert first == second and len(first) > 1000
+
+
+def test_a_saved_figure_is_closed_and_another_kind_refused(tmp_path):
+    figure = plt.figure()
+    save_figure(figure, tmp_path / "a.png")
+    assert plt.get_fignums() == []
+    refuses("not a name for a picture", write_figure, figure, tmp_path / "a.bmp")
+
+
+def test_a_cue_map_has_low_frequencies_at_the_bottom_and_masks_what_is_none():
+    figure, axis = plt.subplots()
+    values = np.array([[1.0, 2.0], [3.0, np.nan], [5.0, 6.0]])
+    image = cue_map(axis, values, CFS, 2.0, (0, 6), "magma")
+    drawn = image.get_array()
+    assert drawn[0].tolist() == [5, 6] and drawn[2].tolist() == [1, 2]
+    assert np.ma.getmaskarray(drawn).tolist() == [[False] * 2, [False, True], [False] * 2]
+    assert image.get_extent() == [0, 2.0, -0.5, 2.5]
+    ticks = dict(
+        zip([text.get_text() for text in axis.get_yticklabels()], axis.get_yticks(), strict=True)
     )
-    for reported in (LOG.format(3, 4), in_part):
-        (results / "reported/model2_continued.csv").write_text(reported)
-        check(
-            training_curves, results, "ours", ["model2", "model2_continued"], results / "curves.png"
-        )
-    shutil.copy(
-        results / "ours/model1_confusion.csv", results / "ours/model2_to40_last_confusion.csv"
-    )
-    rows = "".join(f"{5 * k},0.{k:02}\n" for k in range(72))
-    (results / "reported/epoch39_by_class.csv").write_text("azimuth,recall\n" + rows)
-    check(recall, results, "ours", results / "recall.png")
-    by_snr = "snr_from_db,snr_to_db,mean_angular_error\n15,20,7\n20,25,4.5\n"
-    for run in ("model1", "model2"):
-        (results / f"ours/{run}_by_snr.csv").write_text(by_snr)
-    check(errors, results, "ours", ["model1", "model2"], results / "errors.png")
-    for draw in (surround, scene):
-        check(draw, FrontEnd(hop=882), results / f"{draw.__name__}.png")
-
-
-def test_damaged_confusion_and_missing_logs_are_refused(results, tmp_path):
-    for text in ("", "1,2\n3,4\n", "a,b\n", "1,2\n3\n"):
-        (results / "ours/model1_confusion.csv").write_text(text)
-        refuses(
-            "model1_confusion.csv", confusion, results, "ours", "model1", results / "confusion.png"
-        )
-    refuses(
-        "run the train stage first", draw_all, tmp_path / "none", experiment(), tmp_path / "figures"
-    )
+    assert ticks["1k"] == pytest.approx(1) and ticks["4k"] == pytest.approx(2)
+    assert "8k" not in ticks
+    plt.close(figure)

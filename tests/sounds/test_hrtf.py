@@ -15,7 +15,7 @@ PLANE = hrtf.select_directions(MEASURED, "horizontal")[0]
 
 
 def itd(hrirs, low=0, high=np.inf, fs=FS, upsampling=16):
-    """Interaural time difference of (..., 2, taps) by cross-correlation, us, positive = left leads."""
+    """Interaural time difference of (..., 2, taps), us, positive = left leads."""
     n = 8 * hrirs.shape[-1]  # fine enough bins for the edges of the band
     f, size = np.fft.rfftfreq(n, 1 / fs), upsampling * n
     spectrum = np.fft.rfft(hrirs, n) * ((f >= low) & (f <= high))

@@ -1,4 +1,4 @@
-"""Which ear is the left one, which way azimuths run, and how far apart the ears are, by the responses."""
+"""What responses say: which ear is left, which way azimuths run, how far apart the ears are."""
 
 from dataclasses import replace
 

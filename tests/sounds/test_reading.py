@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ssl_jax.sounds.reading import read_sound, sound_blocks
+from ssl_jax.sounds.reading import read_sound, sound_blocks, sound_info
 from support.runs import refused_call as refused
 
 FS = 8_000
@@ -27,18 +27,18 @@ def test_samples_are_kept_in_every_piece(tmp_path):
     sound = np.random.default_rng(5).uniform(-1, 1, (1000, 2)).astype(np.float32)
     soundfile.write(path, sound, FS, "FLOAT")
     for start, frames in [(0, -1), (0, 10), (990, -1), (990, 50), (1000, -1), (5000, 10)]:
-        found, fs = read_sound(path, start, frames)
-        np.testing.assert_array_equal(found, sound[start:][: frames if frames >= 0 else None])
-        assert fs == FS and found.dtype == np.float32 and found.shape[1] == 2
+        samples, fs = read_sound(path, start, frames)
+        stop = None if frames < 0 else start + frames
+        np.testing.assert_array_equal(samples, sound[start:stop])
+        assert fs == FS
+        assert samples.dtype == np.float32
+        assert samples.shape[1] == 2
     blocks = list(sound_blocks(path, 300))
     assert [len(block) for block in blocks] == [300, 300, 300, 100]
     np.testing.assert_array_equal(np.concatenate(blocks), sound)
     soundfile.write(path, np.array([-(2**15), 0, 2**14], np.int16), FS)
-    assert read_sound(path)[0].tolist() == [
-        [-1.0],
-        [0.0],
-        [0.5],
-    ]  # mono: one column; full scale is 1
+    # mono: one column; full scale is 1
+    assert read_sound(path)[0].tolist() == [[-1.0], [0.0], [0.5]]
 
 
 def test_what_is_no_sound_is_refused(tmp_path):
@@ -70,20 +70,10 @@ def test_a_truncated_sound_is_refused(tmp_path, kind, keep):
 
 def test_a_length_left_open_is_no_truncation_but_an_absurd_one_is_refused(tmp_path):
     def header(rate, frames):  # the 44 bytes before so many samples of one byte
-        sizes = (
-            min(36 + frames, 2**32 - 1),
-            b"WAVEfmt ",
-            16,
-            1,
-            1,
-            rate,
-            rate,
-            1,
-            8,
-            b"data",
-            frames,
-        )
-        return struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", *sizes)
+        riff_bytes = min(36 + frames, 2**32 - 1)
+        start = struct.pack("<4sI8sI", b"RIFF", riff_bytes, b"WAVEfmt ", 16)
+        form = struct.pack("<HHIIHH", 1, 1, rate, rate, 1, 8)
+        return start + form + struct.pack("<4sI", b"data", frames)
 
     path = tmp_path / "a.wav"
     path.write_bytes(header(FS, 2**32 - 1) + bytes(1000))  # of a program that writes into a pipe
@@ -91,8 +81,48 @@ def test_a_length_left_open_is_no_truncation_but_an_absurd_one_is_refused(tmp_pa
     for rate in (FS, 1):
         frames = 4 * 3600 * rate + 1
         path.write_bytes(header(rate, frames))
-        os.truncate(
-            path, 44 + frames
-        )  # the header and the file agree, but nothing is stored on disk
+        # the header and the file agree, but nothing is stored on disk
+        os.truncate(path, 44 + frames)
         refused(read_sound, path, says="longer than 14400 s")
-        assert len(read_sound(path, 5, 7)[0]) == 7  # a piece of it is no trouble
+        # a piece of it is no trouble
+        assert len(read_sound(path, 5, 7)[0]) == 7
+
+
+@pytest.mark.parametrize("stated", [0, 4000, 4001])
+@pytest.mark.parametrize("kind", ["PCM_16", "PCM_24", "FLOAT"])
+def test_a_wav_that_goes_on_after_its_stated_length_is_read_whole(tmp_path, capsys, kind, stated):
+    """A recorder that was killed, and a length of over 4 GiB in 32 bits."""
+    path = tmp_path / "a.wav"
+    # quiet: none of its samples looks like the name of a chunk
+    sound = np.random.default_rng(7).uniform(-1e-3, 1e-3, (9000, 2))
+    soundfile.write(path, sound, FS, kind)
+    whole, _ = soundfile.read(path, dtype="float32")
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = struct.pack("<I", stated)
+    path.write_bytes(content)
+    samples, fs = read_sound(path)
+    np.testing.assert_array_equal(samples, whole)
+    assert fs == FS
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "a.wav: goes on after its stated length" in lines[0]
+    np.testing.assert_array_equal(np.concatenate(list(sound_blocks(path, 1234))), whole)
+    np.testing.assert_array_equal(read_sound(path, 5000, 100)[0], whole[5000:5100])
+    assert sound_info(path).samples == 9000
+
+
+def test_what_follows_the_sound_of_a_wav_is_no_sound(tmp_path, capsys):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros((1000, 2)) + 0.1, FS)
+    content = path.read_bytes()
+    for after in (b"LIST" + struct.pack("<I", 20_000) + bytes(20_000), bytes(100), b"TAG" * 42):
+        path.write_bytes(content + after)
+        assert len(read_sound(path)[0]) == 1000
+    assert capsys.readouterr().err == ""
+
+
+def test_a_pipe_is_named_as_one(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    refused(read_sound, path, says="use - with localise")

@@ -1,11 +1,12 @@
-"""Rooms made of heads: decay, direct sound, reflections from their directions, and nothing shared."""
+"""Rooms made of heads: decay, direct sound, reflections from their directions, nothing shared."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from ssl_jax.config import AZIMUTHS, Options, experiment
+from ssl_jax.config import AZIMUTHS
+from ssl_jax.experiments import Options, experiment
 from ssl_jax.sounds import rooms, shoebox
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.sofa import read_sofa
@@ -13,7 +14,14 @@ from ssl_jax.sounds.sofa import read_sofa
 FS = 44_100
 HEAD = read_sofa(KEMAR, FS)
 HALL = shoebox.Room(
-    np.array([7.0, 5.0, 3.0]), np.array([3.0, 2.0, 1.5]), 30.0, 1.2, 0.6, 0.0, 1.0, False
+    size=np.array([7.0, 5.0, 3.0]),
+    place=np.array([3.0, 2.0, 1.5]),
+    facing=30.0,
+    distance=1.2,
+    t60=0.6,
+    drr=0.0,
+    scale=1.0,
+    narrow=False,
 )
 
 

@@ -1,4 +1,4 @@
-"""SOFA files: positions, units and conventions as people store them; damaged ones refused in one line."""
+"""SOFA files: positions, units, conventions as people store them; damage refused in one line."""
 
 import h5py
 import numpy as np

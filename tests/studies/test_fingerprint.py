@@ -1,19 +1,38 @@
-"""The fingerprint: means put into a network are read out of it, and one database is told from another."""
+"""The fingerprint: means put into a network are read out of it, and databases are told apart."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import soundfile
 
-from ssl_jax.config import FrontEnd
+from ssl_jax import experiments
+from ssl_jax.config import Database, FrontEnd
+from ssl_jax.database.recipes import Recipes
 from ssl_jax.networks.registry import build_model
-from ssl_jax.studies import fingerprint, fingerprint_report
+from ssl_jax.sounds.noises import Noises
+from ssl_jax.studies import (
+    fingerprint_corpora,
+    fingerprint_report,
+    fingerprint_search,
+)
 from ssl_jax.studies.fingerprint import distance, layers_of, moments, training_set_means
-from ssl_jax.studies.published_weights import load_checkpoints, published_variables
+from ssl_jax.studies.fingerprint_corpora import CODE, SnrRange, at_snr, noise_groups
+from ssl_jax.studies.fingerprint_figure import Curve, FigureContent, draw_figure
+from ssl_jax.studies.fingerprint_report import (
+    FingerprintOptions,
+    nearest_section,
+    run_fingerprint,
+)
+from ssl_jax.studies.fingerprint_search import COARSE, Nearest, around, read_means, search
+from ssl_jax.studies.published_weights import published_variables
 from support.runs import ROOT, refuses
 
 MEANS = ROOT / "ssl_jax/data/reported/training_set_means.csv"
+FS = 44_100
+FLOAT32 = 1e-4  # of means and moments near 1, of float32 weights
+SQUARES = 1e-3  # the same of squares, of numbers up to some 5
 
 
 @pytest.fixture
@@ -22,82 +41,170 @@ def cues():
     return np.random.default_rng(0).normal(0.5, 1, (8, 3, 32, 40)).astype(np.float32)
 
 
-def taught(cues, seed=0):
+def taught(cues):
     """A network whose running statistics are those of `cues`."""
-    model = build_model("three_branch", seed, FrontEnd())
+    model = build_model("three_branch", 0, FrontEnd())
     for layer, norm in enumerate(("norm1", "norm2")):
-        mean, square = (
-            np.asarray(moments(layers_of(model), cues)).mean(0)[:, layer].transpose(1, 0, 2)
-        )
+        averaged = np.asarray(moments(layers_of(model), cues)).mean(0)[:, layer]
         for k, branch in enumerate(model.branches):
-            getattr(branch, norm).mean[...] = jnp.asarray(mean[k])
-            getattr(branch, norm).var[...] = jnp.asarray((square - mean**2)[k])
+            mean, square = averaged[k]
+            getattr(branch, norm).mean[...] = jnp.asarray(mean)
+            getattr(branch, norm).var[...] = jnp.asarray(square - mean**2)
     return model
 
 
 def test_the_means_of_the_training_set_are_read_out(cues):
-    means, residuals = training_set_means(taught(cues))
-    assert means == pytest.approx(cues.mean((0, 3)), abs=1e-4)  # float32 weights
-    assert (residuals < 1e-4).all()
-    other = taught(cues)
-    other.branches[2].norm1.mean[...] += 0.3 * jnp.sin(jnp.arange(64.0))  # of no data whatever
-    assert training_set_means(other)[1][2] > 0.1
+    read_out = training_set_means(layers_of(taught(cues)))
+    assert read_out.cues == pytest.approx(cues.mean((0, 3)), abs=FLOAT32)
+    assert (read_out.residuals < FLOAT32).all()
+
+
+def test_the_residual_tells_of_statistics_of_no_data(cues):
+    model = taught(cues)
+    model.branches[2].norm1.mean[...] += 0.3 * jnp.sin(jnp.arange(64.0))
+    assert training_set_means(layers_of(model)).residuals[2] > 0.1
 
 
 def test_moments_are_those_of_the_networks_own_convolutions_where_neighbours_hold_the_same(cues):
-    model, still = taught(cues), np.repeat(cues[..., :1], 9, axis=-1)
-    found = np.asarray(moments(layers_of(model), still))  # 8, 3, 2, 2, 64
+    model = taught(cues)
+    still = np.repeat(cues[..., :1], 9, axis=-1)
+    measured = np.asarray(moments(layers_of(model), still))  # 8, 3, 2, 2, 64
     for k, branch in enumerate(model.branches):
         branch.norm1.use_running_average = True
         first = branch.conv1(still[:, k].swapaxes(1, 2))  # 8, 9, 64
-        second = branch.conv2(
-            jnp.maximum(branch.norm1(first), 0)[:, 2:-2]
-        )  # away from the zeros at the ends
-        assert found[:, k, 0, 0] == pytest.approx(np.asarray(first[:, 4]), abs=1e-4)
-        assert found[:, k, 1, 0] == pytest.approx(np.asarray(second[:, 2]), abs=1e-4)
-        assert found[:, k, 0, 1] == pytest.approx(np.asarray(first[:, 4]) ** 2, abs=1e-3)
+        inner = jnp.maximum(branch.norm1(first), 0)[:, 2:-2]  # away from the zeros at the ends
+        second = branch.conv2(inner)
+        assert measured[:, k, 0, 0] == pytest.approx(np.asarray(first[:, 4]), abs=FLOAT32)
+        assert measured[:, k, 1, 0] == pytest.approx(np.asarray(second[:, 2]), abs=FLOAT32)
+        assert measured[:, k, 0, 1] == pytest.approx(np.asarray(first[:, 4]) ** 2, abs=SQUARES)
 
 
 def test_a_database_lies_nearest_to_the_network_it_taught(cues):
     layers = layers_of(taught(cues))
     own, shifted, wider = (
-        np.asarray(moments(layers, c)).mean(0) for c in (cues, cues + 0.2, 2 * cues)
+        distance(layers, np.asarray(moments(layers, maps)).mean(0))
+        for maps in (cues, cues + 0.2, 2 * cues)
     )
-    assert distance(layers, own) < 1e-3 < distance(layers, shifted)
-    assert distance(layers, wider) > 0.3
+    assert own < 1e-3 < shifted
+    assert wider > 0.3
 
 
-def test_the_stage_tells_the_noisier_range_from_the_other(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fingerprint_report, "RANGES", [(0, 10), (15, 40)])
-    monkeypatch.setattr(fingerprint, "CLIPS", 1)
+@pytest.mark.parametrize("least", [SnrRange(2.5, 20), SnrRange(-2.5, 17.5), CODE])
+def test_the_search_finds_a_range_between_the_coarse_ones(least):
+    asked = []
+
+    def scores_of(ranges):
+        asked.extend(ranges)
+        return [abs(one.low - least.low) + abs(one.high - least.high) for one in ranges]
+
+    scores = search(scores_of)
+    assert next(iter(scores)) == least
+    assert set(COARSE) | set(around(least)) <= set(scores)
+    assert len(asked) == len(set(asked))  # none is measured twice
+
+
+def test_mixtures_of_two_ranges_differ_in_their_snr_alone():
+    database = Database(snr_low=15, snr_high=40)
+    zero = np.zeros(2, int)
+    snr = np.array([[15.0, 27.5], [40.0, 20.0]])
+    drawn = Recipes(zero, zero, zero, zero, zero, zero, snr)
+    recipes = at_snr(drawn, database, SnrRange(0, 10))
+    assert recipes.snr.tolist() == [[0, 5], [10, 2]]
+    assert recipes.clip.tolist() == [0, 0]
+
+
+def hiss_and_clicks(seconds):
+    """A steady sound and one of events, (2, seconds * FS)."""
+    hiss = np.random.default_rng(0).normal(0, 0.1, seconds * FS)
+    clicks = hiss * (np.arange(len(hiss)) % (FS // 2) < FS // 20)
+    return np.stack([hiss, clicks]).astype(np.float32)
+
+
+def test_noises_are_grouped_by_steadiness():
+    waveforms = hiss_and_clicks(2).reshape(2, 2, FS)
+    noises = Noises(("hiss", "clicks"), (("a", "b"), ("c", "d")), waveforms)
+    groups = noise_groups(noises, FS)
+    assert [group.kinds for group in groups] == [(0, 1), (0,), (1,)]
+    assert groups[2].text.startswith("clicks (")
+    steady = Noises(("hiss", "hiss"), noises.names, waveforms[[0, 0]])
+    assert len(noise_groups(steady, FS)) == 1
+
+
+def test_ranges_within_their_spread_are_no_finding():
+    near, alike, apart = SnrRange(2.5, 20), SnrRange(5, 20), SnrRange(0, 25)
+    draws = {near: [0.04, 0.041, 0.042], alike: [0.041, 0.041, 0.042], apart: [0.05, 0.051, 0.052]}
+    text = nearest_section(Nearest(near, draws, {}))
+    assert "No finding between 2.5 to 20 dB and: 5 to 20 dB." in text
+    assert "| 0 to 25 dB | 0.0500 | 0.0510 | 0.0520 | 0.0510 ± 0.0010 | +0.0100 ± 0.0000 |" in text
+
+
+def test_the_figure_leaves_ranges_that_were_not_measured_blank(tmp_path):
+    curve = Curve("a", np.linspace(0.6, 0.9, 32))
+    scores = {SnrRange(0, 20): 0.04, SnrRange(2.5, 22.5): 0.03, CODE: 0.2}
+    draw_figure(tmp_path / "a.png", FigureContent(curve, curve, curve, "distance", scores))
+    assert (tmp_path / "a.png").stat().st_size > 20_000
+
+
+@pytest.fixture
+def stage_options(tmp_path, monkeypatch):
+    """Options of a stage that is made small: 72 mixtures of 5 clips, two ranges, one setting."""
+    code = replace(experiments.PROTOCOLS["published-code"], clips=5)
+    monkeypatch.setitem(experiments.PROTOCOLS, "published-code", code)
+    monkeypatch.setattr(fingerprint_corpora, "CLIPS", 1)
+    monkeypatch.setattr(fingerprint_search, "COARSE", (SnrRange(0, 10), CODE))
+    monkeypatch.setattr(fingerprint_search, "around", lambda centre: [centre])
+    monkeypatch.setattr(fingerprint_report, "SETTINGS", fingerprint_corpora.SETTINGS[-2:-1])
     folders = {name: tmp_path / name for name in ("results", "work", "figures")}
-    args = SimpleNamespace(data=None, seed=0, weights=None, **folders)
-    fingerprint_report.run_fingerprint(args)
-    text = (tmp_path / "results/fingerprint.md").read_text()
-    assert (
-        "| 1 | 0 to 10 dB |" in text
-        and "| 2 | 15 to 40 dB |" in text
-        and text in capsys.readouterr().out
-    )
-    assert (tmp_path / "figures/fingerprint.png").stat().st_size > 20_000
-    stored = sorted((tmp_path / "work/fingerprint").glob("*.npz"))
-    before = [path.stat().st_mtime_ns for path in stored]
-    fingerprint_report.run_fingerprint(args)  # kept, and read again to the same table
-    assert [path.stat().st_mtime_ns for path in stored] == before and len(stored) == 6
-    assert (tmp_path / "results/fingerprint.md").read_text() == text
+    return FingerprintOptions(**folders)
 
 
-def test_other_weights_means_and_folders_are_refused(tmp_path):
-    refuses("holds no weights_", load_checkpoints, tmp_path)
+def files_and_times(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
+
+
+def test_the_stage_tells_the_noisier_range_from_the_other(stage_options, capsys):
+    run_fingerprint(stage_options)
+    text = (stage_options.results / "fingerprint.md").read_text()
+    assert "| 1 | 0 to 10 dB |" in text and "| 2 | 15 to 40 dB |" in text
+    assert "| heads: the first one |" in text
+    assert text in capsys.readouterr().out
+    assert (stage_options.figures / "fingerprint.png").stat().st_size > 20_000
+
+
+def test_the_stage_goes_on_where_it_stopped(stage_options):
+    run_fingerprint(stage_options)
+    text = (stage_options.results / "fingerprint.md").read_text()
+    stored = files_and_times(stage_options.work)
+    assert len(stored) == 5  # two ranges, the nearer in two more draws, a setting
+    next(stage_options.work.rglob("snr15to40-draw0.npz")).unlink()
+    run_fingerprint(stage_options)
+    again = files_and_times(stage_options.work)
+    assert [name for name in stored if again[name] != stored[name]] == ["snr15to40-draw0.npz"]
+    assert (stage_options.results / "fingerprint.md").read_text() == text
+
+
+def test_the_stage_holds_other_noises_against_checkpoints(stage_options, tmp_path):
     model = build_model("three_branch", 0, FrontEnd())
     arrays = {name: np.asarray(variable[...]).T for name, variable in published_variables(model)}
-    np.savez(tmp_path / "weights_a_epoch1.npz", **arrays)
-    assert list(load_checkpoints(tmp_path)) == ["a_epoch1"]
-    np.savez(
-        tmp_path / "weights_b_epoch1.npz", **{k: v for k, v in arrays.items() if "running" not in k}
-    )
-    refuses("weights_b_epoch1.npz: .* is missing", load_checkpoints, tmp_path)
-    (tmp_path / "means.csv").write_text("".join(MEANS.read_text().splitlines(keepends=True)[:20]))
-    refuses(
-        "means.csv: has 19 channels, not 32", fingerprint_report.read_means, tmp_path / "means.csv"
-    )
+    weights = tmp_path / "weights"
+    noises = tmp_path / "own"
+    options = replace(stage_options, weights=weights, compare_noise=noises)
+    for folder in (weights, noises):
+        folder.mkdir()
+    np.savez(weights / "weights_first.npz", **arrays)
+    for name, sound in zip(("hiss", "clicks"), hiss_and_clicks(3), strict=True):
+        soundfile.write(noises / f"{name}.wav", sound, FS)
+    run_fingerprint(options)
+    text = (options.results / "fingerprint.md").read_text()
+    rows = [line.split(" | ")[0] for line in text.splitlines()]
+    for row in ("first", "bundled, all kinds", "own, steady kinds", "own, events"):
+        assert f"| {row}" in rows
+    arrays["fc.bias"] = arrays["fc.bias"] + 1
+    np.savez(weights / "weights_first.npz", **arrays)
+    refuses("settings.json: was made with weights.sha256", run_fingerprint, options)
+
+
+def test_means_of_another_number_of_channels_are_refused(tmp_path):
+    lines = MEANS.read_text().splitlines(keepends=True)
+    (tmp_path / "means.csv").write_text("".join(lines[:20]))
+    refuses("means.csv: has 19 channels, not 32", read_means, tmp_path / "means.csv")

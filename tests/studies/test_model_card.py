@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from ssl_jax.config import SoundFolders, experiment
+from ssl_jax.config import SoundFolders
+from ssl_jax.experiments import experiment
 from ssl_jax.metrics import Evaluation
 from ssl_jax.networks.packed import available
 from ssl_jax.studies import card_page, model_card

@@ -152,7 +152,7 @@ def test_the_stage_writes_page_and_figure(tmp_path, made, monkeypatch, capsys):
         if path.stem in HEADS:
             (heads / path.name).write_bytes(path.read_bytes())
     folders = {"results": tmp_path / "results", "figures": tmp_path / "figures"}
-    run_scenes(SimpleNamespace(repository=tmp_path, heads=heads, **folders))
+    run_scenes(tmp_path, heads, **folders)
     text = (tmp_path / "results/scenes.md").read_text()
     assert text in capsys.readouterr().out
     for azimuth, own in zip(AZIMUTHS, OWN, strict=True):

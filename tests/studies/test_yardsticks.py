@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from ssl_jax.config import Options, SoundFolders, experiment
+from ssl_jax.config import SoundFolders
 from ssl_jax.database.build import build
 from ssl_jax.database.manifest import Manifest
+from ssl_jax.experiments import Options, experiment
 from ssl_jax.networks.packed import default_weights
 from ssl_jax.sounds.hrtf import KEMAR
 from ssl_jax.sounds.sources import load_sounds

@@ -1,6 +1,5 @@
-"""Small sound files to damage, drawn damage, and checksums made right again so that readers get to it."""
+"""Small files to damage, drawn damage, and checksums made right again so that readers see it."""
 
-import gzip
 import io
 import json
 import tempfile
@@ -62,7 +61,7 @@ STORE_NOTES = json.dumps(as_settings(**STORE)).encode()
 
 @st.composite
 def damaged(draw, *starts):
-    """One of the files cut, with bits flipped, a number replaced, something put in, or joined to another."""
+    """A file cut, with bits flipped, a number replaced, something put in, or joined to another."""
     content = bytearray(draw(st.sampled_from(starts)))
     for damage in draw(st.lists(DAMAGE, min_size=1, max_size=3)):
         last = max(len(content) - 1, 0)
@@ -98,13 +97,3 @@ def resealed_ogg(content):
         content[at + 22 : at + 26] = int(f"{crc:032b}"[::-1], 2).to_bytes(4, "little")
         at += 4
     return bytes(content)
-
-
-def resealed_tar(content):
-    """Checksums of the headers made right."""
-    content = bytearray(content)
-    for at in range(0, len(content) - 511, 512):
-        if content[at + 257 : at + 262] == b"ustar":
-            content[at + 148 : at + 156] = b" " * 8
-            content[at + 148 : at + 156] = b"%06o\0 " % sum(content[at : at + 512])
-    return gzip.compress(content, 1)

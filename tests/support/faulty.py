@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ssl_jax import __main__ as cli
-from ssl_jax import config
+from ssl_jax import experiments
 from ssl_jax.command_line import options as command_line_options
 
 STAGES = ("cues", "model1", "model2", "model2_continued")  # folders under work/NAME
@@ -137,7 +137,7 @@ def tiny(options):
     128 mixtures to train on and 16 held out are whole batches, and Model 1 is Model 2 with another seed:
     few programs are to be compiled.
     """
-    ex = config.experiment(options)
+    ex = experiments.experiment(options)
     few = {"clips": 2, "epochs": 2, "epochs_planned": 2, "evaluation_share": 1 / 9}
     runs = {name: replace(run, **few) for name, run in ex.runs.items()}
     runs["model1"] = replace(runs["model2"], seed=runs["model2"].seed + 1)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ssl_jax.config import RUNS
+from ssl_jax.runs import RUNS
 from ssl_jax.training.trainer import Trainer, coloured, learning_rates, predict_all, target_table
 
 # of learning rates: three digits are published

@@ -1,0 +1,139 @@
+"""The runs that can be trained: those of the published tables, and ours."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ssl_jax.common.errors import InputError
+from ssl_jax.config import Training
+
+QUICK_CLIPS = 100
+QUICK_EPOCHS = 3
+MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
+
+_GENERAL = Training(
+    model="phase_levels",
+    clips=1100,
+    epochs=28,
+    epochs_planned=28,
+    batch=64,
+    weight_decay=0.1,
+    cosine_epochs=28,
+    warmup_epochs=0.5,
+    label_spread=5.0,
+    short_share=0.3,
+    coloured=0.75,
+    mirrored=True,
+)
+# The runs of the published tables, what the public notebook holds beyond them, and ours.
+RUNS = {
+    "model1": Training(clips=100, epochs=12, batch=16, learning_rate=1e-3),
+    "model2": Training(),
+    "model2_continued": Training(
+        epochs_planned=40,
+        learning_rate=1e-3,
+        cosine_epochs=20,
+        start_from="model2",
+        start_epoch=16,
+        restart_epochs=(17, 18),
+        last_share=0.2,  # clips 561 to 700
+    ),
+    "model2_to40": Training(
+        epochs=40,
+        epochs_planned=40,
+        learning_rate=1e-3,
+        cosine_epochs=20,
+        start_from="model2_continued",
+        start_epoch=20,
+        keep_optimiser=True,
+        last_share=0.2,
+    ),
+    "model2_to60": Training(
+        epochs=60,
+        epochs_planned=60,
+        learning_rate=1e-4,
+        cosine_epochs=20,
+        start_from="model2_to40",
+        start_epoch=40,
+        restart_epochs=(41,),
+        last_share=0.2,
+    ),
+    "resnet": Training(
+        model="resnet", clips=100, epochs=5, batch=16, learning_rate=1e-3, weight_decay=0.02
+    ),
+    "deep": Training(model="deep_three_branch", clips=100, epochs=10),
+    "ours": Training(
+        model="phase", batch=64, weight_decay=0.1, cosine_epochs=20, warmup_epochs=0.5
+    ),
+    # for other people's ears: mirrored heads, and few epochs, before it knows the heads too well
+    "ours_mirrored": Training(
+        model="phase",
+        epochs=3,
+        epochs_planned=3,
+        batch=64,
+        weight_decay=0.1,
+        cosine_epochs=3,
+        warmup_epochs=0.5,
+        label_spread=5.0,
+        mirrored=True,
+    ),
+    # for any head and room: first through microphones that differ, at last through equal ones
+    "general_coloured": _GENERAL,
+    "general": replace(
+        _GENERAL,
+        epochs=36,
+        epochs_planned=36,
+        learning_rate=1e-3,
+        cosine_epochs=8,
+        coloured=0.0,
+        start_from="general_coloured",
+        start_epoch=28,
+        start_share=0.5,
+    ),
+}
+ROOM_RUNS = ("general_coloured", "general")
+
+
+def quick_runs(runs: dict[str, Training]) -> dict[str, Training]:
+    """The same runs with few clips and epochs; the last one goes on from the run it starts from."""
+    short = {}
+    for name, run in runs.items():
+        short[name] = replace(
+            run, clips=QUICK_CLIPS, epochs=QUICK_EPOCHS, epochs_planned=QUICK_EPOCHS
+        )
+    last = list(runs)[-1]
+    sooner = runs[last].start_epoch - QUICK_EPOCHS
+    short[last] = replace(
+        short[last],
+        start_epoch=QUICK_EPOCHS,
+        epochs=2 * QUICK_EPOCHS,
+        epochs_planned=2 * QUICK_EPOCHS,
+        restart_epochs=tuple(epoch - sooner for epoch in runs[last].restart_epochs),
+    )
+    return short
+
+
+def seeded_runs(
+    runs: dict[str, Training], wanted: Iterable[str], seeds: int
+) -> dict[str, Training]:
+    """The runs `wanted`, and each with the `seeds` - 1 next seeds as NAME_seedK.
+
+    A run that starts from another starts from its twin of the same seed.
+
+    Raises
+    ------
+    InputError
+        For a run that the experiment does not have.
+    """
+    chosen = {}
+    for name in wanted:
+        if name not in runs:
+            raise InputError(
+                f"--runs {name}: is none of {', '.join(runs)}: "
+                "leave out --quick, or name another --protocol"
+            )
+        run = runs[name]
+        chosen[name] = run
+        for seed in range(run.seed + 1, run.seed + seeds):
+            start = f"{run.start_from}_seed{seed}" if run.start_from else ""
+            chosen[f"{name}_seed{seed}"] = replace(run, seed=seed, start_from=start)
+    return chosen
