@@ -69,7 +69,7 @@ def test_any_length_and_channel_count(samples, channels):
 
 @pytest.mark.parametrize("filter_type", FILTERS)
 def test_float64_is_exact(filter_type):
-    with jax.enable_x64(True):
+    with jax.enable_x64(new_val=True):
         cfs = centre_frequencies(96_000, 6, 40.0)
         assert_like_reference(noise(5000), 96_000, cfs, filter_type, FLOAT64_TOLERANCE)
 

@@ -204,7 +204,7 @@ def test_left_is_positive(corpus, heads, azimuth, sign):
 def test_float64(mixture):
     x = mixture[:5000].astype(np.float64)
     cfs = [900.0, 300.0]
-    with jax.enable_x64(True):
+    with jax.enable_x64(new_val=True):
         cues = get_cues_clean(x, FS, cfs, hair_cell="none", hop=441)
     assert cues.ic.dtype == np.float64
     reference = cues_of_sound(x, FS, cfs, hair_cell="none", hop=441)
@@ -329,7 +329,7 @@ def test_the_soft_itd_leaves_the_other_cues_as_they_are():
 
 def test_gradients_against_finite_differences():
     """d(ITD, ILD, IC)/d(sound) through filterbank, hair cell and correlation, in float64."""
-    with jax.enable_x64(True):
+    with jax.enable_x64(new_val=True):
         rng = np.random.default_rng(0)
         x, direction = rng.standard_normal((2, 1400, 2))
         x[:, 1] = 0.6 * np.roll(x[:, 0], 9) + 0.2 * x[:, 1]  # coherent, off the clipped ILD
