@@ -10,6 +10,7 @@ import traceback
 
 from ssl_jax import version
 from ssl_jax.command_line.experiment import add_experiment_stages
+from ssl_jax.command_line.measurements import add_measurement_stages
 from ssl_jax.command_line.options import PATHS
 from ssl_jax.command_line.recordings import add_recording_stages
 from ssl_jax.command_line.studies import add_study_stages
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add_experiment_stages(stages)
     add_recording_stages(stages)
     add_study_stages(stages)
+    add_measurement_stages(stages)
     return top
 
 

@@ -40,7 +40,7 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture(scope="session", autouse=True)
 def compile_once():
-    """Compiled programs are kept in the user's cache folder, as the command line keeps them; that folder."""
+    """Keep compiled programs where the command line keeps them: the user's cache folder."""
     devices.keep_compiled()
     kept = jax.config.jax_compilation_cache_dir
     os.environ["JAX_COMPILATION_CACHE_DIR"] = kept or ""  # for processes of their own
@@ -56,7 +56,7 @@ def shared(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def unbroken(compile_once, shared):
-    """All files of the tiny experiment, of a run that nothing happened to: made once for all workers."""
+    """All files of the tiny experiment when nothing happens to it: made once for all workers."""
     folder = shared / "unbroken"
     with filelock.FileLock(shared / "unbroken.lock"):
         if not folder.exists():
@@ -70,7 +70,7 @@ def unbroken(compile_once, shared):
 def start(unbroken, shared):
     """Call the command line in a process of its own, under faults (see runs.py).
 
-    What is killed while it writes has a copy of the compiled programs, or the user's would be damaged.
+    What is killed while it writes has a copy of the compiled programs: the user's stay whole.
     """
     return partial(runs.start, shared / "compiled")
 

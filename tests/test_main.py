@@ -1,4 +1,4 @@
-"""The command line, called in this process: help, bad input in one line and status 2, exported mixtures."""
+"""The command line, called in this process: help, bad input in one line, exported mixtures."""
 
 import csv
 import json

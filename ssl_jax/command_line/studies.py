@@ -1,4 +1,4 @@
-"""The studies: what the published tables rest on, and how good and fast the package is."""
+"""The studies of the published tables, and the packing of trained runs."""
 
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from ssl_jax.command_line.options import (
     chosen_experiment,
     sound_folders,
 )
-from ssl_jax.command_line.recordings import add_model_option, add_side_options
 
 
 def add_study_stages(stages) -> None:
@@ -24,10 +23,6 @@ def add_study_stages(stages) -> None:
     _add_fingerprint(stages)
     _add_audit(stages)
     _add_pack(stages)
-    _add_check(stages)
-    _add_yardsticks(stages)
-    _add_benchmark(stages)
-    _add_growth(stages)
 
 
 def _add_scenes(stages) -> None:
@@ -185,132 +180,5 @@ def run_pack(args) -> None:
             work=args.work,
             figures=args.figures,
             card=args.card,
-        )
-    )
-
-
-def _add_clips_option(parser) -> None:
-    parser.add_argument(
-        "--clips",
-        type=int,
-        metavar="N",
-        default=10,
-        help="speakers, a second each from every direction (default %(default)s)",
-    )
-
-
-def _add_write_option(parser, page: str) -> None:
-    parser.add_argument(
-        "--write",
-        action="store_true",
-        help=f"also write what is printed to {page} under --results",
-    )
-
-
-def _add_check(stages) -> None:
-    text = "study: score packed networks on the heads of any SOFA files"
-    parser = add_stage(stages, "check", text, run_check)
-    add_path(parser, "files", metavar="FILE.sofa", nargs="+", help="heads")
-    add_side_options(parser)
-    parser.add_argument(
-        "--model",
-        nargs="+",
-        default=(),
-        metavar="NAME",
-        help="packed networks (default: all)",
-    )
-    _add_clips_option(parser)
-    _add_write_option(parser, "unseen_heads.md")
-    add_results_option(parser)
-    add_cache_option(parser)
-
-
-def run_check(args) -> None:
-    """Carry out the stage `check`."""
-    from ssl_jax.studies import unseen_heads
-
-    unseen_heads.run_check(
-        unseen_heads.CheckOptions(
-            files=tuple(args.files),
-            networks=tuple(args.model),
-            clips=args.clips,
-            ears=args.ears,
-            azimuths=args.azimuths,
-            page=args.results / "unseen_heads.md" if args.write else None,
-        )
-    )
-
-
-def _add_yardsticks(stages) -> None:
-    text = "study: the network for recordings on heads and rooms, beside the literature"
-    parser = add_stage(stages, "yardsticks", text, run_yardsticks)
-    add_experiment_options(parser, protocol="rooms")
-    add_path(
-        parser,
-        "places",
-        metavar="PLACES",
-        help="folder of SOFA files to score on, which no training used",
-    )
-    add_model_option(parser)
-    _add_clips_option(parser)
-    _add_write_option(parser, "yardsticks.md")
-
-
-def run_yardsticks(args) -> None:
-    """Carry out the stage `yardsticks`."""
-    from ssl_jax.studies import yardsticks
-
-    yardsticks.run_yardsticks(
-        yardsticks.YardstickOptions(
-            places=args.places,
-            experiment=chosen_experiment(args),
-            network=args.model,
-            clips=args.clips,
-            work=args.work,
-            page=args.results / "yardsticks.md" if args.write else None,
-        )
-    )
-
-
-def _add_benchmark(stages) -> None:
-    text = "study: speed of stages beside peers and a machine's floor"
-    parser = add_stage(stages, "benchmark", text, run_benchmark)
-    _add_write_option(parser, "benchmark/cpu.md (or gpu.md) and .json")
-    add_results_option(parser)
-
-
-def run_benchmark(args) -> None:
-    """Carry out the stage `benchmark`."""
-    from ssl_jax.studies import speed
-
-    speed.run_benchmark(args.results / "benchmark" if args.write else None)
-
-
-def _add_growth(stages) -> None:
-    text = "study: time and memory over numbers of mixtures and devices; about an hour"
-    parser = add_stage(stages, "growth", text, run_growth)
-    parser.set_defaults(needs_devices=False)  # it starts processes of its own
-    parser.add_argument(
-        "--devices",
-        type=int,
-        nargs="+",
-        metavar="N",
-        default=[1, 2],
-        help="numbers of devices (default: 1 2)",
-    )
-    _add_write_option(parser, "benchmark/growth.md and .json")
-    add_work_option(parser)
-    add_results_option(parser)
-
-
-def run_growth(args) -> None:
-    """Carry out the stage `growth`."""
-    from ssl_jax.studies import growth
-
-    growth.run_growth(
-        growth.GrowthOptions(
-            devices=tuple(args.devices),
-            work=args.work,
-            page=args.results / "benchmark/growth.md" if args.write else None,
         )
     )

@@ -1,30 +1,23 @@
-"""Azimuths of a recording over time, and how one or several are made of posteriors."""
+"""Azimuths of a recording over time, and one or several for all of its windows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ssl_jax.common.angles import circle_degrees, signed_degrees
+from ssl_jax.common.angles import circle_degrees
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 from ssl_jax.frontend.cues import Cues
+from ssl_jax.recordings.posteriors import Direction, _mean_about, directions, in_words
 
 if TYPE_CHECKING:
     import pandas
 
-PEAK_REACH = 10  # degrees on either side of the posterior's peak that count as the peak
-REACH_CLASSES = PEAK_REACH // AZIMUTH_STEP
-SURE = 0.9  # confidence below this is flagged
-LEAST_SHARE = 0.1  # of a posterior that a second direction has at least
 # share of the mean posterior from which a second direction is a talker of its own
 SECOND_SHARE = 0.2
 # share of the windows that one azimuth for all must be near to, or the source moves
 AGREEING_SHARE = 0.7
-MOST_DIRECTIONS = 4  # at a time
-# within half a class of an axis, a direction is called by that axis alone
-ON_AXIS = np.sin(np.radians(AZIMUTH_STEP / 2))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -137,17 +130,6 @@ class Azimuths:
         return f"confidence {self.confidence[heard].mean():.2f}"
 
 
-def in_words(azimuth: float) -> str:
-    """An azimuth in degrees, and the side it is on: 60.2 degrees (left, front)."""
-    sides = []
-    turn = np.radians(azimuth)
-    if abs(np.sin(turn)) > ON_AXIS:
-        sides.append("left" if np.sin(turn) > 0 else "right")
-    if abs(np.cos(turn)) > ON_AXIS:
-        sides.append("front" if np.cos(turn) > 0 else "back")
-    return f"{rounded_degrees(azimuth, 1):.1f} degrees ({', '.join(sides)})"
-
-
 @dataclass(frozen=True)
 class Windows:
     """Estimates of some windows, as they come: the first fields of `Azimuths`."""
@@ -158,13 +140,6 @@ class Windows:
     mirrored: np.ndarray
     posterior: np.ndarray
     flags: tuple[tuple[str, ...], ...]
-
-
-class Direction(NamedTuple):
-    """A peak of a posterior."""
-
-    azimuth: float  # degrees
-    share: float  # of the posterior, within 10 degrees of it
 
 
 def join_windows(parts: Sequence[Windows]) -> Windows:
@@ -180,63 +155,6 @@ def join_windows(parts: Sequence[Windows]) -> Windows:
         posterior=np.concatenate([part.posterior for part in parts]),
         flags=flags,
     )
-
-
-def rounded_degrees(azimuth: float, decimals: int) -> float:
-    """An azimuth as it is shown: rounded, and below 360 after that too."""
-    return float(circle_degrees(round(float(azimuth), decimals)))
-
-
-def _mean_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Circular mean (...), degrees, and share (...) of posteriors (..., 72) near class `middle`."""
-    near = (middle[..., None] + np.arange(-REACH_CLASSES, REACH_CLASSES + 1)) % AZIMUTHS
-    share = np.take_along_axis(posterior, near, -1)
-    vector = (share * np.exp(2j * np.pi * near / AZIMUTHS)).sum(-1)
-    return circle_degrees(np.degrees(np.angle(vector))), share.sum(-1)
-
-
-def peak_azimuth(posterior: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Azimuth (degrees) and confidence (...) of posteriors (..., 72).
-
-    The mean and the share of the posterior within 10 degrees of its peak.
-    """
-    return _mean_about(np.asarray(posterior, float), np.argmax(posterior, -1))
-
-
-def mirror_azimuth(posterior: ArrayLike) -> np.ndarray:
-    """The peak's mirror image about the interaural axis where it may be that; else NaN.
-
-    Parameters
-    ----------
-    posterior : (..., 72)
-
-    Returns
-    -------
-    (...) degrees
-    """
-    posterior = np.asarray(posterior, float)
-    peak = posterior.argmax(-1)
-    image = (AZIMUTHS // 2 - peak) % AZIMUTHS
-    _, share = _mean_about(posterior, peak)
-    azimuth, image_share = _mean_about(posterior, image)
-    # nearer ones are one peak about the axis
-    is_apart = np.abs(signed_degrees((peak - image) * AZIMUTH_STEP)) > 2 * PEAK_REACH
-    is_either = (share < SURE) & (image_share >= LEAST_SHARE) & (share + image_share >= SURE)
-    return np.where(is_apart & is_either, azimuth, np.nan)
-
-
-def directions(posterior: np.ndarray) -> list[Direction]:
-    """The peaks of a posterior (72,), highest first."""
-    rest = np.array(posterior, float)
-    peaks: list[Direction] = []
-    while len(peaks) < MOST_DIRECTIONS:
-        peak = np.asarray(rest.argmax())
-        azimuth, share = _mean_about(rest, peak)
-        if share < LEAST_SHARE:
-            break
-        peaks.append(Direction(float(azimuth), float(share)))
-        rest[(peak + np.arange(-2 * REACH_CLASSES, 2 * REACH_CLASSES + 1)) % AZIMUTHS] = 0
-    return peaks
 
 
 class _Votes:

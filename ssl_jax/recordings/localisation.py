@@ -16,16 +16,10 @@ from ssl_jax.common.progress import track
 from ssl_jax.config import AZIMUTHS, FrontEnd
 from ssl_jax.frontend.cues import CueGrid, Cues
 from ssl_jax.frontend.streaming import ENDLESS
-from ssl_jax.recordings.azimuths import (
-    SURE,
-    Azimuths,
-    Windows,
-    join_windows,
-    mirror_azimuth,
-    peak_azimuth,
-)
+from ssl_jax.recordings.azimuths import Azimuths, Windows, join_windows
 from ssl_jax.recordings.blocks import filled, resampled
 from ssl_jax.recordings.overview import Overview
+from ssl_jax.recordings.posteriors import SURE, mirror_azimuth, peak_azimuth
 from ssl_jax.recordings.quality import Levels, Quality, level_flags
 from ssl_jax.recordings.signals import signal_blocks
 from ssl_jax.recordings.windows import (

@@ -10,7 +10,8 @@ from scipy import signal as sps
 from ssl_jax.config import AZIMUTH_STEP
 from ssl_jax.frontend.cues import Cues
 from ssl_jax.recordings.azimuth_plot import ESTIMATE, POSTERIOR, add_bar, draw_over_time
-from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth, rounded_degrees
+from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth
+from ssl_jax.recordings.posteriors import rounded_degrees
 from ssl_jax.report.style import IMAGE, LOOK, cue_map, plt, save_figure
 
 STYLE = LOOK | {

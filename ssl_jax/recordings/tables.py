@@ -4,7 +4,8 @@ import math
 import sys
 from collections.abc import Iterator
 
-from ssl_jax.recordings.azimuths import Azimuths, Overall, Windows, rounded_degrees
+from ssl_jax.recordings.azimuths import Azimuths, Overall, Windows
+from ssl_jax.recordings.posteriors import rounded_degrees
 
 ROWS = 40  # of a printed table at most; the files have all
 COLUMNS = f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags"

@@ -23,7 +23,7 @@ from ssl_jax.metrics import (
     scores_by_snr,
 )
 from ssl_jax.networks.packed import is_own_file, load_weights, pack
-from ssl_jax.recordings.azimuths import PEAK_REACH, peak_azimuth
+from ssl_jax.recordings.posteriors import PEAK_REACH, peak_azimuth
 from ssl_jax.studies.card_page import draw_reliability, write_card
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path

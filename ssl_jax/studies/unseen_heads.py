@@ -18,7 +18,7 @@ from ssl_jax.database.recipes import Choices, Recipes, draw_recipes
 from ssl_jax.experiments import PROTOCOLS
 from ssl_jax.metrics import degrees_apart, front_back_rate
 from ssl_jax.networks.packed import available, load_weights, temperature_of
-from ssl_jax.recordings.azimuths import PEAK_REACH, SURE, peak_azimuth
+from ssl_jax.recordings.posteriors import PEAK_REACH, SURE, peak_azimuth
 from ssl_jax.report.tables import markdown_table
 from ssl_jax.sounds.hrtf import horizontal_ring, nearest_on_sphere
 from ssl_jax.sounds.noises import Noises, load_noises

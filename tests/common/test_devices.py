@@ -1,4 +1,4 @@
-"""The same store and, within rounding, the same log on one device, on several and in two processes."""
+"""The same store and nearly the same log on one device, on several and in two processes."""
 
 import csv
 import os
@@ -24,10 +24,10 @@ from support.runs import NAME, ROOT, command, free_address, outputs, refuses
 
 LIMIT = 200  # s, after which a process counts as hung
 
-# Devices add up gradients in another order, which changes their last digits; Adam's first steps divide each
-# gradient by its own size, so that those near 0 may take a step of another sign. After the 8 steps
-# here losses differ by up to 1.2e-3, as they do on one device from weights that differ in their last bit;
-# with an eighth of every batch on each device they would by 0.1.
+# Devices add up gradients in another order, which changes their last digits. Adam's first steps
+# divide each gradient by its own size, so those near 0 may take a step of another sign. After the
+# 8 steps here losses differ by up to 1.2e-3, as they do on one device from weights that differ in
+# their last bit. With an eighth of every batch on each device they would differ by 0.1.
 LOSS_TOLERANCE = 5e-3
 
 
@@ -89,7 +89,7 @@ def test_as_many_devices_as_there_are_make_what_one_makes(
 def test_one_process_killed_stops_the_other_and_run_again_they_make_the_same_bytes(
     run, unbroken, tmp_path
 ):
-    """While a database is made processes do not wait for one another: JAX notices a death after 100 s."""
+    """While a database is made no process waits for another: JAX notices a death after 100 s."""
     fault = {"do": "kill", "at": ["cues", 4], "when": "before"}
     statuses, _ = run(tmp_path, ("database",), "--devices=1", processes=2, fault=fault)
     assert statuses[0] in (2, -signal.SIGABRT) and statuses[1] == -signal.SIGKILL
@@ -160,7 +160,7 @@ def test_rows_are_shared_out_among_the_first_devices_of_a_process():
     "home, chosen, kept", [("a", "", True), ("taken", "", False), ("b", "c", False)]
 )
 def test_compiled_programs_are_kept_where_that_can_be(tmp_path, monkeypatch, home, chosen, kept):
-    """In the user's cache folder; nowhere if a file stands there; where JAX is told to, if it is."""
+    """In the user's cache folder, nowhere if a file stands there, or where JAX is told to."""
     (tmp_path / "taken").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / home))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", chosen)

@@ -1,4 +1,4 @@
-"""Progress: what comes out is what went in; bars are for terminals, lines for a log and for --verbose."""
+"""Progress: what comes out is what went in; bars for terminals, lines for a log and --verbose."""
 
 import io
 import re

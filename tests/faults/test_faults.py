@@ -1,4 +1,4 @@
-"""Kills, full disks, read-only folders, lost files: one line, exit 2; a later run goes on to equal bytes."""
+"""Kills, full disks, read-only folders, lost files: one line, exit 2; then the same bytes."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ LAST = {"cues": 14, "model1": 9, "model2": 9, "model2_continued": 9, "results": 
 
 
 def restore(folder, files, *lost):
-    """Put the files of a whole experiment into a folder, but for those with one of `lost` in their names."""
+    """Put the files of a whole experiment into a folder, without those that `lost` names."""
     for name, content in files.items():
         if not any(part in name for part in lost):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -20,7 +20,7 @@ def restore(folder, files, *lost):
 
 
 def break_then_run(start, folder, faults, inside=()):
-    """Under each of (fault, stages, what they say) on the folder call its stages, then all without a fault.
+    """Call stages under each of (fault, stages, what they say), then all without a fault.
 
     Stages that are to say nothing succeed.
     """
@@ -105,7 +105,10 @@ def test_folders_that_are_or_become_readonly(small_disk, start, unbroken):
 
 
 LOST = "missing or damaged: "
-UNKNOWN = "is missing, so nobody knows how the files beside it were made: use another --name, or delete that"
+UNKNOWN = (
+    "is missing, so nobody knows how the files beside it were made: "
+    "use another --name, or delete that"
+)
 VANISHING = [  # what is gone, when, the stages then called, and what they say
     ("cut cues/cues-00002.npy", None, ["train"], f"cues/cues-00002.npy: {LOST}run"),
     ("manifest.csv", None, ["train"], "manifest.csv: is missing: run the database stage again"),

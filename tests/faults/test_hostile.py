@@ -34,7 +34,7 @@ from support.made_sofa import declared
 
 
 def hostile(cases, **drawn):
-    """So many cases, the same in every run; the clock of `Guarded` takes the place of a deadline."""
+    """So many cases, the same in every run; the clock of `Guarded` stands for a deadline."""
     steps = (Phase.explicit, Phase.generate, Phase.shrink)
     alike = {"derandomize": True, "database": None, "deadline": None}
     alike |= {"max_examples": cases, "phases": steps, "suppress_health_check": list(HealthCheck)}
@@ -170,7 +170,7 @@ ZEROS = bytes(2**24)
 
 
 def sofa_with_a_hole():
-    """Zeros in the store of texts, as an interrupted download leaves them: HDF5 would loop in it."""
+    """Zeros in the store of texts, as an interrupted download leaves them: HDF5 would loop."""
     content = bytearray(SOFA[0])
     first_entry = content.index(b"GCOL") + 16
     content[first_entry : first_entry + 64] = bytes(64)

@@ -5,15 +5,8 @@ import pytest
 
 from ssl_jax.common.angles import signed_degrees
 from ssl_jax.config import AZIMUTHS
-from ssl_jax.recordings.azimuths import (
-    Overall,
-    Windows,
-    directions,
-    mean_azimuth,
-    mirror_azimuth,
-    peak_azimuth,
-    rounded_degrees,
-)
+from ssl_jax.recordings.azimuths import Overall, Windows, mean_azimuth
+from ssl_jax.recordings.posteriors import directions, mirror_azimuth, peak_azimuth, rounded_degrees
 from ssl_jax.recordings.tables import summary, table_line
 
 

@@ -96,7 +96,7 @@ def test_interpolating_gives_the_delay_between_and_ends_at_its_neighbours():
 
 
 def test_direction_rules():
-    """The first of equally near azimuths whatever its elevation; measured or interpolated horizontally."""
+    """The first of equally near azimuths at any elevation; measured or interpolated level."""
     sofa = unit_head([10, 0, 0, 355, 180.0], [0, 74, 0, 0, -45])
     hrirs, elevations = hrtf.select_directions(sofa, "nearest_azimuth", [0, 356, 100, 95])
     assert hrirs[:, 0, 4].tolist() == [2, 4, 5, 1]  # 95 is 85 from both: the first

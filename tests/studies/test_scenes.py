@@ -1,4 +1,4 @@
-"""Scenes of our own making: their heads, voice and noises are known, and so is what must come out."""
+"""Scenes of our own making: heads, voice and noises are known, and so is what must come out."""
 
 from types import SimpleNamespace
 

@@ -2,11 +2,12 @@
 
 usage: faulty.py [[FAULT or null, [STAGE...]], ...] OPTION...
 
-Every pair is one call of the command line's stages, all of them in this process; what a fault took away is
-given back after its run, but for what it deleted. A line of stderr, END and the exit status, ends each.
+Every pair is one call of the command line's stages, all of them in this process. What a fault
+took away is given back after its run, but for what it deleted. A line of stderr, END and the exit
+status, ends each.
 
-A fault is {"do": one of FAULTS, "at": [stage, nth], ...}: it happens at the nth opening or renaming of a file
-of that stage, on any machine the same; without "at", before the run.
+A fault is {"do": one of FAULTS, "at": [stage, nth], ...}: it happens at the nth opening or renaming
+of a file of that stage, on any machine the same; without "at", before the run.
 """
 
 import ctypes
@@ -36,8 +37,11 @@ def stage_of(path: str) -> str:
 
 
 def kill(when: str | float) -> None:
-    """End this process at once, nothing flushed or closed: "before" what it is about to write, so many
-    seconds later, or "within" the next file, at the tenth byte, by the limit on a file's size."""
+    """End this process at once, nothing flushed or closed.
+
+    "before" what it is about to write, so many seconds later, or "within" the next file, at the
+    tenth byte, by the limit on a file's size.
+    """
     if when == "before":
         os.kill(os.getpid(), signal.SIGKILL)
     elif when == "within":
@@ -62,7 +66,7 @@ def fill(disk: str, left: int = 0):
 
 
 def readonly(what: str):
-    """Mount a folder on itself, read-only: unlike its rights, that binds root too, and files stay open."""
+    """Mount a folder on itself, read-only: that binds root too, and files stay open."""
     libc, name = ctypes.CDLL(None, use_errno=True), os.fsencode(what)
 
     def call(function, *words):
@@ -80,7 +84,7 @@ FAULTS["cut"] = lambda what: os.truncate(what, Path(what).stat().st_size // 2)  
 
 
 class Watch:
-    """Counts what is written, and has a fault happen at its moment: an audit hook, which stays for good."""
+    """Counts what is written, and has a fault happen at its moment: a lasting audit hook."""
 
     def __init__(self):
         self.fault = self.undo = None
@@ -132,10 +136,10 @@ class Watch:
 
 
 def tiny(options):
-    """What the command line makes an experiment of: 2 clips in shards of a batch, two epochs of each run.
+    """Make a small experiment: 2 clips in shards of a batch, two epochs of each run.
 
-    128 mixtures to train on and 16 held out are whole batches, and Model 1 is Model 2 with another seed:
-    few programs are to be compiled.
+    128 mixtures to train on and 16 held out are whole batches, and Model 1 is Model 2 with another
+    seed: few programs are to be compiled.
     """
     ex = experiments.experiment(options)
     few = {"clips": 2, "epochs": 2, "epochs_planned": 2, "evaluation_share": 1 / 9}

@@ -1,9 +1,11 @@
 """Readers of files from outside, run in a process that may crash, hang or ask for too much memory.
 
-usage: guarded.py, then lines of JSON [READER, PATH] on standard input; an answer each on standard output
+usage: guarded.py, then lines of JSON [READER, PATH] on standard input; an answer to each on
+standard output
 
-A C library can end or hold up the whole process, which no handler in it survives: so the test that asks
-watches the clock and the end of this one. From the first answer on it may have 1 GiB more address space.
+A C library can end or hold up the whole process, which no handler in it survives. So the test that
+asks watches the clock and the end of this one. From the first answer on it may have 1 GiB more
+address space.
 """
 
 import contextlib

@@ -44,8 +44,9 @@ def command(compiled: Path, folder: Path, runs, *options) -> tuple[list, dict]:
 def start(compiled: Path, folder: Path, runs, *options, inside=()) -> list[Ended]:
     """Call the command line, once for each of `runs`, on folders of its own under `folder`.
 
-    `compiled` keeps compiled programs; `runs` are pairs of a fault, or None, and stages (see faulty.py), the
-    last of which ends the process, with its status or by a kill; `inside` is a command to start it with.
+    `compiled` keeps compiled programs. `runs` are pairs of a fault, or None, and stages (see
+    faulty.py); the last of them ends the process, with its status or by a kill. `inside` is a
+    command to start it with.
     """
     words, env = command(compiled, folder, runs, *options)
     done = subprocess.run([*inside, *words], env=env, capture_output=True, text=True)
@@ -101,7 +102,7 @@ def refuses(says, call, *args, **fields):
 
 
 def refused_call(call, *args, says):
-    """The same, of a line that begins with the first argument, a path, and has the text `says` after it."""
+    """The same, of a line that begins with the first argument, a path, and then has `says`."""
     refuses(rf"\A{re.escape(str(args[0]))}: .*{re.escape(says)}", call, *args)
 
 

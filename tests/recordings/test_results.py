@@ -1,0 +1,147 @@
+"""What the result of `localise` says of itself: in words, as a dict, as a table, as a picture."""
+
+import json
+import sys
+import types
+
+import matplotlib
+import numpy as np
+import pytest
+
+from ssl_jax import localise
+from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth
+from ssl_jax.recordings.posteriors import in_words
+from ssl_jax.recordings.tables import as_json
+
+matplotlib.use("Agg")
+
+
+def azimuths(*degrees, confidence=0.97, flags=()):
+    """Windows that each hear one azimuth, a multiple of 5 degrees; NaN for silence."""
+    azimuth = np.array(degrees, float)
+    heard = np.isfinite(azimuth)
+    posterior = np.full((len(degrees), 72), 1 / 72)
+    posterior[heard] = np.eye(72)[(azimuth[heard] / 5).astype(int)]
+    return Azimuths(
+        times=0.5 + 0.1 * np.arange(len(degrees)),
+        azimuth=azimuth,
+        confidence=np.where(heard, confidence, 0),
+        mirrored=np.full(len(degrees), np.nan),
+        posterior=posterior,
+        flags=(tuple(flags),) * len(degrees),
+        notes=(),
+        model="any",
+        window=1.0,
+        step=0.1,
+        seconds=0.9 + 0.1 * len(degrees),
+        fs=44_100,
+        cues=None,
+        cfs=np.geomspace(16_000, 80, 32),
+    )
+
+
+@pytest.mark.parametrize(
+    "azimuth, words",
+    [
+        (60.2, "60.2 degrees (left, front)"),
+        (0.4, "0.4 degrees (front)"),
+        (359.99, "0.0 degrees (front)"),
+        (90, "90.0 degrees (left)"),
+        (123, "123.0 degrees (left, back)"),
+        (181, "181.0 degrees (back)"),
+        (225, "225.0 degrees (right, back)"),
+        (270, "270.0 degrees (right)"),
+        (300, "300.0 degrees (right, front)"),
+    ],
+)
+def test_an_azimuth_in_words(azimuth, words):
+    assert in_words(azimuth) == words
+
+
+def test_the_answer_is_a_line():
+    text = "Azimuths: 60.0 degrees (left, front), 41 windows of 1 s, confidence 0.97"
+    assert repr(azimuths(*[60] * 41)) == text
+
+
+def test_one_window_is_one():
+    assert "1 window of 1 s" in repr(azimuths(60))
+
+
+def test_several_directions_are_named():
+    text = (
+        "Azimuths: no one azimuth: 60.0 degrees (left, front) 50%; "
+        "300.0 degrees (right, front) 50%, 2 windows of 1 s, confidence 0.97"
+    )
+    assert repr(azimuths(60, 300)) == text
+
+
+def test_silence_is_named():
+    silent = "Azimuths: no one azimuth: nothing stands out, 2 windows of 1 s, silent"
+    assert repr(azimuths(np.nan, np.nan)) == silent
+
+
+def test_the_mean_leaves_silent_windows_out():
+    found = azimuths(60, np.nan, 60)
+    assert found.mean_azimuth == mean_azimuth(found) == pytest.approx(60)
+
+
+def test_directions_are_the_peaks_of_the_mean_posterior():
+    peaks = azimuths(60, 60, 300).directions
+    assert [one.azimuth for one in peaks] == pytest.approx([60, 300])
+    assert [one.share for one in peaks] == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_a_dict_is_what_the_command_writes_but_for_the_file():
+    found = azimuths(60, np.nan)
+    content = found.to_dict()
+    assert {"file": "a.wav", **content} == as_json("a.wav", found)
+    assert json.loads(json.dumps(content))["windows"][1]["azimuth_deg"] is None
+
+
+def test_a_data_frame_has_a_row_a_window(monkeypatch):
+    """With a stand-in for pandas, which the package does not need."""
+    monkeypatch.setitem(sys.modules, "pandas", types.SimpleNamespace(DataFrame=dict))
+    table = azimuths(60, 65, flags=("short", "unsure")).to_dataframe()
+    assert list(table) == ["time_s", "azimuth_deg", "confidence", "mirrored_deg", "flags"]
+    np.testing.assert_array_equal(table["azimuth_deg"], [60, 65])
+    assert table["flags"] == ["short / unsure"] * 2
+
+
+def test_without_pandas_a_data_frame_is_refused_in_a_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)  # an import then fails
+    with pytest.raises(ImportError, match="^to_dataframe needs pandas: pip install pandas$"):
+        azimuths(60).to_dataframe()
+
+
+def test_a_picture_shows_the_posterior_and_the_estimates():
+    axes = azimuths(60, 60, 300).plot()
+    (image,) = axes.images
+    shown = image.get_array()  # upwards from -180 degrees, which is there again at the top
+    assert shown.shape == (73, 3)
+    np.testing.assert_array_equal(shown.argmax(axis=0) * 5 - 180, [60, 60, -60])
+    (dots,) = axes.collections
+    np.testing.assert_allclose(dots.get_offsets(), [[0.5, 60], [0.6, 60], [0.7, -60]])
+    matplotlib.pyplot.close("all")
+
+
+def test_a_picture_goes_where_it_is_wanted():
+    figure, axes = matplotlib.pyplot.subplots()
+    assert azimuths(60).plot(axes) is axes
+    matplotlib.pyplot.close(figure)
+
+
+def test_ears_along_the_first_axis_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"transpose it: signal\.T"):
+        localise(np.zeros((2, 44_100)), 44_100)
+
+
+@pytest.mark.parametrize("samples", [0, 100])
+def test_a_sound_that_is_too_short_is_refused(samples):
+    with pytest.raises(ValueError, match="ms of sound"):
+        localise(np.zeros((samples, 2)), 44_100)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(wrong):
+    with pytest.raises(ValueError, match="signal"):
+        localise(np.full((10_000, 2), wrong), 44_100)
