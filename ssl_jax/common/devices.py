@@ -44,11 +44,10 @@ def keep_compiled() -> None:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssl_jax"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
-        kept = [path for path in folder.iterdir() if path.is_file()]
-        if sum(path.stat().st_size for path in kept) > CACHE_BYTES:
-            for (
-                path
-            ) in kept:  # start anew: JAX's own bound looks at every file for each that it adds
+        programs = [path for path in folder.iterdir() if path.is_file()]
+        if sum(path.stat().st_size for path in programs) > CACHE_BYTES:
+            # start anew: JAX's own bound looks at every file for each that it adds
+            for path in programs:
                 path.unlink(missing_ok=True)
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -103,7 +103,8 @@ def _is_running(process: int) -> bool:
 def remove_stale_parts(folder: Path) -> None:
     """Delete unfinished files that `atomic_write` left in processes that were killed."""
     for part in folder.rglob(".*.part"):
-        if (process := part.name.split(".")[-2]).isdecimal() and not _is_running(int(process)):
+        process = part.name.split(".")[-2]
+        if process.isdecimal() and not _is_running(int(process)):
             part.unlink(missing_ok=True)
 
 
@@ -166,7 +167,8 @@ def csv_rows(path: Path, columns, max_rows=1_000_000, max_bytes=MAX_TEXT_BYTES) 
         check_size(path, max_bytes)
         with open(path, newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
-            if missing := [c for c in columns if c not in (reader.fieldnames or ())]:
+            missing = [column for column in columns if column not in (reader.fieldnames or ())]
+            if missing:
                 raise InputError(
                     f"{path}: no column {missing[0]!r}: the file is not what its name says"
                 )

@@ -94,7 +94,9 @@ def _four_fold_modes(pole: np.ndarray, sos: np.ndarray) -> Modes:
 
 def _butterworth_modes(fs: float, cfs: tuple[float, ...]) -> Modes:
     """Modes of 6th-order Butterworth band-passes, one ERB wide, whose poles are all simple."""
-    poles, weights, constants = [], [], []
+    poles = []
+    weights = []
+    constants = []
     highest = HIGHEST_EDGE * fs
     for f in cfs:
         low = f - erb(f) / 2

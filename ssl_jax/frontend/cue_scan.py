@@ -46,7 +46,8 @@ def initial_state(
     def zeros(*shape):
         return jnp.zeros((clips, *shape, channels), dtype)
 
-    span, lags = settings.span, settings.lags
+    span = settings.span
+    lags = settings.lags
     sums: LongHopSums | ShortHopSums
     if settings.hops_per_step == 1:
         sums = LongHopSums(cross=zeros(span), left=zeros(), later=zeros(), onset=zeros(span))
@@ -80,7 +81,8 @@ def scan_steps(
     state, cues : ScanState, FrameCues of (hops, clips, C)
     """
     long = settings.hops_per_step == 1
-    step, lags = settings.step, settings.lags
+    step = settings.step
+    lags = settings.lags
 
     def advance(state, piece):
         periphery_state, y = periphery(state.periphery, piece)
@@ -129,7 +131,8 @@ def scan_cues(
         The sounds are shorter than one hop.
     """
     clips, _, samples = sounds.shape[:3]
-    hop, step = settings.hop, settings.step
+    hop = settings.hop
+    step = settings.step
     hops = samples // hop
     if hops < 1:
         raise ValueError(f"the sound has {samples} samples, fewer than one hop of {hop}")

@@ -78,7 +78,8 @@ def _advance_correlation(settings: CorrelationSettings, total, left, right):
 
     From LR before it (`total`), left (clips, H, C) and right (clips, D + H + D, C).
     """
-    hop, span = settings.hop, settings.span
+    hop = settings.hop
+    span = settings.span
     size = _chunk_size(hop)
     # weighted once for the whole hop: a decay per chunk would add up its rounding
     left = _hop_weights(settings, hop, left.dtype) * left
@@ -120,7 +121,8 @@ def _advance_energy(settings: CorrelationSettings, before, squares):
 
 def _start_onset(settings: CorrelationSettings, squares):
     """onset[H-1,m] (clips, 2 D + 1, C) from the squares of r[-D..H-1+D], the first hop's."""
-    lags, hop = settings.lags, settings.hop
+    lags = settings.lags
+    hop = settings.hop
     i = np.arange(lags + 1.0)
     m = np.arange(-lags, lags + 1)[:, None]
     weights = np.where(i >= m, settings.gain * settings.decay ** (hop - 1 + m - i), 0)
@@ -147,7 +149,8 @@ def advance_long_hop(settings: CorrelationSettings, sums: LongHopSums, number, l
     -------
     sums, cues : LongHopSums, FrameCues of (clips, C)
     """
-    hop, lags = settings.hop, settings.lags
+    hop = settings.hop
+    lags = settings.lags
     sample = (number - 1) * hop - lags + np.arange(right.shape[1])  # n of each row of `right`
     squares = right * right
     after_onset = squares * (sample > lags)[None, :, None].astype(right.dtype)
@@ -181,7 +184,8 @@ def advance_short_hops(settings: CorrelationSettings, sums: ShortHopSums, number
     -------
     sums, cues : ShortHopSums, FrameCues of (hops, clips, C)
     """
-    hop, lags = settings.hop, settings.lags
+    hop = settings.hop
+    lags = settings.lags
     ones = jnp.ones_like(left[:, :hop])
 
     def advance(sums, start):

@@ -121,7 +121,8 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
     block = np.asarray(as_floats(require_two_ears(block)))
     *leading, length, _ = block.shape
     settings = stream.settings
-    state, waiting = stream.state, stream.waiting
+    state = stream.state
+    waiting = stream.waiting
     if state is None:
         state, waiting = _begin(stream, tuple(leading), block.dtype)
     samples = stream.samples + length

@@ -116,7 +116,7 @@ class PhaseNetwork(nnx.Module):
     def features(self, cues: jax.Array) -> jax.Array:
         """(batch, maps, channels, frames) to (batch, features, channels, frames)."""
         # ms, dB, 0..1: each (B, C, T)
-        itd, ild, ic = cues[:, 0], cues[:, 1], cues[:, 2]
+        itd, ild, ic = (cues[:, number] for number in range(CUES))
         opening = GATE_SLOPE * (ic - self.gate[...])
         levels = []
         if self.levels:

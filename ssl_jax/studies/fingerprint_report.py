@@ -207,8 +207,12 @@ class FingerprintOptions:
     @property
     def command(self) -> str:
         """The command line that these options stand for."""
-        given = {**vars(self.folders), "weights": self.weights, "compare-noise": self.compare_noise}
-        words = [f"--{name} DIR" for name, folder in given.items() if folder is not None]
+        folders = {
+            **vars(self.folders),
+            "weights": self.weights,
+            "compare-noise": self.compare_noise,
+        }
+        words = [f"--{name} DIR" for name, folder in folders.items() if folder is not None]
         return " ".join(["ssl_jax fingerprint", *words])
 
 

@@ -111,15 +111,15 @@ def measure_all(options: GrowthOptions) -> list[dict]:
     The work folder keeps finished rows; they are not measured again.
     """
     folder = options.work / "growth"
-    kept = folder / "rows.json"
+    rows_path = folder / "rows.json"
     whole = experiment().database.clips
     sizes = options.clips or tuple(whole // part for part in PARTS)
     with lock_folder(folder):
-        rows = read_json(kept) if kept.exists() else []
+        rows = read_json(rows_path) if rows_path.exists() else []
         for clips, devices in itertools.product(sizes, options.devices):
             if not any(is_of(row, clips, devices) for row in rows):
                 rows.append(measure_row(clips, devices, folder / "store"))
-                write_json(kept, rows)
+                write_json(rows_path, rows)
     asked = [row for row in rows if row["devices"] in options.devices]
     asked = [row for row in asked if row["mixtures"] // AZIMUTHS in sizes]
     return sorted(asked, key=lambda row: (row["devices"], row["mixtures"]))

@@ -99,8 +99,8 @@ def two_talkers(places: Sequence[Place], network: Network) -> str:
         directions = two_directions(place, rng)
         talkers = voices[rng.choice(len(voices), 2, replace=False)]
         ears = talking(place, directions, talkers)
-        found = peaks_of(ears, network)
-        errors = [nearest_error(found, place.azimuth[number]) for number in directions]
+        peaks = peaks_of(ears, network)
+        errors = [nearest_error(peaks, place.azimuth[number]) for number in directions]
         both += max(errors) <= PEAK_REACH
         one += min(errors) <= PEAK_REACH
     heads = ", ".join(place.name for place in wide)
@@ -132,14 +132,14 @@ def talking(place: Place, directions: Sequence[int], talkers: np.ndarray) -> np.
 
 def peaks_of(ears: np.ndarray, network: Network) -> np.ndarray:
     """The azimuths of the two highest peaks of the mean posterior (2,), or of the only one (1,)."""
-    found = localise(ears, network.front.fs, window=WINDOW_S, step=STEP_S, model=network.name)
-    directions = Overall().add(found).directions
+    windows = localise(ears, network.front.fs, window=WINDOW_S, step=STEP_S, model=network.name)
+    directions = Overall().add(windows).directions
     return np.array([azimuth for azimuth, _ in directions[:2]])
 
 
-def nearest_error(found: np.ndarray, azimuth: float) -> float:
-    """Degrees from an azimuth to the nearest of some."""
-    return float(degrees_apart(found, azimuth).min())
+def nearest_error(estimates: np.ndarray, azimuth: float) -> float:
+    """Degrees from an azimuth to the nearest of some estimates."""
+    return float(degrees_apart(estimates, azimuth).min())
 
 
 def evaluated_conditions(manifest: Manifest, numbers: np.ndarray) -> dict[str, np.ndarray]:
