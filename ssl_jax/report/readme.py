@@ -37,7 +37,7 @@ README_ROWS = (
 HEAD = ("protocol", "run", "evaluated on", "seeds", "train Top-1", "evaluation Top-1", "Top-5*")
 IN_COMPARISON = ("hop", "seeds", "wall time", "peak memory")  # conditions that stand only there
 CITED_PROTOCOL = "clean"
-CITED_RUNS = ("ours_mirrored", "model2")  # the first is the one to cite
+CITED_RUN = "ours_mirrored"
 CITED_SCORES = {
     "top1": ("Top-1", " %"),
     "mean_angular_error": ("mean angular error", "°"),
@@ -108,29 +108,27 @@ def cite_section(results: Path, citation: Citation) -> str:
     Raises
     ------
     InputError
-        Where the runs that are cited were not trained.
+        Where the run that is cited was not trained.
     """
-    rows = []
-    for run in CITED_RUNS:
-        metrics = metrics_of_seeds(results, CITED_PROTOCOL, run)
-        if not metrics:
-            raise InputError(
-                f"{results / CITED_PROTOCOL}: no metrics of {run}: train it first, "
-                f"./reproduce.sh --protocol {CITED_PROTOCOL} --runs {' '.join(CITED_RUNS)}"
-            )
-        cells = [TITLES[run], str(len(metrics))]
-        for score, (_, unit) in CITED_SCORES.items():
-            cells.append(spread([scores[score] for scores in metrics], unit))
-        rows.append(cells)
+    metrics = metrics_of_seeds(results, CITED_PROTOCOL, CITED_RUN)
+    if not metrics:
+        raise InputError(
+            f"{results / CITED_PROTOCOL}: no metrics of {CITED_RUN}: train it first, "
+            f"./reproduce.sh --protocol {CITED_PROTOCOL} --runs {CITED_RUN}"
+        )
+    title = TITLES[CITED_RUN]
+    cells = [title, str(len(metrics))]
+    for score, (_, unit) in CITED_SCORES.items():
+        cells.append(spread([scores[score] for scores in metrics], unit))
     conditions = read_conditions(results, CITED_PROTOCOL)
     heading = (
-        f"**The number to cite: {rows[0][2]} Top-1** ({rows[0][0]}, protocol `{CITED_PROTOCOL}`), "
+        f"**The number to cite: {cells[2]} Top-1** ({title}, protocol `{CITED_PROTOCOL}`), "
         "on speakers, heads and noise files that were not in training. "
         f"Mean ± standard deviation over seeds; ssl_jax {version()}, "
         f"commit {conditions['commit']}."
     )
-    head = ["network", "seeds", *(title for title, _ in CITED_SCORES.values())]
-    table = markdown_table(head, rows)
+    head = ["network", "seeds", *(score_title for score_title, _ in CITED_SCORES.values())]
+    table = markdown_table(head, [cells])
     box = "".join(f"> {line}\n" for line in [heading, "", *table.splitlines()])
     return box.replace("> \n", ">\n") + "\n" + bibtex(citation, conditions["commit"])
 
