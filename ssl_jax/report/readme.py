@@ -174,8 +174,8 @@ def read_citation(path: Path) -> Citation:
 def update_readme(readme: Path, results: Path) -> None:
     """Put both sections between the README's markers; the second where its runs were trained."""
     put_section(readme, "results", results_section(results))
-    if metrics_of_seeds(results, CITED_PROTOCOL, CITED_RUNS[0]):
+    if metrics_of_seeds(results, CITED_PROTOCOL, CITED_RUN):
         citation = read_citation(readme.with_name(CITATION))
         put_section(readme, "cite", cite_section(results, citation))
     else:
-        say(f"{results / CITED_PROTOCOL}: no {CITED_RUNS[0]}: the number to cite stays as it is")
+        say(f"{results / CITED_PROTOCOL}: no {CITED_RUN}: the number to cite stays as it is")
