@@ -19,13 +19,14 @@ def place(path: Path) -> str:
 
 def targets(path: Path) -> list[Path]:
     """Files of the repository that a page links to."""
-    found = (path.parent / link for link in LINK.findall(path.read_text("utf-8")))
-    return [Path(os.path.normpath(target)) for target in found if target.is_file()]
+    linked = (path.parent / link for link in LINK.findall(path.read_text("utf-8")))
+    return [Path(os.path.normpath(target)) for target in linked if target.is_file()]
 
 
 def on_files(files, config):
     """Add the pages of PAGES, and what any page links to, in any number of steps."""
-    waiting, seen = [ROOT / name for name in PAGES], set()
+    seen = set()
+    waiting = [ROOT / name for name in PAGES]
     waiting += [Path(page.abs_src_path) for page in files.documentation_pages()]
     while waiting:
         path = waiting.pop()
@@ -34,7 +35,8 @@ def on_files(files, config):
         seen.add(path)
         if files.get_file_from_path(place(path)) is None:
             files.append(File.generated(config, place(path), abs_src_path=str(path)))
-        waiting += targets(path) if path.suffix == ".md" else []
+        if path.suffix == ".md":
+            waiting += targets(path)
     return files
 
 
@@ -42,10 +44,10 @@ def on_page_markdown(markdown, page, **_):
     """Let links of a page lead to where files lie in the site."""
     source = Path(page.file.abs_src_path)
 
-    def moved(link):
+    def place_of_link(link):
         target = Path(os.path.normpath(source.parent / link[1]))
         if not target.is_file():
             return link[1]
         return os.path.relpath(place(target), os.path.dirname(page.file.src_uri))
 
-    return LINK.sub(moved, markdown)
+    return LINK.sub(place_of_link, markdown)

@@ -132,32 +132,26 @@ class Training:
     batch: int = 32  # mixtures per step
     learning_rate: float = 2e-3  # AdamW
     weight_decay: float = 0.01  # AdamW, decoupled (PyTorch's default)
-    evaluation_share: float = (
-        0.2  # of the mixtures, drawn at random (published), where none is kept apart
-    )
+    # of the mixtures, drawn at random (published), where none is kept apart
+    evaluation_share: float = 0.2
     start_from: str = ""  # run whose weights it starts from, "" for fresh ones
     start_epoch: int = 0  # epoch of that run
     start_share: float = 0.0  # of those weights in its last ones (Wortsman et al. 2022, CVPR)
     keep_optimiser: bool = False  # go on with that run's optimiser and cosine, not with fresh ones
     cosine_epochs: int = 0  # T_max of a per-epoch cosine, 0 for a constant rate
     cosine_floor: float = 1e-6  # eta_min of that cosine
-    warmup_epochs: float = (
-        0.0  # above 0: a linear rise so long, then that cosine, both step by step
-    )
+    # above 0: a linear rise so long, then that cosine, both step by step
+    warmup_epochs: float = 0.0
     restart_epochs: tuple[int, ...] = ()  # epochs that begin with a fresh optimiser and cosine
-    label_spread: float = (
-        0.0  # degrees, standard deviation of the target about the true class; 0: one class
-    )
+    # degrees, standard deviation of the target about the true class; 0: one class
+    label_spread: float = 0.0
     last_share: float = 0.0  # this last share of the clips evaluates as well, trained on or not
-    short_share: float = (
-        0.0  # of batches, seen through a quarter of their frames: for shorter windows
-    )
-    coloured: float = (
-        0.0  # dB, standard deviation of smooth random curves on ILDs: unlike microphones
-    )
-    mirrored: bool = (
-        False  # ears of half the mixtures of an epoch swapped, and left with right: more heads
-    )
+    # of batches, seen through a quarter of their frames: for shorter windows
+    short_share: float = 0.0
+    # dB, standard deviation of smooth random curves on ILDs: unlike microphones
+    coloured: float = 0.0
+    # ears of half the mixtures of an epoch swapped, and left with right: more heads
+    mirrored: bool = False
     seed: int = 0  # of the run: initial weights, split, order of mixtures
 
 

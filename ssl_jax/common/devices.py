@@ -22,7 +22,9 @@ MAX_DEVICES = 1024  # of one process
 
 def cpu_count() -> int:
     """Cores that this process may use; macOS and Windows tell only how many there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def keep_memory() -> None:
@@ -148,7 +150,10 @@ def mesh_of(devices) -> Mesh:
 
 def data_mesh(each: int | None = None) -> Mesh:
     """The devices of all processes, or the first `each` of every process."""
-    return mesh_of([d for p in range(jax.process_count()) for d in jax.local_devices(p)[:each]])
+    devices = []
+    for process in range(jax.process_count()):
+        devices += jax.local_devices(process)[:each]
+    return mesh_of(devices)
 
 
 def on_all(mesh: Mesh) -> NamedSharding:
@@ -167,19 +172,22 @@ def to_devices(arrays, sharding: NamedSharding):
     Unlike `device_put` it asks no other process.
     """
 
-    def one(ours):
-        if isinstance(ours, jax.Array) and jax.dtypes.issubdtype(ours.dtype, jax.dtypes.prng_key):
-            return jax.random.wrap_key_data(one(jax.random.key_data(ours)))
-        return jax.make_array_from_process_local_data(sharding, np.asarray(ours))
+    def put(array):
+        is_array = isinstance(array, jax.Array)
+        # keys of random numbers are no plain array
+        if is_array and jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(put(jax.random.key_data(array)))
+        return jax.make_array_from_process_local_data(sharding, np.asarray(array))
 
-    return jax.tree.map(one, arrays)
+    return jax.tree.map(put, arrays)
 
 
 def local_rows(mesh: Mesh, count: int) -> slice:
     """Which of `count` rows, shared out among the devices, this process holds."""
-    local = [d.process_index == jax.process_index() for d in mesh.devices.flat]
-    each, first = count // mesh.size, local.index(True)
-    return slice(first * each, (first + sum(local)) * each)
+    is_local = [device.process_index == jax.process_index() for device in mesh.devices.flat]
+    first = is_local.index(True)
+    rows_per_device = count // mesh.size
+    return slice(first * rows_per_device, (first + sum(is_local)) * rows_per_device)
 
 
 def is_main_process() -> bool:

@@ -25,10 +25,10 @@ class InputError(ValueError):
 def os_error_message(error: OSError) -> str:
     """One line for an operating system error: the file, what is wrong, what to do."""
     name = error.filename if error.filename is not None else "input/output"
-    reason = (
-        error.strerror or " ".join(map(str, error.args)) or type(error).__name__
-    )  # a library's own
-    return f"{name}: {REMEDIES.get(errno.errorcode.get(error.errno or 0, ''), reason)}"
+    # a library's own errors have no number, and some have no text either
+    reason = error.strerror or " ".join(map(str, error.args)) or type(error).__name__
+    code = errno.errorcode.get(error.errno or 0, "")
+    return f"{name}: {REMEDIES.get(code, reason)}"
 
 
 def error_reason(error: Exception | str) -> str:

@@ -14,6 +14,7 @@ import filelock
 from ssl_jax.common.errors import InputError, os_error_message
 
 MAX_TEXT_BYTES = 2**24  # of a table or notes, which take up to fifty times that in memory
+MAX_ROWS = 1_000_000  # of a table: far more than any of ours has
 OTHER_FOLDER = "use another --name, or delete that folder"
 
 
@@ -27,9 +28,8 @@ def atomic_write(path: Path, mode: str = "wb"):
     """Open a neighbour of `path` for writing and move it there only when all went well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    straight = (
-        path.exists() and not path.is_file() and not path.is_dir()
-    )  # a device, such as /dev/stdout
+    # a device, such as /dev/stdout, or a pipe: it cannot be replaced
+    straight = path.exists() and not path.is_file() and not path.is_dir()
     if path.is_symlink() and not straight:
         path = path.resolve()  # keep the link and replace the file that it points to
     part = path if straight else path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -161,8 +161,19 @@ def picture_kind(path: Path) -> str:
     return kind
 
 
-def csv_rows(path: Path, columns, max_rows=1_000_000, max_bytes=MAX_TEXT_BYTES) -> Iterator[dict]:
-    """Rows of a CSV file as dicts, one at a time; InputError unless it is whole with `columns`."""
+def csv_rows(
+    path: Path,
+    columns: tuple[str, ...],
+    max_rows: int = MAX_ROWS,
+    max_bytes: int = MAX_TEXT_BYTES,
+) -> Iterator[dict]:
+    """Rows of a CSV file as dicts, one at a time.
+
+    Raises
+    ------
+    InputError
+        Unless the file is whole, has `columns` and is no larger than it may be.
+    """
     try:
         check_size(path, max_bytes)
         with open(path, newline="", encoding="utf-8") as stream:
@@ -173,9 +184,8 @@ def csv_rows(path: Path, columns, max_rows=1_000_000, max_bytes=MAX_TEXT_BYTES) 
                     f"{path}: no column {missing[0]!r}: the file is not what its name says"
                 )
             for number, row in enumerate(reader, 1):
-                if (
-                    None in row.values()
-                ):  # a short row: DictReader would fill every column that is missing
+                # DictReader fills the columns that a short row lacks
+                if None in row.values():
                     raise InputError(
                         f"{path}: line {reader.line_num} is cut short: fetch the file again"
                     )
@@ -188,7 +198,7 @@ def csv_rows(path: Path, columns, max_rows=1_000_000, max_bytes=MAX_TEXT_BYTES) 
         raise InputError(os_error_message(error)) from None
 
 
-def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = 1_000_000) -> list[dict]:
+def read_csv(path: Path, columns: tuple[str, ...], max_rows: int = MAX_ROWS) -> list[dict]:
     """All rows of a CSV file; see `csv_rows`."""
     return list(csv_rows(path, columns, max_rows))
 

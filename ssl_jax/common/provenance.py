@@ -18,9 +18,8 @@ def commit() -> str:
 
     def git(*words):
         words = ["git", "-C", str(Path(__file__).parents[1]), *words]
-        return subprocess.run(
-            words, capture_output=True, text=True, check=True, timeout=20
-        ).stdout.strip()
+        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=20)
+        return done.stdout.strip()
 
     try:
         dirty = "-dirty" if git("status", "--porcelain", ".") else ""
