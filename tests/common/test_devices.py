@@ -118,41 +118,57 @@ def test_what_stops_one_process_stops_all_with_a_line_each(run, tmp_path):
     assert "process 0 stopped: see what it says" in errors[1]
 
 
-def test_numbers_that_make_no_sense_are_refused():
-    for says, *calls in (
-        ("out of range: use 1 to 1024", (0,), (5000,)),
-        ("need --coordinator", (None, None, 2), (None, None, None, 0)),
-        ("not HOST:PORT", (None, "a", 2, 0)),
-        ("needs --processes N, and", (None, "a:1"), (None, "a:1", 2), (None, "a:1", 2, 2)),
-    ):
-        for numbers in calls:
-            refuses(says, start, *numbers)
-    # processes that do not find one another
+NO_SENSE = [
+    ("out of range: use 1 to 1024", {"devices": 0}),
+    ("out of range: use 1 to 1024", {"devices": 5000}),
+    ("need --coordinator", {"processes": 2}),
+    ("need --coordinator", {"process": 0}),
+    ("not HOST:PORT", {"coordinator": "a", "processes": 2, "process": 0}),
+    ("needs --processes N, and", {"coordinator": "a:1"}),
+    ("needs --processes N, and", {"coordinator": "a:1", "processes": 2}),
+    ("needs --processes N, and", {"coordinator": "a:1", "processes": 2, "process": 2}),
+]
+
+
+@pytest.mark.parametrize("says, numbers", NO_SENSE)
+def test_numbers_that_make_no_sense_are_refused(says, numbers):
+    refuses(says, start, **numbers)
+
+
+def test_processes_that_do_not_find_one_another_end_with_a_line():
     address = free_address()
     code = (
         "from ssl_jax.common import devices; devices.JOIN_SECONDS = 1; devices.start(1, {!r}, 2, 1)"
     )
-    words, env = (
-        [sys.executable, "-c", code.format(address)],
-        os.environ | {"PYTHONPATH": str(ROOT)},
-    )
+    words = [sys.executable, "-c", code.format(address)]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, env=env, text=True, stderr=subprocess.PIPE, timeout=LIMIT)
     says = f"ssl_jax: --coordinator {address}: the processes did not find one another in 1 s: "
     says += "start all of them, with the address of process 0\n"
     assert (done.returncode, done.stderr) == (2, says)
 
 
-def test_rows_are_shared_out_among_the_first_devices_of_a_process():
-    mesh, rows = data_mesh(), np.arange(4 * jax.device_count() * 3.0).reshape(-1, 3)
-    assert mesh.size == jax.device_count() and local_rows(mesh, len(rows)) == slice(0, len(rows))
-    assert list(data_mesh(1).devices) == jax.devices()[:1] and data_mesh(1).axis_names == ("data",)
-    shared, whole = (
-        to_devices({"a": rows}, shared_out(mesh))["a"],
-        to_devices([rows], on_all(mesh))[0],
-    )
-    assert len(shared.addressable_shards) == mesh.size and whole.is_fully_replicated
-    assert (shared == rows).all() and (whole == rows).all()
-    with pytest.raises(ValueError, match="mine"), barrier():  # alone, an error passes through
+def test_the_mesh_is_of_all_devices_or_the_first_of_a_process():
+    assert list(data_mesh().devices) == jax.devices()
+    assert list(data_mesh(1).devices) == jax.devices()[:1]
+
+
+@pytest.mark.parametrize("sharding", [shared_out, on_all])
+def test_arrays_keep_their_values_and_places_on_devices(sharding):
+    rows = np.arange(4 * jax.device_count() * 3.0).reshape(-1, 3)
+    placed = to_devices({"a": rows}, sharding(data_mesh()))["a"]
+    assert (placed == rows).all() and placed.sharding == sharding(data_mesh())
+    whole = sharding is on_all
+    shapes = {shard.data.shape for shard in placed.addressable_shards}
+    assert shapes == {rows.shape if whole else (4, 3)}
+
+
+def test_one_process_holds_all_rows():
+    assert local_rows(data_mesh(), 4 * jax.device_count()) == slice(0, 4 * jax.device_count())
+
+
+def test_a_programming_error_passes_through_a_barrier():
+    with pytest.raises(ValueError, match="mine"), barrier():
         raise ValueError("mine")
 
 

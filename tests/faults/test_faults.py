@@ -77,12 +77,8 @@ READONLY = [  # folder, moment, stage, the file in that folder that is named
     ("results", None, "database", ""),
     ("work", None, "database", "/lock"),
     ("figures", None, "figures", ""),
-    (
-        "work",
-        ["cues", 2],
-        "database",
-        "/cues/cues-00001.npy",
-    ),  # the first renaming is not let through
+    # the first renaming is not let through
+    ("work", ["cues", 2], "database", "/cues/cues-00001.npy"),
     ("results", ["cues", 3], "database", "/timing.json"),
     ("results", None, "train", ""),
     ("work", ["model2_continued", 1], "train", "/model2_continued/epoch-003.safetensors"),

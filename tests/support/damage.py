@@ -15,21 +15,8 @@ from support.guarded import STORE
 from support.made_sofa import head_responses, ring, write_sofa
 
 DAMAGE = st.sampled_from(["cut", "flip", "number", "number", "garbage", "join"])
-NUMBERS = [
-    0,
-    1,
-    -1,
-    -512,
-    2**15,
-    2**24,
-    2**31 - 1,
-    2**31,
-    2**32 - 1,
-    2**40,
-    2**62,
-    2**63 - 1,
-    0x7FFF0000,
-]
+NUMBERS = [0, 1, -1, -512, 2**15, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 2**40]
+NUMBERS += [2**62, 2**63 - 1, 0x7FFF0000]
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 FOUR = 90.0 * np.arange(4)
 # few and short, so that damage hits what describes them
@@ -65,9 +52,8 @@ def damaged(draw, *starts):
     content = bytearray(draw(st.sampled_from(starts)))
     for damage in draw(st.lists(DAMAGE, min_size=1, max_size=3)):
         last = max(len(content) - 1, 0)
-        at = draw(
-            st.integers(0, last) | st.integers(0, min(last, 300))
-        )  # the start says most about a file
+        # the start says most about a file
+        at = draw(st.integers(0, last) | st.integers(0, min(last, 300)))
         if damage == "cut":
             del content[at:]
         elif damage == "flip" and content:

@@ -31,7 +31,8 @@ MS_RDONLY, MS_REMOUNT, MS_BIND, MNT_DETACH = 1, 32, 4096, 2  # of mount(2)
 
 def stage_of(path: str) -> str:
     """The stage that writes a file, after its folder or its own name."""
-    if (folder := Path(path).parent.name) in STAGES:
+    folder = Path(path).parent.name
+    if folder in STAGES:
         return folder
     return "results" if "results" in Path(path).parts else ""
 
@@ -47,9 +48,8 @@ def kill(when: str | float) -> None:
     elif when == "within":
         import resource  # here, as other systems than Unix have none
 
-        signal.signal(
-            signal.SIGXFSZ, signal.SIG_DFL
-        )  # Python ignores it, and a write would fail instead
+        # Python ignores it, and a write would fail instead
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
     else:
@@ -58,7 +58,8 @@ def kill(when: str | float) -> None:
 
 def fill(disk: str, left: int = 0):
     """Fill a small disk but for so many blocks: the next file that is larger fails midway."""
-    filler, space = Path(disk) / "filler", os.statvfs(disk)
+    filler = Path(disk) / "filler"
+    space = os.statvfs(disk)
     with open(filler, "xb", buffering=0) as stream:
         if space.f_bavail > left:
             os.posix_fallocate(stream.fileno(), 0, (space.f_bavail - left) * space.f_frsize)
@@ -67,7 +68,8 @@ def fill(disk: str, left: int = 0):
 
 def readonly(what: str):
     """Mount a folder on itself, read-only: that binds root too, and files stay open."""
-    libc, name = ctypes.CDLL(None, use_errno=True), os.fsencode(what)
+    libc = ctypes.CDLL(None, use_errno=True)
+    name = os.fsencode(what)
 
     def call(function, *words):
         if function(*words):
@@ -78,9 +80,20 @@ def readonly(what: str):
     return lambda: call(libc.umount2, name, MNT_DETACH)
 
 
-FAULTS = {"kill": kill, "fill": fill, "readonly": readonly}
-FAULTS["vanish"] = lambda what: shutil.rmtree(what) if Path(what).is_dir() else os.unlink(what)
-FAULTS["cut"] = lambda what: os.truncate(what, Path(what).stat().st_size // 2)  # in half
+def vanish(what: str) -> None:
+    """Delete a file or a folder."""
+    if Path(what).is_dir():
+        shutil.rmtree(what)
+    else:
+        os.unlink(what)
+
+
+def cut(what: str) -> None:
+    """Cut a file in half."""
+    os.truncate(what, Path(what).stat().st_size // 2)
+
+
+FAULTS = {"kill": kill, "fill": fill, "readonly": readonly, "vanish": vanish, "cut": cut}
 
 
 class Watch:
@@ -93,46 +106,49 @@ class Watch:
     def __call__(self, event, args):
         if self.fault is None or self.fault["at"] is None:
             return
-        written = (
-            event == "os.rename"
-            or event == "open"
-            and isinstance(args[1], str)
-            and args[1][0] in "wax"
-        )
-        if written and stage_of(str(args[0])) == self.fault["at"][0]:
+        renamed = event == "os.rename"
+        opened = event == "open" and isinstance(args[1], str) and args[1][0] in "wax"
+        if (renamed or opened) and stage_of(str(args[0])) == self.fault["at"][0]:
             self.count += 1
             if self.count == self.fault["at"][1]:
                 self.happen()
 
     def happen(self):
-        fault, self.fault = self.fault, None  # what it opens itself does not count
-        self.undo = FAULTS[fault["do"]](**{k: v for k, v in fault.items() if k not in ("do", "at")})
+        """Have the fault happen, once."""
+        fault = self.fault
+        self.fault = None  # what it opens itself does not count
+        about = {name: value for name, value in fault.items() if name not in ("do", "at")}
+        self.undo = FAULTS[fault["do"]](**about)
 
     def run(self, fault: dict | None, stages: list[str], options: list[str]) -> int:
         """The exit status of the first stage that fails under a fault, or 0."""
-        self.fault, self.undo, self.count = fault, None, 0
+        self.fault = fault
+        self.undo = None
+        self.count = 0
         if fault and fault["at"] is None:
             self.happen()
-        status = next(
-            (status for stage in stages if (status := cli.main([*stage.split(), *options]))), 0
-        )
+        status = 0
+        for stage in stages:
+            status = cli.main([*stage.split(), *options])
+            if status:
+                break
         if self.undo:
             self.undo()
         if self.fault:
-            print(
-                f"the fault never came: {self.count} writes in {self.fault['at'][0]}",
-                file=sys.stderr,
-            )
-        closed = (
-            fault and fault["do"] == "readonly"
-        )  # there nothing can be deleted; a later run does
-        for folder in (
-            option.partition("=")[2] for option in options if "/" in option and not closed
-        ):
-            for part in Path(folder).rglob(".*.part"):
-                print(f"left behind: {part}", file=sys.stderr)
+            stage = self.fault["at"][0]
+            print(f"the fault never came: {self.count} writes in {stage}", file=sys.stderr)
+        # in a read-only folder nothing can be deleted; a later run does
+        if not fault or fault["do"] != "readonly":
+            report_parts(options)
         print(f"{END}{status}", file=sys.stderr, flush=True)
         return status
+
+
+def report_parts(options: list[str]) -> None:
+    """A line for every unfinished file that is left behind in the folders of the options."""
+    for folder in [option.partition("=")[2] for option in options if "/" in option]:
+        for part in Path(folder).rglob(".*.part"):
+            print(f"left behind: {part}", file=sys.stderr)
 
 
 def tiny(options):
@@ -152,7 +168,8 @@ def tiny(options):
 
 if __name__ == "__main__":
     command_line_options.experiment = tiny
-    watch, last = Watch(), 0
+    watch = Watch()
+    last = 0
     for fault, stages in json.loads(sys.argv[1]):
         last = watch.run(fault, stages, sys.argv[2:])
     sys.exit(last)

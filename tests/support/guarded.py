@@ -53,12 +53,11 @@ class Guarded:
         self.process.stdin.flush()
         if not select.select([self.process.stdout], [], [], seconds)[0]:
             return f"it takes over {seconds} s"
-        return (
-            self.process.stdout.readline().strip() or f"it ends the process: {self.process.wait()}"
-        )
+        answer = self.process.stdout.readline().strip()
+        return answer or f"it ends the process: {self.process.wait()}"
 
     def read(self, reader: str, path: Path) -> str:
-        """ "read" or "refused"; AssertionError for all else."""
+        """Have it read a file: "read" or "refused"; AssertionError for all else."""
         if self.process is None:
             root = str(Path(__file__).parents[2])
             env = os.environ | {"PYTHONPATH": root, "MALLOC_ARENA_MAX": "1", "JAX_PLATFORMS": "cpu"}
@@ -66,9 +65,8 @@ class Guarded:
             self.process = subprocess.Popen([sys.executable, __file__], **look)
             assert self._answer(["", ""], 300) == "ready"
         answer = self._answer([reader, str(path)], SECONDS)
-        if answer not in ("read", "refused") and not answer.startswith(
-            "fault: "
-        ):  # it cannot go on
+        # after a fault the process can go on, after anything else it cannot
+        if answer not in ("read", "refused") and not answer.startswith("fault: "):
             self.stop()
         assert answer in ("read", "refused"), f"{reader}: {answer}"
         return answer
@@ -77,9 +75,8 @@ class Guarded:
 def sofa(path):
     for fs in (None, 8_000):
         head = read_sofa(path, fs)
-        assert head.hrirs.shape[1] == 2 and len(head.hrirs) == len(head.azimuth) == len(
-            head.elevation
-        )
+        assert head.hrirs.shape[1] == 2
+        assert len(head.hrirs) == len(head.azimuth) == len(head.elevation)
         assert all(np.isfinite(x).all() for x in (head.hrirs, head.azimuth, head.elevation))
 
 
@@ -94,8 +91,9 @@ def table(path):
 
 
 def manifest(path):
-    found = read_manifest(path, 4)
-    assert found.snr.shape == (4,) and len(found.speaker) == 4 and np.isfinite(found.snr).all()
+    content = read_manifest(path, 4)
+    assert content.snr.shape == (4,) and len(content.speaker) == 4
+    assert np.isfinite(content.snr).all()
 
 
 def checkpoint(path):
@@ -106,47 +104,79 @@ def checkpoint(path):
 
 def shard(path):
     (rows,) = cue_store.CueStore(path.parent, STORE["database"], STORE["front"]).read()
-    assert len(rows) == 72 and {(row.shape, row.dtype.name) for row in rows} == {
-        ((3, 1, 1), "float16")
-    }
+    assert len(rows) == 72
+    assert {(row.shape, row.dtype.name) for row in rows} == {((3, 1, 1), "float16")}
 
 
-READERS = {f.__name__: f for f in (sofa, sound, table, manifest, checkpoint, shard)}
-READERS |= {"document": files.read_json, "published": load_published}
-READERS["network"] = lambda path: packed.load_weights(path.stem, path.parent)[0].classify
+def network(path):
+    model, _ = packed.load_weights(path.stem, path.parent)
+    assert model.classify is not None
+
+
+READERS = {
+    "sofa": sofa,
+    "sound": sound,
+    "table": table,
+    "manifest": manifest,
+    "document": files.read_json,
+    "checkpoint": checkpoint,
+    "shard": shard,
+    "network": network,
+    "published": load_published,
+}
 
 
 def judged(name, path) -> str:
     """What became of one file."""
     try:
-        try:
-            READERS[name](path)
-            return "read"
-        except OSError as error:  # the command line makes a line of it
-            raise InputError(os_error_message(error)) from error
-    except InputError as error:
-        message, cause = str(error), error
-        while cause := cause.__context__:
-            if isinstance(cause, MemoryError):
-                return f"fault: asks for over 1 GiB more memory: {message}"
-        if "\n" in message or str(path.parent) not in message:
-            return f"fault: not one line that names the file: {message!r}"
-        return "refused"
+        READERS[name](path)
+    except (InputError, OSError) as error:
+        return fault_of_refusal(error, path) or "refused"
     except BaseException as error:
         return f"fault: {type(error).__name__}: {' '.join(str(error).split())}"
+    return "read"
 
 
-if __name__ == "__main__":
-    answers, sys.stdout = sys.stdout, sys.stderr
-    registry.build_model("three_branch", 0, FrontEnd())  # the first one compiles
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def fault_of_refusal(error, path) -> str:
+    """What is wrong with the way in which a file is refused, or nothing."""
+    # the command line makes a line of an operating system's error
+    message = os_error_message(error) if isinstance(error, OSError) else str(error)
+    cause = error
+    while cause is not None:
+        if isinstance(cause, MemoryError):
+            return f"fault: asks for over 1 GiB more memory: {message}"
+        cause = cause.__context__
+    if "\n" in message or str(path.parent) not in message:
+        return f"fault: not one line that names the file: {message!r}"
+    return ""
+
+
+def peak_memory_kb() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def limit_memory() -> None:
+    """Let this process have MORE_MEMORY of address space beside what it has."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + MORE_MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for line in sys.stdin:
+
+
+def answer_questions(questions, answers) -> None:
+    """Read the file of each line, and say what became of it."""
+    used_kb = peak_memory_kb()
+    for line in questions:
         name, path = json.loads(line)
         answer = judged(name, Path(path)) if name else "ready"
-        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used > MORE_USED // 1024:
+        if peak_memory_kb() - used_kb > MORE_USED // 1024:
             answer = f"it takes over {MORE_USED >> 20} MiB more memory: {answer}"
         print(answer, file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # what a reader prints is no answer
+    registry.build_model("three_branch", 0, FrontEnd())  # the first one compiles
+    limit_memory()
+    answer_questions(sys.stdin, answers)

@@ -19,9 +19,8 @@ ROOT = Path(__file__).parents[2]
 STAGES = ("cues", "model1", "model2", "model2_continued", "results")
 NAME = "published-hop882"  # of the tiny experiment's folders under results/ and work/
 FULL = ": the disk is full: free some space and run the same command again"
-Ended = namedtuple(
-    "Ended", "status out lines"
-)  # of a call of the command line; the lines are of stderr
+# of a call of the command line; the lines are of stderr
+Ended = namedtuple("Ended", "status out lines")
 # a small file system: its folder, the same for other processes, a command that lets one in
 Disk = namedtuple("Disk", "folder outside inside")
 
@@ -32,13 +31,8 @@ def command(compiled: Path, folder: Path, runs, *options) -> tuple[list, dict]:
     env["JAX_COMPILATION_CACHE_DIR"] = str(compiled or "")
     env["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     folders = [f"--{k}={folder / k}" for k in ("results", "work", "figures")]
-    return [
-        sys.executable,
-        ROOT / "tests/support/faulty.py",
-        json.dumps(runs),
-        *folders,
-        *options,
-    ], env
+    program = ROOT / "tests/support/faulty.py"
+    return [sys.executable, program, json.dumps(runs), *folders, *options], env
 
 
 def start(compiled: Path, folder: Path, runs, *options, inside=()) -> list[Ended]:
@@ -57,12 +51,10 @@ def start(compiled: Path, folder: Path, runs, *options, inside=()) -> list[Ended
     if fault and fault["do"] == "kill":
         assert done.returncode in (-signal.SIGKILL, -signal.SIGXFSZ), done.stderr
     else:
-        assert len(ended) == len(runs) and done.returncode == ended[-1].status and rest == "", (
-            done.stderr
-        )
-    assert "the fault never came" not in done.stderr and "left behind" not in done.stderr, (
-        done.stderr
-    )
+        assert len(ended) == len(runs) and rest == "", done.stderr
+        assert done.returncode == ended[-1].status, done.stderr
+    assert "the fault never came" not in done.stderr, done.stderr
+    assert "left behind" not in done.stderr, done.stderr
     return ended
 
 
