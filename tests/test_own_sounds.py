@@ -1,50 +1,66 @@
 """One's own sounds: from two heads and two folders to a localiser, as docs/own-sounds.md says."""
 
+import re
+import shlex
+
 import numpy as np
 import pytest
 import soundfile
 
 from ssl_jax.command_line import options
+from ssl_jax.common.files import read_json
 from ssl_jax.networks.packed import describe
 from support import faulty
-from support.made_sofa import write_sofa
+from support.made_sofa import head_responses, write_sofa
 from support.made_sounds import put_sound, tone
-from support.runs import refused
+from support.runs import ROOT, refused
 
 FS = 44_100
-FOLDERS = ("--speech=voices", "--noise=noises", "--heads=heads", "--name=mine", "--hop=882")
+PAGE = (ROOT / "docs/own-sounds.md").read_text("utf-8")
+TINY = "--hop=882"  # fewer frames, beside what `faulty.tiny` makes small
+FOLDERS = ("--speech=voices", "--noise=noises", "--heads=heads", "--name=mine", TINY)
 
 
 @pytest.fixture
-def folders(tmp_path):
-    """Two speakers, two kinds of noise and two heads."""
+def folders(tmp_path, monkeypatch):
+    """Two speakers, two kinds of noise, two heads and a recording of two seconds."""
+    monkeypatch.setattr(options, "experiment", faulty.tiny)
     for name in ("anna", "ben"):
         put_sound(tmp_path / f"voices/{name}/1.wav", tone(1, 300))
     rng = np.random.default_rng(0)
     for kind in ("hiss", "hum"):
         put_sound(tmp_path / f"noises/{kind}.wav", rng.uniform(-0.5, 0.5, 24_000))
     (tmp_path / "heads").mkdir()
-    for name in ("first", "second"):
-        write_sofa(tmp_path / f"heads/{name}.sofa")
+    for seed, name in enumerate(("first", "second")):
+        write_sofa(tmp_path / f"heads/{name}.sofa", Data__IR=head_responses(seed=seed))
+    soundfile.write(tmp_path / "recording.wav", rng.uniform(-0.3, 0.3, (2 * FS, 2)), FS)
     return tmp_path
 
 
-def test_from_folders_to_a_localiser(folders, call, monkeypatch):
-    monkeypatch.setattr(options, "experiment", faulty.tiny)
-    assert call("all", *FOLDERS).status == 0
-    settings = (folders / "results/mine/settings.json").read_text()
-    assert '"speech": "voices"' in settings and '"heads": "heads"' in settings
+def test_the_commands_of_the_page_lead_to_a_localiser(folders, call):
+    lines = re.findall("^    ssl_jax (.*)$", PAGE, re.MULTILINE)
+    everything, pack, localise = [shlex.split(line) for line in lines]
 
-    packed = call("pack", *FOLDERS, "--run", "model2_continued", "--as", "mine.safetensors")
-    assert packed.status == 0 and "mine.safetensors: Top-1" in packed.out
-    assert not (folders / "docs").exists()  # no card: it is no network of the package
+    ended = call(*everything, TINY)
+    assert ended.status == 0 and "# Ours beside the reported tables" in ended.out
+    database = read_json(folders / "results/mine/settings.json")["database"]
+    names = (database["speech"], database["noise"], database["heads"])
+    assert names == ("voices", "noises", "heads")
+    assert set(read_json(folders / "results/mine/metrics.json")) == {
+        *("model1", "model2", "model2_continued")
+    }
+
+    ended = call(*pack, TINY)
+    assert ended.status == 0 and "mine.safetensors: Top-1" in ended.out
     notes = describe(str(folders / "mine.safetensors"))
     assert notes["corpus"] == "speech voices, noise noises, heads heads"
+    assert not (folders / "docs").exists()  # no card: it is no network of the package
 
-    sound = np.random.default_rng(1).uniform(-0.3, 0.3, (2 * FS, 2))
-    soundfile.write(folders / "recording.wav", sound, FS)
-    localised = call("localise", "recording.wav", "--model", "mine.safetensors")
-    assert localised.status == 0 and "network mine" in localised.out
+    ended = call(*localise)
+    assert ended.status == 0 and "network mine" in ended.out
+    azimuths = re.findall(r"^ +\d\.\d\d +(\d+\.\d)°", ended.out, re.MULTILINE)
+    # windows of 1 s in 2 s, every 0.1 s
+    assert len(azimuths) == 11 and max(map(float, azimuths)) < 360
 
 
 @pytest.mark.parametrize(
@@ -54,7 +70,6 @@ def test_from_folders_to_a_localiser(folders, call, monkeypatch):
         ("noises", "has 1 kind of noise: name a folder with at least 2"),
     ],
 )
-def test_one_head_or_one_kind_is_refused(folders, call, monkeypatch, folder, says):
-    monkeypatch.setattr(options, "experiment", faulty.tiny)
-    next(iter(sorted((folders / folder).iterdir()))).unlink()
+def test_one_head_or_one_kind_is_refused(folders, call, folder, says):
+    next((folders / folder).iterdir()).unlink()
     refused(call("database", *FOLDERS), folder, says)
