@@ -1,6 +1,6 @@
 """The real pipeline, end to end, on a tiny slice of the package's recordings."""
 
-import json
+import io
 import shutil
 
 import numpy as np
@@ -8,71 +8,114 @@ import pytest
 
 from ssl_jax import pipeline
 from ssl_jax.command_line import options
-from ssl_jax.common.files import write_json
+from ssl_jax.common.files import read_json, write_json
 from ssl_jax.networks import packed
 from support import faulty
-from support.runs import NAME, refused, refuses
+from support.made_logs import TIMING
+from support.runs import NAME, refused, refuses, restore
+
+TINY = "--hop=882"
+LAST_EPOCHS = {"model1": 2, "model2": 2, "model2_continued": 3}
+SETTINGS = f"ssl_jax: results/{NAME}/settings.json: "
+OTHER_FOLDER = "use another --name, or delete that folder"
 
 
 def contents(folder, pattern="*"):
     return {path: path.read_bytes() for path in folder.rglob(pattern) if path.is_file()}
 
 
-def test_from_recordings_to_tables_and_again(call, tmp_path, monkeypatch):
+def results_of(unbroken, name):
+    return unbroken[f"results/{NAME}/{name}"]
+
+
+@pytest.fixture
+def trained(tmp_path, unbroken, monkeypatch):
+    """The tiny experiment in an empty folder, its database made and its runs trained."""
     monkeypatch.setattr(options, "experiment", faulty.tiny)
-    ended = call("all", "--hop=882")
-    out = tmp_path / "results" / NAME
-    assert ended.status == 0 and "# Ours beside the reported tables" in ended.out
-    expected = {"comparison.md", "comparison.csv", "metrics.json", "settings.json", "timing.json"}
-    for name, epoch in (("model1", 2), ("model2", 2), ("model2_continued", 3)):
+    restore(tmp_path, unbroken)
+    # wall times are no part of `unbroken`: they differ from run to run
+    write_json(tmp_path / "results" / NAME / "timing.json", TIMING)
+    return tmp_path
+
+
+def test_every_run_leaves_its_log_its_tables_and_its_weights(unbroken):
+    expected = {"metrics.json", "settings.json", "model2_continued_last_confusion.csv"}
+    for name, epoch in LAST_EPOCHS.items():
         ends = (".csv", ".log", "_confusion.csv", "_by_snr.csv", f"_epoch{epoch}.safetensors")
         expected |= {name + end for end in ends}
-    expected.add("model2_continued_last_confusion.csv")
-    assert {p.name for p in out.iterdir()} == expected
-    log = (out / "model2_continued.log").read_text()
+    names = {name.split("/")[-1] for name in unbroken if name.startswith("results/")}
+    assert names == expected
+
+
+def test_a_continued_run_says_where_it_begins(unbroken):
+    log = results_of(unbroken, "model2_continued.log").decode()
     assert log.startswith("Reduced Learning rate from epoch 1.\nEpoch 2/")
-    # 128 mixtures teach something: well above chance, 1.39 %
-    assert float((out / "model2.csv").read_text().splitlines()[2].split(",")[3]) > 2.5
-    drawn = {p.relative_to(tmp_path / "paper_figures").as_posix() for p in tmp_path.rglob("*.png")}
-    assert {f"{NAME}/{name}.png" for name in ("surround", "scene_snr", "training_model2")} <= drawn
-    shards = sorted((tmp_path / "work" / NAME / "cues").glob("*.npy"))
-    assert [np.load(s, mmap_mode="r").shape for s in shards] == [(24, 3, 32, 50)] * 6
 
-    # once more: nothing is redone, every byte stays, the clock's too
-    before, changed = contents(tmp_path), [shard.stat().st_mtime_ns for shard in shards]
-    assert call("all", "--hop=882").status == 0 and contents(tmp_path) == before
-    assert [shard.stat().st_mtime_ns for shard in shards] == changed
 
-    # a trained run goes into the package: what is stored there scores what the run scored
-    monkeypatch.setattr(packed, "_folder", lambda folder: folder or tmp_path / "weights")
-    words = ["pack", "--hop=882", "--as=mine", "--card=card.md", "--run"]
-    assert call(*words, "model1").status == 0
-    scores = json.loads((out / "metrics.json").read_text())["model1"]
+def test_128_mixtures_teach_something(unbroken):
+    last = results_of(unbroken, "model2.csv").decode().splitlines()[2]
+    # training Top-1: well above chance, 1.39 %
+    assert float(last.split(",")[3]) > 2.5
+
+
+def test_the_store_is_shards_of_cue_maps(unbroken):
+    shards = [content for name, content in sorted(unbroken.items()) if name.endswith(".npy")]
+    assert [np.load(io.BytesIO(shard)).shape for shard in shards] == [(24, 3, 32, 50)] * 6
+
+
+def test_all_compares_and_draws_and_once_more_changes_no_byte(trained, call):
+    ended = call("all", TINY)
+    assert ended.status == 0 and "# Ours beside the reported tables" in ended.out
+    results = {path.name for path in (trained / "results" / NAME).iterdir()}
+    assert results >= {"comparison.md", "comparison.csv"}
+    figures = {path.name for path in (trained / "paper_figures" / NAME).iterdir()}
+    assert figures >= {"surround.png", "scene_snr.png", "training_model2.png"}
+
+    before = contents(trained)
+    shards = sorted(trained.rglob("*.npy"))
+    times = [shard.stat().st_mtime_ns for shard in shards]
+    assert call("all", TINY).status == 0 and contents(trained) == before
+    assert [shard.stat().st_mtime_ns for shard in shards] == times
+
+
+@pytest.fixture
+def pack(trained, call, monkeypatch):
+    """Pack a run as a network of the package, in a folder of the test."""
+    monkeypatch.setattr(packed, "_folder", lambda folder: folder or trained / "weights")
+    return lambda run: call("pack", TINY, "--as=mine", "--card=card.md", "--run", run)
+
+
+def test_a_packed_run_scores_what_the_run_scored(trained, pack):
+    assert pack("model1").status == 0
+    scores = read_json(trained / "results" / NAME / "metrics.json")["model1"]
     assert packed.describe("mine")["metrics"] == pytest.approx(scores)
-    card = (tmp_path / "card.md").read_text()
-    assert (
-        "| `mine` |" in card
-        and f"| {scores['top1']:.2f} |" in card
-        and card.count("\n| 355° |") == 1
-    )
-    refused(call(*words, "model9"), "--run model9: unknown")
+    card = (trained / "card.md").read_text()
+    assert "| `mine` |" in card and f"| {scores['top1']:.2f} |" in card
+    assert card.count("\n| 355° |") == 1
 
-    # other settings in the same folder are refused, in one line that says which
-    again = ("all", f"--name={NAME}")
-    refused(call(*again, "--hop=441"), "front.hop = 882, now 441")
 
-    # the results alone, without the work they came from, are not mixed with others either
-    shutil.rmtree(tmp_path / "work")
-    made, settings = contents(out), "ssl_jax: results/published-hop882/settings.json: "
-    for words in (["--hop=441"], ["--hop=882", "--seed=3"], ["--hop=882", "--hair-cell=roman"]):
-        ended = call(*again, *words)
-        refused(ended, f"{settings}was made with ", "use another --name, or delete that folder")
-        assert len(ended.lines) == 1
-    (out / "settings.json").unlink()
-    refused(call(*again, "--hop=882"), f"{settings}is missing, so nobody knows")
-    assert contents(out) == {
-        path: text for path, text in made.items() if path.name != "settings.json"
-    }
+def test_a_run_that_is_not_there_cannot_be_packed(pack):
+    refused(pack("model9"), "--run model9: unknown")
+
+
+def test_other_settings_in_the_same_folder_are_refused(trained, call):
+    refused(call("all", f"--name={NAME}", "--hop=441"), "front.hop = 882, now 441")
+
+
+@pytest.mark.parametrize("words", [["--hop=441"], [TINY, "--seed=3"], [TINY, "--hair-cell=roman"]])
+def test_results_without_their_work_are_not_mixed_with_others(trained, call, words):
+    shutil.rmtree(trained / "work")
+    results = trained / "results"
+    before = contents(results)
+    ended = call("all", f"--name={NAME}", *words)
+    refused(ended, f"{SETTINGS}was made with ", OTHER_FOLDER)
+    assert len(ended.lines) == 1 and contents(results) == before
+
+
+def test_results_whose_settings_are_lost_are_refused(trained, call):
+    shutil.rmtree(trained / "work")
+    (trained / "results" / NAME / "settings.json").unlink()
+    refused(call("all", TINY), f"{SETTINGS}is missing, so nobody knows")
 
 
 def test_results_of_an_older_version_are_made_again(tmp_path):

@@ -3,20 +3,12 @@
 import numpy as np
 import pytest
 
-from support.runs import FULL, NAME, STAGES, moments, refused, same
+from support.runs import FULL, NAME, STAGES, moments, refused, restore, same
 
 EVERYTHING, HOP = ("database", "train"), "--hop=882"
 WORK, SLOW = f"work/{NAME}", [pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 8)]
 # a stage's writes: 2 of its settings, then 4 of every shard or epoch that is still to be made
 LAST = {"cues": 14, "model1": 9, "model2": 9, "model2_continued": 9, "results": 8}
-
-
-def restore(folder, files, *lost):
-    """Put the files of a whole experiment into a folder, without those that `lost` names."""
-    for name, content in files.items():
-        if not any(part in name for part in lost):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
 
 
 def break_then_run(start, folder, faults, inside=()):

@@ -10,16 +10,16 @@ import pytest
 import soundfile
 
 from ssl_jax.command_line import options
-from ssl_jax.common.files import atomic_write, package_data
+from ssl_jax.common.files import atomic_write, package_data, write_json
 from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.networks import packed
 from ssl_jax.recordings import azimuths, commands
 from ssl_jax.sounds import reading, sofa
 from ssl_jax.studies import model_card
 from support import faulty
-from support.made_logs import write_notes
+from support.made_logs import TIMING
 from support.made_sofa import write_sofa
-from support.runs import FULL, NAME, ROOT, Ended, refused
+from support.runs import FULL, NAME, ROOT, Ended, refused, restore
 
 NOISE = np.random.default_rng(7).uniform(-0.5, 0.5, (8_000, 2))
 EXPERIMENT = "--hop=882"  # the tiny one, whose folders are called NAME
@@ -27,13 +27,9 @@ EXPERIMENT = "--hop=882"  # the tiny one, whose folders are called NAME
 
 def put_results(unbroken, folder):
     """Logs of the tiny experiment, as training leaves them."""
-    for name, content in unbroken.items():
-        if name.startswith("results/") and not name.endswith(".safetensors"):
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+    restore(folder, unbroken, "work/", ".safetensors")
     # wall times are no part of `unbroken`: they differ from run to run
-    write_notes(folder / "results" / NAME)
+    write_json(folder / "results" / NAME / "timing.json", TIMING)
 
 
 @pytest.fixture

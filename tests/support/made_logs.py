@@ -26,6 +26,7 @@ STAGES = {
     "database": {"seconds": 90, "peak_memory_mb": 512},
     "model1": {"seconds": 60.0, "peak_memory_mb": 2048},
 }
+TIMING = {"machine": "an abacus", "commit": "0123456789", "stages": STAGES}
 
 
 def row_of(epoch: int, shift: float = 0.0) -> list[float]:
@@ -52,6 +53,5 @@ def write_notes(folder):
     """settings.json and timing.json of a finished run."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"database": DATABASE, "front": FRONT, "runs": RUNS}
-    timing = {"machine": "an abacus", "commit": "0123456789", "stages": STAGES}
     (folder / "settings.json").write_text(json.dumps(settings))
-    (folder / "timing.json").write_text(json.dumps(timing))
+    (folder / "timing.json").write_text(json.dumps(TIMING))

@@ -64,6 +64,14 @@ def outputs(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
 
 
+def restore(folder, files, *lost):
+    """Put the files of a whole experiment into a folder, without those that `lost` names."""
+    for name, content in files.items():
+        if not any(part in name for part in lost):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+
+
 def same(folder, whole):
     """The same files, and the same bytes in each."""
     there = outputs(folder)
