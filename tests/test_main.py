@@ -69,12 +69,14 @@ def test_every_option_says_what_it_does():
         assert silent == [], stage
 
 
-def test_version_and_a_help_that_is_quick(capsys):
+def test_the_version_is_three_numbers(capsys):
     with pytest.raises(SystemExit) as error:
         main(["--version"])
-    assert error.value.code == 0 and re.fullmatch(
-        r"ssl_jax \d+\.\d+\.\d+\n", capsys.readouterr().out
-    )
+    assert error.value.code == 0
+    assert re.fullmatch(r"ssl_jax \d+\.\d+\.\d+\n", capsys.readouterr().out)
+
+
+def test_help_imports_nothing_that_is_slow():
     words = [sys.executable, "-X", "importtime", "-m", "ssl_jax", "--help"]
     done = subprocess.run(words, cwd=runs.ROOT, capture_output=True, text=True, check=True)
     imported = set(re.findall(r"\| +(\w+)$", done.stderr, re.MULTILINE))
@@ -82,42 +84,77 @@ def test_version_and_a_help_that_is_quick(capsys):
 
 
 @pytest.mark.parametrize("shell", PATHS)
-def test_a_shell_completes_options_and_what_is_missing_is_named(call, shell, capsys, monkeypatch):
+def test_a_shell_completes_options(shell, capsys):
     pytest.importorskip("shtab", reason="the extra `completion` is not installed")
     with pytest.raises(SystemExit):
         main(["--print-completion", shell])
     out = capsys.readouterr().out
     assert PATHS[shell] in out and "noise-azimuth" in out
-    for gone in ("shtab", "onnx"):
-        monkeypatch.setitem(sys.modules, gone, None)
+
+
+def test_completion_without_shtab_names_the_extra(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
     with pytest.raises(SystemExit, match="2"):
-        main(["--print-completion", shell])
+        main(["--print-completion", "bash"])
     assert "'ssl_jax[completion]'\n" in capsys.readouterr().err
+
+
+def test_export_without_onnx_names_the_extra(call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.delitem(sys.modules, "ssl_jax.networks.onnx_export", raising=False)
-    refused(
-        call("export", "--to", "a.onnx"), "the package onnx is missing: pip install 'ssl_jax[onnx]'"
-    )
+    ended = call("export", "--to", "a.onnx")
+    refused(ended, "the package onnx is missing: pip install 'ssl_jax[onnx]'")
 
 
-def test_what_is_said_and_logged(call, tmp_path, monkeypatch):
+NOTE = "a note"
+LAST_LINE = "ssl_jax: wrong"
+
+
+@pytest.fixture
+def noted(monkeypatch):
+    """The stage `report` says NOTE and stops with LAST_LINE."""
+
     def stage(*_):
-        progress.say("a note")
+        progress.say(NOTE)
         raise InputError("wrong")
 
     monkeypatch.setattr(pipeline, "report", stage)
-    note, last = call("report").lines
-    assert (note, last) == ("a note", "ssl_jax: wrong") and call("report", "-q").lines == [last]
-    more, *others = call("report", "-v", "--log", "log").lines
-    assert "compiled programs in" in more and others == ["a note", last]
-    assert call("report", "--quiet", "--log", "log").lines == [last]
+
+
+def test_a_stage_says_its_notes_and_why_it_ends(call, noted):
+    assert call("report").lines == [NOTE, LAST_LINE]
+
+
+def test_a_quiet_stage_says_why_it_ends_alone(call, noted):
+    assert call("report", "-q").lines == [LAST_LINE]
+
+
+def test_a_verbose_stage_says_where_compiled_programs_are(call, noted):
+    more, *others = call("report", "-v").lines
+    assert "compiled programs in" in more and others == [NOTE, LAST_LINE]
+
+
+def test_the_log_has_what_every_stage_says_quiet_ones_too(call, noted, tmp_path):
+    more = call("report", "-v", "--log", "log").lines[0]
+    call("report", "--quiet", "--log", "log")
     logged = [line.split(" ", 2)[2] for line in (tmp_path / "log").read_text().splitlines()]
-    assert logged == [more, "a note", last, "a note", last]
+    assert logged == [more, NOTE, LAST_LINE, NOTE, LAST_LINE]
+
+
+def test_a_log_that_cannot_be_written_is_named(call, noted):
     refused(call("report", "--log", "none/log"), "none/log: no such file or folder")
 
 
-USAGE = {"STAGE": "", "cook": "cook", "half": "train --hop half", "--limit": "train --limit 3"}
-USAGE |= {HAIR_CELLS[0]: "train --hair-cell bald", "nearest_azimuth": "train --directions up"}
-USAGE |= {"use names with commas between": "database --noise-kinds rain,,wind"}
+# what the last line says, by what is wrong
+USAGE = {
+    "STAGE": "",
+    "cook": "cook",
+    "half": "train --hop half",
+    "--limit": "train --limit 3",
+    HAIR_CELLS[0]: "train --hair-cell bald",
+    "nearest_azimuth": "train --directions up",
+    "use names with commas between": "database --noise-kinds rain,,wind",
+}
 
 
 @pytest.mark.parametrize("says", USAGE)
@@ -127,17 +164,18 @@ def test_unknown_words_are_usage_errors(says, capsys):
     assert error.value.code == 2 and says in capsys.readouterr().err.splitlines()[-1]
 
 
-REFUSED = {f"all --hop {hop}": f"hop {hop}: out of range: use " for hop in (0, -5, 44101)}
-REFUSED |= {
+REFUSED = {
+    "all --hop 0": "hop 0: out of range: use ",
+    "all --hop -5": "hop -5: out of range: use ",
+    "all --hop 44101": "hop 44101: out of range: use ",
     "figures --seed -1": "seed -1: out of range: use ",
     "audit --rows x": "--rows x: unknown",
+    "audit --clips 1": "too few",
+    "report --name reported": "--name reported: that folder is for reported tables: use ",
+    "database --export-wav out --limit 0": "--limit 0: no mixtures asked for: use at least 1",
+    "figures": "no log of model1: run the train stage",
+    "report": "results/published: no training logs: run ./reproduce.sh",
 }
-REFUSED |= {"report --name reported": "--name reported: that folder is for reported tables: use "}
-REFUSED |= {
-    "database --export-wav out --limit 0": "--limit 0: no mixtures asked for: use at least 1"
-}
-REFUSED |= {"figures": "no log of model1: run the train stage", "audit --clips 1": "too few"}
-REFUSED |= {"report": "results/published: no training logs: run ./reproduce.sh"}
 
 
 @pytest.mark.parametrize("words", REFUSED)
@@ -163,15 +201,12 @@ def test_a_file_where_the_results_or_the_mixtures_should_go(call, tmp_path, monk
     refused(ended, tmp_path / "taken", "a file stands where a folder is needed")
 
 
-STOPS = [(InputError("a: two\nlines: do something"), 2, "a: two lines: do something")]
-STOPS += [
-    (
-        PermissionError(13, "no", "a\nb"),
-        2,
-        "a b: permission denied: choose a folder you may write to",
-    )
+DENIED = "a b: permission denied: choose a folder you may write to"
+STOPS = [
+    (InputError("a: two\nlines: do something"), 2, "a: two lines: do something"),
+    (PermissionError(13, "no", "a\nb"), 2, DENIED),
+    (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here"),
 ]
-STOPS += [(KeyboardInterrupt(), 130, "interrupted; the same command goes on from here")]
 
 
 @pytest.mark.parametrize("error, status, says", STOPS)
