@@ -22,6 +22,7 @@ ON_GRID = 0.5  # degrees: a direction this near counts as measured there
 MAX_SECONDS = 2  # of a response; longer rooms are cut by whoever has them
 EVEN = 1e-3  # of a step of frequency: how far one may be off an even grid
 WRAPPED = 0.05  # of the power in the last quarter: more is no tail but a start before time 0
+NOT_WRITTEN = 1e30  # NetCDF holds 9.97e36 where nobody wrote a value; no response is as loud
 SECONDS = ("second", "seconds", "s")  # units of Data.Delay
 SAMPLES = ("", "sample", "samples")
 
@@ -46,7 +47,7 @@ class Responses:
 
 
 def read_contents(sofa: SofaFile) -> Contents:
-    """Directions, ears and responses of a file; silent directions are left out."""
+    """Directions, ears and responses of a file; silent and unwritten directions are left out."""
     azimuth, elevation = read_directions(sofa)
     right_first = is_right_first(sofa)
     # what is small is read before what is large, so that most faults cost no memory
@@ -62,14 +63,15 @@ def read_contents(sofa: SofaFile) -> Contents:
     if right_first:
         hrirs = hrirs[:, ::-1]
         delay = delay[:, ::-1]
-    heard = np.abs(hrirs).max(axis=-1).all(axis=-1)
+    loudest = np.abs(hrirs).max(axis=-1)
+    heard = ((loudest > 0) & (loudest < NOT_WRITTEN)).all(axis=-1)
     if not heard.any():
         raise InputError(f"{sofa.path}: {sofa.data} has silent responses: fetch the file again")
     if not heard.all():
         first = np.flatnonzero(~heard)[0]
         say(
-            f"{sofa.path}: {np.sum(~heard)} of {len(heard)} directions are silent and left out,"
-            f" azimuth {azimuth[first]:g}, elevation {elevation[first]:g} first"
+            f"{sofa.path}: {np.sum(~heard)} of {len(heard)} directions are silent, or nobody wrote"
+            f" them: left out, azimuth {azimuth[first]:g}, elevation {elevation[first]:g} first"
         )
         hrirs, delay = hrirs[heard], delay[heard]
         azimuth, elevation = azimuth[heard], elevation[heard]

@@ -197,7 +197,10 @@ class Audit:
         """What is measured of published checkpoints: scores by checkpoint and store."""
         scores: dict[str, dict[str, dict]] = {}
         for key, entry in sorted(self.measured.items()):
-            parts = key.split("/")
-            if parts[0] == "published_weights" and key == self.weights_key(parts[1], parts[2]):
-                scores.setdefault(parts[1], {})[parts[2]] = entry
+            kind, _, rest = key.partition("/")
+            if kind != "published_weights":
+                continue
+            checkpoint, store, _ = rest.rsplit("/", 2)  # a checkpoint may lie in a folder
+            if key == self.weights_key(checkpoint, store):
+                scores.setdefault(checkpoint, {})[store] = entry
         return scores

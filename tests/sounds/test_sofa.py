@@ -262,9 +262,10 @@ def test_receivers_at_the_origin_are_taken_in_their_order(tmp_path, capsys, ears
     assert "ReceiverPosition tells no left ear" in capsys.readouterr().err
 
 
-def test_a_silent_direction_is_left_out_and_said(tmp_path, capsys):
+@pytest.mark.parametrize("value", [0.0, 9.96920997e36])  # the second: NetCDF's fill value
+def test_a_direction_that_is_silent_or_unwritten_is_left_out_and_said(tmp_path, capsys, value):
     responses = RESPONSES.copy()
-    responses[18] = 0
+    responses[18] = value
     delays = np.stack([np.arange(72.0), np.arange(72.0)], axis=1)
     path = write_sofa(tmp_path / "a.sofa", Data__IR=responses, Data__Delay=delays)
     sofa = read_sofa(path)
