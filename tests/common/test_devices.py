@@ -55,14 +55,10 @@ def run(compile_once):
 
 def check_store(folder, unbroken):
     """Six shards with their checksums, settings and manifest: the same bytes."""
-    stored = {
-        name: content for name, content in outputs(folder).items() if name.startswith("work/")
-    }
-    stored = {name: content for name, content in stored.items() if "model" not in name}
-    assert (
-        len(stored) == 2 * 6 + 2
-        and [name for name in stored if stored[name] != unbroken[name]] == []
-    )
+    there = outputs(folder)
+    stored = [name for name in there if name.startswith("work/") and "model" not in name]
+    assert len(stored) == 2 * 6 + 2
+    assert [name for name in stored if there[name] != unbroken[name]] == []
 
 
 @pytest.mark.parametrize("devices, processes", [(8, 1), (1, 2)])
@@ -172,18 +168,43 @@ def test_a_programming_error_passes_through_a_barrier():
         raise ValueError("mine")
 
 
-@pytest.mark.parametrize(
-    "home, chosen, kept", [("a", "", True), ("taken", "", False), ("b", "c", False)]
-)
-def test_compiled_programs_are_kept_where_that_can_be(tmp_path, monkeypatch, home, chosen, kept):
-    """In the user's cache folder, nowhere if a file stands there, or where JAX is told to."""
+CACHE_OPTION = "jax_compilation_cache_dir"
+
+
+@pytest.fixture
+def keep_in(tmp_path, monkeypatch):
+    """Keep compiled programs with this cache folder of the user; what JAX is told then."""
+
+    def keep(home, told_before=""):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / home))
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", told_before)
+        options = {}
+        monkeypatch.setattr(devices.jax.config, "update", options.__setitem__)
+        devices.keep_compiled()
+        return options
+
+    return keep
+
+
+def test_compiled_programs_are_kept_in_the_users_cache_folder(tmp_path, keep_in):
+    assert keep_in("cache")[CACHE_OPTION] == str(tmp_path / "cache/ssl_jax")
+    assert (tmp_path / "cache/ssl_jax").is_dir()
+
+
+def test_where_a_file_stands_no_compiled_programs_are_kept(tmp_path, keep_in):
     (tmp_path / "taken").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / home))
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", chosen)
-    asked = {}
-    monkeypatch.setattr(devices.jax.config, "update", asked.__setitem__)
-    devices.keep_compiled()
-    assert asked.get("jax_compilation_cache_dir") == (
-        str(tmp_path / home / "ssl_jax") if kept else None
-    )
-    assert bool(asked) == kept == (tmp_path / home / "ssl_jax").exists()
+    assert keep_in("taken") == {}
+
+
+def test_a_cache_folder_that_jax_is_told_before_stays(tmp_path, keep_in):
+    assert keep_in("cache", told_before="elsewhere") == {}
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_cache_that_is_too_large_starts_anew(tmp_path, keep_in, monkeypatch):
+    monkeypatch.setattr(devices, "CACHE_BYTES", 3)
+    folder = tmp_path / "cache/ssl_jax"
+    folder.mkdir(parents=True)
+    (folder / "program").write_bytes(b"1234")
+    keep_in("cache")
+    assert not (folder / "program").exists()
