@@ -42,9 +42,9 @@ def pytest_runtest_setup(item):
 def compile_once():
     """Keep compiled programs where the command line keeps them: the user's cache folder."""
     devices.keep_compiled()
-    kept = jax.config.jax_compilation_cache_dir
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = kept or ""  # for processes of their own
-    return Path(kept) if kept else None
+    folder = jax.config.jax_compilation_cache_dir
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder or ""  # for processes of their own
+    return Path(folder) if folder else None
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +91,7 @@ def call(tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def small_disk(tmp_path):
     """Mount a file system of so many MB in a namespace; skip where the system permits none."""
-    held = []
+    mounting = []  # the process whose namespace has the disk
 
     def mount(megabytes):
         folder = tmp_path / "disk"
@@ -100,21 +100,26 @@ def small_disk(tmp_path):
         words = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, folder]
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         try:
-            held.append(subprocess.Popen(words, text=True, **pipes))
+            process = subprocess.Popen(words, text=True, **pipes)
         except FileNotFoundError:
             pytest.skip("no unshare(1): a small disk cannot be mounted")
-        if held[0].stdout.readline() != "mounted\n":
-            pytest.skip(
-                f"this system lets nobody mount a small disk: {held[0].stderr.read().strip()}"
-            )
-        pid = held[0].pid
-        enter = ("nsenter", f"--target={pid}", "--user", "--mount", "--preserve-credentials")
+        mounting.append(process)
+        if process.stdout.readline() != "mounted\n":
+            reason = process.stderr.read().strip()
+            pytest.skip(f"this system lets nobody mount a small disk: {reason}")
+        enter = (
+            "nsenter",
+            f"--target={process.pid}",
+            "--user",
+            "--mount",
+            "--preserve-credentials",
+        )
         if subprocess.run([*enter, "true"], capture_output=True).returncode:
             pytest.skip("this system lets nobody into another process's namespace")
-        return runs.Disk(folder, Path(f"/proc/{pid}/root{folder}"), enter)
+        return runs.Disk(folder, Path(f"/proc/{process.pid}/root{folder}"), enter)
 
     yield mount
-    for process in held:
+    for process in mounting:
         process.communicate()  # closes its input: it ends, and what it mounted with it
 
 

@@ -11,7 +11,7 @@ from ssl_jax.command_line.options import (
 
 
 def add_experiment_stages(stages) -> None:
-    """Declare them."""
+    """Declare these stages."""
     everything = "database, train, figures and report: what ./reproduce.sh runs"
     parser = add_stage(stages, "all", everything, run_all)
     add_experiment_options(parser)

@@ -13,7 +13,7 @@ from ssl_jax.command_line.recordings import add_model_option, add_side_options
 
 
 def add_measurement_stages(stages) -> None:
-    """Declare them."""
+    """Declare these stages."""
     _add_check(stages)
     _add_yardsticks(stages)
     _add_benchmark(stages)

@@ -22,7 +22,7 @@ measured ones responses are interpolated. A negative first azimuth needs the equ
 
 
 def add_recording_stages(stages) -> None:
-    """Declare them."""
+    """Declare these stages."""
     _add_localise(stages)
     _add_render(stages)
     text = "a packed network as ONNX, for PyTorch"

@@ -18,7 +18,7 @@ from ssl_jax.command_line.options import (
 
 
 def add_study_stages(stages) -> None:
-    """Declare them."""
+    """Declare these stages."""
     _add_scenes(stages)
     _add_fingerprint(stages)
     _add_audit(stages)

@@ -30,10 +30,12 @@ def content_of(path):
 @pytest.mark.parametrize("mode, linked", [("wb", False), ("w", False), ("w", True)])
 def test_atomic_write_makes_folders_and_replaces_and_nobody_sees_a_part(tmp_path, mode, linked):
     """A link stays, and what it leads to is written."""
-    path = there = tmp_path / "far/away.txt"
+    there = tmp_path / "far/away.txt"
+    path = there
     if linked:
         there.parent.mkdir()
-        (path := tmp_path / "link").symlink_to("far/away.txt")
+        path = tmp_path / "link"
+        path.symlink_to("far/away.txt")
     for text in ("alt\n", "neu: \u00e4\n" * 10**5):
         before = content_of(path)
         with atomic_write(path, mode) as stream:
@@ -53,7 +55,8 @@ def test_an_exception_leaves_what_was_there(tmp_path, before, error):
     with pytest.raises(error), atomic_write(path) as stream:
         stream.write(b"half of it")
         raise error
-    assert os.listdir(tmp_path) == ["a.bin"] * bool(before) and content_of(path) == before
+    assert os.listdir(tmp_path) == ([] if before is None else ["a.bin"])
+    assert content_of(path) == before
 
 
 @pytest.mark.parametrize("fails", ["fsync", "replace"])
@@ -83,22 +86,27 @@ def test_an_error_names_the_file_it_is_about(tmp_path):
         assert "a file stands where a folder is needed" in os_error_message(error.value)
 
 
-def test_errors_in_one_line_that_is_never_empty():
-    cases = {
-        "EACCES": "permission denied: choose a folder",
-        "EISDIR": "is a folder where a file is needed",
-    }
-    cases |= {
-        "EROFS": "the file system is read-only: choose another",
-        "ENAMETOOLONG": "its own words",
-    }
-    cases |= {"EDQUOT": "the disk quota is used up: free some space"}
-    for name, says in cases.items():
-        assert os_error_message(OSError(getattr(errno, name), "its own words", "a")).startswith(
-            f"a: {says}"
-        )
+OF_THE_SYSTEM = {
+    "EACCES": "permission denied: choose a folder",
+    "EISDIR": "is a folder where a file is needed",
+    "EROFS": "the file system is read-only: choose another",
+    "EDQUOT": "the disk quota is used up: free some space",
+    "ENAMETOOLONG": "its own words",
+}
+
+
+@pytest.mark.parametrize("name", OF_THE_SYSTEM)
+def test_an_error_of_the_system_names_file_and_remedy(name):
+    error = OSError(getattr(errno, name), "its own words", "a")
+    assert os_error_message(error).startswith(f"a: {OF_THE_SYSTEM[name]}")
+
+
+def test_an_error_without_a_file_says_what_it_knows():
     assert os_error_message(OSError("strange")) == "input/output: strange"
     assert os_error_message(OSError(errno.EPIPE, "Broken pipe")) == "input/output: Broken pipe"
+
+
+def test_a_reason_is_one_line_that_is_never_empty():
     assert error_reason(ValueError("first\nsecond")) == "first"
     assert error_reason(MemoryError()) == "MemoryError"
 
@@ -141,15 +149,14 @@ def test_a_second_run_is_refused_until_the_first_is_gone(tmp_path, monkeypatch, 
 def test_what_a_killed_process_had_begun_is_swept_away(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    kept = [f".c.npy.{os.getpid()}.part", "d.part"]
+    still_written = [f".c.npy.{os.getpid()}.part", "d.part"]
     (tmp_path / "deeper").mkdir()
-    for name in (f".a.npy.{gone.pid}.part", f"deeper/.b.json.{gone.pid}.part", *kept):
+    for name in (f".a.npy.{gone.pid}.part", f"deeper/.b.json.{gone.pid}.part", *still_written):
         (tmp_path / name).write_text("half")
     files.remove_stale_parts(tmp_path)
     files.remove_stale_parts(tmp_path / "nowhere")
-    assert (
-        sorted(os.listdir(tmp_path)) == [*kept, "deeper"] and os.listdir(tmp_path / "deeper") == []
-    )
+    assert sorted(os.listdir(tmp_path)) == [*still_written, "deeper"]
+    assert os.listdir(tmp_path / "deeper") == []
 
 
 def test_a_file_counts_only_with_its_checksum(tmp_path):
@@ -184,16 +191,30 @@ def test_json_goes_there_and_back_and_what_is_none_is_refused(tmp_path):
         refused(read_json, path, says="delete it and run again")
 
 
-def test_csv_rows_by_column_and_what_is_refused(tmp_path):
+def test_csv_rows_by_column(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('name,n\n"x, y",1\nz,2\n')
     assert read_csv(path, ("n",)) == [{"name": "x, y", "n": "1"}, {"name": "z", "n": "2"}]
-    rows = {b"x,1\ny\n": "line 3 is cut short", b"\xff\xfe,1\n": "not a readable CSV"}
-    rows |= {b"x" * 200_000 + b",1\n": "not a readable CSV", b"x,1\n" * 4: "more than 3 rows"}
-    cases = {b"": "no column 'name'", b"name,m\nx,1\n": "no column 'n'"}
-    for content, says in (cases | {b"name,n\n" + row: says for row, says in rows.items()}).items():
-        path.write_bytes(content)
-        refused(read_csv, path, ("name", "n"), 3, says=says)
+
+
+NO_TABLES = [
+    (b"", "no column 'name'"),
+    (b"name,m\nx,1\n", "no column 'n'"),
+    (b"name,n\nx,1\ny\n", "line 3 is cut short"),
+    (b"name,n\n\xff\xfe,1\n", "not a readable CSV"),
+    (b"name,n\n" + b"x" * 200_000 + b",1\n", "not a readable CSV"),
+    (b"name,n\n" + b"x,1\n" * 4, "more than 3 rows"),
+]
+
+
+@pytest.mark.parametrize("content, says", NO_TABLES, ids=[says for _, says in NO_TABLES])
+def test_what_is_no_whole_table_is_refused(tmp_path, content, says):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    refused(read_csv, path, ("name", "n"), 3, says=says)
+
+
+def test_a_table_that_is_not_there_or_a_folder_is_refused(tmp_path):
     refused(read_csv, tmp_path / "b.csv", ("n",), says="no such file")
     refused(read_csv, tmp_path, ("n",), says="is a folder")
 
