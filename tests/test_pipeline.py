@@ -115,7 +115,9 @@ def test_results_without_their_work_are_not_mixed_with_others(trained, call, wor
 def test_results_whose_settings_are_lost_are_refused(trained, call):
     shutil.rmtree(trained / "work")
     (trained / "results" / NAME / "settings.json").unlink()
+    before = contents(trained / "results")
     refused(call("all", TINY), f"{SETTINGS}is missing, so nobody knows")
+    assert contents(trained / "results") == before
 
 
 def test_results_of_an_older_version_are_made_again(tmp_path):

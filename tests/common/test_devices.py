@@ -147,6 +147,7 @@ def test_processes_that_do_not_find_one_another_end_with_a_line():
 def test_the_mesh_is_of_all_devices_or_the_first_of_a_process():
     assert list(data_mesh().devices) == jax.devices()
     assert list(data_mesh(1).devices) == jax.devices()[:1]
+    assert data_mesh(1).axis_names == ("data",)
 
 
 @pytest.mark.parametrize("sharding", [shared_out, on_all])

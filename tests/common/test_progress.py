@@ -84,12 +84,14 @@ def test_what_was_done_before_does_not_count_as_speed(clock, tmp_path):
     assert logged(tmp_path / "log")[0] == "work: 92/100, 20 s, 80 s left"
 
 
-@pytest.mark.parametrize("verbosity, lines", [(QUIET, 0), (USUAL, 0), (VERBOSE, 3)])
-def test_verbose_alone_shows_lines_where_there_is_no_terminal(show_on, clock, verbosity, lines):
+@pytest.mark.parametrize("verbosity", [QUIET, USUAL, VERBOSE])
+def test_verbose_alone_shows_lines_where_there_is_no_terminal(show_on, clock, tmp_path, verbosity):
     console = show_on(terminal=False)
-    progress.begin(verbosity)
+    progress.begin(verbosity, tmp_path / "log")
     list(progress.track(work(clock, 10, 8), "work", total=8))
-    assert len(console.file.getvalue().splitlines()) == lines
+    lines = logged(tmp_path / "log")
+    assert len(lines) == 3
+    assert console.file.getvalue().splitlines() == (lines if verbosity == VERBOSE else [])
 
 
 def test_a_terminal_gets_a_bar(show_on):
@@ -129,6 +131,14 @@ def test_items_pass_as_they_are(show_on, terminal):
     show_on(terminal)
     items = ["a", None, object()]
     assert list(progress.track(items, "work", total=3)) == items
+
+
+def test_no_items_show_no_line(show_on, monkeypatch):
+    console = show_on(terminal=False)
+    monkeypatch.setattr(progress, "LINE_SECONDS", -1)
+    progress.begin(VERBOSE)
+    assert list(progress.track([], "work", total=0)) == []
+    assert console.file.getvalue() == ""
 
 
 @pytest.mark.parametrize("terminal", [False, True])
