@@ -77,7 +77,7 @@ def run_localise(args) -> None:
     from ssl_jax.recordings import commands
     from ssl_jax.recordings.windows import WindowSettings
 
-    settings = WindowSettings(args.window, args.step, args.model)
+    settings = WindowSettings(args.window, args.step, args.model, args.prior)
     outputs = commands.LocaliseOutputs(args.csv, args.json, args.plot)
     if commands.STANDARD in args.files:
         if len(args.files) > 1:
@@ -147,6 +147,13 @@ def _add_localise(stages) -> None:
         help="seconds from one estimate to the next (default %(default)s)",
     )
     add_model_option(parser)
+    parser.add_argument(
+        "--prior",
+        metavar="NAME",
+        default="frontal",
+        help="what is known before: frontal (default): the front half, from -90 to 90 degrees, is "
+        "4 times as likely as the back; uniform: all alike; front: nothing is behind",
+    )
     add_path(parser, "--plot", metavar="FILE", help="picture of one recording: PNG, PDF or SVG")
     add_path(
         parser,

@@ -31,11 +31,13 @@ class Azimuths:
     confidence: np.ndarray
     # (n,) degrees: the same behind or in front, where it may be that; else NaN
     mirrored: np.ndarray
-    posterior: np.ndarray  # (n, 72), class = azimuth / 5 degrees
+    # (n, 72) under the prior, class = azimuth / 5 degrees
+    posterior: np.ndarray
     # of each window: why not to rely on it; empty if nothing is wrong
     flags: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]  # of the whole recording
     model: str
+    prior: str  # see `priors.prior_of`
     window: float  # s
     step: float  # s
     seconds: float  # of the recording

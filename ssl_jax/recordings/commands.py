@@ -85,7 +85,12 @@ def localise_files(
         for path in paths:
             try:
                 azimuths = localise_file(
-                    path, settings.window_s, settings.step_s, settings.model, with_cues
+                    path,
+                    settings.window_s,
+                    settings.step_s,
+                    settings.model,
+                    with_cues,
+                    settings.prior,
                 )
             except (InputError, OSError) as error:
                 failures.append(_message(error))
@@ -173,7 +178,8 @@ def localise_pipe(
     step_s = listener.step_frames / listener.frame_rate
     with _opened_rows(outputs) as rows:
         if outputs.table_is_printed:
-            title = heading(PIPE_NAME, "as it comes", sound.fs, listener.model, window_s, step_s)
+            network = f"{listener.model}, prior {listener.prior}"
+            title = heading(PIPE_NAME, "as it comes", sound.fs, network, window_s, step_s)
             print_text(f"{title}\n{COLUMNS}")
         for windows in live_estimates(listener, quality, sound.blocks):
             overall.add(windows)

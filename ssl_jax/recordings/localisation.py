@@ -20,6 +20,7 @@ from ssl_jax.recordings.azimuths import Azimuths, Windows, join_windows
 from ssl_jax.recordings.blocks import filled, resampled
 from ssl_jax.recordings.overview import Overview
 from ssl_jax.recordings.posteriors import SURE, mirror_azimuth, peak_azimuth
+from ssl_jax.recordings.priors import DEFAULT_PRIOR, apply_prior
 from ssl_jax.recordings.quality import Levels, Quality, level_flags
 from ssl_jax.recordings.signals import signal_blocks
 from ssl_jax.recordings.windows import (
@@ -119,19 +120,20 @@ def describe_windows(
 
     Parameters
     ----------
-    posterior : (n, 72)
+    posterior : (n, 72), of the network
     first : (n,), the frame that each window begins with
     span : frames of a window
     levels : of the windows
     """
-    azimuth, confidence = peak_azimuth(posterior)
-    mirrored = mirror_azimuth(posterior)
     cases = level_flags(levels, quality.loudest)
     silent = cases["silent"]
+    posterior = np.where(silent[:, None], np.float32(1 / AZIMUTHS), posterior)
+    posterior = apply_prior(posterior, listener.prior)
+    azimuth, confidence = peak_azimuth(posterior)
+    mirrored = mirror_azimuth(posterior)
     azimuth = np.where(silent, np.nan, azimuth)
     confidence = np.where(silent, 0, confidence)
     mirrored = np.where(silent, np.nan, mirrored)
-    posterior = np.where(silent[:, None], 1 / AZIMUTHS, posterior)
     count = len(posterior)
     cases["narrow band"] = np.full(count, quality.narrow)
     cases["short"] = np.full(count, span < listener.span_frames)
@@ -183,6 +185,7 @@ def localise_blocks(
         **vars(windows),
         notes=notes,
         model=chosen.model,
+        prior=chosen.prior,
         window=min(chosen.span_frames, frames) / chosen.frame_rate,
         step=chosen.step_frames / chosen.frame_rate,
         seconds=seconds,
@@ -211,6 +214,7 @@ def localise(
     step: float = STEP_S,
     model: str | None = None,
     cues: bool = False,
+    prior: str = DEFAULT_PRIOR,
 ) -> Azimuths:
     """Where a sound comes from, over time.
 
@@ -224,6 +228,9 @@ def localise(
     step : float, s, from one estimate to the next; both are rounded to whole frames of 10 ms
     model : str, optional, one of `networks.packed.available()`
     cues : bool, whether to keep the cue maps too, averaged to 4000 columns at most: for pictures
+    prior : str, what is known before anything is heard
+        "frontal": the front half, sides included, is four times as likely as the other, because
+        people look at what they record; "uniform"; "front": nothing is behind.
 
     Returns
     -------
@@ -233,11 +240,14 @@ def localise(
     ------
     InputError
         The signal is not two ears of finite numbers, too short or silent, of integers without a
-        known full scale, or a setting is out of range.
+        known full scale, or a setting is out of range or unknown.
 
     Notes
     -----
     A constant offset of either ear is removed first, by a high-pass at 5 Hz.
+
+    The prior multiplies the calibrated posterior of each window, before anything is read from it.
+    Windows are averaged, so it counts once however many they are.
 
     A window is flagged as "silent" (below -90 dB of full scale; it has no azimuth), "quiet"
     (50 dB below the loudest so far), "one ear" (50 dB less in the other), "clipped", "narrow
@@ -248,7 +258,8 @@ def localise(
     """
     signal = np.asarray(signal)
     recording = Recording("signal", fs, len(np.atleast_1d(signal)), signal_blocks(signal))
-    return localise_blocks(recording, WindowSettings(window, step, model), cues=cues)
+    settings = WindowSettings(window, step, model, prior)
+    return localise_blocks(recording, settings, cues=cues)
 
 
 def localise_file(
@@ -257,10 +268,12 @@ def localise_file(
     step: float = STEP_S,
     model: str | None = None,
     cues: bool = False,
+    prior: str = DEFAULT_PRIOR,
 ) -> Azimuths:
     """`localise` for a sound file of any format, rate and length, in bounded memory."""
     info = sound_info(path)
     if info.channels != 2:
         raise InputError(f"{path}: {ears_needed(info.channels)}")
     recording = Recording(str(path), info.fs, info.samples, sound_blocks(path, info.fs))
-    return localise_blocks(recording, WindowSettings(window, step, model), cues=cues)
+    settings = WindowSettings(window, step, model, prior)
+    return localise_blocks(recording, settings, cues=cues)

@@ -130,7 +130,7 @@ def draw_azimuths(azimuths: Azimuths, path: Path, title: str = "Localised") -> N
         _draw_from_above(right, azimuths)
         _draw_cue_maps(lower, azimuths.cues, azimuths)
         settings = (
-            f"{azimuths.seconds:.1f} s, network “{azimuths.model}”, "
+            f"{azimuths.seconds:.1f} s, network “{azimuths.model}”, prior “{azimuths.prior}”, "
             f"windows of {azimuths.window:g} s"
         )
         figure.suptitle(f"{title}: {settings}", x=0.01, ha="left")

@@ -23,10 +23,10 @@ def print_text(text: str) -> None:
     print(text, flush=True)
 
 
-def heading(name: str, length: str, fs: int, model: str, window_s: float, step_s: float) -> str:
-    """The line above a table."""
+def heading(name: str, length: str, fs: int, network: str, window_s: float, step_s: float) -> str:
+    """The line above a table; the network with its prior."""
     return (
-        f"{name}: {length} at {fs} Hz; network {model}, "
+        f"{name}: {length} at {fs} Hz; network {network}, "
         f"windows of {window_s:g} s every {step_s:g} s"
     )
 
@@ -63,8 +63,9 @@ def summary(overall: Overall) -> str:
 def table(name: str, azimuths: Azimuths) -> str:
     """At most ROWS windows as text, evenly thinned, and one line for the whole recording."""
     length = f"{azimuths.seconds:.2f} s"
+    network = f"{azimuths.model}, prior {azimuths.prior}"
     lines = [
-        heading(name, length, azimuths.fs, azimuths.model, azimuths.window, azimuths.step),
+        heading(name, length, azimuths.fs, network, azimuths.window, azimuths.step),
         *(f"note: {note}" for note in azimuths.notes),
         COLUMNS,
     ]
@@ -111,6 +112,7 @@ def as_dict(azimuths: Azimuths) -> dict:
         "seconds": azimuths.seconds,
         "fs_hz": azimuths.fs,
         "model": azimuths.model,
+        "prior": azimuths.prior,
         "window_s": azimuths.window,
         "step_s": azimuths.step,
         "notes": list(azimuths.notes),

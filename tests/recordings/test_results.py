@@ -31,6 +31,7 @@ def azimuths(*degrees, confidence=0.97, flags=()):
         flags=(tuple(flags),) * len(degrees),
         notes=(),
         model="any",
+        prior="frontal",
         window=1.0,
         step=0.1,
         seconds=0.9 + 0.1 * len(degrees),
