@@ -5,7 +5,7 @@ import pytest
 
 from ssl_jax import localise
 from ssl_jax.config import AZIMUTHS
-from ssl_jax.recordings.azimuths import Overall
+from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.posteriors import peak_azimuth
 from ssl_jax.recordings.priors import apply_prior, prior_of
 from ssl_jax.recordings.scene import render_scene
