@@ -12,7 +12,7 @@ MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in 
 
 _GENERAL = Training(
     model="phase_levels",
-    clips=1100,
+    clips=720,
     epochs=28,
     epochs_planned=28,
     batch=64,
