@@ -23,6 +23,9 @@ FLOOR = 60.0
 # dB in one unit of a level, and how many units are told apart
 UNIT = 5.0
 MOST = 4.0
+# of a window that is closed to all moments: its means are of nothing
+LEAST_POWER = 1e-9
+LEAST_OPENING = 1e-3
 HIDDEN = 128
 # features that tell about a window as a whole
 OUTPUTS = 64
@@ -49,9 +52,17 @@ def without_smooth_part(cfs: np.ndarray) -> np.ndarray:
 
 
 class Spectrum(nnx.Module):
-    """Mean spectra and ILDs of a window to a few features: (B, OUTPUTS)."""
+    """Mean spectra and ILDs of a window to a few features: (B, OUTPUTS).
+
+    Raises
+    ------
+    ValueError
+        For a front-end without levels.
+    """
 
     def __init__(self, rngs: nnx.Rngs, front: FrontEnd):
+        if not front.levels:
+            raise ValueError("a spectrum needs a front-end with levels: use FrontEnd(levels=True)")
         self.max_ild = front.max_ild
         self.matrix = without_smooth_part(front.cfs)
         self.hidden = linear(3 * front.channels, HIDDEN, rngs)
@@ -65,11 +76,12 @@ class Spectrum(nnx.Module):
         # (B, C, T), 0 to 1
         power = jnp.exp(jnp.maximum(below_loudest, -FLOOR) / DECIBEL)
         gated = gate * power
-        # (B, C) dB
+        # (B, C)
+        gated_sum = gated.sum(-1) + LEAST_POWER
         mean = DECIBEL * jnp.log(power.mean(-1))
-        gated_mean = DECIBEL * jnp.log((gated.sum(-1) + 1e-9) / (gate.sum(-1) + 1e-3))
+        gated_mean = DECIBEL * jnp.log(gated_sum / (gate.sum(-1) + LEAST_OPENING))
         gated_mean = jnp.maximum(gated_mean, -FLOOR)
-        gated_ild = (gated * ild).sum(-1) / (gated.sum(-1) + 1e-9)
+        gated_ild = (gated * ild).sum(-1) / gated_sum
         spectra = jnp.stack([mean, gated_mean], axis=1) @ self.matrix.T / UNIT
         spectra = jnp.clip(spectra, -MOST, MOST)
         return jnp.concatenate([spectra[:, 0], spectra[:, 1], gated_ild / self.max_ild], axis=1)
