@@ -98,6 +98,13 @@ def add_sound_options(parser) -> None:
         metavar="DIR",
         help="a folder of SOFA files (default: 20 people of CIPIC)",
     )
+    add_path(
+        parser,
+        "--targets",
+        metavar="DIR",
+        help="protocol rooms: a folder of kinds of other sounds to localise, as for --noise; they "
+        "join the package's noises",
+    )
     parser.add_argument(
         "--noise-kinds",
         type=listed,

@@ -29,11 +29,11 @@ from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.context import weights_path
 from ssl_jax.training.log import csv_text
-from ssl_jax.training.trainer import MICROPHONE_SPREAD_DB, Trainer, predict_all
+from ssl_jax.training.trainer import Microphones, Trainer, predict_all
 
-# dB, of the curves that confidences are calibrated through: microphones less alike than those that
-# a network is scored through, so that it is not too sure
-CALIBRATION_SPREAD_DB = 2 * MICROPHONE_SPREAD_DB
+# that confidences are calibrated through: less alike than those that a network is scored through
+# (`trainer.UNLIKE`), so that it is not too sure
+CALIBRATED_THROUGH = Microphones(apart=2.0, curved=3.0)
 TENTHS = 10  # bins of confidence in the reliability figure
 
 
@@ -134,7 +134,7 @@ def scores_of_run(
     numbers = mixtures.split(config).evaluation
     if manifest.part is not None and (manifest.part == VALIDATION).any():
         # then `numbers` are of the validation part
-        unlike = predict_all(trainer, mixtures, numbers, CALIBRATION_SPREAD_DB)
+        unlike = predict_all(trainer, mixtures, numbers, CALIBRATED_THROUGH)
         temperature = calibrated(unlike)
         notes["temperature"] = temperature
         numbers = np.flatnonzero(manifest.part == EVALUATION)

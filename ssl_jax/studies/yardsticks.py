@@ -34,7 +34,7 @@ from ssl_jax.studies.unseen_heads import (
 )
 from ssl_jax.studies.voices import bundled_voices
 from ssl_jax.training.batches import Mixtures
-from ssl_jax.training.trainer import MICROPHONE_SPREAD_DB, Trainer, predict_all
+from ssl_jax.training.trainer import UNLIKE, Microphones, Trainer, predict_all
 
 SCENES = 200  # of two talkers
 TALKERS = 30  # whose voices the scenes draw from
@@ -175,11 +175,11 @@ def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
     conditions = evaluated_conditions(manifest, numbers)
     unlike = {what: conditions[what] for what in ("rooms", "free field")}
     rows = []
-    for spread, about, masks in (
-        (0.0, "", conditions),
-        (MICROPHONE_SPREAD_DB, ", unlike microphones", unlike),
+    for microphones, about, masks in (
+        (Microphones(), "", conditions),
+        (UNLIKE, ", unlike microphones", unlike),
     ):
-        heard = predict_all(trainer, mixtures, numbers, spread)
+        heard = predict_all(trainer, mixtures, numbers, microphones)
         posterior = softmax(heard.logits / temperature_of(name), axis=1)
         truth = AZIMUTH_STEP * heard.labels
         for what, mask in masks.items():

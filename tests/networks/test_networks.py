@@ -192,6 +192,8 @@ PARAMETERS = {
     "deep_three_branch": 1_656_331,
     "phase": PHASE,
     "phase_levels": 953_868,
+    # 96 mean levels and ILDs to 128, to 64, to the hidden layer; levels too
+    "phase_spectrum": 972_364 + 97 * 128 + 2 * 128 + 129 * 64 + 2 * 64 + 64 * 256,
     # twelve features a channel less
     "phase_raw_cues": PHASE - 12 * 32 * 160,
     "phase_ungated": PHASE,
@@ -209,7 +211,8 @@ def test_every_network_is_counted():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_parameter_counts(name):
-    assert parameter_count(build(name, 0)) == PARAMETERS[name]
+    front = FrontEnd(levels=name == "phase_spectrum")
+    assert parameter_count(build_model(name, 0, front)) == PARAMETERS[name]
 
 
 def test_the_default_network_has_the_parameters_that_the_registry_states():
