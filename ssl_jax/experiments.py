@@ -6,6 +6,8 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.config import BUNDLED, Database, FrontEnd, SoundFolders, Training
 from ssl_jax.runs import MAIN_RUNS, QUICK_CLIPS, ROOM_RUNS, RUNS, quick_runs
 
+MOST_SNR = 100  # dB, either way: more than mixtures of 16 bits hold
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -148,10 +150,10 @@ def check_options(options: Options, protocol: Protocol) -> None:
     if options.name == "reported":
         raise InputError("--name reported: that folder is for reported tables: use another name")
     low, high = protocol.snr_low, protocol.snr_high
-    if not -100 <= low < high <= 100:
+    if not -MOST_SNR <= low < high <= MOST_SNR:
         raise InputError(
-            f"--snr-range {low:g} {high:g}: not a range: use two numbers from -100 to 100 dB, "
-            "low first"
+            f"--snr-range {low:g} {high:g}: not a range: use two numbers from -{MOST_SNR} to "
+            f"{MOST_SNR} dB, low first"
         )
 
 

@@ -1,6 +1,5 @@
 """The stages for recordings of one's own: localise, render, export."""
 
-import importlib
 import sys
 from pathlib import Path
 
@@ -25,25 +24,7 @@ def add_recording_stages(stages) -> None:
     """Declare these stages."""
     _add_localise(stages)
     _add_render(stages)
-    text = "a packed network as ONNX, for PyTorch"
-    parser = add_stage(stages, "export", text, call("networks.onnx_export", "run_export"))
-    add_model_option(parser)
-    add_path(
-        parser,
-        "--to",
-        metavar="FILE.onnx",
-        required=True,
-        help="takes cue maps (batch, maps, 32, frames)",
-    )
-
-
-def call(module: str, function: str):
-    """A function of the package, imported when it is called: --help need not wait for JAX."""
-
-    def imported(args) -> None:
-        getattr(importlib.import_module(f"ssl_jax.{module}"), function)(args)
-
-    return imported
+    _add_export(stages)
 
 
 def add_model_option(parser) -> None:
@@ -74,6 +55,7 @@ def add_side_options(parser) -> None:
 
 def run_localise(args) -> None:
     """The stage `localise`: what the options say, as records."""
+    # here, and below: --help need not wait for JAX
     from ssl_jax.recordings import commands
     from ssl_jax.recordings.windows import WindowSettings
 
@@ -113,6 +95,13 @@ def run_render(args) -> None:
         start_s=args.start,
     )
     commands.render_to_file(options, args.output, args.bits, args.plot)
+
+
+def run_export(args) -> None:
+    """The stage `export`."""
+    from ssl_jax.networks.onnx_export import export_onnx
+
+    export_onnx(args.to, args.model)
 
 
 def _add_localise(stages) -> None:
@@ -216,3 +205,15 @@ def _add_render(stages) -> None:
         help="the scene, WAV or FLAC",
     )
     add_cache_option(parser)
+
+
+def _add_export(stages) -> None:
+    parser = add_stage(stages, "export", "a packed network as ONNX, for PyTorch", run_export)
+    add_model_option(parser)
+    add_path(
+        parser,
+        "--to",
+        metavar="FILE.onnx",
+        required=True,
+        help="takes cue maps (batch, maps, 32, frames)",
+    )

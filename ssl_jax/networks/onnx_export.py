@@ -7,6 +7,7 @@ former than several do.
 import json
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -238,9 +239,20 @@ def _model_of(g: Graph, name: str, front: FrontEnd) -> ModelProto:
     return helper.make_model(graph, opset_imports=[operators], ir_version=IR_VERSION)
 
 
-def run_export(args) -> None:
-    """The stage `export`: write a packed network as ONNX; its notes go into the metadata."""
-    name = args.model or default_weights()
+def export_onnx(path: Path, name: str | None = None) -> None:
+    """Write a packed network as ONNX; its notes go into the metadata.
+
+    Parameters
+    ----------
+    path : where to
+    name : of the network, as `load_weights` takes it; that of `localise` unless given
+
+    Raises
+    ------
+    InputError
+        There is no such network, or it is of an architecture without a graph here.
+    """
+    name = name or default_weights()
     notes = describe(name)
     if notes["model"] not in GRAPHS:
         usable = ", ".join(GRAPHS)
@@ -252,5 +264,5 @@ def run_export(args) -> None:
     g[-1].output[0] = "posterior"
     model = _model_of(g, name, front)
     helper.set_model_props(model, {"ssl_jax": json.dumps(notes)})
-    with atomic_write(args.to) as stream:
+    with atomic_write(path) as stream:
         stream.write(model.SerializeToString())

@@ -8,6 +8,7 @@ from matplotlib.ticker import MultipleLocator
 from scipy import signal as sps
 
 from ssl_jax.config import AZIMUTH_STEP
+from ssl_jax.frontend.cue_plot import IC, ILD, ITD
 from ssl_jax.frontend.cues import Cues
 from ssl_jax.recordings.azimuth_plot import ESTIMATE, POSTERIOR, add_bar, draw_over_time
 from ssl_jax.recordings.azimuths import Azimuths
@@ -29,11 +30,10 @@ HAIR = "#5b4a3f"
 INNER = 0.62
 OUTER = 1.0
 CENTRED = {"ha": "center", "va": "center"}
-# title, field of `Cues`, limits, colours; the same as `style.CUE_MAPS` has
 MAPS = (
-    ("ITD (ms), red = left leads", "itd", (-0.8, 0.8), "RdBu_r"),
-    ("ILD (dB), red = left louder", "ild", (-7, 7), "RdBu_r"),
-    ("Interaural coherence", "ic", (0.6, 1), "magma"),
+    (ITD, "ITD (ms), red = left leads"),
+    (ILD, "ILD (dB), red = left louder"),
+    (IC, "Interaural coherence"),
 )
 PAUSE = 1e-3  # of a channel's highest power: less holds no direction
 DYNAMIC_RANGE = 80  # dB, of a spectrogram
@@ -123,10 +123,12 @@ def _draw_head(axes) -> None:
 def _draw_cue_maps(figure, cues: Cues, azimuths: Azimuths) -> None:
     heard = cues.power > PAUSE * cues.power.max(axis=1, keepdims=True)
     columns = figure.subplots(1, 3)
-    for axes, (title, field, limits, colours) in zip(columns, MAPS, strict=True):
-        values = np.where(heard, getattr(cues, field), np.nan)
+    for axes, (style, title) in zip(columns, MAPS, strict=True):
+        values = np.where(heard, getattr(cues, style.field), np.nan)
         axes.set(facecolor="0.9", title=title, xlabel="time (s)")
-        image = cue_map(axes, values, azimuths.cfs, azimuths.seconds, limits, colours)
+        image = cue_map(
+            axes, values, azimuths.cfs, azimuths.seconds, style.close_limits, style.colours
+        )
         add_bar(image, axes, pad=0.015, aspect=25)
     columns[0].set_ylabel("centre frequency (Hz)")
 

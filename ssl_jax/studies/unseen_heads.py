@@ -185,17 +185,17 @@ def heard_at(
     blocks = range(0, total, block)
     for first in track(blocks, place.name, total=len(blocks)):
         # one size is one compiled program: the last block repeats its last mixture
-        some = recipes.rows(np.minimum(np.arange(first, first + block), total - 1))
+        block_recipes = recipes.rows(np.minimum(np.arange(first, first + block), total - 1))
         is_new = np.arange(first, first + block) < total
-        ears = rendered(waveforms, voices[some.clip], some)
-        truth = place.azimuth[some.azimuth]
+        ears = rendered(waveforms, voices[block_recipes.clip], block_recipes)
+        truth = place.azimuth[block_recipes.azimuth]
         loud = loud_windows(np.asarray(ears))
         for network in networks:
             for seconds, maps, counts in windows_of(network.cues(ears), loud):
                 use = counts & is_new
                 heard = Heard(np.asarray(network.logits(maps))[use], truth[use])
                 parts.setdefault((network.name, seconds), []).append(heard)
-    return {condition: joined(some) for condition, some in parts.items()}
+    return {condition: joined(blocks) for condition, blocks in parts.items()}
 
 
 def joined(parts: Sequence[Heard]) -> Heard:

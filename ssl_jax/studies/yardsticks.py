@@ -92,8 +92,8 @@ def two_talkers(places: Sequence[Place], network: Network) -> str:
         return ""
     voices = bundled_voices(TALKERS, network.front.fs, SECONDS)
     rng = np.random.default_rng(0)
-    both = 0
-    one = 0
+    hits_both = 0
+    hits_one = 0
     for _ in track(range(SCENES), "two talkers", total=SCENES):
         place = wide[rng.integers(len(wide))]
         directions = two_directions(place, rng)
@@ -101,13 +101,13 @@ def two_talkers(places: Sequence[Place], network: Network) -> str:
         ears = talking(place, directions, talkers)
         peaks = peaks_of(ears, network)
         errors = [nearest_error(peaks, place.azimuth[number]) for number in directions]
-        both += max(errors) <= PEAK_REACH
-        one += min(errors) <= PEAK_REACH
+        hits_both += max(errors) <= PEAK_REACH
+        hits_one += min(errors) <= PEAK_REACH
     heads = ", ".join(place.name for place in wide)
     return (
         f"Two talkers of {SECONDS} s at equal level, {APART}° or more apart, {SCENES} scenes on "
-        f"{heads}: both within {PEAK_REACH}° in {100 * both / SCENES:.0f} %, at least one in "
-        f"{100 * one / SCENES:.0f} % (the two highest peaks of the mean posterior, windows of "
+        f"{heads}: both within {PEAK_REACH}° in {100 * hits_both / SCENES:.0f} %, at least one in "
+        f"{100 * hits_one / SCENES:.0f} % (the two highest peaks of the mean posterior, windows of "
         f"{WINDOW_S:g} s).\n"
     )
 
