@@ -92,7 +92,7 @@ def prepare_devices(args) -> None:
 
 
 def main(argv=None) -> int:
-    """Exit status 0, 2 for bad input (one line on stderr), 130 when interrupted, 141 when unread."""
+    """Exit status 0, 2 for bad input (a line on stderr), 130 when interrupted, 141 when unread."""
     try:
         try:
             return run_and_report(parser().parse_args(argv))

@@ -23,7 +23,6 @@ WITH_COMMANDS = [name for name in PAGES if name != "README.md" and blocks("sh", 
 @pytest.mark.parametrize("page", WITH_COMMANDS)
 def test_commands_run_as_written(page, call, tmp_path):
     """In an empty folder, one after the other; a file that an option names is then there."""
-    (tmp_path / "ssl_jax").symlink_to(ROOT / "ssl_jax")
     for words in commands(PAGES[page]):
         ended = call(*words)
         assert ended.status == 0, (words, ended)

@@ -88,7 +88,6 @@ def test_the_example_runs_and_says_where_the_sound_is(tmp_path, monkeypatch):
 def test_the_walkthrough_runs_as_written(call, tmp_path):
     """Every command of `Localise your own recording`: the voice is found, nothing else is left."""
     section = README.split("## Localise your own recording")[1].split("\n## ")[0]
-    (tmp_path / "ssl_jax").symlink_to(ROOT / "ssl_jax")
     written, out = set(), ""
     for words in commands(section):
         ended = call(*words)

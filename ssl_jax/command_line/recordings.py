@@ -18,7 +18,8 @@ below 0.9). Shorter windows are less accurate. From a pipe a line comes 0.25 s o
 window at most."""
 RENDER_EPILOG = """Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between
 measured ones responses are interpolated. A negative first azimuth needs the equals sign:
---trajectory=-90:90"""
+--trajectory=-90:90. A wrong name, such as voice:x, noise:x or head:x, lists those of the
+package."""
 
 
 def add_recording_stages(stages) -> None:
@@ -96,17 +97,18 @@ def run_localise(args) -> None:
 def run_render(args) -> None:
     """The stage `render`: what the options say, as records."""
     from ssl_jax.recordings import commands, scene
+    from ssl_jax.sounds.bundled import bundled_path
 
     azimuths = [args.azimuth]
     if args.trajectory is not None:
         azimuths = scene.parse_trajectory(args.trajectory)
     options = scene.RenderOptions(
-        speech=args.speech,
+        speech=bundled_path(args.speech),
         azimuths=azimuths,
-        noises=args.noise,
+        noises=[bundled_path(noise) for noise in args.noise],
         noise_azimuths=args.noise_azimuth or [],
         snr=args.snr,
-        head=args.hrtf or scene.KEMAR,
+        head=bundled_path(args.hrtf or scene.KEMAR),
         head_ears=args.ears,
         head_azimuths=args.azimuths,
         seconds=args.seconds,
@@ -163,7 +165,10 @@ def _add_render(stages) -> None:
     text = "a scene of one's own, static or moving: mono sounds in, a binaural sound out"
     parser = add_stage(stages, "render", text, run_render, RENDER_EPILOG)
     parser.set_defaults(needs_devices=False)
-    averaged = "sound file of any rate; several channels are averaged into one"
+    averaged = (
+        "sound file of any rate, whose channels are averaged into one, or voice:SPEAKER of the "
+        "package, such as voice:27"
+    )
     add_path(parser, "speech", metavar="SPEECH", help=averaged)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--azimuth", type=float, metavar="DEG", help="where it stands")
@@ -172,7 +177,8 @@ def _add_render(stages) -> None:
         metavar="DEG:DEG",
         help="or where it goes; more are passed at equal times",
     )
-    add_path(parser, "--noise", metavar="FILE", nargs="+", default=[], help="noises beside it")
+    beside = "noises beside it: sound files, or noise:KIND of the package, such as noise:rain"
+    add_path(parser, "--noise", metavar="FILE", nargs="+", default=[], help=beside)
     parser.add_argument(
         "--noise-azimuth", type=float, metavar="DEG", nargs="+", help="one for each noise"
     )
@@ -183,7 +189,9 @@ def _add_render(stages) -> None:
         default=20.0,
         help="of each noise by itself (default %(default)s)",
     )
-    add_path(parser, "--hrtf", metavar="FILE", help="head, a SOFA file (default: KEMAR)")
+    add_path(
+        parser, "--hrtf", metavar="FILE", help="head, a SOFA file or head:NAME (default: KEMAR)"
+    )
     add_side_options(parser)
     parser.add_argument(
         "--start",
