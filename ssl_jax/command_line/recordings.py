@@ -14,8 +14,8 @@ azimuth. Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. 
 share of the posterior within 10 degrees of its peak. Do not rely on a flagged window: silent, quiet
 (50 dB below the loudest so far), one ear, clipped, narrow band (sampled too slowly), short (less
 sound than --window), another azimuth (front and back cannot be told apart) or unsure (confidence
-below 0.9). Shorter windows are less accurate. From a pipe a line comes 0.25 s of sound after its
-window at most."""
+below 0.9). Shorter windows are less accurate. From a pipe or a microphone a line comes 0.25 s of
+sound after its window at most. Ctrl-C ends it: what was known before is the result."""
 RENDER_EPILOG = """Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between
 measured ones responses are interpolated. A negative first azimuth needs the equals sign:
 --trajectory=-90:90. A wrong name, such as voice:x, noise:x or head:x, lists those of the
@@ -75,23 +75,38 @@ def add_side_options(parser) -> None:
 
 def run_localise(args) -> None:
     """The stage `localise`: what the options say, as records."""
-    from ssl_jax.recordings import commands
+    from ssl_jax.recordings import commands, incoming
     from ssl_jax.recordings.windows import WindowSettings
 
+    _check_source(args)
     settings = WindowSettings(args.window, args.step, args.model)
     outputs = commands.LocaliseOutputs(args.csv, args.json, args.plot)
-    if commands.STANDARD in args.files:
-        if len(args.files) > 1:
-            raise InputError("-: standard input alone: localise the files by themselves")
-        commands.localise_pipe(commands.standard_input(), args.raw, settings, outputs)
+    if args.mic:
+        incoming.localise_microphone(args.device, settings, outputs)
         return
-    if args.raw is not None:
-        raise InputError("--raw: says what comes from standard input: give - as the file")
+    if commands.STANDARD in args.files:
+        incoming.localise_pipe(incoming.standard_input(), args.raw, settings, outputs)
+        return
     failures = commands.localise_files(args.files, settings, outputs)
     for failure in failures:
         print(f"ssl_jax: {' '.join(failure.split())}", file=sys.stderr)
     if failures:
         sys.exit(SOME_FAILED)
+
+
+def _check_source(args) -> None:
+    """Raise InputError unless files, standard input or a microphone is named, one of them alone."""
+    is_pipe = Path("-") in args.files
+    if args.mic and args.files:
+        raise InputError("--mic: a microphone alone: localise the files by themselves")
+    if is_pipe and len(args.files) > 1:
+        raise InputError("-: standard input alone: localise the files by themselves")
+    if not args.mic and not args.files:
+        raise InputError("localise: nothing to localise: name a FILE, - for a pipe, or --mic")
+    if args.raw is not None and not is_pipe:
+        raise InputError("--raw: says what comes from standard input: give - as the file")
+    if args.device is not None and not args.mic:
+        raise InputError("--device: names a microphone: give --mic too")
 
 
 def run_render(args) -> None:
@@ -125,8 +140,19 @@ def _add_localise(stages) -> None:
         parser,
         "files",
         metavar="FILE",
-        nargs="+",
+        nargs="*",
         help="stereo sound file, or - for standard input (WAV; see --raw)",
+    )
+    parser.add_argument(
+        "--mic",
+        action="store_true",
+        help="listen to a stereo input of this machine until Ctrl-C (needs the extra live)",
+    )
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="which input: its number or a part of its name (default: the system's); "
+        "`python -m sounddevice` lists them",
     )
     parser.add_argument(
         "--raw",
@@ -154,7 +180,7 @@ def _add_localise(stages) -> None:
         parser,
         "--json",
         metavar="FILE",
-        help="everything, posteriors included; from a pipe a line for every window; "
+        help="everything, posteriors included; from a pipe or --mic a line for every window; "
         "- prints it instead of the table",
     )
     add_path(parser, "--csv", metavar="FILE", help="a row for every window; - prints it likewise")
