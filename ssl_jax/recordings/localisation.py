@@ -195,13 +195,17 @@ def join_estimates(
 ) -> Azimuths:
     """All windows of a sound so far, with what `quality` and `overview` saw of it."""
     front = listener.front
+    seconds = quality.samples / quality.fs
+    if overview is not None and not quality.ended:
+        # sound that was cut off is ahead of its cues
+        seconds = overview.frames / listener.frame_rate
     return Azimuths(
         **vars(join_windows(parts)),
         notes=quality.notes(),
         model=listener.model,
         window=min(listener.span_frames, quality.frames) / listener.frame_rate,
         step=listener.step_frames / listener.frame_rate,
-        seconds=quality.samples / quality.fs,
+        seconds=seconds,
         fs=quality.fs,
         cues=None if overview is None else _with_grid(overview, front),
         cfs=front.cfs,

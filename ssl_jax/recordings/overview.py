@@ -50,6 +50,11 @@ class Overview:
         self.column_frames *= 2
         return odd
 
+    @property
+    def frames(self) -> int:
+        """Frames that fill the columns so far."""
+        return 0 if self._columns is None else self.column_frames * self._columns.shape[-1]
+
     def cues(self) -> Cues:
         """The means, (channels, columns) each. Frames that fill no column are left out."""
         if self._columns is None:
