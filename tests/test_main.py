@@ -12,9 +12,11 @@ from unittest.mock import Mock
 import pytest
 import soundfile
 
+from ssl_jax import __main__ as cli
 from ssl_jax import pipeline
 from ssl_jax.__main__ import main, parser
 from ssl_jax.command_line.options import PATHS
+from ssl_jax.common import commit as commit_module
 from ssl_jax.common import progress, provenance
 from ssl_jax.common.errors import InputError
 from ssl_jax.frontend import HAIR_CELLS
@@ -69,11 +71,32 @@ def test_every_option_says_what_it_does():
         assert silent == [], stage
 
 
-def test_the_version_is_three_numbers(capsys):
+def shown_version(capsys) -> str:
     with pytest.raises(SystemExit) as error:
         main(["--version"])
     assert error.value.code == 0
-    assert re.fullmatch(r"ssl_jax \d+\.\d+\.\d+\n", capsys.readouterr().out)
+    return capsys.readouterr().out
+
+
+def test_the_version_is_three_numbers_where_there_is_no_commit(capsys, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", Mock(side_effect=FileNotFoundError))
+    assert re.fullmatch(r"ssl_jax \d+\.\d+\.\d+\n", shown_version(capsys))
+
+
+def test_the_version_of_a_checkout_names_its_commit(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "commit", lambda: "0123456789-dirty")
+    assert shown_version(capsys).endswith(" (commit 0123456789-dirty)\n")
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "localise --help"])
+def test_output_that_nobody_reads_ends_quietly(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ssl_jax", *words.split()]
+    done = subprocess.run(command, cwd=runs.ROOT, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert done.stderr == b""
+    assert done.returncode in (0, cli.UNREAD)  # argparse itself may swallow it
 
 
 def test_help_imports_nothing_that_is_slow():
@@ -205,6 +228,7 @@ DENIED = "a b: permission denied: choose a folder you may write to"
 STOPS = [
     (InputError("a: two\nlines: do something"), 2, "a: two lines: do something"),
     (PermissionError(13, "no", "a\nb"), 2, DENIED),
+    (BrokenPipeError(32, "no", "a"), 2, "a: no"),
     (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here"),
 ]
 
@@ -275,6 +299,18 @@ def test_a_stage_done_anew_replaces_a_copied_note(record):
 def test_a_complete_stage_keeps_its_note(record):
     record("model1", 2.5, resumed=False)
     assert record("model1", 1, resumed=True, complete=True) == {"model1": 2.5}
+
+
+def test_a_package_inside_another_checkout_has_no_commit(tmp_path, monkeypatch):
+    """As where somebody's own repository has it in an environment below."""
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    package = tmp_path / "env/ssl_jax/common"
+    package.mkdir(parents=True)
+    (package.parent / "__main__.py").write_text("")
+    as_them = ["git", "-C", tmp_path, "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*as_them, "commit", "--quiet", "--allow-empty", "-m", "theirs"], check=True)
+    monkeypatch.setattr(commit_module, "__file__", str(package / "commit.py"))
+    assert provenance.commit() == "unknown"
 
 
 def test_without_git_the_commit_is_unknown(monkeypatch):

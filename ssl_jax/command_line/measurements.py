@@ -41,7 +41,7 @@ def _add_write_option(parser, page: str) -> None:
 def _add_check(stages) -> None:
     text = "study: score packed networks on the heads of any SOFA files"
     parser = add_stage(stages, "check", text, run_check)
-    add_path(parser, "files", metavar="FILE.sofa", nargs="+", help="heads")
+    add_path(parser, "files", metavar="FILE.sofa", nargs="+", help="heads, head:NAME too")
     add_side_options(parser)
     parser.add_argument(
         "--model",
@@ -58,11 +58,12 @@ def _add_check(stages) -> None:
 
 def run_check(args) -> None:
     """Carry out the stage `check`."""
+    from ssl_jax.sounds.bundled import bundled_path
     from ssl_jax.studies import unseen_heads
 
     unseen_heads.run_check(
         unseen_heads.CheckOptions(
-            files=tuple(args.files),
+            files=tuple(bundled_path(path) for path in args.files),
             networks=tuple(args.model),
             clips=args.clips,
             ears=args.ears,

@@ -1,7 +1,7 @@
 """Where a sound comes from, over time: a recording of any rate and length in, azimuths out."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -65,13 +65,19 @@ def build_classifier(listener: Listener) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def live_estimates(
-    listener: Listener, quality: Quality, blocks: Iterable[np.ndarray]
+    listener: Listener,
+    quality: Quality,
+    blocks: Iterable[np.ndarray],
+    overview: Overview | None = None,
 ) -> Iterator[Windows]:
     """Estimates of a sound that is coming in, (any, 2) each, as soon as they are known.
 
-    Raises InputError at the end where nothing sounded.
+    An `overview` collects the cues. Raises InputError at the end where nothing sounded.
     """
-    yield from estimates(listener, quality, sound_cues(quality, blocks, LIVE_RUN_FRAMES), batch=1)
+    runs = sound_cues(quality, blocks, LIVE_RUN_FRAMES)
+    if overview is not None:
+        runs = overview.collect(runs)
+    yield from estimates(listener, quality, runs, batch=1)
 
 
 def sound_cues(quality: Quality, blocks: Iterable[np.ndarray], run_frames: int) -> Iterator[Cues]:
@@ -170,27 +176,41 @@ def localise_blocks(
     runs: Iterable[Cues] = sound_cues(quality, recording.blocks, RUN_FRAMES)
     steps = samples // (RUN_FRAMES * front.hop) + 1
     runs = track(runs, f"localise {Path(name).name}", steps)
-    overview = Overview(frames)
-    if cues:
+    overview = Overview() if cues else None
+    if overview is not None:
         runs = overview.collect(runs)
     batch = max(1, BATCH_FRAMES // chosen.span_frames)
-    windows = join_windows(list(estimates(chosen, quality, runs, batch)))
-    notes = quality.notes()
+    azimuths = join_estimates(
+        list(estimates(chosen, quality, runs, batch)), chosen, quality, overview
+    )
     if frames < chosen.span_frames:
-        notes += (
+        note = (
             f"{seconds:.2f} s of sound, shorter than the window of {settings.window_s:g} s, "
-            "is one window",
+            "is one window"
         )
+        azimuths = replace(azimuths, notes=(*azimuths.notes, note))
+    return azimuths
+
+
+def join_estimates(
+    parts: Sequence[Windows], listener: Listener, quality: Quality, overview: Overview | None
+) -> Azimuths:
+    """All windows of a sound so far, with what `quality` and `overview` saw of it."""
+    front = listener.front
+    seconds = quality.samples / quality.fs
+    if overview is not None and not quality.ended:
+        # sound that was cut off is ahead of its cues
+        seconds = overview.frames / listener.frame_rate
     return Azimuths(
-        **vars(windows),
-        notes=notes,
-        model=chosen.model,
-        prior=chosen.prior,
-        window=min(chosen.span_frames, frames) / chosen.frame_rate,
-        step=chosen.step_frames / chosen.frame_rate,
+        **vars(join_windows(parts)),
+        notes=quality.notes(),
+        model=listener.model,
+        prior=listener.prior,
+        window=min(listener.span_frames, quality.frames) / listener.frame_rate,
+        step=listener.step_frames / listener.frame_rate,
         seconds=seconds,
         fs=quality.fs,
-        cues=_with_grid(overview, front) if cues else None,
+        cues=None if overview is None else _with_grid(overview, front),
         cfs=front.cfs,
     )
 
