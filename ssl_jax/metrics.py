@@ -113,6 +113,30 @@ def front_back_rate(estimate: ArrayLike, truth: ArrayLike) -> float:
     return 100 * float(np.mean(confused[counts]))
 
 
+def in_front(azimuth: ArrayLike) -> np.ndarray:
+    """Whether azimuths (...), degrees, are of the frontal half: -90 to 90."""
+    return degrees_apart(azimuth, 0) <= 90
+
+
+def frontal_rmse(estimate: ArrayLike, truth: ArrayLike) -> float:
+    """Root of the mean squared circular error of sources in the frontal half.
+
+    The literature allows estimates there alone; restricting them is left to the caller.
+
+    Parameters
+    ----------
+    estimate, truth : array_like
+        Azimuths (n,), degrees.
+
+    Returns
+    -------
+    float
+        Degrees; NaN when no source is in front.
+    """
+    errors = degrees_apart(estimate, truth)[in_front(truth)]
+    return float(np.sqrt(np.mean(errors**2))) if len(errors) else float("nan")
+
+
 def _percent(hits: np.ndarray) -> float:
     return 100 * float(np.mean(hits))
 
