@@ -2,6 +2,7 @@
 
 A class is an azimuth divided by 5 degrees, counter-clockwise, 0 = front, 18 = left. The estimate is
 the class with the highest logit. Among equal logits the lower class ranks first, NaN ranks last.
+docs/metrics.md has formulas and sources.
 """
 
 from dataclasses import dataclass
@@ -147,11 +148,7 @@ def top1(evaluation: Evaluation) -> float:
 
 
 def top5_as_published(evaluation: Evaluation) -> float:
-    """Share with ANY of the five highest classes within two classes of the true one, in percent.
-
-    This is Top-5 in the published tables (run_model.ipynb of
-    github.com/Kenzot007/SoundSourceLocalization).
-    """
+    """Share with ANY of the five highest classes within two classes of the true one, in percent."""
     apart = class_distance(evaluation.ranked[:, :TOP], evaluation.labels[:, None])
     return _percent((apart <= NEAR_CLASSES).any(axis=1))
 
