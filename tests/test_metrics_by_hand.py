@@ -7,7 +7,7 @@ import pytest
 
 from ssl_jax import metrics
 from ssl_jax.metrics import Evaluation
-from support.made_logits import degrees, heard, scene
+from support.made_logits import degrees, heard, peaked, scene
 
 # front and back are not told apart beside the interaural axis
 AXIS = None
@@ -78,6 +78,33 @@ def test_front_back_rate_of_azimuths_between_classes():
 
 def test_front_back_is_not_known_where_no_source_counts():
     assert math.isnan(metrics.front_back_confusion_rate(heard((90, 90), (270, 0))))
+
+
+def test_frontal_rmse_is_of_sources_in_front():
+    """10 and 350 for 0 and 20 degrees, 90 for 90; the source at 95 does not count."""
+    rmse = metrics.frontal_rmse([10, 350, 90, 0], [0, 20, 90, 95])
+    assert rmse == pytest.approx(((10**2 + 30**2) / 3) ** 0.5)
+    assert math.isnan(metrics.frontal_rmse([0], [180]))
+
+
+def test_the_frontal_half_has_the_sides():
+    assert metrics.in_front([0, 90, 270, -90, 91, 269, 180]).tolist() == 4 * [True] + 3 * [False]
+
+
+def test_two_ways_to_count_top5_by_hand():
+    """Five classes: the true one ranks fifth, is two classes off, three off, across the seam."""
+    far = (90, 100, 110, 120)
+    logits = np.stack([peaked(*far, estimate) for estimate in (200, 210, 215, 355)])
+    evaluation = Evaluation(logits, np.array([200, 200, 200, 5]) // 5)
+    assert metrics.top5(evaluation) == 25
+    assert metrics.top5_as_published(evaluation) == 75
+
+
+def test_loss_by_hand():
+    """The logit of one class is ln 71 above 71 equal ones: it has half of the posterior."""
+    logits = np.zeros((1, 72))
+    logits[0, 3] = math.log(71)
+    assert metrics.cross_entropy(Evaluation(logits, [3])) == pytest.approx(math.log(2))
 
 
 @pytest.mark.parametrize("a, b, wanted", [(0, 71, 1), (71, 0, 1), (0, 36, 36), (10, 50, 32)])

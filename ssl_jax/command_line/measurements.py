@@ -83,6 +83,12 @@ def _add_yardsticks(stages) -> None:
         metavar="PLACES",
         help="folder of SOFA files to score on, which no training used",
     )
+    add_path(
+        parser,
+        "--sounds",
+        metavar="DIR",
+        help="wide-band sounds, a folder as of --noise (default: the package's noises)",
+    )
     add_model_option(parser)
     _add_clips_option(parser)
     _add_write_option(parser, "yardsticks.md")
@@ -98,6 +104,7 @@ def run_yardsticks(args) -> None:
             experiment=chosen_experiment(args),
             network=args.model,
             clips=args.clips,
+            sounds=args.sounds,
             work=args.work,
             page=args.results / "yardsticks.md" if args.write else None,
         )

@@ -25,6 +25,7 @@ from ssl_jax.metrics import (
 from ssl_jax.networks.packed import is_own_file, load_weights, pack
 from ssl_jax.recordings.posteriors import PEAK_REACH, peak_azimuth
 from ssl_jax.studies.card_page import draw_reliability, write_card
+from ssl_jax.studies.front_scores import front_rows
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.context import weights_path
@@ -139,6 +140,8 @@ def scores_of_run(
         notes["temperature"] = temperature
         numbers = np.flatnonzero(manifest.part == EVALUATION)
     heard = predict_all(trainer, mixtures, numbers)
+    posterior = softmax(heard.logits / temperature, axis=1)
+    notes["front"] = front_rows("evaluation part", posterior, AZIMUTH_STEP * heard.labels)
     notes["reliability"] = reliability(heard, temperature)
     notes["metrics"] = evaluate(heard)
     notes["mixtures_evaluated"] = len(numbers)
