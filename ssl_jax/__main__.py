@@ -123,7 +123,8 @@ def run_and_report(args) -> int:
         quieten_output()
         return end_with(args, os_error_message(error), BAD_INPUT)
     except KeyboardInterrupt:
-        return end_with(args, "interrupted; the same command goes on from here", INTERRUPTED)
+        where = "; the same command goes on from here" if args.resumes else ""
+        return end_with(args, f"interrupted{where}", INTERRUPTED)
     except Exception as error:
         logging.getLogger("ssl_jax").info("stopped", exc_info=True)
         # alone, the traceback is what a developer needs; among processes, a regular exit would

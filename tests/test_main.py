@@ -226,7 +226,7 @@ STOPS = [
     (InputError("a: two\nlines: do something"), 2, "a: two lines: do something"),
     (PermissionError(13, "no", "a\nb"), 2, DENIED),
     (BrokenPipeError(32, "no", "a"), 2, "a: no"),
-    (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here"),
+    (KeyboardInterrupt(), 130, "interrupted"),
 ]
 
 
@@ -236,6 +236,14 @@ def test_whatever_stops_a_stage_is_one_line(call, monkeypatch, error, status, sa
     ended = call("report")
     assert (ended.status, ended.out, len(ended.lines)) == (status, "", 1)
     assert ended.lines[0].startswith(f"ssl_jax: {says}")
+
+
+@pytest.mark.parametrize("stage, resumes", [("database", True), ("figures", False)])
+def test_an_interrupted_stage_says_whether_it_goes_on(call, monkeypatch, stage, resumes):
+    monkeypatch.setattr(pipeline, "run_experiment", Mock(side_effect=KeyboardInterrupt))
+    ended = call(stage)
+    assert ended.status == 130
+    assert ("goes on from here" in ended.lines[0]) is resumes
 
 
 def test_all_runs_every_stage_in_order(call, monkeypatch):

@@ -29,6 +29,7 @@ def add_stage(stages, name: str, text: str, run: Callable, epilog: str | None = 
     parser = stages.add_parser(name, help=text, description=text, epilog=epilog)
     parser.set_defaults(
         run=run,
+        resumes=False,  # keeps what is done, and goes on from there
         verbosity=0,
         no_cache=False,
         needs_devices=True,
