@@ -13,7 +13,7 @@ LOCALISE_EPILOG = """Channel 1 is the left ear; swapped ears cannot be noticed a
 azimuth. Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the
 share of the posterior within 10 degrees of its peak. Do not rely on a flagged window: silent, quiet
 (50 dB below the loudest so far), one ear, clipped, narrow band (sampled too slowly), short (less
-sound than --window), another azimuth (front and back cannot be told apart) or unsure (confidence
+sound than --window), front or back (cannot be told apart: both are printed) or unsure (confidence
 below 0.9). Shorter windows are less accurate. From a pipe a line comes 0.25 s of sound after its
 window at most."""
 RENDER_EPILOG = """Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between

@@ -13,9 +13,10 @@ from typing import BinaryIO, TextIO
 from ssl_jax.common.errors import InputError, os_error_message
 from ssl_jax.common.files import picture_kind, write_text
 from ssl_jax.common.progress import say
-from ssl_jax.recordings.azimuths import Azimuths, Overall, Windows
+from ssl_jax.recordings.azimuths import Azimuths, Windows
 from ssl_jax.recordings.live import sound_of
 from ssl_jax.recordings.localisation import live_estimates, localise_file
+from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.scene import RenderOptions, render_file, scene_kind, write_scene
 from ssl_jax.recordings.tables import (
     COLUMNS,

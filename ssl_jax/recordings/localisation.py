@@ -252,7 +252,7 @@ def localise(
     A window is flagged as "silent" (below -90 dB of full scale; it has no azimuth), "quiet"
     (50 dB below the loudest so far), "one ear" (50 dB less in the other), "clipped", "narrow
     band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window
-    asked for), "front or back" (`mirrored` is as likely) or "unsure" (confidence below 0.9).
+    asked for), "front or back" (`mirrored` has 15 % or more) or "unsure" (confidence below 0.9).
     Swapped ears cannot be known: they mirror every azimuth. The notes say where the channels
     cannot be two ears of one head: milliseconds apart, or one with the other polarity.
     """

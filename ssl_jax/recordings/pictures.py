@@ -10,7 +10,8 @@ from scipy import signal as sps
 from ssl_jax.config import AZIMUTH_STEP
 from ssl_jax.frontend.cues import Cues
 from ssl_jax.recordings.azimuth_plot import ESTIMATE, POSTERIOR, add_bar, draw_over_time
-from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth
+from ssl_jax.recordings.azimuths import Azimuths
+from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.posteriors import rounded_degrees
 from ssl_jax.report.style import IMAGE, LOOK, cue_map, plt, save_figure
 
@@ -47,7 +48,10 @@ def _point(azimuth, radius):
 
 
 def _draw_from_above(axes, azimuths: Azimuths) -> None:
-    """A head seen from above, the mean posterior in a ring around it, the estimates as dots."""
+    """A head seen from above, the mean posterior in a ring around it, the estimates as dots.
+
+    An arrow is a direction; a source that moves has none.
+    """
     heard = np.isfinite(azimuths.azimuth)
     _draw_ring(axes, azimuths.posterior[heard].mean(axis=0))
     _draw_head(axes)
@@ -61,18 +65,27 @@ def _draw_from_above(axes, azimuths: Azimuths) -> None:
         linewidths=0,
         zorder=4,
     )
-    where = "moving, or several"
-    mean = mean_azimuth(azimuths)
-    if np.isfinite(mean):
-        where = f"{rounded_degrees(mean, 0):.0f}°"
-        arrow = {"arrowstyle": "-|>", "color": ESTIMATE, "lw": 3, "mutation_scale": 18}
-        axes.annotate("", _point(mean, 0.33), _point(mean, INNER), arrowprops=arrow, zorder=5)
+    overall = Overall().add(azimuths)
+    arrow = {"arrowstyle": "-|>", "color": ESTIMATE, "lw": 3, "mutation_scale": 18}
+    for shown in overall.shown:
+        axes.annotate("", _point(shown, 0.33), _point(shown, INNER), arrowprops=arrow, zorder=5)
     if len(times) > 1:
         add_bar(dots, axes, "time (s)", location="bottom", shrink=0.6, aspect=35, pad=0.02)
     axes.set(
-        xlim=(-1.3, 1.3), ylim=(-1.25, 1.25), aspect="equal", title=f"Seen from above: {where}"
+        xlim=(-1.3, 1.3),
+        ylim=(-1.25, 1.25),
+        aspect="equal",
+        title=f"Seen from above: {_where(overall)}",
     )
     axes.axis("off")
+
+
+def _where(overall: Overall) -> str:
+    """What the arrows show, in a few words."""
+    shown = [f"{rounded_degrees(azimuth, 0):.0f}°" for azimuth in overall.shown]
+    if np.isfinite(overall.azimuth):
+        return " or ".join(shown)
+    return "it moves" if overall.moves else ", ".join(shown) or "nothing stands out"
 
 
 def _draw_ring(axes, posterior: np.ndarray) -> None:
