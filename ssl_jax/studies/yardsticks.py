@@ -17,8 +17,8 @@ from ssl_jax.database.parts import EVALUATION
 from ssl_jax.experiments import Experiment
 from ssl_jax.metrics import degrees_apart
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
-from ssl_jax.recordings.azimuths import Overall
 from ssl_jax.recordings.localisation import localise
+from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.posteriors import PEAK_REACH
 from ssl_jax.report.tables import markdown_table
 from ssl_jax.sounds.mixing import mean_power, spatialise_endless
