@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ssl_jax.frontend.streaming import start_cues as start_cues
     from ssl_jax.recordings.azimuths import Azimuths as Azimuths
     from ssl_jax.recordings.azimuths import mean_azimuth as mean_azimuth
+    from ssl_jax.recordings.batches import localise_batch as localise_batch
     from ssl_jax.recordings.localisation import localise as localise
     from ssl_jax.recordings.scene import render_scene as render_scene
     from ssl_jax.sounds.sofa import read_sofa as read_sofa
@@ -52,6 +53,7 @@ NAMES = {
     "frontend.filter_design": ("centre_frequencies",),
     "frontend.streaming": ("cue_block", "start_cues"),
     "recordings.azimuths": ("Azimuths", "mean_azimuth"),
+    "recordings.batches": ("localise_batch",),
     "recordings.localisation": ("localise",),
     "recordings.scene": ("render_scene",),
     "sounds.sofa": ("read_sofa",),
