@@ -26,7 +26,12 @@ def main() -> None:
     for number, cell in enumerate(code_cells(notebook), 1):
         cell["execution_count"] = number
         cell["outputs"] = run_cell(cell, names)
-    NOTEBOOK.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    NOTEBOOK.write_text(as_text(notebook), "utf-8")
+
+
+def as_text(notebook: dict) -> str:
+    """The file of a notebook as Jupyter writes it."""
+    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def read_notebook(path: Path) -> dict:

@@ -51,10 +51,10 @@ def test_the_cells_draw_the_pictures_that_are_stored(fresh):
     assert sum(drawn) >= 2
 
 
-def test_the_file_is_small_and_as_the_script_writes_it():
+def test_the_file_is_small_and_as_jupyter_writes_it():
     text = TOUR["NOTEBOOK"].read_text("utf-8")
     assert len(text.encode()) < MAX_BYTES
-    assert text == json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n"
+    assert text == TOUR["as_text"](json.loads(text))
 
 
 def test_a_cell_gives_what_jupyter_would_show():
