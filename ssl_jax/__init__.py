@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ssl_jax.recordings.baselines import gcc_phat_azimuth as gcc_phat_azimuth
     from ssl_jax.recordings.baselines import gcc_phat_delay as gcc_phat_delay
     from ssl_jax.recordings.baselines import itd_ild_azimuth as itd_ild_azimuth
+    from ssl_jax.recordings.batches import localise_batch as localise_batch
     from ssl_jax.recordings.localisation import localise as localise
     from ssl_jax.recordings.scene import render_scene as render_scene
     from ssl_jax.sounds.sofa import read_sofa as read_sofa
@@ -62,6 +63,7 @@ NAMES = {
         "gcc_phat_delay",
         "itd_ild_azimuth",
     ),
+    "recordings.batches": ("localise_batch",),
     "recordings.localisation": ("localise",),
     "recordings.scene": ("render_scene",),
     "sounds.sofa": ("read_sofa",),

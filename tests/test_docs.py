@@ -11,6 +11,7 @@ import tomllib
 
 import pytest
 
+import ssl_jax
 from ssl_jax.__main__ import parser
 from support.pages import (
     COMMAND,
@@ -77,3 +78,21 @@ def test_the_description_of_the_package_needs_no_other_file_and_names_every_extr
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(
         PROJECT["optional-dependencies"]
     )
+
+
+def test_the_gallery_shows_every_figure():
+    figures = {str(path.relative_to(ROOT)) for path in ROOT.glob("paper_figures/**/*.png")}
+    shown = set(re.findall(r"\]\(\.\./(paper_figures/[^)]+)\)", PAGES["gallery.md"]))
+    assert shown == figures
+
+
+def test_the_page_of_the_api_has_every_name():
+    named = set(re.findall(r"`(\w+)`", PAGES["api.md"]))
+    assert set(ssl_jax.__all__) - named == set()
+
+
+def test_the_page_of_the_api_describes_what_every_name_is():
+    described = set(re.findall(r"^::: (\S+)", PAGES["api.md"], re.MULTILINE))
+    things = [getattr(ssl_jax, name) for name in ssl_jax.__all__ if name not in ssl_jax.MODULES]
+    homes = {f"{thing.__module__}.{thing.__qualname__}" for thing in things}
+    assert homes - described == set()

@@ -90,7 +90,7 @@ def gammatone_sos(fs: float, cfs: ArrayLike) -> np.ndarray:
     zero of its own.
     """
     cfs = np.asarray(cfs, np.float64)
-    if cfs.ndim != 1 or not ((cfs > 0) & (cfs < fs / 2)).all():
+    if cfs.ndim != 1 or not cfs.size or not ((cfs > 0) & (cfs < fs / 2)).all():
         raise ValueError(f"centre frequencies must be a list between 0 and fs / 2 = {fs / 2} Hz")
     t = 1.0 / fs
     pole = gammatone_pole(fs, cfs)

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+import jax
 import numpy as np
 
 from ssl_jax.frontend.cues import Cues
@@ -14,9 +16,14 @@ if TYPE_CHECKING:
     import pandas
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["times", "azimuth", "confidence", "mirrored", "posterior", "cues", "cfs"],
+    meta_fields=["flags", "notes", "model", "window", "step", "seconds", "fs"],
+)
 @dataclass(frozen=True, eq=False, repr=False)
 class Azimuths:
-    """Where a sound came from, in n windows."""
+    """Where a sound came from, in n windows; a pytree of its arrays."""
 
     times: np.ndarray  # (n,) s, middles of the windows
     # (n,) degrees, 0 <= azimuth < 360, 90 = left; NaN where nothing sounds

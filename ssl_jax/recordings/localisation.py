@@ -161,7 +161,18 @@ def localise_blocks(
     recording: Recording, settings: WindowSettings, *, cues: bool = False
 ) -> Azimuths:
     """`localise` for a sound in blocks, in bounded memory."""
-    chosen = load_listener(settings)
+    return localise_recording(recording, load_listener(settings), settings, cues=cues)
+
+
+def localise_recording(
+    recording: Recording,
+    chosen: Listener,
+    settings: WindowSettings,
+    *,
+    cues: bool,
+    most_windows: int | None = None,
+) -> Azimuths:
+    """`localise_blocks` by a listener that is loaded, which takes `most_windows` at a time."""
     front = chosen.front
     name = recording.name
     quality = watch_sound(name, recording.fs, front)
@@ -179,7 +190,7 @@ def localise_blocks(
     overview = Overview() if cues else None
     if overview is not None:
         runs = overview.collect(runs)
-    batch = max(1, BATCH_FRAMES // chosen.span_frames)
+    batch = most_windows or max(1, BATCH_FRAMES // chosen.span_frames)
     azimuths = join_estimates(
         list(estimates(chosen, quality, runs, batch)), chosen, quality, overview
     )

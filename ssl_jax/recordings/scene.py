@@ -110,12 +110,12 @@ def render_scene(
 
     Parameters
     ----------
-    source : (samples,)
-    fs : int, Hz
+    source : (samples,), of any level
+    fs : int, Hz, of source and noises
     azimuths : float or list, degrees, 90 = left; several are passed at equal times, straight on
     noises, noise_azimuths : lists of (any,), repeated to the length of the source, and of degrees
     snr : float, dB, of each noise by itself
-    head : Sofa, optional, by default the KEMAR of the package
+    head : Sofa, optional, by default the KEMAR of the package; `read_sofa(path, fs)` reads another
 
     Returns
     -------
@@ -124,13 +124,17 @@ def render_scene(
     Raises
     ------
     InputError
-        Where a number is out of range, or not every noise has an azimuth.
+        Where a number is out of range, or not every noise has an azimuth; where a sound is not
+        one channel of finite numbers, or the head has another rate.
     """
-    source = np.asarray(source, np.float32)
+    check_rate("source", fs)
+    source = _as_channel("source", source)
+    noises = [_as_channel(f"noise {number}", noise) for number, noise in enumerate(noises)]
     corners = np.asarray(azimuths, float).ravel()
     _check_scene(corners, azimuths, len(noises), len(noise_azimuths), snr)
     if head is None:
         head = read_sofa(KEMAR, fs)
+    _check_head(head, fs)
     last = len(corners) - 1
     path = np.interp(np.linspace(0, last, len(source)), np.arange(len(corners)), corners)
     if last == 0 or len(source) < 2:
@@ -148,6 +152,29 @@ def render_scene(
         notes += tuple(note for note in more if note not in notes)
     mixture = mix(jnp.asarray(ears), beside, jnp.full(len(beside), float(snr)))
     return Scene(np.asarray(mixture).T, fs, path, notes)
+
+
+def _as_channel(name: str, sound: ArrayLike) -> np.ndarray:
+    """A sound (samples,) in float32; InputError for anything else."""
+    array = np.asarray(sound)
+    if array.ndim != 1 or array.size == 0:
+        raise InputError(
+            f"{name}: has shape {array.shape}: use one channel with samples, (samples,)"
+        )
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{name}: holds {array.dtype}: use real numbers")
+    if not np.isfinite(array).all():
+        raise InputError(f"{name}: holds NaN or infinity: numpy.nan_to_num(sound) replaces them")
+    return array.astype(np.float32)
+
+
+def _check_head(head: Sofa, fs: float) -> None:
+    if not isinstance(head, Sofa):
+        raise InputError(f"head {head!r}: not a head: use read_sofa(path, fs)")
+    if head.fs != fs:
+        raise InputError(
+            f"head {head.name}: its rate is {head.fs} Hz, not {fs} Hz: use read_sofa(path, {fs})"
+        )
 
 
 def _check_scene(

@@ -26,6 +26,8 @@ def signal_blocks(signal: np.ndarray) -> Iterator[np.ndarray]:
         remedy = ""
         if signal.ndim == 2 and signal.shape[0] == 2:
             remedy = ": transpose it: signal.T"
+        if signal.ndim == 3 and signal.shape[2] == 2:
+            remedy = ": for several sounds use localise_batch"
         raise InputError(
             f"signal: has shape {signal.shape}: two ears are needed, (samples, 2), left first"
             f"{remedy}"

@@ -35,7 +35,7 @@ class Sofa:
     fs: int  # Hz
 
 
-def read_sofa(path: Path, fs: int | None = None, ears: str = "", azimuths: str = "") -> Sofa:
+def read_sofa(path: Path | str, fs: int | None = None, ears: str = "", azimuths: str = "") -> Sofa:
     """The head of a SOFA file (AES69-2022), in the free field or in a room.
 
     Delays are applied. Each measurement and each of its emitters is a direction, as the listener
@@ -143,6 +143,8 @@ def check_itd(path: Path, sofa: Sofa) -> None:
 
 def resampled(path: Path, sofa: Sofa, fs: int) -> Sofa:
     """The head at another rate."""
+    if not fs > 0 or fs != int(fs):
+        raise InputError(f"{path}: cannot be read at {fs} Hz: use a whole number above 0")
     if sofa.hrirs.nbytes * fs > MAX_BYTES * sofa.fs:
         raise InputError(f"{path}: takes over {MAX_BYTES >> 20} MiB at {fs} Hz: use a smaller set")
     # a filter's gain is its sum over samples, so fewer samples need larger ones

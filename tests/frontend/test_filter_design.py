@@ -67,3 +67,8 @@ def test_butterworth_filters_wider_than_their_place_are_refused():
 def test_centre_frequencies_above_half_the_rate_are_refused():
     with pytest.raises(ValueError, match="low_freq < high_freq"):
         centre_frequencies(100.0, 32, 80.0)
+
+
+def test_no_centre_frequency_at_all_is_refused():
+    with pytest.raises(ValueError, match="must be a list"):
+        block_filters(16_000, [], 64, "gammatone")

@@ -5,6 +5,7 @@ import sys
 import types
 from dataclasses import replace
 
+import jax
 import matplotlib
 import numpy as np
 import pytest
@@ -112,6 +113,13 @@ def test_directions_are_the_peaks_of_the_mean_posterior():
     peaks = azimuths(60, 60, 300).directions
     assert [one.azimuth for one in peaks] == pytest.approx([60, 300])
     assert [one.share for one in peaks] == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_an_answer_is_a_pytree_of_its_arrays():
+    answer = azimuths(60, 65, flags=["quiet"])
+    mirrored = jax.tree.map(np.negative, answer)
+    assert isinstance(mirrored, Azimuths) and mirrored.flags == answer.flags
+    np.testing.assert_array_equal(mirrored.azimuth, -answer.azimuth)
 
 
 def test_a_dict_is_what_the_command_writes_but_for_the_file():

@@ -77,6 +77,29 @@ def test_noise_level_and_repetition(kemar):
     np.testing.assert_allclose(rest[10_000:15_000], rest[15_000:20_000], atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "says, changes",
+    {
+        "source: holds NaN": {"source": np.where(TONE > 0.9, np.nan, TONE)},
+        "source: holds complex": {"source": TONE + 1j},
+        r"source: has shape \(0,\)": {"source": []},
+        r"source: has shape \(44100, 2\)": {"source": np.stack([TONE, TONE], axis=1)},
+        "source: its rate is 0 Hz": {"fs": 0},
+        "noise 0: holds NaN": {"noises": [[np.inf]], "noise_azimuths": [90]},
+        r"noise 0: has shape \(0,\)": {"noises": [[]], "noise_azimuths": [90]},
+        "not a head: use read_sofa": {"head": "head.sofa"},
+    }.items(),
+)
+def test_arrays_that_are_no_sound_or_head_are_refused(says, changes):
+    settings = {"source": TONE, "fs": FS, "azimuths": 60} | changes
+    refuses(says, render_scene, **settings)
+
+
+def test_a_head_of_another_rate_is_refused(kemar):
+    says = r"its rate is 44100 Hz, not 16000 Hz: use read_sofa\(path, 16000\)"
+    refuses(says, render_scene, TONE, 16_000, 60, head=kemar)
+
+
 def test_any_rate_and_channels_in(tmp_path):
     ears = np.random.default_rng(3).uniform(-0.5, 0.5, (12_000, 2))
     soundfile.write(tmp_path / "two.flac", ears, 48_000)

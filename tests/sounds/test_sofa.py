@@ -17,7 +17,7 @@ from support.made_sofa import (
     ring,
     write_sofa,
 )
-from support.runs import refused_call
+from support.runs import refused_call, refuses
 
 OFFSET = np.array([0.5, 0.3, 0.0])  # m, where a listener stands
 RESPONSES = head_responses()
@@ -183,6 +183,12 @@ def test_a_dense_grid_of_41000_directions_is_read(tmp_path):
     click[..., 0] = 1
     path = write_sofa(tmp_path / "a.sofa", Data__IR=click, SourcePosition=ring(azimuth))
     assert len(read_sofa(path, ears="stated").azimuth) == 41_000
+
+
+@pytest.mark.parametrize("fs", [0, -44_100, 44_100.5, float("nan")])
+def test_a_rate_that_is_none_is_refused(tmp_path, fs):
+    path = write_sofa(tmp_path / "head.sofa")
+    refuses("cannot be read at .* Hz", read_sofa, path, fs)
 
 
 def test_resampling_keeps_the_gain(tmp_path):
