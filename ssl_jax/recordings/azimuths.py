@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["times", "azimuth", "confidence", "mirrored", "posterior", "cues", "cfs"],
-    meta_fields=["flags", "notes", "model", "window", "step", "seconds", "fs"],
+    meta_fields=["flags", "notes", "model", "prior", "window", "step", "seconds", "fs"],
 )
 @dataclass(frozen=True, eq=False, repr=False)
 class Azimuths:
