@@ -75,7 +75,8 @@ def gcc_phat_delay(signal: ArrayLike, fs: float) -> np.ndarray:
     ears = np.asarray(as_ears(signal), float)
     if not ears.any(axis=-2).all():
         raise InputError("an ear is silent: use a sound that both ears hear")
-    size = next_fast_len(2 * ears.shape[-2], real=True)
+    # zeros behind the sound, however short it is: no lag wraps around
+    size = next_fast_len(2 * max(ears.shape[-2], int(MAX_DELAY * fs) + 2), real=True)
     spectra = rfft(ears, size, axis=-2)
     cross = spectra[..., 0].conj() * spectra[..., 1]
     cross = np.where(rfftfreq(size, 1 / fs) <= HIGHEST, cross, 0)
@@ -137,7 +138,7 @@ def gcc_phat_azimuth(signal: ArrayLike, fs: float, head: Sofa | None = None) -> 
     Returns
     -------
     ndarray
-        (...) degrees, 0 to 90 and 270 to 360.
+        (...) degrees: from 0 to 90, or from 270 to below 360.
 
     Raises
     ------

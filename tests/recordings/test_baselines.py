@@ -61,6 +61,12 @@ def test_a_delay_longer_than_a_head_is_not_looked_for():
     assert abs(gcc_phat_delay(delayed(40), FS)) <= 0.001
 
 
+def test_a_sound_shorter_than_the_longest_delay_has_one():
+    click = np.zeros((5, 2))
+    click[1, 0] = click[4, 1] = 1
+    assert FS * gcc_phat_delay(click, FS) == pytest.approx(3, abs=DELAY_TOLERANCE)
+
+
 def test_levels_between_the_ears_do_not_change_a_delay():
     ears = delayed(7.3)
     assert gcc_phat_delay(ears * [1, 0.01], FS) == pytest.approx(gcc_phat_delay(ears, FS))
