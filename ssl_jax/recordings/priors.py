@@ -11,7 +11,7 @@ DEFAULT_PRIOR = "frontal"
 # how much likelier a class is than another, in the front half and behind: people look at what
 # they record
 WEIGHTS = {"frontal": (4.0, 1.0), "uniform": (1.0, 1.0), "front": (1.0, 0.0)}
-# -90 to 90 degrees
+# (72,) of bool: the classes from -90 to 90 degrees
 IN_FRONT = np.abs(signed_degrees(np.arange(AZIMUTHS) * AZIMUTH_STEP)) <= 90
 
 
@@ -45,12 +45,13 @@ def apply_prior(posterior: ArrayLike, name: str) -> np.ndarray:
 
     Parameters
     ----------
-    posterior : (..., 72), as calibrated
+    posterior : (..., 72), as calibrated: shares, each row of sum 1
     name : see `prior_of`
 
     Returns
     -------
-    (..., 72) of the same kind; the prior itself where it excludes all of a posterior
+    (..., 72) of the same kind, whole numbers as float64; the prior itself where it excludes all
+    of a posterior
 
     Raises
     ------
@@ -58,6 +59,9 @@ def apply_prior(posterior: ArrayLike, name: str) -> np.ndarray:
         There is no such prior.
     """
     posterior = np.asarray(posterior)
+    if posterior.dtype.kind != "f":
+        # a prior in whole numbers would be nothing but zeros
+        posterior = posterior.astype(float)
     prior = prior_of(name).astype(posterior.dtype)
     product = posterior * prior
     total = product.sum(axis=-1, keepdims=True)

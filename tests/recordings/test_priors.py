@@ -43,6 +43,11 @@ def test_front_and_back_alike_are_four_to_one():
     np.testing.assert_allclose(weighed[..., 32], 0.2, rtol=1e-6)
 
 
+def test_whole_numbers_are_shares_too():
+    certain = np.eye(AZIMUTHS, dtype=int)[4]
+    np.testing.assert_array_equal(apply_prior(certain, "frontal"), certain)
+
+
 def test_uniform_changes_nothing():
     posterior = np.random.default_rng(7).dirichlet(np.ones(AZIMUTHS))
     np.testing.assert_allclose(apply_prior(posterior, "uniform"), posterior, rtol=1e-12)
