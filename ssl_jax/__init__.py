@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ssl_jax.frontend.streaming import start_cues as start_cues
     from ssl_jax.recordings.azimuths import Azimuths as Azimuths
     from ssl_jax.recordings.azimuths import mean_azimuth as mean_azimuth
+    from ssl_jax.recordings.baselines import cue_templates as cue_templates
+    from ssl_jax.recordings.baselines import gcc_phat_azimuth as gcc_phat_azimuth
+    from ssl_jax.recordings.baselines import gcc_phat_delay as gcc_phat_delay
+    from ssl_jax.recordings.baselines import itd_ild_azimuth as itd_ild_azimuth
     from ssl_jax.recordings.localisation import localise as localise
     from ssl_jax.recordings.scene import render_scene as render_scene
     from ssl_jax.sounds.sofa import read_sofa as read_sofa
@@ -52,6 +56,12 @@ NAMES = {
     "frontend.filter_design": ("centre_frequencies",),
     "frontend.streaming": ("cue_block", "start_cues"),
     "recordings.azimuths": ("Azimuths", "mean_azimuth"),
+    "recordings.baselines": (
+        "cue_templates",
+        "gcc_phat_azimuth",
+        "gcc_phat_delay",
+        "itd_ild_azimuth",
+    ),
     "recordings.localisation": ("localise",),
     "recordings.scene": ("render_scene",),
     "sounds.sofa": ("read_sofa",),

@@ -14,19 +14,23 @@ from ssl_jax.command_line.measurements import add_measurement_stages
 from ssl_jax.command_line.options import PATHS
 from ssl_jax.command_line.recordings import add_recording_stages
 from ssl_jax.command_line.studies import add_study_stages
+from ssl_jax.common.commit import UNKNOWN, commit
 from ssl_jax.common.errors import InputError, error_reason, os_error_message
 
 BAD_INPUT = 2  # exit status
 INTERRUPTED = 130
+UNREAD = 141  # what a shell says of a program that SIGPIPE ends
 LAST_WORDS_S = 2  # the other processes end with the first one, and may have something to say
 
 
 class ShowVersion(argparse.Action):
-    """Print the version and end."""
+    """Print the version, and the commit where this is a checkout, and end."""
 
     def __call__(self, parser, *_):
         """Do it: argparse calls this where the option stands."""
-        print(f"ssl_jax {version()}")
+        known = commit()
+        of_commit = "" if known == UNKNOWN else f" (commit {known})"
+        print(f"ssl_jax {version()}{of_commit}")
         parser.exit()
 
 
@@ -88,8 +92,25 @@ def prepare_devices(args) -> None:
 
 
 def main(argv=None) -> int:
-    """Exit status 0, 2 for bad input (one line on stderr), 130 when interrupted."""
-    args = parser().parse_args(argv)
+    """Exit status 0, 2 for bad input (a line on stderr), 130 when interrupted, 141 when unread."""
+    try:
+        try:
+            return run_and_report(parser().parse_args(argv))
+        finally:
+            # what --help leaves here would fail on Python's way out, with a traceback
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # nobody reads on, as where `head` has seen enough: nothing is wrong
+        quieten_output()
+        return UNREAD
+    except OSError as error:
+        quieten_output()
+        print(f"ssl_jax: {os_error_message(error)}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def run_and_report(args) -> int:
+    """Carry out one stage; the exit status, and one line for whatever ended it."""
     try:
         run(args)
         sys.stdout.flush()
@@ -97,10 +118,13 @@ def main(argv=None) -> int:
     except InputError as error:
         return end_with(args, str(error), BAD_INPUT)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and error.filename is None:
+            raise
         quieten_output()
         return end_with(args, os_error_message(error), BAD_INPUT)
     except KeyboardInterrupt:
-        return end_with(args, "interrupted; the same command goes on from here", INTERRUPTED)
+        where = "; the same command goes on from here" if args.resumes else ""
+        return end_with(args, f"interrupted{where}", INTERRUPTED)
     except Exception as error:
         logging.getLogger("ssl_jax").info("stopped", exc_info=True)
         # alone, the traceback is what a developer needs; among processes, a regular exit would

@@ -90,6 +90,7 @@ class SoundFolders:
     speech: Path | None = None  # see `sounds.speech.load_speech`
     noise: Path | None = None  # see `sounds.noises.load_noises`
     heads: Path | None = None  # see `sounds.hrtf.load_heads`
+    targets: Path | None = None  # see `sounds.targets.load_targets`
 
     def names(self) -> dict[str, str]:
         """What settings call each folder."""
@@ -107,6 +108,7 @@ class Database:
     speech: str = BUNDLED  # or the name of the folder it comes from; so the next two
     noise: str = BUNDLED
     heads: str = BUNDLED
+    targets: str = BUNDLED  # of other sounds than speech, where `other_targets` asks for some
     clips: int = 700  # one-second speech clips, each from every azimuth (published)
     direction_rule: str = "nearest_azimuth"  # whatever its elevation (published)
     snr_low: float = 15.0  # dB, each noise's SNR is uniform in [snr_low, snr_high) (published code)
@@ -119,6 +121,7 @@ class Database:
     evaluation_share: float = 0.2  # of what is split by (published: of mixtures)
     validation_share: float = 0.0  # the same for a third part, on which choices are made
     rooms: int = 0  # rooms and heads to draw from, a third of them the free field; 0: no rooms
+    other_targets: bool = False  # every second clip is another sound than speech (published: none)
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,8 @@ class Training:
     short_share: float = 0.0
     # dB, standard deviation of smooth random curves on ILDs: unlike microphones
     coloured: float = 0.0
+    # dB, standard deviation of such curves on the levels of both ears
+    level_curves: float = 0.0
     # ears of half the mixtures of an epoch swapped, and left with right: more heads
     mirrored: bool = False
     seed: int = 0  # of the run: initial weights, split, order of mixtures

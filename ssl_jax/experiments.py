@@ -6,6 +6,8 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.config import BUNDLED, Database, FrontEnd, SoundFolders, Training
 from ssl_jax.runs import MAIN_RUNS, QUICK_CLIPS, ROOM_RUNS, RUNS, quick_runs
 
+MOST_SNR = 100  # dB, either way: more than mixtures of 16 bits hold
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -18,6 +20,7 @@ class Protocol:
     disjoint: tuple[str, ...] = ()  # of SPLIT_BY: what no two parts share
     clips: int = 700  # seconds of speech
     rooms: int = 0  # rooms and heads to draw from
+    other_targets: bool = False  # every second target is another sound than speech
     evaluation_share: float = 0.2
     validation_share: float = 0.0
     max_ild: float = 7.0  # dB
@@ -41,8 +44,9 @@ PROTOCOLS = {
         snr_low=-5.0,
         snr_high=40.0,
         disjoint=("speaker", "noise", "head"),
-        clips=1100,
+        clips=720,
         rooms=1260,
+        other_targets=True,
         evaluation_share=0.1,
         validation_share=0.1,
         max_ild=20.0,
@@ -97,6 +101,7 @@ def experiment(options: Options | None = None) -> Experiment:
         speech=folders["speech"],
         noise=folders["noise"],
         heads=folders["heads"],
+        targets=folders["targets"],
         clips=QUICK_CLIPS if options.quick else protocol.clips,
         direction_rule=protocol.direction_rule,
         snr_low=protocol.snr_low,
@@ -107,6 +112,7 @@ def experiment(options: Options | None = None) -> Experiment:
         evaluation_share=protocol.evaluation_share,
         validation_share=protocol.validation_share,
         rooms=protocol.rooms,
+        other_targets=protocol.other_targets,
     )
     front = FrontEnd(
         hair_cell=protocol.hair_cell,
@@ -144,10 +150,10 @@ def check_options(options: Options, protocol: Protocol) -> None:
     if options.name == "reported":
         raise InputError("--name reported: that folder is for reported tables: use another name")
     low, high = protocol.snr_low, protocol.snr_high
-    if not -100 <= low < high <= 100:
+    if not -MOST_SNR <= low < high <= MOST_SNR:
         raise InputError(
-            f"--snr-range {low:g} {high:g}: not a range: use two numbers from -100 to 100 dB, "
-            "low first"
+            f"--snr-range {low:g} {high:g}: not a range: use two numbers from -{MOST_SNR} to "
+            f"{MOST_SNR} dB, low first"
         )
 
 

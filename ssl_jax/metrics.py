@@ -2,6 +2,7 @@
 
 A class is an azimuth divided by 5 degrees, counter-clockwise, 0 = front, 18 = left. The estimate is
 the class with the highest logit. Among equal logits the lower class ranks first, NaN ranks last.
+docs/metrics.md has formulas and sources.
 """
 
 from dataclasses import dataclass
@@ -113,6 +114,30 @@ def front_back_rate(estimate: ArrayLike, truth: ArrayLike) -> float:
     return 100 * float(np.mean(confused[counts]))
 
 
+def in_front(azimuth: ArrayLike) -> np.ndarray:
+    """Whether azimuths (...), degrees, are of the frontal half: -90 to 90."""
+    return degrees_apart(azimuth, 0) <= 90
+
+
+def frontal_rmse(estimate: ArrayLike, truth: ArrayLike) -> float:
+    """Root of the mean squared circular error of sources in the frontal half.
+
+    The literature allows estimates there alone; restricting them is left to the caller.
+
+    Parameters
+    ----------
+    estimate, truth : array_like
+        Azimuths (n,), degrees.
+
+    Returns
+    -------
+    float
+        Degrees; NaN when no source is in front.
+    """
+    errors = degrees_apart(estimate, truth)[in_front(truth)]
+    return float(np.sqrt(np.mean(errors**2))) if len(errors) else float("nan")
+
+
 def _percent(hits: np.ndarray) -> float:
     return 100 * float(np.mean(hits))
 
@@ -123,11 +148,7 @@ def top1(evaluation: Evaluation) -> float:
 
 
 def top5_as_published(evaluation: Evaluation) -> float:
-    """Share with ANY of the five highest classes within two classes of the true one, in percent.
-
-    This is Top-5 in the published tables (run_model.ipynb of
-    github.com/Kenzot007/SoundSourceLocalization).
-    """
+    """Share with ANY of the five highest classes within two classes of the true one, in percent."""
     apart = class_distance(evaluation.ranked[:, :TOP], evaluation.labels[:, None])
     return _percent((apart <= NEAR_CLASSES).any(axis=1))
 

@@ -81,9 +81,9 @@ def make_database(ex: Experiment, folders: Folders) -> None:
     results = folders.results / ex.name
     store = CueStore(folders.work / ex.name / "cues", ex.database, ex.front)
     by_main_process(check_results, results, as_settings(database=ex.database, front=ex.front))
-    there = [store.path(shard).exists() for shard in range(store.shards)]
+    have_shard = [store.path(shard).exists() for shard in range(store.shards)]
     timing = results / "timing.json"
-    with record_stage(timing, "database", resumed=any(there), complete=all(there)):
+    with record_stage(timing, "database", resumed=any(have_shard), complete=all(have_shard)):
         sounds = load_sounds(ex.folders, ex.database, ex.front.fs)
         build(folders.work / ex.name, ex.database, ex.front, sounds)
 
@@ -117,9 +117,9 @@ def train_runs(ex: Experiment, plan: Plan) -> None:
     mesh = data_mesh() if plan.devices else None
     for name, run in runs.items():
         epochs = range(run.start_epoch + 1, run.epochs + 1)
-        there = [checkpoint_path(work, name, epoch).exists() for epoch in epochs]
+        have_epoch = [checkpoint_path(work, name, epoch).exists() for epoch in epochs]
         timing = results / "timing.json"
-        with record_stage(timing, name, resumed=any(there), complete=there[-1]):
+        with record_stage(timing, name, resumed=any(have_epoch), complete=have_epoch[-1]):
             metrics[name] = train(name, run, mixtures, RunFolders(work, results), mesh)
         run_settings[name] = as_settings(run=run)["run"]
         by_main_process(write_json, results / "metrics.json", metrics)

@@ -11,17 +11,18 @@ QUICK_EPOCHS = 3
 MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
 
 _GENERAL = Training(
-    model="phase_levels",
-    clips=1100,
-    epochs=28,
-    epochs_planned=28,
+    model="phase_spectrum",
+    clips=720,
+    epochs=24,
+    epochs_planned=24,
     batch=64,
     weight_decay=0.1,
-    cosine_epochs=28,
+    cosine_epochs=24,
     warmup_epochs=0.5,
     label_spread=5.0,
     short_share=0.3,
     coloured=0.75,
+    level_curves=3.0,
     mirrored=True,
 )
 # The runs of the published tables, what the public notebook holds beyond them, and ours.
@@ -80,13 +81,13 @@ RUNS = {
     "general_coloured": _GENERAL,
     "general": replace(
         _GENERAL,
-        epochs=36,
-        epochs_planned=36,
+        epochs=30,
+        epochs_planned=30,
         learning_rate=1e-3,
-        cosine_epochs=8,
+        cosine_epochs=6,
         coloured=0.0,
         start_from="general_coloured",
-        start_epoch=28,
+        start_epoch=24,
         start_share=0.5,
     ),
 }

@@ -40,10 +40,16 @@ def pytest_runtest_setup(item):
 
 @pytest.fixture(scope="session", autouse=True)
 def compile_once():
-    """Keep compiled programs where the command line keeps them: the user's cache folder."""
+    """Keep compiled programs where the command line keeps them: the user's cache folder.
+
+    Small ones too: a new network takes twenty, and many processes of the tests make one.
+    """
     devices.keep_compiled()
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     folder = jax.config.jax_compilation_cache_dir
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder or ""  # for processes of their own
+    # for processes of their own
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder or ""
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     return Path(folder) if folder else None
 
 

@@ -1,5 +1,7 @@
 """The pages of docs/: their commands run, or have options that exist.
 
+Here they run in this process; .ci/commands.py runs them with the wheel.
+
 The package's description stands alone. Python examples run in test_readme.py; `mkdocs build
 --strict`, in .ci/packages, finds dead links.
 """
@@ -10,26 +12,40 @@ import tomllib
 import pytest
 
 from ssl_jax.__main__ import parser
-from support.pages import COMMAND, blocks, commands
+from support.pages import (
+    COMMAND,
+    NOT_RUN,
+    blocks,
+    commands,
+    commands_to_read,
+    named_outputs,
+    reason_not_to_run,
+)
 from support.runs import ROOT
 
 PAGES = {
     path.name: path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-WITH_COMMANDS = [name for name in PAGES if name != "README.md" and blocks("sh", PAGES[name])]
+ELSEWHERE = ("README.md", "pytorch.md")  # test_readme.py, networks/test_onnx_export.py
+WITH_COMMANDS = [name for name in PAGES if name not in ELSEWHERE and blocks("sh", PAGES[name])]
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS)
 def test_commands_run_as_written(page, call, tmp_path):
     """In an empty folder, one after the other; a file that an option names is then there."""
-    (tmp_path / "ssl_jax").symlink_to(ROOT / "ssl_jax")
     for words in commands(PAGES[page]):
         ended = call(*words)
         assert ended.status == 0, (words, ended)
-        pairs = zip(words, words[1:], strict=False)
-        named = [after for word, after in pairs if word in ("-o", "--csv", "--json", "--results")]
-        assert [name for name in named if not (tmp_path / name).exists()] == []
+        assert [name for name in named_outputs(words) if not (tmp_path / name).exists()] == []
+
+
+def test_every_command_that_does_not_run_has_its_reason_and_every_reason_a_command():
+    lines = [line for text in PAGES.values() for line in commands_to_read(text)]
+    for line in lines:
+        assert reason_not_to_run(line), line
+    unused = [start for start in NOT_RUN if not any(line.startswith(start) for line in lines)]
+    assert unused == []
 
 
 def options_of_stages() -> dict[str, set[str]]:

@@ -1,21 +1,20 @@
 """The command line, called in this process: help, bad input in one line, exported mixtures."""
 
 import csv
-import json
 import os
 import re
 import subprocess
 import sys
-import time
 from unittest.mock import Mock
 
 import pytest
 import soundfile
 
+from ssl_jax import __main__ as cli
 from ssl_jax import pipeline
 from ssl_jax.__main__ import main, parser
 from ssl_jax.command_line.options import PATHS
-from ssl_jax.common import progress, provenance
+from ssl_jax.common import progress
 from ssl_jax.common.errors import InputError
 from ssl_jax.frontend import HAIR_CELLS
 from support import runs
@@ -69,11 +68,32 @@ def test_every_option_says_what_it_does():
         assert silent == [], stage
 
 
-def test_the_version_is_three_numbers(capsys):
+def shown_version(capsys) -> str:
     with pytest.raises(SystemExit) as error:
         main(["--version"])
     assert error.value.code == 0
-    assert re.fullmatch(r"ssl_jax \d+\.\d+\.\d+\n", capsys.readouterr().out)
+    return capsys.readouterr().out
+
+
+def test_the_version_is_three_numbers_where_there_is_no_commit(capsys, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", Mock(side_effect=FileNotFoundError))
+    assert re.fullmatch(r"ssl_jax \d+\.\d+\.\d+\n", shown_version(capsys))
+
+
+def test_the_version_of_a_checkout_names_its_commit(capsys, monkeypatch):
+    monkeypatch.setattr(cli, "commit", lambda: "0123456789-dirty")
+    assert shown_version(capsys).endswith(" (commit 0123456789-dirty)\n")
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "localise --help"])
+def test_output_that_nobody_reads_ends_quietly(words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ssl_jax", *words.split()]
+    done = subprocess.run(command, cwd=runs.ROOT, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert done.stderr == b""
+    assert done.returncode in (0, cli.UNREAD)  # argparse itself may swallow it
 
 
 def test_help_imports_nothing_that_is_slow():
@@ -205,7 +225,8 @@ DENIED = "a b: permission denied: choose a folder you may write to"
 STOPS = [
     (InputError("a: two\nlines: do something"), 2, "a: two lines: do something"),
     (PermissionError(13, "no", "a\nb"), 2, DENIED),
-    (KeyboardInterrupt(), 130, "interrupted; the same command goes on from here"),
+    (BrokenPipeError(32, "no", "a"), 2, "a: no"),
+    (KeyboardInterrupt(), 130, "interrupted"),
 ]
 
 
@@ -215,6 +236,14 @@ def test_whatever_stops_a_stage_is_one_line(call, monkeypatch, error, status, sa
     ended = call("report")
     assert (ended.status, ended.out, len(ended.lines)) == (status, "", 1)
     assert ended.lines[0].startswith(f"ssl_jax: {says}")
+
+
+@pytest.mark.parametrize("stage, resumes", [("database", True), ("figures", False)])
+def test_an_interrupted_stage_says_whether_it_goes_on(call, monkeypatch, stage, resumes):
+    monkeypatch.setattr(pipeline, "run_experiment", Mock(side_effect=KeyboardInterrupt))
+    ended = call(stage)
+    assert ended.status == 130
+    assert ("goes on from here" in ended.lines[0]) is resumes
 
 
 def test_all_runs_every_stage_in_order(call, monkeypatch):
@@ -237,49 +266,6 @@ def test_exported_mixtures_and_their_manifest(call, tmp_path):
         sound, fs = soundfile.read(tmp_path / "out" / name, dtype="int16")
         assert fs == 44_100 and sound.shape == (fs, 2) and abs(sound.astype(int)).max() == 2**15 - 1
     assert [path.name for path in tmp_path.iterdir()] == ["out"]  # and nothing else was made
-
-
-@pytest.fixture
-def record(tmp_path, monkeypatch):
-    """Record a stage that lasts so many seconds; all seconds noted so far, by stage."""
-    now = [10.0]
-    path = tmp_path / "far/timing.json"
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-
-    def record(stage, lasts, **state):
-        with provenance.record_stage(path, stage, **state):
-            now[0] += lasts
-        notes = json.loads(path.read_text())
-        assert notes["commit"] == provenance.commit() and notes["machine"] == provenance.machine()
-        assert all(entry["peak_memory_mb"] > 10 for entry in notes["stages"].values())
-        return {stage: entry["seconds"] for stage, entry in notes["stages"].items()}
-
-    return record
-
-
-def test_stages_are_recorded_beside_one_another(record):
-    assert record("database", 2.5, resumed=False) == {"database": 2.5}
-    assert record("model1", 3, resumed=False) == {"database": 2.5, "model1": 3}
-
-
-def test_the_seconds_of_a_resumed_stage_add_up(record):
-    record("model1", 2.5, resumed=False)
-    assert record("model1", 2.5, resumed=True) == {"model1": 5}
-
-
-def test_a_stage_done_anew_replaces_a_copied_note(record):
-    record("model1", 2.5, resumed=False)
-    assert record("model1", 1, resumed=False) == {"model1": 1}
-
-
-def test_a_complete_stage_keeps_its_note(record):
-    record("model1", 2.5, resumed=False)
-    assert record("model1", 1, resumed=True, complete=True) == {"model1": 2.5}
-
-
-def test_without_git_the_commit_is_unknown(monkeypatch):
-    monkeypatch.setattr(subprocess, "run", Mock(side_effect=FileNotFoundError))
-    assert provenance.commit() == "unknown"
 
 
 def test_a_platform_that_is_not_there_is_one_line(tmp_path):

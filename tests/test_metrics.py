@@ -1,4 +1,4 @@
-"""The metrics: plain loops, cases by hand, the seam of the circle, what is refused."""
+"""The metrics against plain loops; odd logits; what is refused."""
 
 import math
 
@@ -8,44 +8,13 @@ import pytest
 
 from ssl_jax import metrics
 from ssl_jax.metrics import Evaluation, batch_counts, cross_entropy, evaluate, top1
+from support.made_logits import degrees, peaked, scene
 
 # of float32 sums over a batch
 BATCH_TOLERANCE = 1e-5
 
 
-def peaked(*azimuths):
-    """Logits (72,) whose highest classes are at these azimuths, best first; others far below."""
-    logits = np.full(72, -9.0, np.float32)
-    for rank, azimuth in enumerate(azimuths):
-        logits[azimuth // 5] = 9 - rank
-    return logits
-
-
-def heard(*pairs):
-    """The evaluation of mixtures given as (true azimuth, estimated azimuth)."""
-    logits = np.stack([peaked(estimate) for _, estimate in pairs])
-    return Evaluation(logits, np.array([true // 5 for true, _ in pairs]))
-
-
 # ---- against plain loops
-
-
-def scene(n, seed):
-    """Distinct logits with some skill, so that no metric stands at 0 or 100 percent."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 72, n)
-    logits = rng.normal(size=(n, 72)).astype(np.float32)
-    near = (labels + rng.integers(-2, 3, n)) % 72
-    logits[np.arange(n), near] += rng.uniform(0, 4, n)
-    mirrored = rng.random(n) < 0.3
-    logits[mirrored, (36 - labels[mirrored]) % 72] += 4
-    return logits, labels
-
-
-def degrees(a, b):
-    """Between two classes, as the angle between two directions."""
-    cosine = math.cos(math.radians(5 * (a - b)))
-    return round(math.degrees(math.acos(max(-1, min(1, cosine)))), 6)
 
 
 def percent(hits):
@@ -106,157 +75,6 @@ def test_counts_of_a_batch_equal_plain_loops(n, seed, digits, kind):
     assert float(loss) / n == pytest.approx(expected["loss"], rel=BATCH_TOLERANCE)
     assert 100 * float(top1_hits) / n == pytest.approx(expected["top1"])
     assert 100 * float(top5_hits) / n == pytest.approx(expected["top5_published"])
-
-
-# ---- errors, and front and back
-
-# front and back are not told apart beside the interaural axis
-AXIS = None
-BY_HAND = [
-    # true, estimate, error, confused
-    (0, 0, 0, False),
-    (0, 355, 5, False),
-    (355, 0, 5, False),
-    (350, 10, 20, False),
-    (10, 350, 20, False),
-    (0, 180, 180, True),
-    (180, 0, 180, True),
-    (5, 190, 175, True),
-    (45, 90, 45, False),
-    (30, 150, 120, True),
-    (330, 210, 120, True),
-    (150, 30, 120, True),
-    (355, 190, 165, True),
-    (75, 105, 30, True),
-    (105, 80, 25, True),
-    (255, 285, 30, True),
-    # 90 is equally far from 30 and its image, 150
-    (30, 85, 55, False),
-    (30, 90, 60, False),
-    (30, 95, 65, True),
-    # left taken for right as well, and alone
-    (30, 210, 180, True),
-    (30, 330, 60, False),
-    # up to 10 degrees from the axis
-    (90, 270, 180, AXIS),
-    (270, 85, 175, AXIS),
-    (80, 100, 20, AXIS),
-    (85, 95, 10, AXIS),
-    (95, 85, 10, AXIS),
-    (100, 80, 20, AXIS),
-    (260, 280, 20, AXIS),
-    (280, 260, 20, AXIS),
-]
-
-
-@pytest.mark.parametrize("true, estimate, error, confused", BY_HAND)
-def test_angular_error(true, estimate, error, confused):
-    evaluation = heard((true, estimate))
-    assert metrics.angular_error(evaluation).tolist() == [error]
-    assert metrics.within(evaluation, error) == 100
-    assert metrics.within(evaluation, error - 1) == 0
-    assert metrics.degrees_apart(true, estimate) == error
-
-
-@pytest.mark.parametrize("true, estimate, error, confused", BY_HAND)
-def test_front_back_confusion(true, estimate, error, confused):
-    # one right, one confused, and the case
-    evaluation = heard((0, 0), (0, 180), (true, estimate))
-    if confused is AXIS:
-        expected = 100 * 1 / 2
-    else:
-        expected = 100 * (1 + confused) / 3
-    assert metrics.front_back_confusion_rate(evaluation) == pytest.approx(expected)
-    rate = metrics.front_back_rate([0, 180, estimate], [0, 0, true])
-    assert rate == pytest.approx(expected)
-
-
-def test_front_back_rate_of_azimuths_between_classes():
-    # 12.5 and 10.01 degrees from the axis count, 9.99 do not; images at 102.5 and 100.01
-    assert metrics.front_back_rate([99.0, 81.0], [77.5, 79.99]) == 50
-    assert math.isnan(metrics.front_back_rate([99.0], [80.01]))
-
-
-def test_front_back_is_not_known_where_no_source_counts():
-    assert math.isnan(metrics.front_back_confusion_rate(heard((90, 90), (270, 0))))
-
-
-@pytest.mark.parametrize("a, b, wanted", [(0, 71, 1), (71, 0, 1), (0, 36, 36), (10, 50, 32)])
-def test_classes_apart_the_short_way_round(a, b, wanted):
-    assert metrics.class_distance(a, b) == wanted
-
-
-def test_the_table_of_distances_is_that_of_pairs():
-    table = metrics.class_distances_degrees()
-    assert table.shape == (72, 72)
-    for a, b in ((0, 0), (0, 1), (0, 71), (3, 40), (70, 2)):
-        assert table[a, b] == pytest.approx(degrees(a, b))
-
-
-def test_degrees_apart_of_many():
-    apart = metrics.degrees_apart([0.0, 10.0, 350.0, -10.0], 359.5)
-    np.testing.assert_allclose(apart, [0.5, 10.5, 9.5, 9.5])
-
-
-# ---- tables
-
-
-def test_confusion_matrix_has_the_truth_in_rows():
-    counts = metrics.confusion_matrix(heard((0, 180), (0, 180), (355, 0)))
-    assert counts[0, 36] == 2
-    assert counts[71, 0] == 1
-    assert counts.sum() == 3
-
-
-def test_scores_by_snr_by_hand():
-    """Ranges of 5 dB hold their lower end; the empty ones between are left out."""
-    evaluation = heard((0, 0), (0, 10), (0, 180), (45, 45), (45, 45))
-    rows = metrics.scores_by_snr(evaluation, np.array([-0.1, -5.0, 15.0, 19.9, 15.0]))
-    assert rows == [
-        {
-            "snr_from_db": -5,
-            "snr_to_db": 0,
-            "mixtures": 2,
-            "top1": 50,
-            "mean_angular_error": 5,
-            "front_back": 0,
-        },
-        {
-            "snr_from_db": 15,
-            "snr_to_db": 20,
-            "mixtures": 3,
-            "top1": pytest.approx(200 / 3),
-            "mean_angular_error": 60,
-            "front_back": pytest.approx(100 / 3),
-        },
-    ]
-
-
-def test_scores_by_snr_in_ranges_of_another_width():
-    rows = metrics.scores_by_snr(heard((0, 0), (0, 0)), np.array([1.0, 11.0]), width=10)
-    assert [(row["snr_from_db"], row["snr_to_db"]) for row in rows] == [(0, 10), (10, 20)]
-
-
-def test_error_by_azimuth_by_hand():
-    counts = np.zeros((72, 72), int)
-    # class 0: three right, one opposite
-    counts[0, 0] = 3
-    counts[0, 36] = 1
-    # class 71, at 355 degrees: one at 5
-    counts[71, 1] = 1
-    errors = metrics.error_by_azimuth(counts)
-    assert errors[0] == 45
-    assert errors[71] == 10
-    # without mixtures
-    assert not errors[1:71].any()
-
-
-def test_error_by_azimuth_is_the_mean_error_of_each_class():
-    evaluation = Evaluation(*scene(400, 0))
-    errors = metrics.error_by_azimuth(metrics.confusion_matrix(evaluation))
-    for label in (0, 17, 71):
-        part = evaluation.part(evaluation.labels == label)
-        assert errors[label] == pytest.approx(metrics.angular_error(part).mean())
 
 
 # ---- odd logits

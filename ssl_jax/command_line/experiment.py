@@ -14,11 +14,13 @@ def add_experiment_stages(stages) -> None:
     """Declare these stages."""
     everything = "database, train, figures and report: what ./reproduce.sh runs"
     parser = add_stage(stages, "all", everything, run_all)
+    parser.set_defaults(resumes=True)
     add_experiment_options(parser)
     add_device_options(parser)
     add_run_options(parser)
 
     parser = add_stage(stages, "database", "rendered mixtures and their cue maps", run_database)
+    parser.set_defaults(resumes=True)
     add_experiment_options(parser)
     add_device_options(parser)
     add_path(
@@ -33,6 +35,7 @@ def add_experiment_stages(stages) -> None:
 
     networks = "Model 1, Model 2 and its learning-rate-drop continuation"
     parser = add_stage(stages, "train", networks, run_train)
+    parser.set_defaults(resumes=True)
     add_experiment_options(parser)
     add_device_options(parser)
     add_run_options(parser)

@@ -41,7 +41,7 @@ def _add_write_option(parser, page: str) -> None:
 def _add_check(stages) -> None:
     text = "study: score packed networks on the heads of any SOFA files"
     parser = add_stage(stages, "check", text, run_check)
-    add_path(parser, "files", metavar="FILE.sofa", nargs="+", help="heads")
+    add_path(parser, "files", metavar="FILE.sofa", nargs="+", help="heads, head:NAME too")
     add_side_options(parser)
     parser.add_argument(
         "--model",
@@ -58,11 +58,12 @@ def _add_check(stages) -> None:
 
 def run_check(args) -> None:
     """Carry out the stage `check`."""
+    from ssl_jax.sounds.bundled import bundled_path
     from ssl_jax.studies import unseen_heads
 
     unseen_heads.run_check(
         unseen_heads.CheckOptions(
-            files=tuple(args.files),
+            files=tuple(bundled_path(path) for path in args.files),
             networks=tuple(args.model),
             clips=args.clips,
             ears=args.ears,
@@ -82,6 +83,12 @@ def _add_yardsticks(stages) -> None:
         metavar="PLACES",
         help="folder of SOFA files to score on, which no training used",
     )
+    add_path(
+        parser,
+        "--sounds",
+        metavar="DIR",
+        help="wide-band sounds, a folder as of --noise (default: the package's noises)",
+    )
     add_model_option(parser)
     _add_clips_option(parser)
     _add_write_option(parser, "yardsticks.md")
@@ -97,6 +104,7 @@ def run_yardsticks(args) -> None:
             experiment=chosen_experiment(args),
             network=args.model,
             clips=args.clips,
+            sounds=args.sounds,
             work=args.work,
             page=args.results / "yardsticks.md" if args.write else None,
         )

@@ -29,6 +29,7 @@ def add_stage(stages, name: str, text: str, run: Callable, epilog: str | None = 
     parser = stages.add_parser(name, help=text, description=text, epilog=epilog)
     parser.set_defaults(
         run=run,
+        resumes=False,  # keeps what is done, and goes on from there
         verbosity=0,
         no_cache=False,
         needs_devices=True,
@@ -97,6 +98,13 @@ def add_sound_options(parser) -> None:
         "--heads",
         metavar="DIR",
         help="a folder of SOFA files (default: 20 people of CIPIC)",
+    )
+    add_path(
+        parser,
+        "--targets",
+        metavar="DIR",
+        help="protocol rooms: a folder of kinds of other sounds to localise, as for --noise; they "
+        "join the package's noises",
     )
     parser.add_argument(
         "--noise-kinds",

@@ -1,6 +1,5 @@
 """The stages for recordings of one's own: localise, render, export."""
 
-import importlib
 import sys
 from pathlib import Path
 
@@ -13,37 +12,20 @@ LOCALISE_EPILOG = """Channel 1 is the left ear; swapped ears cannot be noticed a
 azimuth. Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right. Confidence is the
 share of the posterior within 10 degrees of its peak. Do not rely on a flagged window: silent, quiet
 (50 dB below the loudest so far), one ear, clipped, narrow band (sampled too slowly), short (less
-sound than --window), another azimuth (front and back cannot be told apart) or unsure (confidence
-below 0.9). Shorter windows are less accurate. From a pipe a line comes 0.25 s of sound after its
-window at most."""
+sound than --window), front or back (cannot be told apart: both are printed) or unsure (confidence
+below 0.9). Shorter windows are less accurate. From a pipe or a microphone a line comes 0.25 s of
+sound after its window at most. Ctrl-C ends it: what was known before is the result."""
 RENDER_EPILOG = """Azimuths are counter-clockwise: 0 front, 90 left, 180 back, 270 right; between
 measured ones responses are interpolated. A negative first azimuth needs the equals sign:
---trajectory=-90:90"""
+--trajectory=-90:90. A wrong name, such as voice:x, noise:x or head:x, lists those of the
+package."""
 
 
 def add_recording_stages(stages) -> None:
     """Declare these stages."""
     _add_localise(stages)
     _add_render(stages)
-    text = "a packed network as ONNX, for PyTorch"
-    parser = add_stage(stages, "export", text, call("networks.onnx_export", "run_export"))
-    add_model_option(parser)
-    add_path(
-        parser,
-        "--to",
-        metavar="FILE.onnx",
-        required=True,
-        help="takes cue maps (batch, maps, 32, frames)",
-    )
-
-
-def call(module: str, function: str):
-    """A function of the package, imported when it is called: --help need not wait for JAX."""
-
-    def imported(args) -> None:
-        getattr(importlib.import_module(f"ssl_jax.{module}"), function)(args)
-
-    return imported
+    _add_export(stages)
 
 
 def add_model_option(parser) -> None:
@@ -74,18 +56,19 @@ def add_side_options(parser) -> None:
 
 def run_localise(args) -> None:
     """The stage `localise`: what the options say, as records."""
-    from ssl_jax.recordings import commands
+    # here, and below: --help need not wait for JAX
+    from ssl_jax.recordings import commands, incoming
     from ssl_jax.recordings.windows import WindowSettings
 
-    settings = WindowSettings(args.window, args.step, args.model)
+    _check_source(args)
+    settings = WindowSettings(args.window, args.step, args.model, args.prior)
     outputs = commands.LocaliseOutputs(args.csv, args.json, args.plot)
-    if commands.STANDARD in args.files:
-        if len(args.files) > 1:
-            raise InputError("-: standard input alone: localise the files by themselves")
-        commands.localise_pipe(commands.standard_input(), args.raw, settings, outputs)
+    if args.mic:
+        incoming.localise_microphone(args.device, settings, outputs)
         return
-    if args.raw is not None:
-        raise InputError("--raw: says what comes from standard input: give - as the file")
+    if commands.STANDARD in args.files:
+        incoming.localise_pipe(incoming.standard_input(), args.raw, settings, outputs)
+        return
     failures = commands.localise_files(args.files, settings, outputs)
     for failure in failures:
         print(f"ssl_jax: {' '.join(failure.split())}", file=sys.stderr)
@@ -93,26 +76,49 @@ def run_localise(args) -> None:
         sys.exit(SOME_FAILED)
 
 
+def _check_source(args) -> None:
+    """Raise InputError unless files, standard input or a microphone is named, one of them alone."""
+    is_pipe = Path("-") in args.files
+    if args.mic and args.files:
+        raise InputError("--mic: a microphone alone: localise the files by themselves")
+    if is_pipe and len(args.files) > 1:
+        raise InputError("-: standard input alone: localise the files by themselves")
+    if not args.mic and not args.files:
+        raise InputError("localise: nothing to localise: name a FILE, - for a pipe, or --mic")
+    if args.raw is not None and not is_pipe:
+        raise InputError("--raw: says what comes from standard input: give - as the file")
+    if args.device is not None and not args.mic:
+        raise InputError("--device: names a microphone: give --mic too")
+
+
 def run_render(args) -> None:
     """The stage `render`: what the options say, as records."""
     from ssl_jax.recordings import commands, scene
+    from ssl_jax.sounds.bundled import bundled_path
 
     azimuths = [args.azimuth]
     if args.trajectory is not None:
         azimuths = scene.parse_trajectory(args.trajectory)
     options = scene.RenderOptions(
-        speech=args.speech,
+        speech=bundled_path(args.speech),
         azimuths=azimuths,
-        noises=args.noise,
+        noises=[bundled_path(noise) for noise in args.noise],
         noise_azimuths=args.noise_azimuth or [],
         snr=args.snr,
-        head=args.hrtf or scene.KEMAR,
+        head=bundled_path(args.hrtf or scene.KEMAR),
         head_ears=args.ears,
         head_azimuths=args.azimuths,
         seconds=args.seconds,
         start_s=args.start,
     )
     commands.render_to_file(options, args.output, args.bits, args.plot)
+
+
+def run_export(args) -> None:
+    """The stage `export`."""
+    from ssl_jax.networks.onnx_export import export_onnx
+
+    export_onnx(args.to, args.model)
 
 
 def _add_localise(stages) -> None:
@@ -123,8 +129,19 @@ def _add_localise(stages) -> None:
         parser,
         "files",
         metavar="FILE",
-        nargs="+",
+        nargs="*",
         help="stereo sound file, or - for standard input (WAV; see --raw)",
+    )
+    parser.add_argument(
+        "--mic",
+        action="store_true",
+        help="listen to a stereo input of this machine until Ctrl-C (needs the extra live)",
+    )
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="which input: its number or a part of its name (default: the system's); "
+        "`python -m sounddevice` lists them",
     )
     parser.add_argument(
         "--raw",
@@ -147,12 +164,19 @@ def _add_localise(stages) -> None:
         help="seconds from one estimate to the next (default %(default)s)",
     )
     add_model_option(parser)
+    parser.add_argument(
+        "--prior",
+        metavar="NAME",
+        default="frontal",
+        help="what is known before: frontal (default): the front half, from -90 to 90 degrees, is "
+        "4 times as likely as the back; uniform: all alike; front: nothing is behind",
+    )
     add_path(parser, "--plot", metavar="FILE", help="picture of one recording: PNG, PDF or SVG")
     add_path(
         parser,
         "--json",
         metavar="FILE",
-        help="everything, posteriors included; from a pipe a line for every window; "
+        help="everything, posteriors included; from a pipe or --mic a line for every window; "
         "- prints it instead of the table",
     )
     add_path(parser, "--csv", metavar="FILE", help="a row for every window; - prints it likewise")
@@ -163,7 +187,10 @@ def _add_render(stages) -> None:
     text = "a scene of one's own, static or moving: mono sounds in, a binaural sound out"
     parser = add_stage(stages, "render", text, run_render, RENDER_EPILOG)
     parser.set_defaults(needs_devices=False)
-    averaged = "sound file of any rate; several channels are averaged into one"
+    averaged = (
+        "sound file of any rate, whose channels are averaged into one, or voice:SPEAKER of the "
+        "package, such as voice:27"
+    )
     add_path(parser, "speech", metavar="SPEECH", help=averaged)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--azimuth", type=float, metavar="DEG", help="where it stands")
@@ -172,7 +199,8 @@ def _add_render(stages) -> None:
         metavar="DEG:DEG",
         help="or where it goes; more are passed at equal times",
     )
-    add_path(parser, "--noise", metavar="FILE", nargs="+", default=[], help="noises beside it")
+    beside = "noises beside it: sound files, or noise:KIND of the package, such as noise:rain"
+    add_path(parser, "--noise", metavar="FILE", nargs="+", default=[], help=beside)
     parser.add_argument(
         "--noise-azimuth", type=float, metavar="DEG", nargs="+", help="one for each noise"
     )
@@ -183,7 +211,9 @@ def _add_render(stages) -> None:
         default=20.0,
         help="of each noise by itself (default %(default)s)",
     )
-    add_path(parser, "--hrtf", metavar="FILE", help="head, a SOFA file (default: KEMAR)")
+    add_path(
+        parser, "--hrtf", metavar="FILE", help="head, a SOFA file or head:NAME (default: KEMAR)"
+    )
     add_side_options(parser)
     parser.add_argument(
         "--start",
@@ -209,3 +239,15 @@ def _add_render(stages) -> None:
         help="the scene, WAV or FLAC",
     )
     add_cache_option(parser)
+
+
+def _add_export(stages) -> None:
+    parser = add_stage(stages, "export", "a packed network as ONNX, for PyTorch", run_export)
+    add_model_option(parser)
+    add_path(
+        parser,
+        "--to",
+        metavar="FILE.onnx",
+        required=True,
+        help="takes cue maps (batch, maps, 32, frames)",
+    )

@@ -47,6 +47,7 @@ def run_scenes(args) -> None:
 def _add_fingerprint(stages) -> None:
     text = "study: the noise level that the published weights ask for"
     parser = add_stage(stages, "fingerprint", text, run_fingerprint)
+    parser.set_defaults(resumes=True)
     add_sound_options(parser)
     add_seed_option(parser)
     add_path(
@@ -89,6 +90,7 @@ def run_fingerprint(args) -> None:
 def _add_audit(stages) -> None:
     text = "study: what the reported tables do not say, a measured row a question"
     parser = add_stage(stages, "audit", text, run_audit)
+    parser.set_defaults(resumes=True)
     add_sound_options(parser)
     parser.add_argument(
         "--rows",

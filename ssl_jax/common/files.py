@@ -15,6 +15,7 @@ from ssl_jax.common.errors import InputError, os_error_message
 
 MAX_TEXT_BYTES = 2**24  # of a table or notes, which take up to fifty times that in memory
 MAX_ROWS = 1_000_000  # of a table: far more than any of ours has
+MOST_CHECKSUM_BYTES = 100  # a SHA-256 in hexadecimal has 64
 OTHER_FOLDER = "use another --name, or delete that folder"
 
 
@@ -139,8 +140,12 @@ def write_checksum(path: Path) -> None:
 def checksum_agrees(path: Path) -> bool:
     """Are the file and its checksum there, and do they agree?"""
     note = path.with_suffix(".sha256")
-    there = path.is_file() and note.is_file() and note.stat().st_size <= 100
-    return there and note.read_bytes().strip() == sha256_of(path).encode()
+    if not (path.is_file() and note.is_file()):
+        return False
+    # anything longer is no checksum, and is not read
+    if note.stat().st_size > MOST_CHECKSUM_BYTES:
+        return False
+    return note.read_bytes().strip() == sha256_of(path).encode()
 
 
 def require_file(path: Path) -> None:
@@ -234,14 +239,14 @@ def compare_settings(path: Path, settings: dict, *, newer_fields: bool = False) 
     """
     before = read_json(path)
     for part, fields in json.loads(json.dumps(settings)).items():  # tuples are lists in the file
-        there = before.get(part) if isinstance(before, dict) else None
-        if not isinstance(there, dict):
-            there = {}
+        old_fields = before.get(part) if isinstance(before, dict) else None
+        if not isinstance(old_fields, dict):
+            old_fields = {}
         for field, value in fields.items():
-            if newer_fields and there and field not in there:
+            if newer_fields and old_fields and field not in old_fields:
                 continue
-            if there.get(field) != value:
+            old = old_fields.get(field)
+            if old != value:
                 raise InputError(
-                    f"{path}: was made with {part}.{field} = {there.get(field)!r}, now {value!r}: "
-                    f"{OTHER_FOLDER}"
+                    f"{path}: was made with {part}.{field} = {old!r}, now {value!r}: {OTHER_FOLDER}"
                 )

@@ -2,30 +2,15 @@
 
 import contextlib
 import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import jax
 
+from ssl_jax.common.commit import commit
 from ssl_jax.common.devices import cpu_count, is_main_process
 from ssl_jax.common.files import read_json, require_writable, write_json
-
-
-def commit() -> str:
-    """The commit of this code, with "-dirty" where the package differs from it, or "unknown"."""
-
-    def git(*words):
-        words = ["git", "-C", str(Path(__file__).parents[1]), *words]
-        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=20)
-        return done.stdout.strip()
-
-    try:
-        dirty = "-dirty" if git("status", "--porcelain", ".") else ""
-        return git("rev-parse", "--short=10", "HEAD") + dirty
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
 
 
 def machine() -> str:

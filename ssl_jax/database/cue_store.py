@@ -34,8 +34,8 @@ class Shard:
         header = _header(shape)
         self.first = len(header)  # byte of the first row
         with open(path, "rb") as stream:
-            there = stream.read(self.first)
-        if there != header or path.stat().st_size != self.first + 2 * math.prod(shape):
+            stored_header = stream.read(self.first)
+        if stored_header != header or path.stat().st_size != self.first + 2 * math.prod(shape):
             raise InputError(
                 f"{path}: is no shard of this store: delete it and run the database stage again"
             )

@@ -88,10 +88,10 @@ def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16) -> Callable:
     def one_device(waveforms, speech, recipes):
         return extract(render(waveforms, speech, recipes, bits), front)
 
-    each = PartitionSpec("data")
-    specs = PartitionSpec(), each, each
+    split = PartitionSpec("data")
+    specs = PartitionSpec(), split, split
     return jax.jit(
-        jax.shard_map(one_device, mesh=mesh, in_specs=specs, out_specs=each, check_vma=False)
+        jax.shard_map(one_device, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False)
     )
 
 
@@ -123,8 +123,8 @@ def blocks_of(
         clips, clip_of_row = np.unique(recipes.clip[start : start + rows], return_inverse=True)
         waveforms = speech[clips]
         for first in range(0, rows, size):
-            some = np.minimum(np.arange(first, first + size), rows - 1)
-            yield Block(shard, first, start + some, waveforms[clip_of_row[some]])
+            block_rows = np.minimum(np.arange(first, first + size), rows - 1)
+            yield Block(shard, first, start + block_rows, waveforms[clip_of_row[block_rows]])
 
 
 class ShardCollector:
@@ -169,8 +169,9 @@ def run_program(
     while group := list(islice(blocks, mesh.size)):
         # every device needs a block: the last round repeats its last
         full = group + group[-1:] * (mesh.size - len(group))
-        some = recipes.rows(np.concatenate([block.mixtures for block in full]))
-        inputs = to_devices((np.concatenate([b.speech for b in full]), some), shared_out(mesh))
+        round_recipes = recipes.rows(np.concatenate([block.mixtures for block in full]))
+        round_speech = np.concatenate([block.speech for block in full])
+        inputs = to_devices((round_speech, round_recipes), shared_out(mesh))
         running = program(waveforms, *inputs)
         if before is not None:  # wait for that round: bounded memory, devices kept busy
             yield collector.add(before[0], _by_block(before[1], size)[: len(before[0])])

@@ -12,6 +12,7 @@ from ssl_jax.database.draws import PAIR, draw, pick, pick_pair
 from ssl_jax.database.parts import PARTS, Split, numbers_of_parts, part_of_mixtures
 from ssl_jax.sounds.noises import Noises
 from ssl_jax.sounds.sources import Sounds
+from ssl_jax.sounds.targets import OtherClip, Targets
 
 
 @jax.tree_util.register_dataclass
@@ -99,6 +100,24 @@ def check_noises(config: Database, noises: Noises) -> None:
             )
 
 
+def with_recordings_apart(config: Database, targets: Targets, part: np.ndarray) -> np.ndarray:
+    """The parts of mixtures (n,), those of a recorded target being that of its file.
+
+    The noises of a part draw from the same files, so no other part hears them.
+    """
+    part_of_file = []
+    for kind, count in enumerate(targets.recordings.clip_counts):
+        of_kind = np.empty(count, int)
+        for which, files in enumerate(numbers_of_parts(count, config, Split.NOISE, (kind,))):
+            of_kind[files] = which
+        part_of_file.append(of_kind)
+    part_of_clip = part[::AZIMUTHS].copy()
+    for number, clip in enumerate(targets.clips):
+        if isinstance(clip, OtherClip) and clip.recording is not None:
+            part_of_clip[number] = part_of_file[clip.recording.kind][clip.recording.file]
+    return np.repeat(part_of_clip, AZIMUTHS)
+
+
 def recipes_of(config: Database, sounds: Sounds) -> tuple[Recipes, np.ndarray | None]:
     """The recipes over all sounds, and the part of each mixture (None: left to training).
 
@@ -109,5 +128,7 @@ def recipes_of(config: Database, sounds: Sounds) -> tuple[Recipes, np.ndarray | 
     """
     check_noises(config, sounds.noises)
     part = part_of_mixtures(config, [clip.speaker for clip in sounds.speech.clips])
+    if part is not None and isinstance(sounds.speech, Targets):
+        part = with_recordings_apart(config, sounds.speech, part)
     choices = Choices(len(sounds.heads.names), sounds.noises.clip_counts, sounds.heads.part)
     return draw_recipes(config, choices, part), part

@@ -268,9 +268,8 @@ def auditory_peripheral(
     ValueError
         The last axis is not two ears, or what `GF_spectrogram` and `haircell_model` refuse.
     """
+    # (2, ..., samples) -> (2, ..., channels, samples)
     sound = jnp.moveaxis(as_ears(signal), -1, 0)
-    audiogram = filter_channels(
-        sound, fs, as_cfs(cfs, fs), filter_type
-    )  # 2, ..., channels, samples
+    audiogram = filter_channels(sound, fs, as_cfs(cfs, fs), filter_type)
     envelope = apply_hair_cell(audiogram, float(fs), hair_cell or "none")
     return jnp.moveaxis(audiogram, 0, -1), jnp.moveaxis(envelope, 0, -1)

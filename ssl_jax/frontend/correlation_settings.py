@@ -4,9 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import TypedDict
 
-# Short hops are taken together to steps of about 2 D samples and this many more. A longer step
-# spreads its fixed work (the 2 D samples read again, the filterbank's states) over more samples. It
-# matters for speed alone.
+# Short hops are taken together to steps of about 2 D samples and this many more. Every step reads
+# 2 D samples again and hands on the filterbank's state, so longer steps do that less often; shorter
+# ones hold less in the cache. The number is not critical: at a hop of 1 and 44.1 kHz, 24 and 192
+# take as long as 96 within a tenth. It changes speed and the rounding of the filterbank alone.
 SAMPLES_OVER_LAGS = 96
 
 

@@ -19,16 +19,16 @@ class MapStyle:
 
     field: str  # of `Cues`
     title: str
-    limits: tuple[float, float]  # values at the ends of the colour map
+    limits: tuple[float, float]  # values at the ends of the colour map: all that there are
+    close_limits: tuple[float, float]  # of most of a recording: small differences show
     colours: str
 
 
-# red is left; the same as the figures of the report have
-MAPS = (
-    MapStyle("itd", "ITD (ms)", (-1.0, 1.0), "RdBu_r"),
-    MapStyle("ild", "ILD (dB)", (-20.0, 20.0), "RdBu_r"),
-    MapStyle("ic", "IC", (0.0, 1.0), "magma"),
-)
+# red is left
+ITD = MapStyle("itd", "ITD (ms)", (-1.0, 1.0), (-0.8, 0.8), "RdBu_r")
+ILD = MapStyle("ild", "ILD (dB)", (-20.0, 20.0), (-7.0, 7.0), "RdBu_r")
+IC = MapStyle("ic", "IC", (0.0, 1.0), (0.6, 1.0), "magma")
+MAPS = (ITD, ILD, IC)
 
 
 def channel_edges(cfs: np.ndarray) -> np.ndarray:

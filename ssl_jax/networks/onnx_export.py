@@ -5,7 +5,9 @@ former than several do.
 """
 
 import json
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +15,9 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import atomic_write
 from ssl_jax.config import AZIMUTHS, FrontEnd
 from ssl_jax.networks import phase_network as phase
+from ssl_jax.networks import spectrum
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
+from ssl_jax.networks.spectrum import Spectrum
 
 try:
     from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -97,17 +101,22 @@ def _level_features(g: Graph, level: str) -> tuple[str, str]:
     )
 
 
-def _phase_features(g: Graph, net: phase.PhaseNetwork, cues: str) -> str:
-    """Append the features of all channels: (batch, features * channels, frames)."""
-    itd, ild, ic = (g.Gather(cues, number, axis=1) for number in range(phase.CUES))
+def _opened(g: Graph, net: phase.PhaseNetwork, cues: str, levels: Sequence[str]) -> str:
+    """Append how far the gate is open: (batch, channels, frames)."""
+    ic = g.Gather(cues, 2, axis=1)
     opening = g.Mul(g.Sub(ic, net.gate[...]), phase.GATE_SLOPE)
-    levels = []
-    if net.levels:
-        about_mean, rise = _level_features(g, g.Gather(cues, phase.CUES, axis=1))
+    if levels:
+        about_mean, rise = levels
         opening = g.Add(opening, g.Mul(about_mean, net.gate_level[...]))
         opening = g.Add(opening, g.Mul(rise, net.gate_onset[...]))
-        levels = [about_mean, rise]
-    gate = g.Sigmoid(opening)
+    return g.Sigmoid(opening)
+
+
+def _phase_features(
+    g: Graph, net: phase.PhaseNetwork, cues: str, levels: Sequence[str], gate: str
+) -> str:
+    """Append the features of all channels: (batch, features * channels, frames)."""
+    itd, ild, ic = (g.Gather(cues, number, axis=1) for number in range(phase.CUES))
     # radians in a ms: three octaves of ITD_CYCLES, and the channel's own frequency
     octaves = [2 * np.pi * octave * phase.ITD_CYCLES for octave in (1, 2, 4)]
     itd_waves = _phases(g, [*octaves, 2 * np.pi * net.cycles], itd)
@@ -131,6 +140,28 @@ def _halved_frames(g: Graph, x: str) -> str:
     return g.Mul(g.Add(first, second), 0.5)
 
 
+def _spectrum(g: Graph, net: Spectrum, cues: str, gate: str) -> str:
+    """Append the features of a window's mean spectrum: (batch, features, 1)."""
+    ild, level = (g.Gather(cues, number, axis=1) for number in (1, phase.CUES))
+    below_loudest = g.Max(g.Sub(level, g.ReduceMax(level, [1, 2])), -spectrum.FLOOR)
+    power = g.Exp(g.Div(below_loudest, spectrum.DECIBEL))
+    gated = g.Mul(gate, power)
+    # each (B, C, 1)
+    gated_sum = g.Add(g.ReduceSum(gated, [2]), spectrum.LEAST_POWER)
+    gate_sum = g.Add(g.ReduceSum(gate, [2]), spectrum.LEAST_OPENING)
+    mean = g.Mul(g.Log(g.ReduceMean(power, [2])), spectrum.DECIBEL)
+    gated_mean = g.Mul(g.Log(g.Div(gated_sum, gate_sum)), spectrum.DECIBEL)
+    gated_mean = g.Max(gated_mean, -spectrum.FLOOR)
+    gated_ild = g.Div(g.ReduceSum(g.Mul(gated, ild), [2]), g.Mul(gated_sum, net.max_ild))
+    features = []
+    for levels in (mean, gated_mean):
+        units = g.MatMul(net.matrix / spectrum.UNIT, levels)
+        features.append(g.Clip(units, -spectrum.MOST, spectrum.MOST))
+    x = g.Concat(*features, gated_ild, axis=1)
+    x = g.normed_layer(x, net.hidden, net.hidden_norm)
+    return g.normed_layer(x, net.out, net.out_norm)
+
+
 def phase_network(g: Graph, net: phase.PhaseNetwork) -> str:
     """Append a `PhaseNetwork` with the usual parts; return its logits (batch, 72, 1)."""
     cues = "cues"
@@ -138,12 +169,17 @@ def phase_network(g: Graph, net: phase.PhaseNetwork) -> str:
         # once more with the ears swapped: ITD and ILD change their sign, 2 B in one batch
         sides = np.reshape([-1.0, -1.0, 1.0, 1.0], (-1, 1, 1))
         cues = g.Concat(cues, g.Mul(cues, sides), axis=0)
-    x = g.normed_layer(_phase_features(g, net, cues), net.mixed, net.mixed_norm)
+    levels = _level_features(g, g.Gather(cues, phase.CUES, axis=1)) if net.levels else ()
+    gate = _opened(g, net, cues, levels)
+    x = _phase_features(g, net, cues, levels, gate)
+    x = g.normed_layer(x, net.mixed, net.mixed_norm)
     x = _halved_frames(g, x)
     for layer, norm in zip(net.convs, net.norms, strict=True):
         x = g.Add(x, g.normed_layer(x, layer, norm))
     # (B, heads, width) -> (B, heads * width, 1)
     x = g.Reshape(g.pooled(x, net.score), [0, -1, 1])
+    if net.options.spectrum:
+        x = g.Concat(x, _spectrum(g, net.spectrum, cues, gate), axis=1)
     logits = g.layer(g.normed_layer(x, net.hidden, net.hidden_norm), net.classify)
     if not net.levels:
         return logits
@@ -185,7 +221,12 @@ def three_branch(g: Graph, net) -> str:
 
 
 # the architectures that can be exported
-GRAPHS = {"phase": phase_network, "phase_levels": phase_network, "three_branch": three_branch}
+GRAPHS = {
+    "phase": phase_network,
+    "phase_levels": phase_network,
+    "phase_spectrum": phase_network,
+    "three_branch": three_branch,
+}
 
 
 def _model_of(g: Graph, name: str, front: FrontEnd) -> ModelProto:
@@ -198,9 +239,20 @@ def _model_of(g: Graph, name: str, front: FrontEnd) -> ModelProto:
     return helper.make_model(graph, opset_imports=[operators], ir_version=IR_VERSION)
 
 
-def run_export(args) -> None:
-    """The stage `export`: write a packed network as ONNX; its notes go into the metadata."""
-    name = args.model or default_weights()
+def export_onnx(path: Path, name: str | None = None) -> None:
+    """Write a packed network as ONNX; its notes go into the metadata.
+
+    Parameters
+    ----------
+    path : where to
+    name : of the network, as `load_weights` takes it; that of `localise` unless given
+
+    Raises
+    ------
+    InputError
+        There is no such network, or it is of an architecture without a graph here.
+    """
+    name = name or default_weights()
     notes = describe(name)
     if notes["model"] not in GRAPHS:
         usable = ", ".join(GRAPHS)
@@ -212,5 +264,5 @@ def run_export(args) -> None:
     g[-1].output[0] = "posterior"
     model = _model_of(g, name, front)
     helper.set_model_props(model, {"ssl_jax": json.dumps(notes)})
-    with atomic_write(args.to) as stream:
+    with atomic_write(path) as stream:
         stream.write(model.SerializeToString())

@@ -16,7 +16,7 @@ from ssl_jax.networks.serialisation import from_named, split
 REINSTALL = "install the package again"
 ENDING = ".safetensors"
 # the package stays small; weights over it are stored in half precision
-MAX_PACKED_BYTES = 2_000_000
+MAX_PACKED_BYTES = 3_000_000
 # damaged settings must not ask for a network of any size
 MAX_CHANNELS = 1024
 # the first of these that is there is used unless one is named: the best on recordings

@@ -9,6 +9,7 @@ two residual convolutions see some 70 ms, and four attention heads choose the fr
 In shape comments B is the batch, T frames, F features of a channel, C channels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -16,8 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ssl_jax.config import AZIMUTHS, FrontEnd
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, FrontEnd
 from ssl_jax.networks.layers import CUES, BatchNorm, check_cue_maps, conv, linear
+from ssl_jax.networks.spectrum import OUTPUTS as SPECTRUM_FEATURES
+from ssl_jax.networks.spectrum import Spectrum
 
 # cycles per ms: the lowest frequency has one period over lags of +-1 ms and as much again
 ITD_CYCLES = 0.25
@@ -46,6 +49,31 @@ HIDDEN = 256
 MIRRORED = -np.arange(AZIMUTHS) % AZIMUTHS
 
 
+# class c as how far to the side: 0 to 36 from -90 to 90 degrees
+SIDE_OF_CLASS = (
+    np.round(
+        np.degrees(np.arcsin(np.sin(np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS))))) / AZIMUTH_STEP
+    ).astype(int)
+    + AZIMUTHS // 4
+)
+SIDES = AZIMUTHS // 2 + 1
+# class c as in front (1), behind (-1), or neither (0)
+FRONT_OF_CLASS = np.sign(
+    np.round(np.cos(np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS))), 6)
+).astype(np.float32)
+
+
+def both_answers(answers: jax.Array) -> jax.Array:
+    """Log posteriors (B, 72) of two questions: logits (B, 37 + 1) of the side and of the front.
+
+    The posterior of a class is that of its side times that of its half. At 90 degrees there is
+    one class and no second question.
+    """
+    side = jax.nn.log_softmax(answers[:, :SIDES])
+    half = jax.nn.log_sigmoid(answers[:, SIDES:] * FRONT_OF_CLASS)
+    return side[:, SIDE_OF_CLASS] + jnp.where(FRONT_OF_CLASS == 0, 0.0, half)
+
+
 @dataclass(frozen=True)
 class PhaseOptions:
     """The parts of a `PhaseNetwork`; its ablation leaves out one after the other."""
@@ -56,6 +84,8 @@ class PhaseOptions:
     attention: bool = True  # attention heads pool the frames; without: their mean
     dropout: float = 0.4  # share of the hidden features dropped in training
     width: int = 160  # features of a frame
+    spectrum: bool = False  # a window's mean spectrum too, see `spectrum`; asks for levels
+    two_questions: bool = False  # how far to the side, and front or back; without: 72 classes
 
 
 def _double_angle(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -108,22 +138,29 @@ class PhaseNetwork(nnx.Module):
         self.norms = nnx.List([BatchNorm(width) for _ in range(convolutions)])
         self.score = linear(width, ATTENTION_HEADS, rngs)
         pooled = width * ATTENTION_HEADS if options.attention else width
+        if options.spectrum:
+            self.spectrum = Spectrum(rngs, front)
+            pooled += SPECTRUM_FEATURES
         self.hidden = linear(pooled, HIDDEN, rngs)
         self.hidden_norm = BatchNorm(HIDDEN)
         self.dropout = nnx.Dropout(options.dropout, rngs=rngs)
-        self.classify = linear(HIDDEN, AZIMUTHS, rngs)
+        outputs = SIDES + 1 if options.two_questions else AZIMUTHS
+        self.classify = linear(HIDDEN, outputs, rngs)
 
-    def features(self, cues: jax.Array) -> jax.Array:
+    def opened(self, cues: jax.Array, levels: Sequence[jax.Array]) -> jax.Array:
+        """How far the gate is open, 0 to 1, of cues (batch, maps, channels, frames)."""
+        if not self.options.gated:
+            return jnp.ones_like(cues[:, 2])
+        opening = GATE_SLOPE * (cues[:, 2] - self.gate[...])
+        if levels:
+            about_mean, rise = levels
+            opening += self.gate_level[...] * about_mean + self.gate_onset[...] * rise
+        return jax.nn.sigmoid(opening)
+
+    def features(self, cues: jax.Array, levels: Sequence[jax.Array], gate: jax.Array) -> jax.Array:
         """(batch, maps, channels, frames) to (batch, features, channels, frames)."""
         # ms, dB, 0..1: each (B, C, T)
         itd, ild, ic = (cues[:, number] for number in range(CUES))
-        opening = GATE_SLOPE * (ic - self.gate[...])
-        levels = []
-        if self.levels:
-            about_mean, rise = _level_features(cues[:, 3])
-            opening += self.gate_level[...] * about_mean + self.gate_onset[...] * rise
-            levels = [about_mean, rise]
-        gate = jax.nn.sigmoid(opening) if self.options.gated else 1.0
         plain = [itd * gate, ild / self.max_ild, IC_SCALE * (ic - IC_MIDDLE), *levels]
         if not self.options.phases:
             return jnp.stack(plain, axis=1)
@@ -165,8 +202,11 @@ class PhaseNetwork(nnx.Module):
 
     def _logits(self, cues: jax.Array) -> jax.Array:
         """Logits (batch, 72) of cue maps (batch, maps, 32, frames)."""
+        cues = cues.astype(jnp.float32)
+        levels = _level_features(cues[:, 3]) if self.levels else ()
+        gate = self.opened(cues, levels)
         # (B, maps, C, T) -> (B, F, C, T) -> (B, T, F C)
-        x = self.features(cues.astype(jnp.float32))
+        x = self.features(cues, levels, gate)
         B, F, C, T = x.shape
         x = x.reshape(B, F * C, T).swapaxes(1, 2)
         # -> (B, T, width)
@@ -178,9 +218,13 @@ class PhaseNetwork(nnx.Module):
         for layer, norm in zip(self.convs, self.norms, strict=True):
             x = x + nnx.relu(norm(layer(x)))
         x = self._pool(x)
+        if self.options.spectrum:
+            spectrum = self.spectrum(cues[:, 3], cues[:, 1], gate)
+            x = jnp.concatenate([x, spectrum], axis=1)
         # -> (B, 256) -> (B, 72)
         x = nnx.relu(self.hidden_norm(self.hidden(x)))
-        return self.classify(self.dropout(x))
+        x = self.classify(self.dropout(x))
+        return both_answers(x) if self.options.two_questions else x
 
     def _pool(self, x: jax.Array) -> jax.Array:
         """Frames (batch, frames, width) to (batch, heads * width); their mean without attention."""

@@ -62,7 +62,7 @@ def draw_over_time(axes, azimuths: Azimuths) -> None:
         xlabel="time (s)",
     )
     axes.legend(
-        loc="upper right", ncols=2, bbox_to_anchor=(1, 1.1), borderaxespad=0, handletextpad=0.2
+        loc="upper right", ncols=3, bbox_to_anchor=(1, 1.1), borderaxespad=0, handletextpad=0.2
     )
     ticks = (0, 0.01, 0.1, 0.3, 0.6, 1)
     label = "posterior of a class of 5°"
@@ -70,7 +70,10 @@ def draw_over_time(axes, azimuths: Azimuths) -> None:
 
 
 def _draw_estimates(axes, azimuths: Azimuths) -> None:
-    """Estimates as dots: larger and darker where they are surer, hollow where flagged."""
+    """Estimates as dots: larger and darker where they are surer, hollow where flagged.
+
+    Crosses are their mirror images, where front and back stay open.
+    """
     heard = np.isfinite(azimuths.azimuth)
     flawless = np.array([not flags for flags in azimuths.flags])
     azimuth = signed_degrees(azimuths.azimuth)
@@ -92,6 +95,19 @@ def _draw_estimates(axes, azimuths: Azimuths) -> None:
             label=label,
             edgecolors=edge,
             linewidths=0.6,
+            zorder=3,
+            clip_on=False,
+        )
+    is_open = np.isfinite(azimuths.mirrored)
+    if is_open.any():
+        axes.scatter(
+            azimuths.times[is_open],
+            signed_degrees(azimuths.mirrored[is_open]),
+            14,
+            c=ESTIMATE,
+            marker="x",
+            label="or here",
+            linewidths=0.8,
             zorder=3,
             clip_on=False,
         )

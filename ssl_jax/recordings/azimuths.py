@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssl_jax.common.angles import circle_degrees
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 from ssl_jax.frontend.cues import Cues
-from ssl_jax.recordings.posteriors import Direction, _mean_about, directions, in_words
+from ssl_jax.recordings.overall import Overall
+from ssl_jax.recordings.posteriors import Direction, in_words
 
 if TYPE_CHECKING:
     import pandas
-
-# share of the mean posterior from which a second direction is a talker of its own
-SECOND_SHARE = 0.2
-# share of the windows that one azimuth for all must be near to, or the source moves
-AGREEING_SHARE = 0.7
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,13 +23,15 @@ class Azimuths:
     azimuth: np.ndarray
     # (n,) share of the posterior within 10 degrees of its peak, 0..1
     confidence: np.ndarray
-    # (n,) degrees: the same behind or in front, where it may be that; else NaN
+    # (n,) degrees: the same behind or in front, where it may be that too; else NaN
     mirrored: np.ndarray
-    posterior: np.ndarray  # (n, 72), class = azimuth / 5 degrees
+    # (n, 72) under the prior, class = azimuth / 5 degrees
+    posterior: np.ndarray
     # of each window: why not to rely on it; empty if nothing is wrong
     flags: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]  # of the whole recording
     model: str
+    prior: str  # see `priors.prior_of`
     window: float  # s
     step: float  # s
     seconds: float  # of the recording
@@ -53,8 +49,24 @@ class Azimuths:
         return mean_azimuth(self)
 
     @property
-    def directions(self) -> list["Direction"]:
-        """The peaks of the mean posterior, highest first: several where several sound."""
+    def mean_mirrored(self) -> float:
+        """The mirror image of `mean_azimuth`, degrees, where it may be that too; else NaN.
+
+        See `Overall.mirrored`.
+        """
+        return Overall().add(self).mirrored
+
+    @property
+    def moves(self) -> bool:
+        """Does the source move, so that no one azimuth is right? See `Overall.moves`."""
+        return Overall().add(self).moves
+
+    @property
+    def directions(self) -> list[Direction]:
+        """The peaks of the mean posterior, highest first: several where several sound.
+
+        See `Overall.directions`.
+        """
         return Overall().add(self).directions
 
     def plot(self, axes=None):
@@ -112,10 +124,12 @@ class Azimuths:
         return f"Azimuths: {self._where()}, {self._windows()}, {self._confidence()}"
 
     def _where(self) -> str:
-        azimuth = self.mean_azimuth
-        if np.isfinite(azimuth):
-            return in_words(azimuth)
-        several = [f"{in_words(one.azimuth)} {one.share:.0%}" for one in self.directions]
+        overall = Overall().add(self)
+        if np.isfinite(overall.azimuth):
+            return " or ".join(in_words(azimuth) for azimuth in overall.shown)
+        if overall.moves:
+            return "no one azimuth: the source moves"
+        several = [f"{in_words(one.azimuth)} {one.share:.0%}" for one in overall.directions]
         return f"no one azimuth: {'; '.join(several) or 'nothing stands out'}"
 
     def _windows(self) -> str:
@@ -155,73 +169,6 @@ def join_windows(parts: Sequence[Windows]) -> Windows:
         posterior=np.concatenate([part.posterior for part in parts]),
         flags=flags,
     )
-
-
-class _Votes:
-    """Azimuths of windows, each weighed by its confidence, in a few sums."""
-
-    def __init__(self):
-        self.vector = 0j
-        self.by_class = np.zeros(AZIMUTHS)
-
-    def add(self, azimuth: np.ndarray, confidence: np.ndarray) -> None:
-        self.vector += (confidence * np.exp(1j * np.radians(azimuth))).sum()
-        nearest = np.round(azimuth / AZIMUTH_STEP).astype(int) % AZIMUTHS
-        np.add.at(self.by_class, nearest, confidence)
-
-    def azimuth(self) -> float:
-        """Their circular mean, degrees; NaN where too few are near to it."""
-        if not self.by_class.any():
-            return float("nan")
-        mean = circle_degrees(np.degrees(np.angle(self.vector)))
-        _, near = _mean_about(self.by_class, np.round(mean / AZIMUTH_STEP).astype(int))
-        agree = near >= AGREEING_SHARE * self.by_class.sum()
-        return float(mean) if agree else float("nan")
-
-
-class Overall:
-    """What all windows of a recording say together, in a few sums."""
-
-    def __init__(self):
-        self.windows = 0
-        self.flagged = 0  # windows
-        self._heard = 0  # windows that something sounds in
-        self._posterior = np.zeros(AZIMUTHS)  # sum over them
-        self._heard_votes = _Votes()
-        self._flawless_votes = _Votes()
-
-    def add(self, estimates: Windows | Azimuths) -> "Overall":
-        """Count windows."""
-        heard = np.isfinite(estimates.azimuth)
-        flawless = np.array([not flags for flags in estimates.flags], bool)
-        for votes, counted in (
-            (self._heard_votes, heard),
-            (self._flawless_votes, heard & flawless),
-        ):
-            votes.add(estimates.azimuth[counted], estimates.confidence[counted])
-        self._posterior += estimates.posterior[heard].sum(axis=0)
-        self._heard += int(heard.sum())
-        self.windows += len(heard)
-        self.flagged += int((~flawless).sum())
-        return self
-
-    @property
-    def azimuth(self) -> float:
-        """One azimuth for the whole recording, degrees.
-
-        The circular mean of the windows weighed by confidence, of those without flags if there
-        are any. NaN where there is a second direction, or the source moves.
-        """
-        directions = self.directions
-        if len(directions) > 1 and directions[1].share >= SECOND_SHARE:
-            return float("nan")
-        flawless = self._flawless_votes.by_class.any()
-        return (self._flawless_votes if flawless else self._heard_votes).azimuth()
-
-    @property
-    def directions(self) -> list[Direction]:
-        """Those of the mean posterior of all windows that something sounds in."""
-        return directions(self._posterior / max(self._heard, 1))
 
 
 def mean_azimuth(estimates: Windows | Azimuths) -> float:

@@ -32,9 +32,10 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class PipedSound:
+class IncomingSound:
     """A sound that is coming in."""
 
+    name: str  # for messages and tables
     fs: int  # Hz
     blocks: Iterator[np.ndarray]  # (any, 2) float32 each
 
@@ -52,7 +53,7 @@ class _Format:
         return round(BLOCK_S * self.fs) * self.frame_bytes
 
 
-def sound_of(stream: BinaryIO, name: str, raw_fs: int | None = None) -> PipedSound:
+def sound_of(stream: BinaryIO, name: str, raw_fs: int | None = None) -> IncomingSound:
     """What comes from `stream`: a WAV, or 16-bit little-endian stereo at `raw_fs` Hz.
 
     Raises
@@ -63,7 +64,7 @@ def sound_of(stream: BinaryIO, name: str, raw_fs: int | None = None) -> PipedSou
     if raw_fs is not None:
         check_rate(name, raw_fs)
         pcm_16 = _Format(raw_fs, "PCM_16", 4)
-        return PipedSound(raw_fs, _decoded(_endless(stream, pcm_16), pcm_16, name))
+        return IncomingSound(name, raw_fs, _decoded(_endless(stream, pcm_16), pcm_16, name))
     header = read_wav_header(stream, name)
     if header.channels != 2:
         raise InputError(f"{name}: {ears_needed(header.channels)}")
@@ -73,7 +74,8 @@ def sound_of(stream: BinaryIO, name: str, raw_fs: int | None = None) -> PipedSou
         )
     check_rate(name, header.fs)
     wav = _Format(header.fs, KINDS[header.code, header.bits], 2 * header.bits // 8)
-    return PipedSound(header.fs, _decoded(_wav_bytes(stream, header, wav, name), wav, name))
+    blocks = _decoded(_wav_bytes(stream, header, wav, name), wav, name)
+    return IncomingSound(name, header.fs, blocks)
 
 
 def _endless(stream: BinaryIO, form: _Format) -> Iterator[bytes]:

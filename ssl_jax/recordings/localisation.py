@@ -1,7 +1,7 @@
 """Where a sound comes from, over time: a recording of any rate and length in, azimuths out."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from ssl_jax.recordings.azimuths import Azimuths, Windows, join_windows
 from ssl_jax.recordings.blocks import filled, resampled
 from ssl_jax.recordings.overview import Overview
 from ssl_jax.recordings.posteriors import SURE, mirror_azimuth, peak_azimuth
+from ssl_jax.recordings.priors import DEFAULT_PRIOR, apply_prior
 from ssl_jax.recordings.quality import Levels, Quality, level_flags
 from ssl_jax.recordings.signals import signal_blocks
 from ssl_jax.recordings.windows import (
@@ -67,13 +68,19 @@ def build_classifier(listener: Listener) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def live_estimates(
-    listener: Listener, quality: Quality, blocks: Iterable[np.ndarray]
+    listener: Listener,
+    quality: Quality,
+    blocks: Iterable[np.ndarray],
+    overview: Overview | None = None,
 ) -> Iterator[Windows]:
     """Estimates of a sound that is coming in, (any, 2) each, as soon as they are known.
 
-    Raises InputError at the end where nothing sounded.
+    An `overview` collects the cues. Raises InputError at the end where nothing sounded.
     """
-    yield from estimates(listener, quality, sound_cues(quality, blocks, LIVE_RUN_FRAMES), batch=1)
+    runs = sound_cues(quality, blocks, LIVE_RUN_FRAMES)
+    if overview is not None:
+        runs = overview.collect(runs)
+    yield from estimates(listener, quality, runs, batch=1)
 
 
 def sound_cues(quality: Quality, blocks: Iterable[np.ndarray], run_frames: int) -> Iterator[Cues]:
@@ -122,19 +129,20 @@ def describe_windows(
 
     Parameters
     ----------
-    posterior : (n, 72)
+    posterior : (n, 72), of the network
     first : (n,), the frame that each window begins with
     span : frames of a window
     levels : of the windows
     """
-    azimuth, confidence = peak_azimuth(posterior)
-    mirrored = mirror_azimuth(posterior)
     cases = level_flags(levels, quality.loudest)
     silent = cases["silent"]
+    posterior = np.where(silent[:, None], np.float32(1 / AZIMUTHS), posterior)
+    posterior = apply_prior(posterior, listener.prior)
+    azimuth, confidence = peak_azimuth(posterior)
+    mirrored = mirror_azimuth(posterior)
     azimuth = np.where(silent, np.nan, azimuth)
     confidence = np.where(silent, 0, confidence)
     mirrored = np.where(silent, np.nan, mirrored)
-    posterior = np.where(silent[:, None], 1 / AZIMUTHS, posterior)
     count = len(posterior)
     cases["narrow band"] = np.full(count, quality.narrow)
     cases["short"] = np.full(count, span < listener.span_frames)
@@ -171,26 +179,41 @@ def localise_blocks(
     runs: Iterable[Cues] = _known_length_cues(quality, recording, samples)
     steps = samples // (RUN_FRAMES * front.hop) + 1
     runs = track(runs, f"localise {Path(name).name}", steps)
-    overview = Overview(frames)
-    if cues:
+    overview = Overview() if cues else None
+    if overview is not None:
         runs = overview.collect(runs)
     batch = max(1, BATCH_FRAMES // chosen.span_frames)
-    windows = join_windows(list(estimates(chosen, quality, runs, batch)))
-    notes = quality.notes()
+    azimuths = join_estimates(
+        list(estimates(chosen, quality, runs, batch)), chosen, quality, overview
+    )
     if frames < chosen.span_frames:
-        notes += (
+        note = (
             f"{seconds:.2f} s of sound, shorter than the window of {settings.window_s:g} s, "
-            "is one window",
+            "is one window"
         )
+        azimuths = replace(azimuths, notes=(*azimuths.notes, note))
+    return azimuths
+
+
+def join_estimates(
+    parts: Sequence[Windows], listener: Listener, quality: Quality, overview: Overview | None
+) -> Azimuths:
+    """All windows of a sound so far, with what `quality` and `overview` saw of it."""
+    front = listener.front
+    seconds = quality.samples / quality.fs
+    if overview is not None and not quality.ended:
+        # sound that was cut off is ahead of its cues
+        seconds = overview.frames / listener.frame_rate
     return Azimuths(
-        **vars(windows),
-        notes=notes,
-        model=chosen.model,
-        window=min(chosen.span_frames, frames) / chosen.frame_rate,
-        step=chosen.step_frames / chosen.frame_rate,
+        **vars(join_windows(parts)),
+        notes=quality.notes(),
+        model=listener.model,
+        prior=listener.prior,
+        window=min(listener.span_frames, quality.frames) / listener.frame_rate,
+        step=listener.step_frames / listener.frame_rate,
         seconds=seconds,
         fs=quality.fs,
-        cues=_with_grid(overview, front) if cues else None,
+        cues=None if overview is None else _with_grid(overview, front),
         cfs=front.cfs,
     )
 
@@ -223,6 +246,7 @@ def localise(
     step: float = STEP_S,
     model: str | None = None,
     cues: bool = False,
+    prior: str = DEFAULT_PRIOR,
 ) -> Azimuths:
     """Where a sound comes from, over time.
 
@@ -236,6 +260,9 @@ def localise(
     step : float, s, from one estimate to the next; both are rounded to whole frames of 10 ms
     model : str, optional, one of `networks.packed.available()`
     cues : bool, whether to keep the cue maps too, averaged to 4000 columns at most: for pictures
+    prior : str, what is known before anything is heard
+        "frontal": the front half, sides included, is four times as likely as the other, because
+        people look at what they record; "uniform"; "front": nothing is behind.
 
     Returns
     -------
@@ -245,22 +272,26 @@ def localise(
     ------
     InputError
         The signal is not two ears of finite numbers, too short or silent, of integers without a
-        known full scale, or a setting is out of range.
+        known full scale, or a setting is out of range or unknown.
 
     Notes
     -----
     A constant offset of either ear is removed first, by a high-pass at 5 Hz.
 
+    The prior multiplies the calibrated posterior of each window, before anything is read from it.
+    Windows are averaged, so it counts once however many they are.
+
     A window is flagged as "silent" (below -90 dB of full scale; it has no azimuth), "quiet"
     (50 dB below the loudest so far), "one ear" (50 dB less in the other), "clipped", "narrow
     band" (over a quarter of the channels lie above fs / 2), "short" (less sound than the window
-    asked for), "front or back" (`mirrored` is as likely) or "unsure" (confidence below 0.9).
+    asked for), "front or back" (`mirrored` has 15 % or more) or "unsure" (confidence below 0.9).
     Swapped ears cannot be known: they mirror every azimuth. The notes say where the channels
     cannot be two ears of one head: milliseconds apart, or one with the other polarity.
     """
     signal = np.asarray(signal)
     recording = Recording("signal", fs, len(np.atleast_1d(signal)), signal_blocks(signal))
-    return localise_blocks(recording, WindowSettings(window, step, model), cues=cues)
+    settings = WindowSettings(window, step, model, prior)
+    return localise_blocks(recording, settings, cues=cues)
 
 
 def localise_file(
@@ -269,10 +300,12 @@ def localise_file(
     step: float = STEP_S,
     model: str | None = None,
     cues: bool = False,
+    prior: str = DEFAULT_PRIOR,
 ) -> Azimuths:
     """`localise` for a sound file of any format, rate and length, in bounded memory."""
     info = sound_info(path)
     if info.channels != 2:
         raise InputError(f"{path}: {ears_needed(info.channels)}")
     recording = Recording(str(path), info.fs, info.samples, sound_blocks(path, info.fs))
-    return localise_blocks(recording, WindowSettings(window, step, model), cues=cues)
+    settings = WindowSettings(window, step, model, prior)
+    return localise_blocks(recording, settings, cues=cues)

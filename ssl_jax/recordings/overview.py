@@ -10,14 +10,17 @@ COLUMNS = 4000  # at most: more than a picture can show
 
 
 class Overview:
-    """Collects means of the cues of a sound while they pass by, COLUMNS in all at most."""
+    """Collects means of the cues of a sound while they pass by, COLUMNS in all at most.
 
-    def __init__(self, frames: int):
-        self.column_frames = -(-frames // COLUMNS)
-        self._columns: list[np.ndarray] = []  # (maps, channels, any) each
+    Columns double their width when they are too many: nobody knows how long a pipe goes on.
+    """
+
+    def __init__(self) -> None:
+        self.column_frames = 1
+        self._columns: np.ndarray | None = None  # (maps, channels, columns)
 
     def collect(self, runs: Iterable[Cues]) -> Iterator[Cues]:
-        """Yield the same runs of cues, (channels, any) each."""
+        """Yield the same runs of cues, (channels, at most COLUMNS) each."""
         waiting: np.ndarray | None = None
         for cues in runs:
             part = np.stack(cues).astype(np.float32)
@@ -25,10 +28,35 @@ class Overview:
             whole = waiting.shape[-1] // self.column_frames * self.column_frames
             starts = np.arange(0, whole, self.column_frames)
             sums = np.add.reduceat(waiting[..., :whole], starts, axis=-1)
-            self._columns.append(sums / self.column_frames)
-            waiting = waiting[..., whole:]
+            odd = self._append(sums / self.column_frames)
+            waiting = np.concatenate([odd, waiting[..., whole:]], axis=-1)
             yield cues
+
+    def _append(self, columns: np.ndarray) -> np.ndarray:
+        """Add columns, and join all in pairs where they are too many then.
+
+        Returns
+        -------
+        (maps, channels, any) frames of the column that has no pair, which count by their mean
+        """
+        if self._columns is not None:
+            columns = np.concatenate([self._columns, columns], axis=-1)
+        self._columns = columns
+        if columns.shape[-1] <= COLUMNS:
+            return columns[..., :0]
+        even = columns.shape[-1] // 2 * 2
+        self._columns = (columns[..., 0:even:2] + columns[..., 1:even:2]) / 2
+        odd = np.repeat(columns[..., even:], self.column_frames, axis=-1)
+        self.column_frames *= 2
+        return odd
+
+    @property
+    def frames(self) -> int:
+        """Frames that fill the columns so far."""
+        return 0 if self._columns is None else self.column_frames * self._columns.shape[-1]
 
     def cues(self) -> Cues:
         """The means, (channels, columns) each. Frames that fill no column are left out."""
-        return Cues(*np.concatenate(self._columns, axis=-1))
+        if self._columns is None:
+            raise ValueError("no cues passed by: consume what `collect` yields first")
+        return Cues(*self._columns)

@@ -8,9 +8,11 @@ from matplotlib.ticker import MultipleLocator
 from scipy import signal as sps
 
 from ssl_jax.config import AZIMUTH_STEP
+from ssl_jax.frontend.cue_plot import IC, ILD, ITD
 from ssl_jax.frontend.cues import Cues
 from ssl_jax.recordings.azimuth_plot import ESTIMATE, POSTERIOR, add_bar, draw_over_time
-from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth
+from ssl_jax.recordings.azimuths import Azimuths
+from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.posteriors import rounded_degrees
 from ssl_jax.report.style import IMAGE, LOOK, cue_map, plt, save_figure
 
@@ -28,11 +30,10 @@ HAIR = "#5b4a3f"
 INNER = 0.62
 OUTER = 1.0
 CENTRED = {"ha": "center", "va": "center"}
-# title, field of `Cues`, limits, colours; the same as `style.CUE_MAPS` has
 MAPS = (
-    ("ITD (ms), red = left leads", "itd", (-0.8, 0.8), "RdBu_r"),
-    ("ILD (dB), red = left louder", "ild", (-7, 7), "RdBu_r"),
-    ("Interaural coherence", "ic", (0.6, 1), "magma"),
+    (ITD, "ITD (ms), red = left leads"),
+    (ILD, "ILD (dB), red = left louder"),
+    (IC, "Interaural coherence"),
 )
 PAUSE = 1e-3  # of a channel's highest power: less holds no direction
 DYNAMIC_RANGE = 80  # dB, of a spectrogram
@@ -47,7 +48,10 @@ def _point(azimuth, radius):
 
 
 def _draw_from_above(axes, azimuths: Azimuths) -> None:
-    """A head seen from above, the mean posterior in a ring around it, the estimates as dots."""
+    """A head seen from above, the mean posterior in a ring around it, the estimates as dots.
+
+    An arrow is a direction; a source that moves has none.
+    """
     heard = np.isfinite(azimuths.azimuth)
     _draw_ring(axes, azimuths.posterior[heard].mean(axis=0))
     _draw_head(axes)
@@ -61,18 +65,27 @@ def _draw_from_above(axes, azimuths: Azimuths) -> None:
         linewidths=0,
         zorder=4,
     )
-    where = "moving, or several"
-    mean = mean_azimuth(azimuths)
-    if np.isfinite(mean):
-        where = f"{rounded_degrees(mean, 0):.0f}°"
-        arrow = {"arrowstyle": "-|>", "color": ESTIMATE, "lw": 3, "mutation_scale": 18}
-        axes.annotate("", _point(mean, 0.33), _point(mean, INNER), arrowprops=arrow, zorder=5)
+    overall = Overall().add(azimuths)
+    arrow = {"arrowstyle": "-|>", "color": ESTIMATE, "lw": 3, "mutation_scale": 18}
+    for shown in overall.shown:
+        axes.annotate("", _point(shown, 0.33), _point(shown, INNER), arrowprops=arrow, zorder=5)
     if len(times) > 1:
         add_bar(dots, axes, "time (s)", location="bottom", shrink=0.6, aspect=35, pad=0.02)
     axes.set(
-        xlim=(-1.3, 1.3), ylim=(-1.25, 1.25), aspect="equal", title=f"Seen from above: {where}"
+        xlim=(-1.3, 1.3),
+        ylim=(-1.25, 1.25),
+        aspect="equal",
+        title=f"Seen from above: {_where(overall)}",
     )
     axes.axis("off")
+
+
+def _where(overall: Overall) -> str:
+    """What the arrows show, in a few words."""
+    shown = [f"{rounded_degrees(azimuth, 0):.0f}°" for azimuth in overall.shown]
+    if np.isfinite(overall.azimuth):
+        return " or ".join(shown)
+    return "it moves" if overall.moves else ", ".join(shown) or "nothing stands out"
 
 
 def _draw_ring(axes, posterior: np.ndarray) -> None:
@@ -110,10 +123,12 @@ def _draw_head(axes) -> None:
 def _draw_cue_maps(figure, cues: Cues, azimuths: Azimuths) -> None:
     heard = cues.power > PAUSE * cues.power.max(axis=1, keepdims=True)
     columns = figure.subplots(1, 3)
-    for axes, (title, field, limits, colours) in zip(columns, MAPS, strict=True):
-        values = np.where(heard, getattr(cues, field), np.nan)
+    for axes, (style, title) in zip(columns, MAPS, strict=True):
+        values = np.where(heard, getattr(cues, style.field), np.nan)
         axes.set(facecolor="0.9", title=title, xlabel="time (s)")
-        image = cue_map(axes, values, azimuths.cfs, azimuths.seconds, limits, colours)
+        image = cue_map(
+            axes, values, azimuths.cfs, azimuths.seconds, style.close_limits, style.colours
+        )
         add_bar(image, axes, pad=0.015, aspect=25)
     columns[0].set_ylabel("centre frequency (Hz)")
 
@@ -130,7 +145,7 @@ def draw_azimuths(azimuths: Azimuths, path: Path, title: str = "Localised") -> N
         _draw_from_above(right, azimuths)
         _draw_cue_maps(lower, azimuths.cues, azimuths)
         settings = (
-            f"{azimuths.seconds:.1f} s, network “{azimuths.model}”, "
+            f"{azimuths.seconds:.1f} s, network “{azimuths.model}”, prior “{azimuths.prior}”, "
             f"windows of {azimuths.window:g} s"
         )
         figure.suptitle(f"{title}: {settings}", x=0.01, ha="left")

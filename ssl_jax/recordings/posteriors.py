@@ -12,6 +12,9 @@ PEAK_REACH = 10  # degrees on either side of the posterior's peak that count as 
 REACH_CLASSES = PEAK_REACH // AZIMUTH_STEP
 SURE = 0.9  # confidence below this is flagged
 LEAST_SHARE = 0.1  # of a posterior that a second direction has at least
+# of a posterior, from which on the mirror image of its peak stays open. Under the prior "frontal"
+# a window that tells nothing of front and back leaves 0.2 behind, less what lies elsewhere
+OPEN_SHARE = 0.15
 MOST_DIRECTIONS = 4  # at a time
 # within half a class of an axis, a direction is called by that axis alone
 ON_AXIS = np.sin(np.radians(AZIMUTH_STEP / 2))
@@ -40,8 +43,11 @@ def in_words(azimuth: float) -> str:
     return f"{rounded_degrees(azimuth, 1):.1f} degrees ({', '.join(sides)})"
 
 
-def _mean_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Circular mean (...), degrees, and share (...) of posteriors (..., 72) near class `middle`."""
+def mean_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Circular mean (...), degrees, and share (...) of posteriors (..., 72) near class `middle`.
+
+    Near is within 10 degrees.
+    """
     near = (middle[..., None] + np.arange(-REACH_CLASSES, REACH_CLASSES + 1)) % AZIMUTHS
     share = np.take_along_axis(posterior, near, -1)
     vector = (share * np.exp(2j * np.pi * near / AZIMUTHS)).sum(-1)
@@ -53,11 +59,18 @@ def peak_azimuth(posterior: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
     The mean and the share of the posterior within 10 degrees of its peak.
     """
-    return _mean_about(np.asarray(posterior, float), np.argmax(posterior, -1))
+    return mean_about(np.asarray(posterior, float), np.argmax(posterior, -1))
+
+
+def mirrored_class(label: ArrayLike) -> np.ndarray:
+    """The class (...) of the mirror image about the interaural axis: 0 and 180 degrees."""
+    return (AZIMUTHS // 2 - np.asarray(label)) % AZIMUTHS
 
 
 def mirror_azimuth(posterior: ArrayLike) -> np.ndarray:
-    """The peak's mirror image about the interaural axis where it may be that; else NaN.
+    """The peak's mirror image about the interaural axis where front and back stay open; else NaN.
+
+    They do where the image holds OPEN_SHARE of the posterior.
 
     Parameters
     ----------
@@ -69,13 +82,11 @@ def mirror_azimuth(posterior: ArrayLike) -> np.ndarray:
     """
     posterior = np.asarray(posterior, float)
     peak = posterior.argmax(-1)
-    image = (AZIMUTHS // 2 - peak) % AZIMUTHS
-    _, share = _mean_about(posterior, peak)
-    azimuth, image_share = _mean_about(posterior, image)
+    image = mirrored_class(peak)
+    azimuth, share = mean_about(posterior, image)
     # nearer ones are one peak about the axis
     is_apart = np.abs(signed_degrees((peak - image) * AZIMUTH_STEP)) > 2 * PEAK_REACH
-    is_either = (share < SURE) & (image_share >= LEAST_SHARE) & (share + image_share >= SURE)
-    return np.where(is_apart & is_either, azimuth, np.nan)
+    return np.where(is_apart & (share >= OPEN_SHARE), azimuth, np.nan)
 
 
 def directions(posterior: np.ndarray) -> list[Direction]:
@@ -84,7 +95,7 @@ def directions(posterior: np.ndarray) -> list[Direction]:
     peaks: list[Direction] = []
     while len(peaks) < MOST_DIRECTIONS:
         peak = np.asarray(rest.argmax())
-        azimuth, share = _mean_about(rest, peak)
+        azimuth, share = mean_about(rest, peak)
         if share < LEAST_SHARE:
             break
         peaks.append(Direction(float(azimuth), float(share)))

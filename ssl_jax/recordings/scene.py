@@ -155,7 +155,9 @@ def _check_scene(
 ) -> None:
     """Raise InputError where `render_scene` does; corners (n,) are the azimuths as floats."""
     if noises != noise_azimuths:
-        raise InputError(f"{noises} noises and {noise_azimuths} azimuths: give one for each")
+        raise InputError(
+            f"{noises} noises and {noise_azimuths} azimuths: give each one: --noise-azimuth"
+        )
     is_usable = len(corners) > 0 and np.isfinite(corners).all()
     if not (is_usable and np.abs(np.diff(corners)).sum() <= MAX_TURN):
         raise InputError(

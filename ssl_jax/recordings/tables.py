@@ -4,11 +4,12 @@ import math
 import sys
 from collections.abc import Iterator
 
-from ssl_jax.recordings.azimuths import Azimuths, Overall, Windows
+from ssl_jax.recordings.azimuths import Azimuths, Windows
+from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.posteriors import rounded_degrees
 
 ROWS = 40  # of a printed table at most; the files have all
-COLUMNS = f"{'time (s)':>9}  {'azimuth':>7}  {'confidence':>10}  flags"
+COLUMNS = f"{'time (s)':>9}  {'azimuth':>16}  {'confidence':>10}  flags"
 CSV_COLUMNS = ("file", "time_s", "azimuth_deg", "confidence", "flags")
 
 
@@ -23,38 +24,36 @@ def print_text(text: str) -> None:
     print(text, flush=True)
 
 
-def heading(name: str, length: str, fs: int, model: str, window_s: float, step_s: float) -> str:
-    """The line above a table."""
+def heading(name: str, length: str, fs: int, network: str, window_s: float, step_s: float) -> str:
+    """The line above a table; the network with its prior."""
     return (
-        f"{name}: {length} at {fs} Hz; network {model}, "
+        f"{name}: {length} at {fs} Hz; network {network}, "
         f"windows of {window_s:g} s every {step_s:g} s"
     )
 
 
 def table_line(windows: Windows | Azimuths, i: int) -> str:
     """One window as a line of a table."""
-    azimuth = "-"
-    if not math.isnan(windows.azimuth[i]):
-        azimuth = _shown(windows.azimuth[i])
+    either = [windows.azimuth[i], windows.mirrored[i]]
+    azimuth = " or ".join(_shown(one) for one in either if not math.isnan(one)) or "-"
     flags = ", ".join(windows.flags[i])
-    flags = flags.replace("front or back", f"or {_shown(windows.mirrored[i])}")
-    line = f"{windows.times[i]:9.2f}  {azimuth:>7}  {windows.confidence[i]:10.2f}  {flags}"
+    line = f"{windows.times[i]:9.2f}  {azimuth:>16}  {windows.confidence[i]:10.2f}  {flags}"
     return line.rstrip()
 
 
 def _shown(azimuth: float) -> str:
-    if math.isnan(azimuth):
-        return "nan"
     return f"{rounded_degrees(azimuth, 1):.1f}°"
 
 
 def summary(overall: Overall) -> str:
-    """The last line: one azimuth for all windows, or several."""
-    if math.isnan(overall.azimuth):
+    """The last line: one azimuth for all windows, both where it is open, several, or none."""
+    if not math.isnan(overall.azimuth):
+        text = f"overall {' or '.join(_shown(azimuth) for azimuth in overall.shown)}"
+    elif overall.moves:
+        text = "no one azimuth: the source moves"
+    else:
         several = [f"{_shown(one.azimuth)} ({one.share:.0%})" for one in overall.directions]
         text = f"no one azimuth: {', '.join(several) or 'nothing stands out'}"
-    else:
-        text = f"overall {_shown(overall.azimuth)}"
     if overall.flagged:
         text += f", {overall.flagged} of {overall.windows} windows flagged"
     return text
@@ -63,8 +62,9 @@ def summary(overall: Overall) -> str:
 def table(name: str, azimuths: Azimuths) -> str:
     """At most ROWS windows as text, evenly thinned, and one line for the whole recording."""
     length = f"{azimuths.seconds:.2f} s"
+    network = f"{azimuths.model}, prior {azimuths.prior}"
     lines = [
-        heading(name, length, azimuths.fs, azimuths.model, azimuths.window, azimuths.step),
+        heading(name, length, azimuths.fs, network, azimuths.window, azimuths.step),
         *(f"note: {note}" for note in azimuths.notes),
         COLUMNS,
     ]
@@ -111,10 +111,13 @@ def as_dict(azimuths: Azimuths) -> dict:
         "seconds": azimuths.seconds,
         "fs_hz": azimuths.fs,
         "model": azimuths.model,
+        "prior": azimuths.prior,
         "window_s": azimuths.window,
         "step_s": azimuths.step,
         "notes": list(azimuths.notes),
         "azimuth_deg": _degrees(overall.azimuth),
+        "mirrored_deg": _degrees(overall.mirrored),
+        "moves": overall.moves,
         "directions": several,
         "windows": list(json_windows(azimuths)),
     }

@@ -14,6 +14,7 @@ from ssl_jax.frontend.segments import cues_in_segments
 from ssl_jax.frontend.streaming import ENDLESS, cue_block, start_cues
 from ssl_jax.networks.packed import default_weights, load_weights, temperature_of
 from ssl_jax.recordings.blocks import filled
+from ssl_jax.recordings.priors import DEFAULT_PRIOR, prior_of
 from ssl_jax.recordings.quality import Quality
 from ssl_jax.sounds.reading import check_rate
 
@@ -31,6 +32,7 @@ class WindowSettings:
     window_s: float = TRAINED_S
     step_s: float = STEP_S  # from one window to the next
     model: str | None = None  # the name of the network; None is the default
+    prior: str = DEFAULT_PRIOR  # see `priors.prior_of`
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Listener:
     temperature: float  # that logits are divided by
     span_frames: int  # of a window
     step_frames: int  # from one window to the next
+    prior: str
 
     @property
     def frame_rate(self) -> float:
@@ -51,9 +54,10 @@ class Listener:
 
 
 def load_listener(settings: WindowSettings) -> Listener:
-    """The network and the windows; raises InputError for a number out of range."""
+    """The network and the windows; raises InputError for a setting that is wrong."""
     _check_range("window", settings.window_s, SHORTEST_S)
     _check_range("step", settings.step_s, SHORTEST_STEP_S)
+    prior_of(settings.prior)
     model = default_weights() if settings.model is None else settings.model
     network, front = load_weights(model)
     frame_rate = front.fs / front.hop
@@ -64,6 +68,7 @@ def load_listener(settings: WindowSettings) -> Listener:
         temperature=temperature_of(model),
         span_frames=max(round(settings.window_s * frame_rate), 1),
         step_frames=max(round(settings.step_s * frame_rate), 1),
+        prior=settings.prior,
     )
 
 

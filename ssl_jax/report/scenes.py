@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ssl_jax.config import AZIMUTH_STEP, FrontEnd
-from ssl_jax.report.style import BLUE, IC, ILD, ITD, VERMILLION, CueStyle, cue_map, plt
+from ssl_jax.frontend.cue_plot import IC, ILD, ITD, MapStyle
+from ssl_jax.report.style import BLUE, VERMILLION, cue_map, plt
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 from ssl_jax.sounds.noises import load_noises
@@ -115,7 +116,7 @@ def surround(front: FrontEnd) -> Figure:
 
 
 def draw_surround_map(
-    figure: Figure, axis, carried: SurroundCues, cfs: np.ndarray, style: CueStyle
+    figure: Figure, axis, carried: SurroundCues, cfs: np.ndarray, style: MapStyle
 ) -> None:
     """One cue in every channel over azimuth; pauses are masked."""
     values = np.where(carried.heard, getattr(carried, style.field), np.nan)
@@ -125,7 +126,7 @@ def draw_surround_map(
 
 
 def draw_surround_medians(
-    axis, carried: SurroundCues, groups: tuple[Group, ...], style: CueStyle
+    axis, carried: SurroundCues, groups: tuple[Group, ...], style: MapStyle
 ) -> None:
     """The medians of one cue over groups of channels, over azimuth."""
     values = getattr(carried, style.field)

@@ -1,6 +1,8 @@
-"""How every figure looks and is written: colours, ticks, cue maps, files of the same bytes."""
+"""How every figure looks and is written: colours, ticks, cue maps, files of the same bytes.
 
-from dataclasses import dataclass
+The colours and limits of each cue are in `frontend/cue_plot.py`.
+"""
+
 from pathlib import Path
 
 import matplotlib
@@ -51,22 +53,6 @@ TICKS = {
     8000: "8k",
     16000: "16k",
 }
-
-
-@dataclass(frozen=True)
-class CueStyle:
-    """How maps of one cue look."""
-
-    title: str
-    field: str  # of frontend.binaural_feature.Cues
-    limits: tuple[float, float]
-    colours: str
-
-
-# red is left
-ITD = CueStyle("ITD (ms)", "itd", (-1.0, 1.0), "RdBu_r")
-ILD = CueStyle("ILD (dB)", "ild", (-20.0, 20.0), "RdBu_r")
-IC = CueStyle("IC", "ic", (0.0, 1.0), "magma")
 
 
 def write_figure(figure, path: Path) -> None:

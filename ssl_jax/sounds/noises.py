@@ -43,9 +43,21 @@ class Kind:
 def load_noises(folder: Path | None, kinds: Sequence[str], fs: int) -> Noises:
     """The `kinds` of noise of a folder, or of the package for None; () for all of them.
 
+    Where more than KINDS are there, the steadiest are taken. Raises InputError as `load_kinds`.
+    """
+    folder = package_data("noise") if folder is None else folder
+    loaded = load_kinds(folder, kinds, fs)
+    if not kinds and len(loaded) > KINDS:
+        loaded = steadiest(folder, loaded, fs)
+    return together(loaded, fs)
+
+
+def load_kinds(folder: Path, kinds: Sequence[str], fs: int) -> dict[str, Kind]:
+    """The `kinds` of sounds of a folder, () for all of them.
+
     A kind is a folder KIND/ of sound files, of each of which the first second is used
     (published), or one file KIND.ogg of several seconds. An unpacked release of ESC-50 is known
-    by its meta/esc50.csv. Where more than KINDS are there, the steadiest are taken.
+    by its meta/esc50.csv.
 
     Raises
     ------
@@ -53,7 +65,6 @@ def load_noises(folder: Path | None, kinds: Sequence[str], fs: int) -> Noises:
         For a folder of fewer than two kinds, a kind that is not there or has fewer than
         LEAST_CLIPS seconds that sound, and files that are damaged or silent.
     """
-    folder = package_data("noise") if folder is None else folder
     files = files_by_kind(folder)
     if len(files) < 2:
         raise InputError(f"{folder}: has {len(files)} kind of noise: name a folder with at least 2")
@@ -66,9 +77,7 @@ def load_noises(folder: Path | None, kinds: Sequence[str], fs: int) -> Noises:
     loaded = {}
     for kind in track(wanted, "kinds of noise", total=len(wanted)):
         loaded[kind] = load_kind(folder, kind, files[kind], fs)
-    if not kinds and len(loaded) > KINDS:
-        loaded = steadiest(folder, loaded, fs)
-    return _together(loaded, fs)
+    return loaded
 
 
 def files_by_kind(folder: Path) -> dict[str, list[Path]]:
@@ -133,7 +142,8 @@ def steadiest(folder: Path, loaded: dict[str, Kind], fs: int) -> dict[str, Kind]
     return {kind: loaded[kind] for kind in chosen}
 
 
-def _together(loaded: dict[str, Kind], fs: int) -> Noises:
+def together(loaded: dict[str, Kind], fs: int) -> Noises:
+    """Clips by kind as one array."""
     most = max(len(kind.names) for kind in loaded.values())
     waveforms = np.zeros((len(loaded), most, fs), np.float32)
     for stored, kind in zip(waveforms, loaded.values(), strict=True):

@@ -98,9 +98,9 @@ def _check_whole(path: Path, sound: soundfile.SoundFile) -> None:
     sizes = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
     is_cut = "lacks an end-of-stream" in log
     if sizes is not None:
-        stated, there = int(sizes[1]), int(sizes[2])
+        stated_bytes, actual_bytes = int(sizes[1]), int(sizes[2])
         # a length at its highest value means nothing
-        is_cut |= there < stated < UNKNOWN_BYTES
+        is_cut |= actual_bytes < stated_bytes < UNKNOWN_BYTES
     if is_cut:
         raise InputError(f"{path}: {CUT_SHORT}")
 

@@ -196,8 +196,8 @@ def read_delays(sofa: SofaFile, fs: int) -> np.ndarray:
         )
     check_memory(sofa, sofa.samples + int(np.ceil(delay.max())))
     stated = delay.reshape(*delay.shape[:2], -1)  # (1 or rows, 2, 1 or emitters)
-    each = np.broadcast_to(stated, (sofa.rows, 2, sofa.emitters))
-    return np.moveaxis(each, 2, 1).reshape(-1, 2)
+    every = np.broadcast_to(stated, (sofa.rows, 2, sofa.emitters))
+    return np.moveaxis(every, 2, 1).reshape(-1, 2)
 
 
 def read_responses(sofa: SofaFile, name: str) -> np.ndarray:

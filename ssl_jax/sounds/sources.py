@@ -9,13 +9,14 @@ from ssl_jax.sounds.hrtf import Heads, load_heads
 from ssl_jax.sounds.noises import Noises, load_noises
 from ssl_jax.sounds.rooms import load_rooms
 from ssl_jax.sounds.speech import Speech, load_speech
+from ssl_jax.sounds.targets import Targets, load_targets
 
 
 @dataclass(frozen=True)
 class Sounds:
     """What mixtures are made of."""
 
-    speech: Speech
+    speech: Speech | Targets
     noises: Noises
     heads: Heads
 
@@ -31,7 +32,7 @@ def load_sounds(folders: SoundFolders, config: Database, fs: int) -> Sounds:
     try:
         heads = load_database_heads(folders.heads, config, fs)
         noises = load_noises(_path(folders.noise), config.noise_kinds, fs)
-        return Sounds(load_speech(_path(folders.speech), config.clips, fs), noises, heads)
+        return Sounds(load_clips(folders, config, noises, fs), noises, heads)
     except OSError as error:
         raise InputError(os_error_message(error)) from None
 
@@ -41,6 +42,16 @@ def load_database_heads(folder: Path | None, config: Database, fs: int) -> Heads
     if config.rooms:
         return load_rooms(_path(folder), config, fs)
     return load_heads(_path(folder), config.direction_rule, fs)
+
+
+def load_clips(
+    folders: SoundFolders, config: Database, noises: Noises, fs: int
+) -> Speech | Targets:
+    """What mixtures point at: speech, and other sounds too where a database asks for them."""
+    if config.other_targets:
+        speech = load_speech(_path(folders.speech), (config.clips + 1) // 2, fs)
+        return load_targets(speech, noises, _path(folders.targets), config)
+    return load_speech(_path(folders.speech), config.clips, fs)
 
 
 def _path(folder: Path | None) -> Path | None:

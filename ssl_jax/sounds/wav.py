@@ -17,8 +17,12 @@ MAX_HEADER_BYTES = 2**20  # before the sound
 LEAST_REST_S = 0.1
 # codes of integers, floats, A-law and mu-law: any number of their samples can be read
 UNCOMPRESSED = (1, 3, 6, 7)
-# the format's code stands further on in the header
+# bytes of a chunk that says the format, as the oldest WAVs have it
+FORM_BYTES = 16
+# the format's code stands further on in that chunk: at these bytes
 EXTENSIBLE = 0xFFFE
+EXTENSIBLE_CODE = slice(24, 26)
+PRINTABLE = range(0x20, 0x7F)  # ASCII, of which names of chunks are
 # a length of 32 bits that says: see the chunk ds64
 SEE_DS64 = 0xFFFFFFFF
 WAV_WANTED = "use WAV of 16, 24 or 32 bits, or raw sound with --raw FS"
@@ -67,13 +71,13 @@ def read_wav_header(stream: BinaryIO, name: str) -> WavHeader:
             limit = MAX_HEADER_BYTES >> 20
             raise InputError(f"{name}: over {limit} MiB before its sound: {WAV_WANTED}")
         content = _read_exactly(stream, size + size % 2, name)
-        if kind == b"fmt " and size >= 16:
+        if kind == b"fmt " and size >= FORM_BYTES:
             form = content[:size]
     if not form:
         raise InputError(f"{name}: a WAV that does not say its format: {WAV_WANTED}")
-    code, channels, fs, _, frame_bytes, bits = struct.unpack("<HHIIHH", form[:16])
-    if code == EXTENSIBLE and len(form) >= 26:
-        code = int.from_bytes(form[24:26], "little")
+    code, channels, fs, _, frame_bytes, bits = struct.unpack("<HHIIHH", form[:FORM_BYTES])
+    if code == EXTENSIBLE and len(form) >= EXTENSIBLE_CODE.stop:
+        code = int.from_bytes(form[EXTENSIBLE_CODE], "little")
     return WavHeader(form, code, channels, fs, frame_bytes, bits, position, size)
 
 
@@ -87,7 +91,7 @@ def _read_exactly(stream: BinaryIO, size: int, name: str) -> bytes:
 def is_chunk(content: bytes, most_bytes: int) -> bool:
     """Do these bytes begin a chunk of at most so many bytes? Else they are sound."""
     name, size = struct.unpack("<4sI", content[:8])
-    return all(0x20 <= letter < 0x7F for letter in name) and size <= most_bytes
+    return all(letter in PRINTABLE for letter in name) and size <= most_bytes
 
 
 def header_of_longer_wav(path: Path) -> WavHeader | None:

@@ -16,6 +16,7 @@ from ssl_jax.studies.audit_runs import runs_section
 
 SWITCH = "switch"  # beside the names of QUESTIONS, what --rows takes
 WEIGHTS = "weights"
+LAST_REPORTED_EPOCH = 40  # of Model 2, continued
 FEWEST_CLIPS = 5  # one of them evaluates
 HOW_TO_READ = """\
 Shares are in percent, mean ± standard deviation over seeds. Top-5* counts as the published code
@@ -133,11 +134,20 @@ def switch_section(audit: Audit) -> str:
 
 
 def reported_top1(results: Path, checkpoint: str) -> str:
-    """The reported evaluation of a checkpoint RUN_epochK; empty where there is none."""
-    named = re.fullmatch(r"(.+)_epoch(\d+)", checkpoint)
+    """The reported evaluation of a checkpoint; empty where there is none.
+
+    RUN_epochK, or as the reproduced repository names its files, [FOLDER/]epoch_K: Model 1 where
+    the folder begins with model1, Model 2, and with epoch 40 its continuation.
+    """
+    named = re.fullmatch(r"(?:(.+)_epoch|(?:(.+)/)?epoch_)(\d+)", checkpoint)
     if named is None:
         return ""
-    row = read_reported(results, named[1]).get(float(named[2]), {})
+    run, folder, epoch = named[1], named[2] or "", int(named[3])
+    if run is None:
+        run = "model2_to40" if epoch == LAST_REPORTED_EPOCH else "model2"
+        if Path(folder).name.startswith("model1"):
+            run = "model1"
+    row = read_reported(results, run).get(float(epoch), {})
     top1 = row.get("eval_top1", row.get("last_top1"))
     return "" if top1 is None else f"{top1:.2f}"
 

@@ -28,8 +28,9 @@ def runs_section(results: Path) -> str:
     sections = []
     for title, table in tables.items():
         if table:
-            how = f"({results.name})\n\n`./reproduce.sh` with the options of that run"
-            sections.append(f"## {title} {how}\n\n{table}")
+            heading = f"## {title} ({results.name})"
+            source = "`./reproduce.sh` with the options of that run"
+            sections.append(f"{heading}\n\n{source}\n\n{table}")
     return "\n".join(sections)
 
 

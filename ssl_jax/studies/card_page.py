@@ -18,6 +18,7 @@ from ssl_jax.report.tables import (
     score_cells,
     snr_cells,
 )
+from ssl_jax.studies.front_scores import FRONT_HEAD
 
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n+", re.DOTALL)
 # metrics as model hubs call them, and as we do
@@ -80,17 +81,29 @@ def front_matter() -> str:
 
 
 def scores_of_packed() -> str:
-    """All packed networks as Markdown: what they are, and scores in all, by SNR and azimuth."""
+    """All packed networks as Markdown: the front, scores in all, by SNR and by azimuth."""
     notes_of = {f"`{name}`": describe(name) for name in available()}
     trained = []
     for name, notes in notes_of.items():
         trained.append(f"{name}: commit {notes['commit']}, seed {notes['seed']}")
     return (
+        f"{front_section(notes_of)}"
         f"{scores_table(notes_of)}\n"
         f"Trained at {'; '.join(trained)}. Figures of the weights as packed, by `ssl_jax pack`.\n\n"
         f"By SNR, the lower of two noises':\n\n{snr_table(notes_of)}\n"
         f"By azimuth, mean error in degrees:\n\n{azimuth_table(notes_of)}"
     )
+
+
+def front_section(notes_of: dict[str, dict]) -> str:
+    """Scores in front by prior, where they are noted; empty where none are."""
+    rows = []
+    for name, notes in notes_of.items():
+        rows += [[name, *row] for row in notes.get("front", [])]
+    if not rows:
+        return ""
+    table = markdown_table(["name", *FRONT_HEAD], rows)
+    return f"In front, by prior:\n\n{table}\nAll around, without a prior:\n\n"
 
 
 def scores_table(notes_of: dict[str, dict]) -> str:

@@ -124,8 +124,8 @@ def scores_of(
     kinds: Sequence[int] | None = None,
 ) -> list[float]:
     """The score of each range, of the mixtures with some kinds of noise, by default all."""
-    measured = measurements.of_ranges(ranges, draw)
-    return [reference.score(found.mean(kinds)) for found in measured.values()]
+    statistics = measurements.of_ranges(ranges, draw)
+    return [reference.score(one_range.mean(kinds)) for one_range in statistics.values()]
 
 
 def find_nearest(measurements: Measurements, reference: Reference) -> Nearest:

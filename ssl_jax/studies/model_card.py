@@ -25,15 +25,16 @@ from ssl_jax.metrics import (
 from ssl_jax.networks.packed import is_own_file, load_weights, pack
 from ssl_jax.recordings.posteriors import PEAK_REACH, peak_azimuth
 from ssl_jax.studies.card_page import draw_reliability, write_card
+from ssl_jax.studies.front_scores import front_rows
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.context import weights_path
 from ssl_jax.training.log import csv_text
-from ssl_jax.training.trainer import MICROPHONE_SPREAD_DB, Trainer, predict_all
+from ssl_jax.training.trainer import Microphones, Trainer, predict_all
 
-# dB, of the curves that confidences are calibrated through: microphones less alike than those that
-# a network is scored through, so that it is not too sure
-CALIBRATION_SPREAD_DB = 2 * MICROPHONE_SPREAD_DB
+# that confidences are calibrated through: less alike than those that a network is scored through
+# (`trainer.UNLIKE`), so that it is not too sure
+CALIBRATED_THROUGH = Microphones(apart=2.0, curved=3.0)
 TENTHS = 10  # bins of confidence in the reliability figure
 
 
@@ -134,11 +135,13 @@ def scores_of_run(
     numbers = mixtures.split(config).evaluation
     if manifest.part is not None and (manifest.part == VALIDATION).any():
         # then `numbers` are of the validation part
-        unlike = predict_all(trainer, mixtures, numbers, CALIBRATION_SPREAD_DB)
+        unlike = predict_all(trainer, mixtures, numbers, CALIBRATED_THROUGH)
         temperature = calibrated(unlike)
         notes["temperature"] = temperature
         numbers = np.flatnonzero(manifest.part == EVALUATION)
     heard = predict_all(trainer, mixtures, numbers)
+    posterior = softmax(heard.logits / temperature, axis=1)
+    notes["front"] = front_rows("evaluation part", posterior, AZIMUTH_STEP * heard.labels)
     notes["reliability"] = reliability(heard, temperature)
     notes["metrics"] = evaluate(heard)
     notes["mixtures_evaluated"] = len(numbers)

@@ -79,8 +79,8 @@ def material_on(mesh: Mesh) -> Material:
     batch = block_size() * mesh.size
     config = Database(clips=CLIPS)
     sounds = load_sounds(SoundFolders(), config, FRONT.fs)
-    some = np.linspace(0, CLIPS * AZIMUTHS, batch, endpoint=False, dtype=int)
-    recipes = recipes_of(config, sounds)[0].rows(some)
+    numbers = np.linspace(0, CLIPS * AZIMUTHS, batch, endpoint=False, dtype=int)
+    recipes = recipes_of(config, sounds)[0].rows(numbers)
     speech = sounds.speech[recipes.clip]
     free_field = jax.device_put(waveforms_of(sounds), on_all(mesh))
     halls = load_sounds(SoundFolders(), replace(config, rooms=ROOMS), FRONT.fs)
@@ -98,18 +98,18 @@ def filterbank_jobs(material: Material) -> list[Job]:
     all_ears = material.on_devices(batch)
     a_clip_each = material.on_devices(mesh.size)
     ours = on_all_devices(partial(GF_spectrogram, fs=FRONT.fs), mesh)
-    one = material.mixtures[0].astype(np.float64)
+    mixture = material.mixtures[0].astype(np.float64)
     sections = gammatone_sos(FRONT.fs, FRONT.cfs)
     jobs = [
         Job(FILTERBANK, "ours, a clip a device", lambda: ours(a_clip_each), mesh.size),
         Job(FILTERBANK, f"the same, {batch} clips at once", lambda: ours(all_ears), batch),
     ]
     with contextlib.suppress(ImportError):
-        left, right = (gammatone_filterbank(ear, FRONT) for ear in one)
+        left, right = (gammatone_filterbank(ear, FRONT) for ear in mixture)
         jobs.append(Job(FILTERBANK, "gammatone (detly)", lambda: [left(), right()], 1))
 
     def filter_with_scipy():
-        return [sps.sosfilt(section, one) for section in sections]
+        return [sps.sosfilt(section, mixture) for section in sections]
 
     jobs.append(Job(FILTERBANK, "scipy.signal.sosfilt", filter_with_scipy, 1))
     return jobs
@@ -125,8 +125,8 @@ def cue_jobs(material: Material) -> list[Job]:
     hop441 = on_all_devices(lambda x: FRONT.cues(x.swapaxes(1, 2)), mesh)
     hop1 = on_all_devices(lambda x: every.cues(x.swapaxes(1, 2)), mesh)
     bands = np.asarray(GF_spectrogram(material.mixtures[0], FRONT.fs))
-    some = slice(LOOP_CHANNEL, LOOP_CHANNEL + 1)
-    left, right = bands[:, some, : FRONT.fs // LOOP_SHARE]  # (1, samples) each
+    channel = slice(LOOP_CHANNEL, LOOP_CHANNEL + 1)
+    left, right = bands[:, channel, : FRONT.fs // LOOP_SHARE]  # (1, samples) each
     looped = 1 / LOOP_SHARE / FRONT.channels
     loop = partial(running_cues, left, right, FRONT.fs)
     return [

@@ -1,7 +1,7 @@
 """The packed networks on other heads and rooms: bundled voices from directions of SOFA files."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -9,28 +9,22 @@ import jax
 import numpy as np
 from scipy.special import softmax
 
-from ssl_jax.common.errors import InputError
-from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Database, FrontEnd
-from ssl_jax.database.program import Waveforms, block_size, extract, render
-from ssl_jax.database.recipes import Choices, Recipes, draw_recipes
-from ssl_jax.experiments import PROTOCOLS
-from ssl_jax.metrics import degrees_apart, front_back_rate
+from ssl_jax.config import FrontEnd
+from ssl_jax.database.program import extract
+from ssl_jax.metrics import degrees_apart, front_back_rate, frontal_rmse, in_front
 from ssl_jax.networks.packed import available, load_weights, temperature_of
 from ssl_jax.recordings.posteriors import PEAK_REACH, SURE, peak_azimuth
+from ssl_jax.recordings.priors import apply_prior
 from ssl_jax.report.tables import markdown_table
-from ssl_jax.sounds.hrtf import horizontal_ring, nearest_on_sphere
 from ssl_jax.sounds.noises import Noises, load_noises
-from ssl_jax.sounds.sofa import ON_GRID, read_sofa
 from ssl_jax.studies.pages import show_page
+from ssl_jax.studies.places import SNR, Place, ears_at, measured_place, recipes_at
 from ssl_jax.studies.voices import bundled_voices
 
 SHORT_WINDOWS = 4  # windows of 0.25 s in a second
 # power of a short window that is scored, of the loudest of its second: others hold pauses
 LOUD = 10 ** (-20 / 10)
-# the SNR that the code of the published experiment states: it asks for the head, not for the noise
-SNR = PROTOCOLS["published-code"]
 HEAD = (
     *("network", "head or room", "directions", "window", "mean error", "within 10°", "front-back"),
     *("frontal RMSE", "frontal MAE", "stated 0.9 or more", "of these within 10°"),
@@ -50,23 +44,6 @@ class CheckOptions:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Directions that sound comes from on one head, in the free field or in a room."""
-
-    name: str
-    hrirs: np.ndarray  # (n, 2, taps) float32, left ear first, at most a second long
-    azimuth: np.ndarray  # (n,) degrees
-    elevation: np.ndarray  # (n,) degrees
-
-    @property
-    def directions(self) -> str:
-        """How many there are, and how far they lie off the horizontal plane, in words."""
-        off = np.abs(self.elevation).max()
-        count = str(len(self.azimuth))
-        return f"{count}, up to {off:.0f}° off the plane" if off > ON_GRID else count
-
-
-@dataclass(frozen=True)
 class Network:
     """A packed network, ready to listen."""
 
@@ -83,13 +60,21 @@ class Network:
         cues = jax.jit(partial(extract, front=front))
         return cls(name, front, cues, jax.jit(lambda maps: model(maps)), temperature_of(name))
 
+    def posterior(self, maps: jax.Array) -> np.ndarray:
+        """The calibrated posterior (n, 72) of maps (n, maps, channels, frames)."""
+        return softmax(np.asarray(self.logits(maps)) / self.temperature, axis=1)
+
 
 @dataclass(frozen=True)
 class Heard:
     """What a network says of n windows, and where they came from."""
 
-    logits: np.ndarray  # (n, 72)
+    posterior: np.ndarray  # (n, 72), calibrated, to which all azimuths are alike
     truth: np.ndarray  # (n,) degrees
+
+
+# by name of the network and window in seconds
+Listening = dict[tuple[str, float], Heard]
 
 
 @dataclass(frozen=True)
@@ -109,49 +94,6 @@ class Scores:
     sure_and_right: float  # of these: no more than 10 degrees off
 
 
-def measured_place(path: Path, fs: int, ears: str = "", azimuths: str = "") -> Place:
-    """Directions of a SOFA file on the horizontal plane, or nearest to it; nothing is interpolated.
-
-    Of more than 72 directions the nearest to each class are taken. Responses end after a second:
-    what comes later is added at the beginning, for sounds that repeat every second.
-
-    Raises
-    ------
-    InputError
-        As `read_sofa` does.
-    """
-    sofa = read_sofa(path, fs, ears=ears, azimuths=azimuths)
-    classes = AZIMUTH_STEP * np.arange(AZIMUTHS)
-    try:
-        chosen = horizontal_ring(sofa, classes)
-    except InputError:  # the ring has gaps
-        chosen = np.unique(nearest_on_sphere(sofa, classes))
-    if len(chosen) > AZIMUTHS:
-        apart = degrees_apart(sofa.azimuth[chosen], classes[:, None])
-        chosen = chosen[np.unique(apart.argmin(axis=1))]
-    hrirs = folded(sofa.hrirs[chosen], fs).astype(np.float32)
-    return Place(path.stem, hrirs, sofa.azimuth[chosen], sofa.elevation[chosen])
-
-
-def folded(hrirs: np.ndarray, fs: int) -> np.ndarray:
-    """Responses (n, 2, taps) of at most `fs` taps: what comes after a second falls on the next."""
-    taps = hrirs.shape[-1]
-    if taps <= fs:
-        return hrirs
-    padded = np.pad(hrirs, ((0, 0), (0, 0), (0, -taps % fs)))
-    return padded.reshape(*hrirs.shape[:2], -1, fs).sum(axis=2)
-
-
-def recipes_at(place: Place, clips: int, noises: Noises) -> Recipes:
-    """Each voice from each direction, two noises of a kind from others; drawn with seed 0."""
-    config = Database(clips=clips, snr_low=SNR.snr_low, snr_high=SNR.snr_high)
-    drawn = draw_recipes(config, Choices(heads=1, noise_files=noises.clip_counts))
-    count = len(place.azimuth)
-    numbers = np.arange(clips)[:, None] * AZIMUTHS + np.arange(count)
-    recipes = drawn.rows(numbers.ravel())
-    return replace(recipes, noise_azimuth=recipes.noise_azimuth % count)
-
-
 def loud_windows(ears: np.ndarray) -> np.ndarray:
     """Which short windows of seconds (n, 2, samples) are loud enough: (n, SHORT_WINDOWS)."""
     power = np.square(ears).reshape(len(ears), 2, SHORT_WINDOWS, -1).sum(axis=(1, 3))
@@ -167,41 +109,26 @@ def windows_of(maps: jax.Array, loud: np.ndarray) -> Iterator[tuple[float, jax.A
 
 
 def heard_at(
-    place: Place, voices: np.ndarray, noises: Noises, networks: Sequence[Network]
-) -> dict[tuple[str, float], Heard]:
-    """What every network says of voices (n, samples) from every direction of a place.
-
-    Returns
-    -------
-    By name of the network and window in seconds.
-    """
-    recipes = recipes_at(place, len(voices), noises)
-    total = len(recipes.clip)
-    block = block_size()
-    no_tail = np.zeros((1, 2, voices.shape[1]), np.float32)
-    waveforms = jax.device_put(Waveforms(noises.waveforms, place.hrirs[None], no_tail))
-    rendered = jax.jit(render)
+    place: Place, sounds: np.ndarray, noises: Noises, networks: Sequence[Network]
+) -> Listening:
+    """What every network says of sounds (n, samples) from every direction of a place."""
     parts: dict[tuple[str, float], list[Heard]] = {}
-    blocks = range(0, total, block)
-    for first in track(blocks, place.name, total=len(blocks)):
-        # one size is one compiled program: the last block repeats its last mixture
-        some = recipes.rows(np.minimum(np.arange(first, first + block), total - 1))
-        is_new = np.arange(first, first + block) < total
-        ears = rendered(waveforms, voices[some.clip], some)
-        truth = place.azimuth[some.azimuth]
-        loud = loud_windows(np.asarray(ears))
+    recipes = recipes_at(place, len(sounds), noises)
+    for block in ears_at(place, sounds, noises, recipes):
+        loud = loud_windows(block.ears)
         for network in networks:
-            for seconds, maps, counts in windows_of(network.cues(ears), loud):
-                use = counts & is_new
-                heard = Heard(np.asarray(network.logits(maps))[use], truth[use])
+            for seconds, maps, counts in windows_of(network.cues(block.ears), loud):
+                use = counts & block.is_new
+                posterior = network.posterior(maps)[use]
+                heard = Heard(posterior, block.truth[use])
                 parts.setdefault((network.name, seconds), []).append(heard)
-    return {condition: joined(some) for condition, some in parts.items()}
+    return {condition: joined(blocks) for condition, blocks in parts.items()}
 
 
 def joined(parts: Sequence[Heard]) -> Heard:
     """All windows of some blocks."""
-    logits = np.concatenate([part.logits for part in parts])
-    return Heard(logits, np.concatenate([part.truth for part in parts]))
+    posterior = np.concatenate([part.posterior for part in parts])
+    return Heard(posterior, np.concatenate([part.truth for part in parts]))
 
 
 def mean_or_nan(values: np.ndarray) -> float:
@@ -215,24 +142,16 @@ def scores_of(posterior: np.ndarray, truth: np.ndarray) -> Scores:
     errors = degrees_apart(azimuth, truth)
     is_right = errors <= PEAK_REACH
     is_sure = confidence >= SURE
-    frontal = frontal_errors(posterior, truth)
+    frontal_azimuth, _ = peak_azimuth(apply_prior(posterior, "front"))
     return Scores(
         mean_error=mean_or_nan(errors),
         within_10=100 * mean_or_nan(is_right),
         front_back=front_back_rate(azimuth, truth),
-        frontal_rmse=mean_or_nan(frontal**2) ** 0.5,
-        frontal_mae=mean_or_nan(frontal),
+        frontal_rmse=frontal_rmse(frontal_azimuth, truth),
+        frontal_mae=mean_or_nan(degrees_apart(frontal_azimuth, truth)[in_front(truth)]),
         sure=100 * mean_or_nan(is_sure),
         sure_and_right=100 * mean_or_nan(is_right[is_sure]),
     )
-
-
-def frontal_errors(posterior: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Degrees off of sources in the frontal half (n,), where estimates behind are not allowed."""
-    in_front = degrees_apart(truth, 0) <= 90
-    frontal_classes = degrees_apart(AZIMUTH_STEP * np.arange(AZIMUTHS), 0) <= 90
-    azimuth, _ = peak_azimuth(posterior[in_front] * frontal_classes)
-    return degrees_apart(azimuth, truth[in_front])
 
 
 def cells(scores: Scores) -> list[str]:
@@ -246,19 +165,17 @@ def cells(scores: Scores) -> list[str]:
 
 
 def score_places(
-    places: Sequence[Place], networks: Sequence[Network], clips: int, fs: int
+    places: Sequence[Place], networks: Sequence[Network], listenings: Sequence[Listening]
 ) -> list[list[str]]:
-    """Rows of HEAD for every network, place and window."""
-    voices = bundled_voices(clips, fs)[:, 0]
-    noises = load_noises(None, (), fs)
-    temperatures = {network.name: network.temperature for network in networks}
-    rows: dict[str, list[list[str]]] = {network.name: [] for network in networks}
-    for place in places:
-        for (name, seconds), heard in heard_at(place, voices, noises, networks).items():
-            posterior = softmax(heard.logits / temperatures[name], axis=1)
-            about = [f"`{name}`", place.name, place.directions, f"{seconds:g} s"]
-            rows[name].append([*about, *cells(scores_of(posterior, heard.truth))])
-    return [row for of_network in rows.values() for row in of_network]
+    """Rows of HEAD for every network, place and window, from what was heard at each place."""
+    rows = []
+    for network in networks:
+        for place, listening in zip(places, listenings, strict=True):
+            for (name, seconds), heard in listening.items():
+                if name == network.name:
+                    about = [f"`{name}`", place.name, place.directions, f"{seconds:g} s"]
+                    rows.append([*about, *cells(scores_of(heard.posterior, heard.truth))])
+    return rows
 
 
 def introduction(options: CheckOptions) -> str:
@@ -266,8 +183,8 @@ def introduction(options: CheckOptions) -> str:
     return (
         "# Heads and rooms that no training heard\n\n"
         f"A second each of {options.clips} bundled speakers comes from each direction measured "
-        f"nearest to the horizontal plane, two bundled noises at {SNR.snr_low:g} to "
-        f"{SNR.snr_high:g} dB each from others, seed 0; nothing is interpolated. Every packed "
+        f"nearest to the horizontal plane, two bundled noises at {SNR[0]:g} to "
+        f"{SNR[1]:g} dB each from others, seed 0; nothing is interpolated. Every packed "
         "network may know these voices and noises from its training, but not these heads. Frontal: "
         "sources in front, and estimates among frontal classes. Windows of 0.25 s that are 20 dB "
         "quieter than the loudest of their second are left out. `ssl_jax check FILE.sofa ...`; "
@@ -282,5 +199,8 @@ def run_check(options: CheckOptions) -> None:
     places = []
     for path in options.files:
         places.append(measured_place(path, fs, options.ears, options.azimuths))
-    rows = score_places(places, networks, options.clips, fs)
+    voices = bundled_voices(options.clips, fs)[:, 0]
+    noises = load_noises(None, (), fs)
+    listenings = [heard_at(place, voices, noises, networks) for place in places]
+    rows = score_places(places, networks, listenings)
     show_page(options.page, introduction(options), markdown_table(list(HEAD), rows))

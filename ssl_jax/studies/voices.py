@@ -1,4 +1,4 @@
-"""Voices that the studies listen to: some seconds each of different speakers of the package."""
+"""Sounds that the studies listen to: voices of the package, and sounds of a wider band."""
 
 from pathlib import Path
 
@@ -7,7 +7,12 @@ import numpy as np
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import package_data
 from ssl_jax.sounds.clips import cut_into_seconds, one_second, read_mono
+from ssl_jax.sounds.noises import files_by_kind, load_noises
 from ssl_jax.sounds.speech import speaker_of, utterances
+
+# a sound is wide-band with this share of its power above so many Hz, where LibriSpeech has nothing
+WIDE_HZ = 8000.0
+WIDE_SHARE = 0.01
 
 
 def bundled_voices(count: int, fs: int, seconds: int = 1) -> np.ndarray:
@@ -57,3 +62,43 @@ def _middle(sound: np.ndarray, rate: int, seconds: int, fs: int) -> np.ndarray:
     clips = cut_into_seconds(sound[: whole * rate], rate)
     first = (whole - seconds) // 2
     return one_second(clips[first : first + seconds], rate, fs)
+
+
+def wide_band_sounds(folder: Path | None, count: int, fs: int) -> np.ndarray:
+    """A second each of `count` sounds that reach over 8 kHz, taken evenly from all that do.
+
+    Parameters
+    ----------
+    folder : of kinds of sounds, see `sounds.noises.load_noises`; None: the package's noises
+    count : how many sounds
+    fs : Hz, rate of the clips
+
+    Returns
+    -------
+    (count, fs) float32 with peak 1
+
+    Raises
+    ------
+    InputError
+        As `load_noises` does, and where there are fewer.
+    """
+    folder = package_data("noise") if folder is None else folder
+    # all kinds by name, or else the steadiest alone were taken
+    noises = load_noises(folder, tuple(files_by_kind(folder)), fs)
+    clips = []
+    for waveforms, clip_count in zip(noises.waveforms, noises.clip_counts, strict=True):
+        clips.extend(waveforms[:clip_count])
+    wide = [clip for clip in clips if _share_above(clip, fs) >= WIDE_SHARE]
+    if len(wide) < count:
+        raise InputError(
+            f"{folder}: has {len(wide)} seconds that reach over {WIDE_HZ / 1000:g} kHz, not "
+            f"{count}: use fewer --clips, or other --sounds"
+        )
+    chosen = np.linspace(0, len(wide) - 1, count).round().astype(int)
+    return np.stack([wide[number] for number in chosen])
+
+
+def _share_above(sound: np.ndarray, fs: int) -> float:
+    """Share of the power of a sound (samples,) above WIDE_HZ."""
+    power = np.abs(np.fft.rfft(sound)) ** 2
+    return float(power[np.fft.rfftfreq(len(sound), 1 / fs) > WIDE_HZ].sum() / power.sum())

@@ -22,19 +22,22 @@ from ssl_jax.recordings.localisation import localise
 from ssl_jax.recordings.posteriors import PEAK_REACH
 from ssl_jax.report.tables import markdown_table
 from ssl_jax.sounds.mixing import mean_power, spatialise_endless
+from ssl_jax.sounds.noises import load_noises
+from ssl_jax.studies.classical import NOISY, SIDE, Methods, classical_head, classical_rows
+from ssl_jax.studies.front_scores import FRONT_HEAD, front_rows_of
 from ssl_jax.studies.pages import show_page
+from ssl_jax.studies.places import Place, measured_place
 from ssl_jax.studies.unseen_heads import (
     HEAD,
     Network,
-    Place,
     cells,
-    measured_place,
+    heard_at,
     score_places,
     scores_of,
 )
-from ssl_jax.studies.voices import bundled_voices
+from ssl_jax.studies.voices import bundled_voices, wide_band_sounds
 from ssl_jax.training.batches import Mixtures
-from ssl_jax.training.trainer import MICROPHONE_SPREAD_DB, Trainer, predict_all
+from ssl_jax.training.trainer import UNLIKE, Microphones, Trainer, predict_all
 
 SCENES = 200  # of two talkers
 TALKERS = 30  # whose voices the scenes draw from
@@ -71,6 +74,15 @@ LITERATURE = (
         "Vecchiotti et al. 2019",
     ),
 )
+BESIDE = (
+    "## Beside classical methods, in the frontal half\n\n"
+    "One voice, windows of 1 s, the same for every method; estimates in the frontal half alone. "
+    "Mean error, RMSE, and how far estimates of sources "
+    f"{SIDE[0]:g} to {SIDE[1]:g}° to the side are too far out. Two noises from other directions at "
+    f"{NOISY[0]:g} to {NOISY[1]:g} dB each, or none. GCC-PHAT and the lookup know the package's "
+    "KEMAR.\n"
+)
+EACH = "## Each head and room\n\nUnder the prior `uniform`.\n"
 
 
 @dataclass(frozen=True)
@@ -80,7 +92,8 @@ class YardstickOptions:
     places: Path  # folder of SOFA files, which no training used
     experiment: Experiment  # whose evaluation part is scored
     network: str | None = None  # packed; None: the default one
-    clips: int = 10  # seconds of speech from each direction
+    clips: int = 10  # seconds of speech from each direction, and of other sounds
+    sounds: Path | None = None  # folder of wide-band sounds; None: the package's noises
     work: Path = Path("work")
     page: Path | None = None  # to write, beside printing
 
@@ -92,8 +105,8 @@ def two_talkers(places: Sequence[Place], network: Network) -> str:
         return ""
     voices = bundled_voices(TALKERS, network.front.fs, SECONDS)
     rng = np.random.default_rng(0)
-    both = 0
-    one = 0
+    hits_both = 0
+    hits_one = 0
     for _ in track(range(SCENES), "two talkers", total=SCENES):
         place = wide[rng.integers(len(wide))]
         directions = two_directions(place, rng)
@@ -101,14 +114,14 @@ def two_talkers(places: Sequence[Place], network: Network) -> str:
         ears = talking(place, directions, talkers)
         peaks = peaks_of(ears, network)
         errors = [nearest_error(peaks, place.azimuth[number]) for number in directions]
-        both += max(errors) <= PEAK_REACH
-        one += min(errors) <= PEAK_REACH
+        hits_both += max(errors) <= PEAK_REACH
+        hits_one += min(errors) <= PEAK_REACH
     heads = ", ".join(place.name for place in wide)
     return (
         f"Two talkers of {SECONDS} s at equal level, {APART}° or more apart, {SCENES} scenes on "
-        f"{heads}: both within {PEAK_REACH}° in {100 * both / SCENES:.0f} %, at least one in "
-        f"{100 * one / SCENES:.0f} % (the two highest peaks of the mean posterior, windows of "
-        f"{WINDOW_S:g} s).\n"
+        f"{heads}: both within {PEAK_REACH}° in {100 * hits_both / SCENES:.0f} %, at least one in "
+        f"{100 * hits_one / SCENES:.0f} % (the two highest peaks of the mean posterior, windows of "
+        f"{WINDOW_S:g} s, prior `uniform`).\n"
     )
 
 
@@ -132,7 +145,14 @@ def talking(place: Place, directions: Sequence[int], talkers: np.ndarray) -> np.
 
 def peaks_of(ears: np.ndarray, network: Network) -> np.ndarray:
     """The azimuths of the two highest peaks of the mean posterior (2,), or of the only one (1,)."""
-    windows = localise(ears, network.front.fs, window=WINDOW_S, step=STEP_S, model=network.name)
+    windows = localise(
+        ears,
+        network.front.fs,
+        window=WINDOW_S,
+        step=STEP_S,
+        model=network.name,
+        prior="uniform",
+    )
     directions = Overall().add(windows).directions
     return np.array([azimuth for azimuth, _ in directions[:2]])
 
@@ -175,11 +195,11 @@ def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
     conditions = evaluated_conditions(manifest, numbers)
     unlike = {what: conditions[what] for what in ("rooms", "free field")}
     rows = []
-    for spread, about, masks in (
-        (0.0, "", conditions),
-        (MICROPHONE_SPREAD_DB, ", unlike microphones", unlike),
+    for microphones, about, masks in (
+        (Microphones(), "", conditions),
+        (UNLIKE, ", unlike microphones", unlike),
     ):
-        heard = predict_all(trainer, mixtures, numbers, spread)
+        heard = predict_all(trainer, mixtures, numbers, microphones)
         posterior = softmax(heard.logits / temperature_of(name), axis=1)
         truth = AZIMUTH_STEP * heard.labels
         for what, mask in masks.items():
@@ -201,17 +221,41 @@ def run_yardsticks(options: YardstickOptions) -> None:
     paths = sofa_paths(options.places)
     network = Network.load(options.network or default_weights())
     fs = network.front.fs
+    voices = bundled_voices(options.clips, fs)[:, 0]
+    sounds = wide_band_sounds(options.sounds, options.clips, fs)
+    noises = load_noises(None, (), fs)
     places = [measured_place(path, fs) for path in paths]
-    rows = score_places(places, [network], options.clips, fs)
+    of_voices = [heard_at(place, voices, noises, [network]) for place in places]
+    of_sounds = [heard_at(place, sounds, noises, [network]) for place in places]
+    front = front_rows_of("voices", of_voices, network.name)
+    front += front_rows_of("wide-band", of_sounds, network.name)
+    methods = Methods.load(network)
+    beside = classical_rows(places, voices, noises, methods)
+    rows = score_places(places, [network], of_voices)
     folder = options.work / options.experiment.name
     rows += evaluation_rows(network.name, folder, options.experiment)
-    about = (
-        f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{network.name}`, "
+    show_page(
+        options.page,
+        introduction(options, network.name),
+        markdown_table(list(FRONT_HEAD), front),
+        BESIDE,
+        markdown_table(classical_head(methods), beside),
+        EACH,
+        markdown_table(list(HEAD), rows),
+        two_talkers(places, network),
+        "## Literature\n",
+        markdown_table(["who", "what was known", "error", "source"], LITERATURE),
+    )
+
+
+def introduction(options: YardstickOptions, network: str) -> str:
+    """What was heard, what made the page, and what stands first on it."""
+    sounds = "the package's noises" if options.sounds is None else options.sounds.name
+    return (
+        f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{network}`, "
         f"{options.clips} speakers from each direction. No training used these heads and rooms. "
         "Evaluation heads are turned to their midline (docs/rooms.md). `ssl_jax yardsticks "
-        f"PLACES`; {machine()}; commit {commit()}.\n"
+        f"PLACES`; {machine()}; commit {commit()}.\n\n## In front\n\n"
+        f"All heads and rooms together, windows of 1 s. Wide-band: {options.clips} sounds of "
+        f"{sounds} that reach over 8 kHz.\n"
     )
-    table = markdown_table(list(HEAD), rows)
-    talkers = two_talkers(places, network)
-    literature = markdown_table(["who", "what was known", "error", "source"], LITERATURE)
-    show_page(options.page, about, table, talkers, "## Literature\n", literature)

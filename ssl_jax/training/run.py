@@ -7,6 +7,7 @@ all that an epoch leaves behind. So a run that was cut off goes on to the same b
 import json
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -83,17 +84,17 @@ def train(
         say(f"{name}: {uneven}: each does all of it; fewer devices are no slower")
     rows = bring_to_start(run)
     first_epoch = 1 + (rows[-1].epoch if rows else config.start_epoch)
+    predictions = None
     for epoch in range(first_epoch, config.epochs + 1):
-        rows.append(run_epoch(run, epoch))
+        row, predictions = run_epoch(run, epoch)
+        rows.append(row)
         by_main_process(save_state, run, rows)
     if config.start_share:
         blend_with_start(run)
-    evaluation = predict_all(trainer, mixtures, split.evaluation)
-    by_main_process(write_results, run, rows, evaluation)
-    if config.last_share:
-        last = predict_all(trainer, mixtures, mixtures.last(config))
-        by_main_process(write_confusion, run.result("_last_confusion.csv"), last)
-    return evaluate(evaluation)
+        predictions = None
+    predictions = predictions or predict(run)
+    by_main_process(write_results, run, rows, predictions)
+    return evaluate(predictions.held_out)
 
 
 def short_windows(config: Training, epoch: int, steps: int, frames: int) -> list[slice] | None:
@@ -140,9 +141,26 @@ def train_epoch(run: Run, epoch: int) -> EpochScores:
     return run.trainer.train_epoch(track(batches, label, total=steps))
 
 
-def evaluation_columns(run: Run) -> dict[str, float]:
-    """The columns of the log about what is evaluated, as the weights are."""
-    scores = evaluate(predict_all(run.trainer, run.mixtures, run.split.evaluation))
+@dataclass(frozen=True)
+class Predictions:
+    """What the network says of all that a run evaluates on."""
+
+    held_out: Evaluation
+    last: Evaluation | None  # of the last clips, where `last_share` asks for them
+
+
+def predict(run: Run) -> Predictions:
+    """Predict with the weights as they are."""
+    held_out = predict_all(run.trainer, run.mixtures, run.split.evaluation)
+    last = None
+    if run.config.last_share:
+        last = predict_all(run.trainer, run.mixtures, run.mixtures.last(run.config))
+    return Predictions(held_out, last)
+
+
+def evaluation_columns(predictions: Predictions) -> dict[str, float]:
+    """The columns of the log about what is evaluated."""
+    scores = evaluate(predictions.held_out)
     columns = {
         "eval_loss": scores["loss"],
         "eval_top1": scores["top1"],
@@ -150,23 +168,23 @@ def evaluation_columns(run: Run) -> dict[str, float]:
         "eval_top5_standard": scores["top5"],
         "eval_mean_angular_error": scores["mean_angular_error"],
     }
-    if run.config.last_share:
-        last_clips = run.mixtures.last(run.config)
-        last = evaluate(predict_all(run.trainer, run.mixtures, last_clips))
+    if predictions.last is not None:
+        last = evaluate(predictions.last)
         columns["last_loss"] = last["loss"]
         columns["last_top1"] = last["top1"]
         columns["last_top5"] = last["top5_published"]
     return columns
 
 
-def run_epoch(run: Run, epoch: int) -> EpochRow:
-    """Train for an epoch, evaluate and say how it went; return its row of the log."""
+def run_epoch(run: Run, epoch: int) -> tuple[EpochRow, Predictions]:
+    """Train for an epoch, evaluate and say how it went; its row of the log, and the predictions."""
     began = time.monotonic()
     if epoch in run.config.restart_epochs:
         run.trainer.restart_optimiser()
     learning_rate = run.trainer.learning_rate
     training = train_epoch(run, epoch)
     trained = time.monotonic()
+    predictions = predict(run)
     row = EpochRow(
         epoch=epoch,
         epochs=run.config.epochs_planned,
@@ -174,13 +192,13 @@ def run_epoch(run: Run, epoch: int) -> EpochRow:
         train_top1=training.top1,
         train_top5=training.top5,
         learning_rate=learning_rate,
-        **evaluation_columns(run),
+        **evaluation_columns(predictions),
     )
     ended = time.monotonic()
     waited = 100 * training.waited_s / (trained - began)
     times = f"{ended - began:.0f} s, {ended - trained:.0f} s of it evaluation"
     say(f"{log_line(row)}  [{times}; {waited:.1f} % of training waited for data]")
-    return row
+    return row, predictions
 
 
 def save_state(run: Run, rows: list[EpochRow]) -> None:
@@ -191,7 +209,7 @@ def save_state(run: Run, rows: list[EpochRow]) -> None:
     save_checkpoint(run.checkpoint(checkpoint.epoch), checkpoint)
 
 
-def write_results(run: Run, rows: list[EpochRow], evaluation: Evaluation) -> None:
+def write_results(run: Run, rows: list[EpochRow], predictions: Predictions) -> None:
     """Write the log, the last weights and the outcome of the evaluation."""
     manifest = run.mixtures.manifest
     notes = {"run": run.name, "epoch": run.config.epochs}
@@ -201,8 +219,11 @@ def write_results(run: Run, rows: list[EpochRow], evaluation: Evaluation) -> Non
     write_text(run.result(".log"), log_text(run.config, rows))
     if manifest is not None:
         snr = manifest.snr[run.split.evaluation]
-        write_text(run.result("_by_snr.csv"), csv_text(scores_by_snr(evaluation, snr)))
-    write_confusion(run.result("_confusion.csv"), evaluation)
+        by_snr = scores_by_snr(predictions.held_out, snr)
+        write_text(run.result("_by_snr.csv"), csv_text(by_snr))
+    write_confusion(run.result("_confusion.csv"), predictions.held_out)
+    if predictions.last is not None:
+        write_confusion(run.result("_last_confusion.csv"), predictions.last)
 
 
 def write_confusion(path: Path, evaluation: Evaluation) -> None:

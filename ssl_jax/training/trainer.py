@@ -17,14 +17,13 @@ from ssl_jax.common.devices import data_mesh, on_all, to_devices
 from ssl_jax.common.errors import InputError
 from ssl_jax.config import AZIMUTHS, FrontEnd, Training
 from ssl_jax.metrics import Evaluation, batch_counts, class_distances_degrees
+from ssl_jax.networks.layers import CUES
 from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, named_arrays, split
 from ssl_jax.training.batches import EVALUATION_BATCH, Mixtures, batches_of
 
 # cosines in a curve over the channels: the slowest four, as microphones' responses are smooth
 COSINES = 4
-# dB, standard deviation of such curves where a network is tried on microphones that differ
-MICROPHONE_SPREAD_DB = 1.0
 
 
 def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
@@ -54,16 +53,38 @@ def target_table(spread: float) -> np.ndarray:
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
-def coloured(cues: jax.Array, spread: float, key: jax.Array) -> jax.Array:
-    """Cue maps as two microphones that differ give them.
+@dataclass(frozen=True)
+class Microphones:
+    """How far two microphones are from flat and from each other."""
+
+    apart: float = 0.0  # dB, standard deviation of smooth random curves on ILDs
+    curved: float = 0.0  # dB, the same on the levels of both ears
+
+
+# where a network is tried on microphones unlike those of its training
+UNLIKE = Microphones(apart=1.0, curved=3.0)
+
+
+def smooth_curves(count: int, channels: int, spread: float, key: jax.Array) -> jax.Array:
+    """Random sums of COSINES cosines over the channels, (count, channels), `spread` dB of them."""
+    # (COSINES, channels)
+    positions = (jnp.arange(channels) + 0.5) / channels
+    angles = jnp.pi * jnp.outer(jnp.arange(1, COSINES + 1), positions)
+    # the mean square of a cosine is 1/2
+    scale = spread * (2 / COSINES) ** 0.5
+    # (count, COSINES) -> (count, channels)
+    return scale * jax.random.normal(key, (count, COSINES)) @ jnp.cos(angles)
+
+
+def coloured(cues: jax.Array, microphones: Microphones, key: jax.Array) -> jax.Array:
+    """Cue maps as other microphones give them.
 
     Parameters
     ----------
     cues : jax.Array
         (batch, maps, channels, frames)
-    spread : float
-        Standard deviation, dB, of the random curves of COSINES cosines over the channels that are
-        added to the ILDs of each mixture.
+    microphones : Microphones
+        How strong the random curves of each mixture are.
     key : jax.Array
         Draws the curves.
 
@@ -72,15 +93,14 @@ def coloured(cues: jax.Array, spread: float, key: jax.Array) -> jax.Array:
     jax.Array
         Of the shape and kind of `cues`.
     """
-    channels = cues.shape[2]
-    # (COSINES, channels)
-    positions = (jnp.arange(channels) + 0.5) / channels
-    angles = jnp.pi * jnp.outer(jnp.arange(1, COSINES + 1), positions)
-    # the mean square of a cosine is 1/2
-    scale = spread * (2 / COSINES) ** 0.5
-    # (B, COSINES) -> (B, channels) -> (B, channels, 1)
-    curves = scale * jax.random.normal(key, (len(cues), COSINES)) @ jnp.cos(angles)
-    return cues.at[:, 1].add(curves[..., None].astype(cues.dtype))
+    count, maps, channels, _ = cues.shape
+    if microphones.apart:
+        curves = smooth_curves(count, channels, microphones.apart, key)
+        cues = cues.at[:, 1].add(curves[..., None].astype(cues.dtype))
+    if microphones.curved and maps > CUES:
+        curves = smooth_curves(count, channels, microphones.curved, jax.random.fold_in(key, 1))
+        cues = cues.at[:, 3].add(curves[..., None].astype(cues.dtype))
+    return cues
 
 
 @jax.tree_util.register_dataclass
@@ -156,11 +176,12 @@ class Trainer:
 
     def _step(self, state: State, cues: jax.Array, labels: jax.Array) -> State:
         """The state after one batch."""
-        if self.config.coloured:
+        microphones = Microphones(self.config.coloured, self.config.level_curves)
+        if microphones != Microphones():
             # other curves every step
             steps_before = state.moments[0].count
             key = jax.random.fold_in(jax.random.key(self.config.seed), steps_before)
-            cues = coloured(cues, self.config.coloured, key)
+            cues = coloured(cues, microphones, key)
 
         def loss_of(weights):
             model = nnx.merge(self.graph, weights, state.rest, copy=True)
@@ -231,7 +252,10 @@ class Trainer:
 
 
 def predict_all(
-    trainer: Trainer, mixtures: Mixtures, numbers: np.ndarray, spread: float = 0.0
+    trainer: Trainer,
+    mixtures: Mixtures,
+    numbers: np.ndarray,
+    microphones: Microphones = Microphones(),
 ) -> Evaluation:
     """What the network says of mixtures.
 
@@ -241,8 +265,8 @@ def predict_all(
     mixtures : Mixtures
     numbers : ndarray
         Of the mixtures, (n,).
-    spread : float
-        Above 0: heard through microphones that differ, dB (see `coloured`).
+    microphones : Microphones
+        Through which they are heard.
 
     Returns
     -------
@@ -253,8 +277,7 @@ def predict_all(
     batches = batches_of(mixtures, numbers, EVALUATION_BATCH, trainer.mesh)
     logits = []
     for number, (cues, _) in enumerate(batches):
-        if spread:
-            cues = coloured(cues, spread, jax.random.key(number))
+        cues = coloured(cues, microphones, jax.random.key(number))
         logits.append(trainer.predict(weights, rest, cues))
         if trainer.one_by_one:
             jax.block_until_ready(logits[-1])

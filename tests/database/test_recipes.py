@@ -15,7 +15,8 @@ from ssl_jax.database.recipes import Choices, draw_recipes, recipes_of
 from ssl_jax.sounds.hrtf import Heads
 from ssl_jax.sounds.noises import Noises
 from ssl_jax.sounds.sources import Sounds
-from ssl_jax.sounds.speech import SpeechClip
+from ssl_jax.sounds.speech import SpeechClip, load_speech
+from ssl_jax.sounds.targets import OtherClip, load_targets
 from support.runs import refuses
 
 SPEAKERS = [f"s{k // 4}" for k in range(40)]  # ten speakers, four clips each
@@ -143,6 +144,23 @@ def made_sounds(clips_of_kind: int = 20) -> Sounds:
 def test_kinds_too_small_to_be_kept_apart_are_named():
     refuses("kind of noise 'a': 5 clips are too few", recipes_of, CLEAN, made_sounds(5))
     recipes_of(CLEAN, made_sounds(8))  # a fifth of eight are two
+
+
+def test_no_part_hears_a_recorded_target_of_another_as_noise(noises, heads):
+    config = replace(CLEAN, clips=200, other_targets=True, validation_share=0.1)
+    targets = load_targets(load_speech(None, 100, 44_100), noises, None, config)
+    recipes, part = recipes_of(config, Sounds(targets, noises, heads))
+    part_of_file = {}
+    for mixture in range(len(part)):
+        for file in recipes.noise_file[mixture]:
+            part_of_file[recipes.noise_kind[mixture], file] = part[mixture]
+    recorded = 0
+    for number, clip in enumerate(targets.clips):
+        if isinstance(clip, OtherClip) and clip.recording is not None:
+            place = clip.recording.kind, clip.recording.file
+            assert part_of_file[place] == part[number * AZIMUTHS]
+            recorded += 1
+    assert recorded > 20
 
 
 @pytest.fixture

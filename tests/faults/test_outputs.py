@@ -74,6 +74,7 @@ def localised(monkeypatch):
         flags=((),),
         notes=(),
         model="any",
+        prior="frontal",
         window=0.5,
         step=0.5,
         seconds=0.5,

@@ -12,7 +12,6 @@ from ssl_jax.frontend.cue_plot import MAPS, channel_edges
 from ssl_jax.frontend.cues import Cues
 from ssl_jax.frontend.filter_design import centre_frequencies
 from ssl_jax.frontend.streaming import cue_block, start_cues
-from ssl_jax.report import style
 
 matplotlib.use("Agg")
 FS = 8000
@@ -150,11 +149,10 @@ def test_a_picture_of_several_sounds_is_refused():
         both.plot()
 
 
-def test_colours_are_those_of_the_report():
-    report = [
-        (one.field, one.title, one.limits, one.colours) for one in (style.ITD, style.ILD, style.IC)
-    ]
-    assert [(one.field, one.title, one.limits, one.colours) for one in MAPS] == report
+@pytest.mark.parametrize("style", MAPS, ids=lambda style: style.field)
+def test_close_limits_lie_within_the_limits(style):
+    (low, high), (close_low, close_high) = style.limits, style.close_limits
+    assert low <= close_low < close_high <= high
 
 
 def test_a_single_channel_is_an_octave_high():

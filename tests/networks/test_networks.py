@@ -1,181 +1,18 @@
-"""The networks against plain NumPy, their initial weights, published weights."""
+"""Every network of the registry: sizes, shapes, symmetries, initial weights."""
 
 import re
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from numpy.lib.stride_tricks import sliding_window_view
-from scipy.special import softmax
 
 from ssl_jax.config import FrontEnd
-from ssl_jax.networks.layers import BatchNorm, pool_by_attention
 from ssl_jax.networks.packed import default_weights, describe, load_weights
 from ssl_jax.networks.phase_network import MIRRORED
 from ssl_jax.networks.registry import NETWORKS, build_model
-from ssl_jax.networks.residual import ResidualBlock
-from ssl_jax.studies.published_weights import load_published, published_variables
-from support.runs import refuses
-
-# of logits near 1 to 10: float32 against the float64 network
-LOGIT_TOLERANCE = 2e-4
-# the same of one block or layer
-BLOCK_TOLERANCE = 1e-5
-build = partial(build_model, front=FrontEnd())
-
-
-def cue_maps(batch=4, frames=20, maps=3):
-    return np.random.default_rng(0).normal(size=(batch, maps, 32, frames)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def weights():
-    """Random arrays under the published names, every one away from its initial value."""
-    rng = np.random.default_rng(1)
-    arrays = {}
-    for name, variable in published_variables(build("three_branch", 3)):
-        array = rng.normal(scale=0.2, size=variable[...].shape[::-1])
-        if "running_var" in name:
-            array = abs(array) + 0.5
-        arrays[name] = array.astype(np.float32)
-    return arrays
-
-
-def apply(model, x):
-    return np.asarray(nnx.jit(lambda model, x: model(x))(model, jnp.asarray(x)))
-
-
-# ---- the networks in plain NumPy
-
-
-def plain_conv1d(x, weight, bias):
-    """(channels in, frames) to (channels out, frames); frames outside count as zero."""
-    x = np.pad(x, ((0, 0), (2, 2)))
-    frames = [np.tensordot(weight, x[:, t : t + 5]) + bias for t in range(x.shape[1] - 4)]
-    return np.stack(frames, axis=1)
-
-
-def plain_branch(w, name, x):
-    """One cue map (channels, frames) to a vector, by PyTorch's names and layouts."""
-    for at in (0, 3):
-        conv = f"{name}.conv_net.conv.{at}."
-        norm = f"{name}.conv_net.conv.{at + 1}."
-        x = plain_conv1d(x, w[conv + "weight"], w[conv + "bias"])
-        statistics = ("running_mean", "running_var", "weight", "bias")
-        mean, var, scale, bias = (w[norm + each][:, None] for each in statistics)
-        x = np.maximum((x - mean) / np.sqrt(var + 1e-5) * scale + bias, 0)
-    pool = f"{name}.attn_pool.attn_score."
-    return x @ softmax(w[pool + "weight"][0] @ x + w[pool + "bias"])
-
-
-def plain_attention(w, x):
-    """Self-attention with four heads of 16 over (3, 64)."""
-    qkv = x @ w["cross_attn.in_proj_weight"].T + w["cross_attn.in_proj_bias"]
-    q, k, v = np.split(qkv, 3, axis=1)
-    heads = []
-    for first in range(0, 64, 16):
-        head = slice(first, first + 16)
-        heads.append(softmax(q[:, head] @ k[:, head].T / 4, axis=1) @ v[:, head])
-    x = np.concatenate(heads, axis=1)
-    return x @ w["cross_attn.out_proj.weight"].T + w["cross_attn.out_proj.bias"]
-
-
-def plain_three_branch(w, cues):
-    """Logits of one mixture."""
-    maps = enumerate(cues.astype(float))
-    x = np.stack([plain_branch(w, f"cue_branches.{i}", x) for i, x in maps])
-    x = plain_attention(w, x)
-    x = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-5)
-    x = (x * w["norm.weight"] + w["norm.bias"]).reshape(-1)
-    return w["fc.weight"] @ x + w["fc.bias"]
-
-
-@pytest.mark.parametrize("frames", [1, 3, 20])
-def test_three_branch_equals_plain_numpy(weights, frames):
-    cues = cue_maps(2, frames)
-    expected = [plain_three_branch(weights, one) for one in cues]
-    actual = apply(load_published(weights), cues)
-    np.testing.assert_allclose(actual, expected, atol=LOGIT_TOLERANCE)
-
-
-def test_maps_in_half_precision_are_computed_in_single(weights):
-    model = load_published(weights)
-    half = cue_maps(2).astype(np.float16)
-    single = half.astype(np.float32)
-    np.testing.assert_array_equal(apply(model, half), apply(model, single), strict=True)
-
-
-def plain_conv2d(x, layer, stride):
-    """(height, width, inputs) padded by half the kernel on BOTH sides, as PyTorch does."""
-    kernel = np.asarray(layer.kernel[...])
-    size = len(kernel)
-    pad = (size // 2, size // 2)
-    windows = sliding_window_view(np.pad(x, (pad, pad, (0, 0))), (size, size), (0, 1))
-    out = np.einsum("rcihw,hwio->rco", windows[::stride, ::stride], kernel)
-    # a new batch normalisation: running variance 1, mean 0
-    return (out + np.asarray(layer.bias[...])) * (1 + 1e-5) ** -0.5
-
-
-@pytest.mark.parametrize("height, width", [(8, 10), (7, 5)])
-def test_strided_residual_block_equals_plain_numpy(height, width):
-    """ "SAME" would pad a stride of two on one side only."""
-    block = ResidualBlock(2, 3, (3, 3), nnx.Rngs(0), stride=2)
-    block.eval()
-    x = np.random.default_rng(0).normal(size=(height, width, 2)).astype(np.float32)
-    inner = np.maximum(plain_conv2d(x, block.conv1, 2), 0)
-    sum_of_both = plain_conv2d(inner, block.conv2, 1) + plain_conv2d(x, block.shortcut, 2)
-    actual = apply(block, x[None])[0]
-    np.testing.assert_allclose(actual, np.maximum(sum_of_both, 0), atol=BLOCK_TOLERANCE)
-
-
-# ---- layers
-
-
-@pytest.fixture
-def batch():
-    """Six values a feature: few, so that n - 1 shows."""
-    return np.random.default_rng(0).normal(3, 2, size=(3, 2, 4)).astype(np.float32)
-
-
-def test_batch_norm_divides_by_the_biased_variance(batch):
-    expected = (batch - batch.mean((0, 1))) / np.sqrt(batch.var((0, 1)) + 1e-5)
-    np.testing.assert_allclose(BatchNorm(4)(jnp.asarray(batch)), expected, atol=BLOCK_TOLERANCE)
-
-
-def test_batch_norm_remembers_the_unbiased_variance(batch):
-    norm = BatchNorm(4)
-    norm(jnp.asarray(batch))
-    np.testing.assert_allclose(norm.mean[...], 0.1 * batch.mean((0, 1)), rtol=1e-5)
-    expected = 0.9 + 0.1 * batch.var((0, 1), ddof=1)
-    np.testing.assert_allclose(norm.var[...], expected, rtol=1e-5)
-
-
-def test_batch_norm_in_evaluation_uses_what_it_remembers(batch):
-    norm = BatchNorm(4)
-    norm(jnp.asarray(batch))
-    norm.eval()
-    mean, var = np.asarray(norm.mean[...]), np.asarray(norm.var[...])
-    expected = (batch - mean) / np.sqrt(var + 1e-5)
-    np.testing.assert_allclose(norm(jnp.asarray(batch)), expected, atol=BLOCK_TOLERANCE)
-    np.testing.assert_array_equal(norm.mean[...], mean)
-
-
-def test_batch_norm_of_a_constant_is_near_zero():
-    """The variance of E[x^2] - E[x]^2 is rounding here, and must not become the unit."""
-    assert np.abs(BatchNorm(1)(jnp.full((64, 50, 1), 7.3))).max() < 0.1
-
-
-def test_attention_pooling_weighs_frames_by_their_scores():
-    frames = jnp.asarray([[[1.0], [3.0]]])
-    # e^0 to e^ln 3: one part to three
-    pooled = pool_by_attention(lambda x: jnp.log(jnp.asarray([[[1.0], [3.0]]])), frames)
-    assert pooled.tolist() == [[pytest.approx(1 / 4 * 1 + 3 / 4 * 3)]]
-
-
-# ---- whole networks
+from support.networks import BLOCK_TOLERANCE, LOGIT_TOLERANCE, apply, build, cue_maps
 
 
 def parameter_count(model):
@@ -192,6 +29,8 @@ PARAMETERS = {
     "deep_three_branch": 1_656_331,
     "phase": PHASE,
     "phase_levels": 953_868,
+    # 96 mean levels and ILDs to 128, to 64, to the hidden layer; levels too
+    "phase_spectrum": 972_364 + 97 * 128 + 2 * 128 + 129 * 64 + 2 * 64 + 64 * 256,
     # twelve features a channel less
     "phase_raw_cues": PHASE - 12 * 32 * 160,
     "phase_ungated": PHASE,
@@ -209,7 +48,8 @@ def test_every_network_is_counted():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_parameter_counts(name):
-    assert parameter_count(build(name, 0)) == PARAMETERS[name]
+    front = FrontEnd(levels=name == "phase_spectrum")
+    assert parameter_count(build_model(name, 0, front)) == PARAMETERS[name]
 
 
 def test_the_default_network_has_the_parameters_that_the_registry_states():
@@ -325,38 +165,3 @@ def test_the_seed_decides_the_weights():
 def test_branches_start_unlike_one_another():
     first, second, _ = build("three_branch", 0).branches
     assert not np.array_equal(first.conv1.kernel[...], second.conv1.kernel[...])
-
-
-# ---- published weights
-
-
-def test_load_published_keeps_every_array(weights, tmp_path):
-    np.savez(tmp_path / "w.npz", extra=np.zeros(3), **weights)
-    for source in (weights, tmp_path / "w.npz", str(tmp_path / "w.npz")):
-        loaded = dict(published_variables(load_published(source)))
-        assert loaded.keys() == weights.keys()
-        assert len(loaded) == 50
-        for name, variable in loaded.items():
-            np.testing.assert_array_equal(np.asarray(variable[...]).T, weights[name])
-
-
-def test_load_published_unpickles_nothing(tmp_path):
-    np.savez(tmp_path / "w.npz", a=np.array([{}], object))
-    refuses("w.npz: not a whole .npz file", load_published, tmp_path / "w.npz")
-
-
-FAULTS = {
-    "missing": None,
-    "shape": lambda good: good[..., :-1],
-    "nan": lambda good: np.full_like(good, np.nan),
-    "text": lambda good: good.astype(str),
-}
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_faulty_weights_are_named(weights, fault):
-    for name in ("cue_branches.2.conv_net.conv.3.weight", "cross_attn.in_proj_bias", "fc.weight"):
-        arrays = {key: weights[key] for key in weights if key != name}
-        if FAULTS[fault]:
-            arrays[name] = FAULTS[fault](weights[name])
-        refuses(re.escape(name), load_published, arrays)

@@ -5,9 +5,12 @@ import pytest
 
 from ssl_jax.common.angles import signed_degrees
 from ssl_jax.config import AZIMUTHS
-from ssl_jax.recordings.azimuths import Overall, Windows, mean_azimuth
+from ssl_jax.recordings.azimuths import Windows, mean_azimuth
+from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.posteriors import directions, mirror_azimuth, peak_azimuth, rounded_degrees
-from ssl_jax.recordings.tables import summary, table_line
+from ssl_jax.recordings.priors import DEFAULT_PRIOR, apply_prior
+from ssl_jax.recordings.tables import csv_rows, json_windows, summary, table_line
+from support.estimates import windows_of
 
 
 def windows(azimuth, confidence, flags=None, posterior=None):
@@ -51,9 +54,101 @@ def test_the_mean_of_a_recording():
     assert mean_azimuth(silent) == pytest.approx(20)
 
 
-def test_a_source_that_moves_has_no_mean():
+def test_windows_that_do_not_agree_have_no_mean():
     assert np.isnan(mean_azimuth(windows([0, 120, 240], [1, 1, 1])))
-    assert np.isnan(mean_azimuth(windows(np.linspace(0, 60, 20), np.ones(20))))
+
+
+def heard_at(azimuth):
+    """Windows that are sure of one azimuth each."""
+    posterior = np.zeros((len(azimuth), AZIMUTHS))
+    labels = np.round(np.asarray(azimuth) / 5).astype(int) % AZIMUTHS
+    posterior[np.arange(len(azimuth)), labels] = 1
+    return windows_of(posterior)
+
+
+# the last ones: through the front; one that nearly all windows are within 10 degrees of the middle
+PATHS = [(20, 80), (80, 20), (330, 390), (45, 72)]
+
+
+@pytest.mark.parametrize("count", [20, 1000])
+@pytest.mark.parametrize("start, end", PATHS)
+def test_a_source_that_moves_has_no_azimuth(start, end, count):
+    overall = Overall().add(heard_at(np.linspace(start, end, count)))
+    assert overall.moves
+    assert np.isnan(overall.azimuth) and np.isnan(overall.mirrored)
+    assert overall.shown == []
+    assert summary(overall) == "no one azimuth: the source moves"
+
+
+def test_a_path_does_not_hang_on_how_windows_come():
+    azimuth = np.linspace(20, 80, 333)
+    whole = Overall().add(heard_at(azimuth))
+    parts = Overall()
+    for part in np.split(azimuth, [1, 40, 41, 200]):
+        parts.add(heard_at(part))
+    np.testing.assert_array_equal(parts._path.votes, whole._path.votes)
+
+
+@pytest.mark.parametrize("spread", [0, 4])
+@pytest.mark.parametrize("count", [1, 2, 11, 1000])
+def test_a_source_at_rest_does_not_move(count, spread):
+    rng = np.random.default_rng(9)
+    overall = Overall().add(heard_at(355 + rng.normal(0, spread, count)))
+    assert not overall.moves
+    assert abs(signed_degrees(overall.azimuth + 5)) < 10  # one window may be two spreads off
+
+
+def test_a_stray_window_is_no_movement():
+    azimuth = np.full(20, 30.0)
+    azimuth[7] = 50
+    assert not Overall().add(heard_at(azimuth)).moves
+
+
+def test_talkers_in_turn_do_not_move():
+    """However often: a jump is no movement."""
+    rng = np.random.default_rng(10)
+    azimuth = np.where(np.arange(400) // 20 % 2, 40, 290) + rng.normal(0, 3, 400)
+    overall = Overall().add(heard_at(azimuth))
+    assert not overall.moves
+    first, second = sorted(overall.shown)
+    assert (first, second) == (pytest.approx(40, abs=2.5), pytest.approx(290, abs=2.5))
+
+
+def both(front, back, count=11):
+    """Windows that leave open whether it is 0 or 180 degrees."""
+    posterior = np.full((count, AZIMUTHS), (1 - front - back) / 70)
+    posterior[:, [0, 36]] = front, back
+    return posterior
+
+
+def test_where_front_and_back_stay_open_both_are_the_answer():
+    overall = Overall().add(windows_of(both(0.7, 0.25)))
+    assert (overall.azimuth, overall.mirrored) == (pytest.approx(0), pytest.approx(180))
+    assert overall.shown == [overall.azimuth, overall.mirrored]
+    assert len(overall.directions) == 1
+    assert summary(overall) == "overall 0.0° or 180.0°"
+    assert table_line(windows_of(both(0.7, 0.25)), 0).split()[1:4] == ["0.0°", "or", "180.0°"]
+
+
+def test_the_likelier_one_is_first_and_windows_may_differ():
+    posterior = np.concatenate([both(0.4, 0.5, 6), both(0.5, 0.4, 5)])
+    assert summary(Overall().add(windows_of(posterior))) == "overall 180.0° or 0.0°"
+
+
+def test_little_behind_is_not_open():
+    assert summary(Overall().add(windows_of(both(0.85, 0.1)))) == "overall 0.0°"
+
+
+def test_a_window_that_knows_nothing_of_front_and_back_is_open_under_the_default_prior():
+    doubt = apply_prior(both(0.49, 0.49), DEFAULT_PRIOR)
+    assert summary(Overall().add(windows_of(doubt))) == "overall 0.0° or 180.0°"
+
+
+def test_a_mirror_image_that_is_heard_by_itself_is_a_direction():
+    """Two talkers in turn, at 0 and 180 degrees: each window knows where it is."""
+    overall = Overall().add(heard_at([0] * 12 + [180] * 8))
+    assert np.isnan(overall.azimuth) and np.isnan(overall.mirrored)
+    assert summary(overall) == "no one azimuth: 0.0° (60%), 180.0° (40%)"
 
 
 def test_a_second_talker_is_named_and_not_averaged():
@@ -93,5 +188,10 @@ def test_shown_azimuths_are_below_360():
     assert rounded_degrees(359.97, 1) == 0
     assert rounded_degrees(359.94, 1) == 359.9
     assert table_line(windows([359.97], [1]), 0).split() == ["0.00", "0.0°", "1.00"]
+    # two decimals in files
+    (row,) = csv_rows("a.wav", windows([359.996], [1]))
+    assert row[2] == "0.00"
+    (window,) = json_windows(windows([359.996], [1]))
+    assert window["azimuth_deg"] == 0
     overall = Overall().add(windows([359.97] * 3, [1] * 3))
     assert summary(overall) == "overall 0.0°"

@@ -12,6 +12,8 @@ import soundfile
 
 from ssl_jax.common.angles import signed_degrees
 from ssl_jax.config import AZIMUTHS
+from ssl_jax.recordings import commands
+from ssl_jax.recordings.localisation import localise_file
 from ssl_jax.recordings.tables import print_text
 from support.runs import refused
 
@@ -59,6 +61,9 @@ BAD = {
     "a.wav --csv - --json -": "one of them alone",
     "a.wav --model nobody": "use one of",
     "- a.wav": "standard input alone",
+    "--mic a.wav": "a microphone alone",
+    "a.wav --device 3": "give --mic too",
+    "": "name a FILE",
 }
 
 
@@ -81,6 +86,19 @@ def test_of_several_files_the_good_ones_are_done(a_wav, tmp_path, call, capsys):
     assert out.startswith("a.wav: 2.00 s")
     assert err.startswith("ssl_jax: text.wav: not a readable sound file")
     assert len(err.splitlines()) == 1
+    assert {row["file"] for row in csv.DictReader((tmp_path / "a.csv").open())} == {"a.wav"}
+
+
+def test_an_interrupt_keeps_the_files_before(a_wav, tmp_path, call, monkeypatch):
+    def interrupted_at_b(path, *settings):
+        if path.name == "b.wav":
+            raise KeyboardInterrupt
+        return localise_file(path, *settings)
+
+    monkeypatch.setattr(commands, "localise_file", interrupted_at_b)
+    ended = call("localise", "a.wav", "b.wav", "--step=1", "--csv=a.csv")
+    assert ended.status == 130
+    assert ended.out.startswith("a.wav: 2.00 s")
     assert {row["file"] for row in csv.DictReader((tmp_path / "a.csv").open())} == {"a.wav"}
 
 

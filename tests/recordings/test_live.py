@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ssl_jax.recordings import live
+from ssl_jax.__main__ import UNREAD
+from ssl_jax.recordings import incoming, live, pictures
 from ssl_jax.recordings.localisation import live_estimates, localise_file
 from ssl_jax.recordings.windows import WindowSettings, load_listener, watch_sound
 from support.runs import refused, refuses
@@ -101,6 +102,69 @@ def test_rows_of_a_pipe_are_those_of_the_file(at_60, tmp_path, call, piped):
 def test_json_of_a_pipe_can_be_printed(at_60, piped):
     lines = piped(wav(at_60), "--step=0.5", "--json=-").out.splitlines()
     assert [json.loads(line)["time_s"] for line in lines] == [0.5, 1.0, 1.5]
+
+
+def test_the_picture_of_a_pipe_is_that_of_the_file(at_60, monkeypatch, call, piped):
+    drawn = []
+    monkeypatch.setattr(pictures, "draw_azimuths", lambda azimuths, *_: drawn.append(azimuths))
+    soundfile.write("a.wav", at_60, FS)
+    assert call("localise", "a.wav", "--step=0.5", "--plot=a.png").status == 0
+    assert piped(wav(at_60), "--step=0.5", "--plot=b.png").status == 0
+    of_file, of_pipe = drawn
+    for field in ("times", "seconds", "window", "notes", "flags"):
+        np.testing.assert_array_equal(getattr(of_pipe, field), getattr(of_file, field))
+    np.testing.assert_allclose(of_pipe.posterior, of_file.posterior, atol=ONE_LINE)
+    assert of_pipe.cues.itd.shape == of_file.cues.itd.shape
+    np.testing.assert_array_equal(of_pipe.cues.times, of_file.cues.times)
+
+
+def test_a_pipe_that_ends_too_early_has_its_picture(at_60, monkeypatch, piped):
+    drawn = []
+    monkeypatch.setattr(pictures, "draw_azimuths", lambda azimuths, *_: drawn.append(azimuths))
+    refused(piped(wav(at_60)[:-4], "--step=0.5", "--plot=a.png"), "ends before its stated length")
+    (azimuths,) = drawn
+    # sound whose cues are not known yet has no place in it
+    assert azimuths.seconds == azimuths.cues.itd.shape[1] / 100 < 2
+
+
+class Interrupted(io.BytesIO):
+    """Bytes of a pipe at whose end somebody presses Ctrl-C."""
+
+    def read1(self, size=-1):
+        content = super().read1(size)
+        if not content:
+            raise KeyboardInterrupt
+        return content
+
+
+def test_ctrl_c_ends_a_pipe_with_all_that_was_known(at_60, tmp_path, call, monkeypatch):
+    stdin = SimpleNamespace(buffer=Interrupted(wav(at_60)[44:]))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    options = (f"--raw={FS}", "--step=0.5", "--csv=a.csv", "--plot=a.png")
+    ended = call("localise", "-", *options)
+    assert (ended.status, ended.lines) == (0, [])
+    assert ended.out.splitlines()[-1].startswith("overall ")
+    assert len(list(csv.DictReader((tmp_path / "a.csv").open()))) >= 2
+    assert (tmp_path / "a.png").exists()
+
+
+def test_ctrl_c_before_any_window_is_an_interrupt(at_60, call, monkeypatch):
+    stdin = SimpleNamespace(buffer=Interrupted(wav(at_60)[44:4044]))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert call("localise", "-", f"--raw={FS}").status == 130
+
+
+def test_a_reader_that_leaves_ends_a_pipe_quietly(at_60, piped, monkeypatch):
+    printed = []
+
+    def into_a_pipe(text):
+        printed.append(text)
+        if len(printed) > 2:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(incoming, "print_text", into_a_pipe)
+    ended = piped(wav(at_60))
+    assert (ended.status, ended.lines, len(printed)) == (UNREAD, [], 3)
 
 
 def test_a_pipe_that_goes_on_after_its_stated_length_is_read_whole(capsys):

@@ -10,9 +10,10 @@ from ssl_jax.common.angles import signed_degrees
 from ssl_jax.config import AZIMUTHS
 from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.recordings import localisation
-from ssl_jax.recordings.azimuths import Overall, mean_azimuth
+from ssl_jax.recordings.azimuths import mean_azimuth
 from ssl_jax.recordings.blocks import resampled
 from ssl_jax.recordings.localisation import Recording, localise_blocks, localise_file
+from ssl_jax.recordings.overall import SECOND_SHARE, Overall
 from ssl_jax.recordings.overview import COLUMNS, Overview
 from ssl_jax.recordings.scene import render_scene
 from ssl_jax.recordings.windows import WindowSettings
@@ -179,8 +180,24 @@ def test_a_trajectory_is_followed(speech, noises):
     truth = scene.azimuths[(azimuths.times * FS).astype(int)]
     assert np.median(apart(azimuths.azimuth, truth)) < RIGHT
     assert azimuths.azimuth[-1] - azimuths.azimuth[0] > 15
-    # it moves: no one azimuth is right
-    assert np.isnan(Overall().add(azimuths).azimuth)
+    overall = Overall().add(azimuths)
+    assert overall.moves and np.isnan(overall.azimuth)
+
+
+def test_two_voices_are_two_directions(speech):
+    """At 40 and 290 degrees, as loud as each other: their mean, 345 degrees, is nobody."""
+    voices = [speech[[0, 1]].reshape(-1), speech[[2, 3]].reshape(-1)]
+    azimuths = [40, 290]
+    left, right = (
+        render_scene(voice / voice.std(), FS, [azimuth]).ears
+        for voice, azimuth in zip(voices, azimuths, strict=True)
+    )
+    ears = left / left.std() + right / right.std()
+    answer = localise(0.05 * ears, FS, window=0.25)
+    assert np.isnan(answer.mean_azimuth) and not answer.moves
+    first, second, *_ = answer.directions
+    assert apart(np.sort([first.azimuth, second.azimuth]), azimuths).max() < RIGHT
+    assert second.share >= SECOND_SHARE
 
 
 BAD_SIGNALS = {
@@ -206,6 +223,7 @@ BAD_SETTINGS = {
     "window 0.02": {"window": 0.02},
     "window nan": {"window": float("nan")},
     "use one of ": {"model": "nobody"},
+    "prior 'behind': unknown": {"prior": "behind"},
 }
 
 
@@ -223,7 +241,7 @@ def test_an_overview_stays_small_and_keeps_the_mean():
     sizes = [777] * 30 + [1]
     rng = np.random.default_rng(6)
     parts = [rng.standard_normal((4, 2, size)).astype(np.float32) for size in sizes]
-    overview = Overview(sum(sizes))
+    overview = Overview()
     passed = list(overview.collect(Cues(*part) for part in parts))
     whole = np.concatenate(parts, axis=-1)
     np.testing.assert_array_equal(np.concatenate([np.stack(p) for p in passed], axis=-1), whole)

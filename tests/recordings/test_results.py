@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 
 from ssl_jax import localise
 from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth
+from ssl_jax.recordings.pictures import _draw_from_above
 from ssl_jax.recordings.posteriors import in_words
 from ssl_jax.recordings.tables import as_json
+from support.estimates import windows_of
 
 matplotlib.use("Agg")
 
@@ -31,6 +34,7 @@ def azimuths(*degrees, confidence=0.97, flags=()):
         flags=(tuple(flags),) * len(degrees),
         notes=(),
         model="any",
+        prior="frontal",
         window=1.0,
         step=0.1,
         seconds=0.9 + 0.1 * len(degrees),
@@ -65,6 +69,25 @@ def test_the_answer_is_a_line():
 
 def test_one_window_is_one():
     assert "1 window of 1 s" in repr(azimuths(60))
+
+
+def test_front_or_back_is_named():
+    found = windows_of(np.eye(72)[[0, 0]] * 0.7 + np.eye(72)[[36, 36]] * 0.3)
+    found = replace(azimuths(0, 0), **vars(found))
+    text = (
+        "Azimuths: 0.0 degrees (front) or 180.0 degrees (back), 2 windows of 1 s, confidence 0.70"
+    )
+    assert repr(found) == text
+    content = found.to_dict()
+    assert (content["azimuth_deg"], content["mirrored_deg"], content["moves"]) == (0, 180, False)
+    assert found.mean_mirrored == pytest.approx(180)
+
+
+def test_a_source_that_moves_is_named():
+    found = azimuths(*range(0, 90, 5))
+    assert repr(found).startswith("Azimuths: no one azimuth: the source moves, 18 windows")
+    assert found.moves and found.to_dict()["moves"]
+    assert found.to_dict()["azimuth_deg"] is None
 
 
 def test_several_directions_are_named():
@@ -121,6 +144,30 @@ def test_a_picture_shows_the_posterior_and_the_estimates():
     np.testing.assert_array_equal(shown.argmax(axis=0) * 5 - 180, [60, 60, -60])
     (dots,) = axes.collections
     np.testing.assert_allclose(dots.get_offsets(), [[0.5, 60], [0.6, 60], [0.7, -60]])
+    matplotlib.pyplot.close("all")
+
+
+def test_a_picture_crosses_the_mirror_images_that_stay_open():
+    axes = replace(azimuths(30, 30), mirrored=np.array([150, np.nan])).plot()
+    _, crosses = axes.collections
+    np.testing.assert_allclose(crosses.get_offsets(), [[0.5, 150]])
+    matplotlib.pyplot.close("all")
+
+
+@pytest.mark.parametrize(
+    "found, title, arrows",
+    [
+        (azimuths(60, 60), "60°", 1),
+        (azimuths(60, 300), "60°, 300°", 2),
+        (azimuths(*range(0, 90, 5)), "it moves", 0),
+    ],
+)
+def test_an_arrow_is_a_direction(found, title, arrows):
+    axes = matplotlib.pyplot.subplots()[1]
+    _draw_from_above(axes, found)
+    assert axes.get_title(loc="left") + axes.get_title() == f"Seen from above: {title}"
+    drawn = [text for text in axes.texts if getattr(text, "arrow_patch", None)]
+    assert len(drawn) == arrows
     matplotlib.pyplot.close("all")
 
 

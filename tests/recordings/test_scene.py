@@ -100,6 +100,9 @@ BAD = {
     "nothing sounds at 9 s": "tone.wav --azimuth 0 --start 9",
     "SNR nan": "tone.wav --azimuth 0 --snr nan --noise tone.wav --noise-azimuth 1",
     "1 noises and 0 azimuths": "tone.wav --azimuth 0 --noise tone.wav",
+    "voice:x: no voice of the package": "voice:x --azimuth 0",
+    "noise:x: no noise of the package": "tone.wav --azimuth 0 --noise noise:x --noise-azimuth 1",
+    "head:x: no head of the package": "tone.wav --azimuth 0 --hrtf head:x",
     "not a readable SOFA": "tone.wav --azimuth 0 --hrtf tone.wav",
     "out.mp3: not a name for a scene": "tone.wav --azimuth 0 -o out.mp3",
 }
@@ -127,6 +130,12 @@ def test_the_command_line_writes_a_sound_and_a_spectrogram(tmp_path, call):
     info = soundfile.info("out.wav")
     assert (info.subtype, info.samplerate, info.channels, info.frames) == ("PCM_24", FS, 2, FS // 2)
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_sounds_of_the_package_go_by_name(call):
+    words = "render voice:27 --azimuth 60 --seconds 0.1 --noise noise:rain --noise-azimuth 200"
+    ended = call(*words.split(), "--hrtf=head:ku100", "-o", "out.wav")
+    assert ended.status == 0 and soundfile.info("out.wav").frames == FS // 10
 
 
 def test_a_name_that_ends_in_flac_makes_a_flac(tmp_path, call):

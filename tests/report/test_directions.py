@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssl_jax.report.directions import RIM, beyond_rim, confusion, errors, off_plane_azimuths, recall
+from ssl_jax.report.directions import RIM, confusion, errors, off_plane_azimuths, recall
 from ssl_jax.report.style import plt
 from support.artists import check_filled, points_of
 from support.runs import refuses
@@ -77,7 +77,12 @@ def test_a_third_of_the_published_azimuths_are_off_the_plane():
     assert {0, 70, 90, 180} < set(azimuths.tolist()) and 5 not in azimuths
 
 
-def test_errors_end_at_the_rim_and_larger_ones_are_named(folder):
+def numbers_at_rim(axis):
+    """The texts about a polar axis by their azimuth in degrees."""
+    return {round(np.degrees(text.get_position()[0])): text.get_text() for text in axis.texts}
+
+
+def test_errors_end_at_the_rim_and_larger_ones_are_numbers(folder):
     write_counts(folder, "model2", right_but_for({0: 36, 2: 4}))  # 180 and 10 degrees off
     write_by_snr(folder, "model2", ["15,20,7", "20,25,4.5"])
     figure = errors(folder.parent, "mine", ["model2"])
@@ -89,7 +94,7 @@ def test_errors_end_at_the_rim_and_larger_ones_are_named(folder):
     assert curve.get_ydata() == pytest.approx(wanted, abs=CLOSE)
     assert at_rim.get_xydata().tolist() == [[0, RIM]]
     assert around.get_ylim() == (0, RIM)
-    assert "Model 2: 180° at 0°" in [text.get_text() for text in figure.texts][0]
+    assert numbers_at_rim(around) == {0: "180"}
     assert points_of(along, "Model 2") == [(17.5, 7), (22.5, 4.5)]
     levels = [segment.tolist() for segment in along.collections[0].get_segments()]
     assert levels == [[[15, 7], [20, 7]], [[20, 4.5], [25, 4.5]]]
@@ -103,10 +108,14 @@ def test_runs_are_told_apart_by_colour_and_marker(folder):
     first, second = figure.axes[1].lines
     assert first.get_color() != second.get_color()
     assert first.get_marker() != second.get_marker()
-    assert not [text for text in figure.texts if "rim" in text.get_text()]
+    assert numbers_at_rim(figure.axes[0]) == {}
 
 
-def test_few_of_many_large_errors_are_named():
-    error = np.zeros(72)
-    error[[1, 4, 7, 8, 9]] = (50, 90, 60, 46, 47)
-    assert beyond_rim(error) == "90° at 20°, 60° at 35°, 50° at 5°, and 2 more"
+def test_numbers_of_two_runs_stand_apart(folder):
+    for run, estimated in (("model2", 36), ("ours", 18)):
+        write_counts(folder, run, right_but_for({0: estimated}))
+        write_by_snr(folder, run, ["15,20,7"])
+    figure = errors(folder.parent, "mine", ["model2", "ours"])
+    first, second = figure.axes[0].texts
+    assert (first.get_text(), second.get_text()) == ("180", "90")
+    assert RIM < first.get_position()[1] < second.get_position()[1]

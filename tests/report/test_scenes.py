@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from ssl_jax.config import FrontEnd
+from ssl_jax.frontend.cue_plot import IC, ILD, ITD
 from ssl_jax.report import scenes
 from ssl_jax.report.scenes import SurroundCues, carry_voice, channel_medians, scene, surround
-from ssl_jax.report.style import IC, ILD, ITD, plt
+from ssl_jax.report.style import plt
 from support.artists import check_filled, points_of
 
 FRONT = FrontEnd(hop=882, hair_cell="none")

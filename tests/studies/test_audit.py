@@ -225,7 +225,14 @@ def test_published_weights_stand_beside_their_reported_evaluation(tmp_path):
     audit = audit_of(tmp_path, results=ROOT / "results")
     audit.measured = {}
     assert "Not measured" in weights_section(audit)
-    reported = {"model2_epoch16": "42.00", "model2_continued_epoch17": "53.53", "folder/other": ""}
+    reported = {
+        "model2_epoch16": "42.00",
+        "model2_continued_epoch17": "53.53",
+        "model1_100audios/epoch_12": "19.38",
+        "model2/epoch_20": "43.49",
+        "epoch_40": "63.74",
+        "folder/other": "",
+    }
     for name in reported:
         for store in audit_module.STORES_OF_WEIGHTS:
             scores = {"top1": 38.4, "top5_published": 90.0}

@@ -12,6 +12,7 @@ from ssl_jax.experiments import experiment
 from ssl_jax.metrics import Evaluation
 from ssl_jax.networks.packed import available
 from ssl_jax.studies import card_page, model_card
+from ssl_jax.studies.front_scores import front_rows
 from ssl_jax.studies.model_card import PackOptions, calibrated, corpus_name, reliability
 from support.runs import refuses
 
@@ -58,6 +59,15 @@ def test_the_card_is_made_and_made_anew(tmp_path):
     assert [network["name"] for network in header["model-index"]] == available()
     card_page.write_card(card)
     assert card.read_text("utf-8") == text
+
+
+def test_the_card_begins_with_the_front_where_it_is_noted():
+    posterior = np.eye(72)[[0, 36, 18]]
+    notes = {"front": front_rows("evaluation part", posterior, np.array([0.0, 0.0, 90.0]))}
+    section = card_page.front_section({"`new`": notes, "`old`": {}})
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert rows[0].startswith("| `new` | evaluation part | straight ahead | frontal | 2 | 50.0 % |")
+    assert len(rows) == 6 and card_page.front_section({"`old`": {}}) == ""
 
 
 def test_confidences_are_drawn(tmp_path):

@@ -2,20 +2,15 @@
 
 import numpy as np
 import pytest
+import soundfile
+from scipy.signal import butter, sosfilt
 
 from ssl_jax.config import AZIMUTH_STEP
 from ssl_jax.networks.packed import default_weights
 from ssl_jax.sounds.hrtf import KEMAR
-from ssl_jax.studies.unseen_heads import (
-    SHORT_WINDOWS,
-    Place,
-    cells,
-    folded,
-    loud_windows,
-    measured_place,
-    scores_of,
-)
-from ssl_jax.studies.voices import bundled_voices
+from ssl_jax.studies.places import Place, folded, measured_place
+from ssl_jax.studies.unseen_heads import SHORT_WINDOWS, cells, loud_windows, scores_of
+from ssl_jax.studies.voices import bundled_voices, wide_band_sounds
 from support.runs import refused, refuses
 
 FS = 44_100
@@ -91,6 +86,21 @@ def test_voices_are_of_different_speakers():
     assert np.abs(voices).max(axis=-1) == pytest.approx(1)
     assert len({voice.tobytes() for voice in voices}) == 10
     refuses("--clips 91: out of range: use 1 to 90", bundled_voices, 91, FS)
+
+
+def test_wide_band_sounds_reach_over_8_khz(tmp_path):
+    """Of a kind below 8 kHz and one up to 20 kHz, the clips of the second are taken."""
+    rng = np.random.default_rng(0)
+    wide = rng.standard_normal((2, 2 * FS))
+    low = sosfilt(butter(8, 4000, fs=FS, output="sos"), wide)
+    for name, sound in (("low", low[0]), ("wide", wide[1])):
+        soundfile.write(tmp_path / f"{name}.wav", sound / np.abs(sound).max(), FS)
+    sounds = wide_band_sounds(tmp_path, 2, FS)
+    assert sounds.shape == (2, FS)
+    again, _ = soundfile.read(tmp_path / "wide.wav")
+    correlation = np.corrcoef(sounds[0], again[:FS])[0, 1]
+    assert correlation == pytest.approx(1, abs=1e-3)  # 16 bits
+    refuses("has 2 seconds that reach over 8 kHz, not 3", wide_band_sounds, tmp_path, 3, FS)
 
 
 def test_a_head_is_scored_and_written_only_where_asked(call, tmp_path):

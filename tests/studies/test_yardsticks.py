@@ -15,7 +15,7 @@ from ssl_jax.networks.packed import default_weights
 from ssl_jax.sounds.hrtf import KEMAR
 from ssl_jax.sounds.sources import load_sounds
 from ssl_jax.studies import yardsticks
-from ssl_jax.studies.unseen_heads import measured_place
+from ssl_jax.studies.places import measured_place
 from ssl_jax.studies.voices import bundled_voices
 from support.runs import refused
 
@@ -55,18 +55,28 @@ def test_a_head_and_two_talkers_are_scored(call, tmp_path, monkeypatch):
     shutil.copy(KEMAR, tmp_path / "places")
     ended = call("yardsticks", "places", "--clips=1")
     assert ended.status == 0 and not (tmp_path / "results").exists()
-    rows = [line.split(" | ") for line in ended.out.splitlines() if line.startswith("| `")]
-    assert [row[1] for row in rows] == [KEMAR.stem, KEMAR.stem]
+    rows = [line.strip("| ").split(" | ") for line in ended.out.splitlines()]
+    of_head = [row for row in rows if row[0] == f"`{default_weights()}`"]
+    assert [row[1] for row in of_head] == [KEMAR.stem, KEMAR.stem]
+    first = [row[:4] for row in rows if row[0] in ("voices", "wide-band")]
+    assert first[:2] == [
+        ["voices", "straight ahead", prior, "1"] for prior in ("frontal", "uniform")
+    ]
+    assert [row[3] for row in first] == 2 * ["1", "1", "9", "9", "72", "72"]
+    beside = [row[:3] for row in rows if row[0] in ("all", KEMAR.stem)]
+    assert beside == [
+        [name, noise, "37"] for name in ("all", KEMAR.stem) for noise in ("none", "0 to 20 dB")
+    ]
     assert "2 scenes on MIT_KEMAR_normal_pinna: both within 10°" in ended.out
 
 
 def test_every_part_of_rooms_is_scored(tmp_path):
     (tmp_path / "voices").mkdir()
-    for name, seconds in zip("abc", bundled_voices(3, FS, seconds=2), strict=True):
+    for name, seconds in zip("abc", bundled_voices(3, FS, seconds=1), strict=True):
         soundfile.write(tmp_path / f"voices/{name}.wav", seconds.reshape(-1), FS)
     folders = SoundFolders(speech=tmp_path / "voices")
     usual = experiment(Options(protocol="rooms", folders=folders))
-    ex = replace(usual, database=replace(usual.database, clips=6, shard=72, rooms=30))
+    ex = replace(usual, database=replace(usual.database, clips=3, shard=72, rooms=30))
     sounds = load_sounds(ex.folders, ex.database, ex.front.fs)
     build(tmp_path, ex.database, ex.front, sounds)
     rows = yardsticks.evaluation_rows(default_weights(), tmp_path, ex)

@@ -3,10 +3,12 @@
 import h5py
 import numpy as np
 
+from ssl_jax.common.angles import signed_degrees
 from ssl_jax.sounds.hrtf import KEMAR  # noqa: F401
 
 FS = 44_100
 AZIMUTH = 5.0 * np.arange(72)
+EXACT = 1e-9  # degrees, or of full scale: rounding of float64
 # samples at most between the ears: 0.36 ms, as much as 32 taps allow
 MOST_LAG = 16
 
@@ -28,6 +30,14 @@ def ring(azimuth=AZIMUTH, elevation=0.0, distance=1.0):
     """Spherical positions (n, 3) of sources around a listener."""
     columns = np.broadcast_arrays(azimuth, elevation, distance)
     return np.stack(columns, axis=1)
+
+
+def cartesian(positions):
+    """Points (n, 3), m, of spherical positions (n, 3)."""
+    azimuth, elevation = np.radians(positions[:, :2].T)
+    flat = positions[:, 2] * np.cos(elevation)
+    up = positions[:, 2] * np.sin(elevation)
+    return np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), up], axis=1)
 
 
 def write_sofa(path, kind="spherical", units=None, **changes):
@@ -68,3 +78,7 @@ def write_sofa(path, kind="spherical", units=None, **changes):
 def declared(*shape):
     """A dataset of this shape of which nothing is stored."""
     return dict(shape=shape, chunks=tuple(min(n, 64) for n in shape), dtype="f8")
+
+
+def assert_azimuths(sofa, azimuth=AZIMUTH):
+    np.testing.assert_allclose(signed_degrees(sofa.azimuth - azimuth), 0, atol=EXACT)

@@ -29,7 +29,6 @@ def command(compiled: Path, folder: Path, runs, *options) -> tuple[list, dict]:
     """Words and environment of a process that does what `start` says."""
     env = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     env["JAX_COMPILATION_CACHE_DIR"] = str(compiled or "")
-    env["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     folders = [f"--{k}={folder / k}" for k in ("results", "work", "figures")]
     program = ROOT / "tests/support/faulty.py"
     return [sys.executable, program, json.dumps(runs), *folders, *options], env

@@ -1,0 +1,187 @@
+"""What all windows of a recording say together: one azimuth, two, several, or that it moves."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ssl_jax.common.angles import circle_degrees, signed_degrees
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
+from ssl_jax.recordings.posteriors import (
+    PEAK_REACH,
+    Direction,
+    directions,
+    mean_about,
+    mirror_azimuth,
+    mirrored_class,
+)
+
+if TYPE_CHECKING:
+    from ssl_jax.recordings.azimuths import Azimuths, Windows
+
+# share of the mean posterior, or of the windows, from which a second direction is a talker
+SECOND_SHARE = 0.2
+# share of the windows that one azimuth for all must be near to
+AGREEING_SHARE = 0.7
+PARTS = 32  # of a recording, at most, in which a source is looked for: a path as a picture has it
+# degrees: the two ends of a longer path lie not within reach of any one azimuth
+LONGEST_PATH = 2 * PEAK_REACH
+PATH_ENDS = (0.1, 0.9)  # quantiles: one stray part of ten on either side is no movement
+
+
+class _Votes:
+    """Azimuths of windows, each weighed by its confidence, in a few sums."""
+
+    def __init__(self):
+        self.vector = 0j
+        self.by_class = np.zeros(AZIMUTHS)
+
+    def add(self, azimuth: np.ndarray, confidence: np.ndarray) -> None:
+        self.vector += (confidence * np.exp(1j * np.radians(azimuth))).sum()
+        np.add.at(self.by_class, _nearest_class(azimuth), confidence)
+
+    def agree_on(self, *classes: int) -> bool:
+        """Are most of them near one of these classes?"""
+        _, near = mean_about(np.tile(self.by_class, (len(classes), 1)), np.array(classes))
+        return near.sum() >= AGREEING_SHARE * self.by_class.sum() > 0
+
+    def azimuth(self) -> float:
+        """Their circular mean, degrees; NaN where too few are near to it."""
+        mean = circle_degrees(np.degrees(np.angle(self.vector)))
+        return float(mean) if self.agree_on(int(_nearest_class(mean))) else float("nan")
+
+
+class _Path:
+    """Where windows hear a sound, in up to PARTS equal parts of a recording of any length."""
+
+    def __init__(self):
+        self.votes = np.zeros((PARTS, AZIMUTHS))
+        self.part_windows = 1  # windows of a part
+        self.windows = 0
+
+    def add(self, azimuth: np.ndarray, confidence: np.ndarray) -> None:
+        for label, weight in zip(_nearest_class(azimuth), confidence, strict=True):
+            if self.windows == PARTS * self.part_windows:
+                self.votes[: PARTS // 2] = self.votes[::2] + self.votes[1::2]
+                self.votes[PARTS // 2 :] = 0
+                self.part_windows *= 2
+            self.votes[self.windows // self.part_windows, label] += weight
+            self.windows += 1
+
+    def moves(self) -> bool:
+        """Does one piece of it go farther than LONGEST_PATH without a jump?
+
+        A talker who is followed by another is a jump, as are front and back confused.
+        """
+        votes = self.votes[self.votes.any(axis=1)]
+        azimuth, _ = mean_about(votes, votes.argmax(axis=-1))
+        steps = signed_degrees(np.diff(azimuth))
+        jumps = np.flatnonzero(np.abs(steps) > LONGEST_PATH)
+        for piece in np.split(azimuth, jumps + 1):
+            path = np.cumsum(signed_degrees(np.diff(piece, prepend=piece[:1])))
+            if len(path) and np.ptp(np.quantile(path, PATH_ENDS)) > LONGEST_PATH:
+                return True
+        return False
+
+
+def _nearest_class(azimuth: np.ndarray) -> np.ndarray:
+    return np.round(azimuth / AZIMUTH_STEP).astype(int) % AZIMUTHS
+
+
+class Overall:
+    """What all windows of a recording say together, in sums that do not grow."""
+
+    def __init__(self):
+        self.windows = 0
+        self.flagged = 0  # windows
+        self._heard = 0  # windows that something sounds in
+        self._posterior = np.zeros(AZIMUTHS)  # sum over them
+        self._decided = np.zeros(AZIMUTHS)  # of them, windows whose front and back are told apart
+        self._heard_votes = _Votes()
+        self._flawless_votes = _Votes()
+        self._path = _Path()
+
+    def add(self, estimates: "Windows | Azimuths") -> "Overall":
+        """Count windows."""
+        heard = np.isfinite(estimates.azimuth)
+        flawless = np.array([not flags for flags in estimates.flags], bool)
+        for votes, counted in (
+            (self._heard_votes, heard),
+            (self._path, heard),
+            (self._flawless_votes, heard & flawless),
+        ):
+            votes.add(estimates.azimuth[counted], estimates.confidence[counted])
+        decided = heard & np.isnan(estimates.mirrored)
+        np.add.at(self._decided, _nearest_class(estimates.azimuth[decided]), 1)
+        self._posterior += estimates.posterior[heard].sum(axis=0)
+        self._heard += int(heard.sum())
+        self.windows += len(heard)
+        self.flagged += int((~flawless).sum())
+        return self
+
+    @property
+    def azimuth(self) -> float:
+        """One azimuth for the whole recording, degrees.
+
+        The circular mean of the windows weighed by confidence, of those without flags if there
+        are any. Where front and back stay open, it is the likelier one: see `mirrored`. NaN where
+        there is a second direction, the source moves, or too few windows agree.
+        """
+        directions = self.directions
+        several = len(directions) > 1 and directions[1].share >= SECOND_SHARE
+        if several or self.moves:
+            return float("nan")
+        if not np.isnan(self._image):
+            peak = int(self._posterior.argmax())
+            agree = self._heard_votes.agree_on(peak, int(mirrored_class(peak)))
+            return directions[0].azimuth if agree and directions else float("nan")
+        flawless = self._flawless_votes.by_class.any()
+        return (self._flawless_votes if flawless else self._heard_votes).azimuth()
+
+    @property
+    def mirrored(self) -> float:
+        """The mirror image of `azimuth`, degrees, where front and back stay open; else NaN.
+
+        It is open where `mirror_azimuth` says so of the mean posterior, unless the image is a
+        direction of its own: a fifth of the windows hear it and know front from back.
+        """
+        return float("nan") if np.isnan(self.azimuth) else self._image
+
+    @property
+    def _image(self) -> float:
+        image = float(mirror_azimuth(self._mean_posterior))
+        if np.isnan(image):
+            return image
+        _, decided = mean_about(self._decided, mirrored_class(self._posterior.argmax()))
+        return float("nan") if decided >= SECOND_SHARE * self._heard else image
+
+    @property
+    def moves(self) -> bool:
+        """Does the source go farther than any one azimuth is right for, 20 degrees?"""
+        return self._path.moves()
+
+    @property
+    def directions(self) -> list[Direction]:
+        """Those of the mean posterior of all windows that something sounds in.
+
+        Without the first one's mirror image where front and back stay open.
+        """
+        peaks = directions(self._mean_posterior)
+        image = self._image
+        if np.isnan(image):
+            return peaks
+        return [one for one in peaks if abs(signed_degrees(one.azimuth - image)) > PEAK_REACH]
+
+    @property
+    def shown(self) -> list[float]:
+        """The azimuths to point at: one, both where front and back stay open, or several.
+
+        None where the source moves.
+        """
+        if not np.isnan(self.azimuth):
+            either = [self.azimuth, self.mirrored]
+            return [azimuth for azimuth in either if not np.isnan(azimuth)]
+        return [] if self.moves else [one.azimuth for one in self.directions]
+
+    @property
+    def _mean_posterior(self) -> np.ndarray:
+        return self._posterior / max(self._heard, 1)

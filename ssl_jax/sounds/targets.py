@@ -1,0 +1,138 @@
+"""What mixtures of the protocol `rooms` point at: voices, and as many other sounds.
+
+Speech corpora end at 8 kHz, while front and back differ most from 4 to 16 kHz. So other sounds
+reach higher, and half of the voices are extended.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssl_jax.config import Database
+from ssl_jax.sounds.made_sounds import MADE_SOUNDS
+from ssl_jax.sounds.noises import Kind, Noises, load_kinds, together
+from ssl_jax.sounds.speech import Speech, SpeechClip
+
+TARGETS = 7  # what a generator is for, part of its seed
+RECORDED_SHARE = 0.5  # of the other sounds; the rest is made
+EXTENDED_SHARE = 0.5  # of the voices
+SPEECH_TOP_HZ = 8000.0  # where corpora of 16 kHz end
+ENVELOPE_FROM_HZ = 4000.0  # the band below SPEECH_TOP_HZ whose envelope goes on above it
+EXTENSION_DB = (-25.0, -5.0)  # level above SPEECH_TOP_HZ, of that band's
+ENVELOPE_S = 0.005  # over which the envelope is smoothed
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A clip of `Noises` by its place there."""
+
+    kind: int
+    file: int
+
+
+@dataclass(frozen=True)
+class OtherClip:
+    """A target that is no speech."""
+
+    name: str
+    speaker: str  # as its name: it shares nothing else with other clips
+    recording: Recording | None  # None: made
+
+
+class Targets:
+    """Targets (clips, fs), made when asked for; targets[i] is float32 with peak 1.
+
+    Clips with even numbers are voices, those with odd numbers are other sounds.
+    """
+
+    def __init__(self, speech: Speech, recordings: Noises, count: int, seed: int):
+        self.speech = speech
+        self.recordings = recordings
+        self.seed = seed
+        self.shape = (count, speech.shape[1])
+        self.clips: list[SpeechClip | OtherClip] = []
+        for number in range(count):
+            other = self._other_clip(number)
+            self.clips.append(other if number % 2 else speech.clips[number // 2])
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, which) -> np.ndarray:
+        numbers = np.arange(len(self))[which]
+        waveforms = np.empty((*numbers.shape, self.shape[1]), np.float32)
+        for place, number in np.ndenumerate(numbers):
+            waveforms[place] = self._waveform(int(number))
+        return waveforms
+
+    def _generator(self, number: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, TARGETS, number))
+
+    def _other_clip(self, number: int) -> OtherClip:
+        rng = self._generator(number)
+        if rng.random() < RECORDED_SHARE:
+            kind = int(rng.integers(len(self.recordings.kinds)))
+            file = int(rng.integers(self.recordings.clip_counts[kind]))
+            name = self.recordings.names[kind][file]
+            return OtherClip(name, name, Recording(kind, file))
+        name = f"{tuple(MADE_SOUNDS)[rng.integers(len(MADE_SOUNDS))]}-{number}"
+        return OtherClip(name, name, None)
+
+    def _waveform(self, number: int) -> np.ndarray:
+        """The second of one clip, peak 1."""
+        clip = self.clips[number]
+        samples = self.shape[1]
+        rng = np.random.default_rng((self.seed, TARGETS, number, 0))
+        if isinstance(clip, SpeechClip):
+            sound = self.speech[number // 2]
+            if rng.random() < EXTENDED_SHARE:
+                sound = extended(sound, samples, rng)
+        elif clip.recording is not None:
+            sound = self.recordings.waveforms[clip.recording.kind, clip.recording.file]
+        else:
+            sound = MADE_SOUNDS[clip.name.rpartition("-")[0]](samples, samples, rng)
+        return (sound / np.abs(sound).max()).astype(np.float32)
+
+
+def load_targets(speech: Speech, noises: Noises, folder: Path | None, config: Database) -> Targets:
+    """The targets of a database.
+
+    Parameters
+    ----------
+    speech : half of the clips, or one more
+    noises : whose clips are targets too
+    folder : of kinds of other sounds, see `noises.load_kinds`; None for none
+    config : how many clips, and the seed
+
+    Raises
+    ------
+    InputError
+        As `noises.load_kinds` does.
+    """
+    fs = speech.shape[1]
+    kinds = {}
+    for kind, names, waveforms in zip(noises.kinds, noises.names, noises.waveforms, strict=True):
+        kinds[kind] = Kind(names, waveforms[: len(names)])
+    if folder is not None:
+        for kind, clips in load_kinds(folder, (), fs).items():
+            # the noises come first, and keep their places; a folder may use their names
+            kinds[f"{folder.name}/{kind}"] = clips
+    return Targets(speech, together(kinds, fs), config.clips, config.seed)
+
+
+def extended(voice: np.ndarray, fs: int, rng: np.random.Generator) -> np.ndarray:
+    """A voice (samples,) that goes on above SPEECH_TOP_HZ as noise with the envelope below it."""
+    samples = len(voice)
+    frequency = np.fft.rfftfreq(samples, 1 / fs)
+    is_below = (frequency >= ENVELOPE_FROM_HZ) & (frequency < SPEECH_TOP_HZ)
+    below = np.fft.irfft(np.fft.rfft(voice) * is_below, samples)
+    smooth = np.hanning(round(ENVELOPE_S * fs) + 2)
+    envelope = np.sqrt(np.convolve(below**2, smooth / smooth.sum(), mode="same"))
+    noise = np.fft.rfft(envelope * rng.standard_normal(samples))
+    above = np.fft.irfft(noise * (frequency >= SPEECH_TOP_HZ), samples)
+    gain_db = rng.uniform(*EXTENSION_DB)
+    power = np.mean(above**2)
+    if not power:
+        return voice
+    return voice + above * np.sqrt(np.mean(below**2) / power) * 10 ** (gain_db / 20)

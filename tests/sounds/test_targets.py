@@ -1,0 +1,111 @@
+"""Targets of the protocol `rooms`: voices, recorded sounds and made ones."""
+
+import numpy as np
+import pytest
+
+from ssl_jax.config import Database
+from ssl_jax.sounds.made_sounds import MADE_SOUNDS
+from ssl_jax.sounds.speech import SpeechClip, load_speech
+from ssl_jax.sounds.targets import EXTENSION_DB, extended, load_targets
+from support.made_sounds import put_sound, tone
+from support.runs import refuses
+
+FS = 44_100
+CONFIG = Database(clips=40, other_targets=True)
+
+
+def energy(sound: np.ndarray, low: float, high: float) -> float:
+    """The energy of a second of sound from `low` to `high` Hz."""
+    return float(np.sum(np.abs(np.fft.rfft(sound)[int(low) : int(high)]) ** 2))
+
+
+@pytest.fixture(scope="module")
+def targets(noises):
+    return load_targets(load_speech(None, 20, FS), noises, None, CONFIG)
+
+
+def test_every_second_target_is_no_voice(targets):
+    is_voice = [isinstance(clip, SpeechClip) for clip in targets.clips]
+    assert is_voice == [True, False] * 20
+
+
+def test_targets_have_peak_one(targets):
+    assert targets[:].shape == (40, FS) and targets[:].dtype == np.float32
+    np.testing.assert_allclose(np.abs(targets[:]).max(axis=1), 1)
+
+
+def test_a_target_is_the_same_whatever_else_is_asked_for(targets):
+    np.testing.assert_array_equal(targets[[7, 3]][1], targets[3])
+
+
+def test_half_of_the_voices_end_at_8_khz(targets):
+    voices = targets[::2]
+    above = np.array([energy(voice, 10_000, 16_000) for voice in voices])
+    below = np.array([energy(voice, 100, 8000) for voice in voices])
+    # an extension of these voices lies above -55 dB, what resampling leaves below
+    ends = above / below < 10**-5.5
+    # of 20 draws at one half
+    assert 5 <= ends.sum() <= 15
+
+
+def test_a_recorded_target_is_the_clip_it_names(targets, noises):
+    number = next(k for k in range(1, 40, 2) if targets.clips[k].recording is not None)
+    recording = targets.clips[number].recording
+    np.testing.assert_array_equal(targets[number], noises.waveforms[recording.kind, recording.file])
+
+
+def test_a_folder_of_kinds_joins_the_noises(tmp_path, noises):
+    folder = tmp_path / "events"
+    for kind in ("bell", "knock"):
+        for k in range(3):
+            put_sound(folder / f"{kind}/{k}.wav", tone(1, 300))
+    config = Database(clips=200, other_targets=True)
+    targets = load_targets(load_speech(None, 100, FS), noises, folder, config)
+    assert targets.recordings.kinds == (*noises.kinds, "events/bell", "events/knock")
+    assert "bell/0.wav" in [clip.name for clip in targets.clips]
+
+
+def test_a_folder_of_one_kind_is_refused(tmp_path, noises):
+    put_sound(tmp_path / "bell/0.wav", tone(1, 300))
+    speech = load_speech(None, 20, FS)
+    refuses("has 1 kind of noise", load_targets, speech, noises, tmp_path, CONFIG)
+
+
+def test_an_extension_lies_above_8_khz_at_a_level_drawn():
+    noise = np.fft.rfft(np.random.default_rng(0).standard_normal(FS))
+    noise[8000:] = 0
+    voice = np.fft.irfft(noise, FS)
+    added = extended(voice, FS, np.random.default_rng(1)) - voice
+    level = 10 * np.log10(energy(added, 8000, FS / 2) / energy(voice, 4000, 8000))
+    assert EXTENSION_DB[0] <= level <= EXTENSION_DB[1]
+    assert energy(added, 0, 7999) < 1e-9 * energy(added, 8000, FS / 2)
+
+
+def test_an_extension_is_silent_where_the_voice_is():
+    voice = np.zeros(FS)
+    voice[: FS // 2] = np.random.default_rng(0).standard_normal(FS // 2)
+    added = extended(voice, FS, np.random.default_rng(1)) - voice
+    # the band filter rings on for some ms
+    assert np.square(added[FS // 2 + FS // 20 :]).sum() < 1e-3 * np.square(added).sum()
+
+
+def test_a_voice_without_anything_above_4_khz_stays_as_it_is():
+    voice = np.sin(2 * np.pi * 440 * np.arange(FS) / FS) * 0
+    np.testing.assert_array_equal(extended(voice, FS, np.random.default_rng(0)), voice)
+
+
+@pytest.mark.parametrize("name", MADE_SOUNDS)
+def test_made_sounds_sound_and_differ(name):
+    first, second = (MADE_SOUNDS[name](FS, FS, np.random.default_rng(k)) for k in (0, 1))
+    assert first.shape == (FS,) and np.isfinite(first).all() and first.any()
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", MADE_SOUNDS)
+def test_made_sounds_are_often_wide_band(name):
+    shares = []
+    for seed in range(20):
+        sound = MADE_SOUNDS[name](FS, FS, np.random.default_rng(seed))
+        shares.append(energy(sound, 8000, FS / 2) / energy(sound, 0, FS / 2))
+    # -30 dB of the whole: voices of 16 kHz have some -60 there
+    assert np.median(shares) > 1e-3
