@@ -12,6 +12,7 @@ running_correlation  the interaural cross-correlation as one scan
 cues, cue_plot       the result and its picture
 binaural_feature     cues of whole sounds
 streaming            cues of sounds that arrive block by block
+segments             cues of long sounds, several parts side by side
 """
 
 HAIR_CELLS = ("roman", "none", "halfwave", "envelope", "lindemann", "breebaart", "bernstein")

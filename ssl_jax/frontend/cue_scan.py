@@ -73,8 +73,8 @@ def scan_steps(
     periphery : callable
         From its state and a piece (clips, 2, step, ...) to its next state and envelopes
         (clips, 2, step, C).
-    end : int
-        Samples of the whole sound.
+    end : int, or (clips, 1, 1)
+        Samples of the whole sound, or of each.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def scan_steps(
         periphery_state, y = periphery(state.periphery, piece)
         # the filters ring on, but after its end a sound is zero by definition
         first = state.number * step - (step - lags)  # n of the first sample in y
-        y = jnp.where((first + np.arange(step) < end)[:, None], y, 0)
+        y = jnp.where((first + np.arange(step) < end)[..., None], y, 0)
         # the left ear waits for D samples of the right one to come
         left = jnp.concatenate([state.left, y[:, 0]], axis=1)  # clips, D + step, C
         right = jnp.concatenate([state.right, y[:, 1]], axis=1)  # clips, 2 D + step, C

@@ -193,28 +193,58 @@ class PhaseNetwork(nnx.Module):
 
     def _logits_of_both_sides(self, cues: jax.Array) -> jax.Array:
         """The mean of the logits for the sound, and for its ears swapped."""
-        # ITD and ILD change their sign; IC and levels have no side
-        swapped_ears = cues.at[:, :2].multiply(-1)
+        cues = cues.astype(jnp.float32)
+        gate, x = self._frame_features(cues)
+        # Swapped, ITD and ILD change their sign, and with them the odd features. IC, levels and the
+        # gate have no side. So half of the products serves both.
+        is_odd = np.isin(np.arange(x.shape[1]), self._odd_features())
+        odd = self._mixed_part(x, is_odd)
+        even = self._mixed_part(x, ~is_odd) + self.mixed.bias[...]  # type: ignore[index]
         # 2 B in one batch
-        logits = self._logits(jnp.concatenate([cues, swapped_ears]))
+        frames = jnp.concatenate([even + odd, even - odd])
+        swapped_ears = cues.at[:, :2].multiply(-1)
+        both = jnp.concatenate([cues, swapped_ears])
+        logits = self._logits_of_frames(frames, both, jnp.concatenate([gate, gate]))
         as_heard, swapped = logits[: len(cues)], logits[len(cues) :]
         return (as_heard + swapped[:, MIRRORED]) / 2
+
+    def _odd_features(self) -> tuple[int, ...]:
+        """Numbers of the features that change their sign where the ears are swapped."""
+        # ITD and ILD; sines, and ITD and ILD again
+        return (0, 2, 4, 6, 8, 10, 12, 13) if self.options.phases else (0, 1)
+
+    def _mixed_part(self, x: jax.Array, chosen: np.ndarray) -> jax.Array:
+        """What the chosen of the features (B, F, C, T) give in the mixing layer, without its bias.
+
+        (B, T, width).
+        """
+        features, channels = x.shape[1:3]
+        kernel = self.mixed.kernel[...].reshape(features, channels, -1)[chosen]
+        some = x[:, chosen].reshape(len(x), -1, x.shape[3]).swapaxes(1, 2)
+        return some @ kernel.reshape(-1, kernel.shape[2])
 
     def _logits(self, cues: jax.Array) -> jax.Array:
         """Logits (batch, 72) of cue maps (batch, maps, 32, frames)."""
         cues = cues.astype(jnp.float32)
+        gate, x = self._frame_features(cues)
+        B, F, C, T = x.shape
+        # (B, F, C, T) -> (B, T, F C) -> (B, T, width)
+        return self._logits_of_frames(self.mixed(x.reshape(B, F * C, T).swapaxes(1, 2)), cues, gate)
+
+    def _frame_features(self, cues: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The gate (B, C, T), and the features (B, F, C, T) of cue maps (B, maps, C, T)."""
         levels = _level_features(cues[:, 3]) if self.levels else ()
         gate = self.opened(cues, levels)
-        # (B, maps, C, T) -> (B, F, C, T) -> (B, T, F C)
-        x = self.features(cues, levels, gate)
-        B, F, C, T = x.shape
-        x = x.reshape(B, F * C, T).swapaxes(1, 2)
-        # -> (B, T, width)
-        x = nnx.relu(self.mixed_norm(self.mixed(x)))
+        return gate, self.features(cues, levels, gate)
+
+    def _logits_of_frames(self, x: jax.Array, cues: jax.Array, gate: jax.Array) -> jax.Array:
+        """Logits (B, 72) of frames (B, T, width) as they leave the mixing layer."""
+        T = x.shape[1]
+        x = nnx.relu(self.mixed_norm(x))
         if T > 1:
             # two frames of 10 ms share most of a 10 ms window and a syllable's direction
             # -> (B, T / 2 rounded down, width)
-            x = x[:, : T // 2 * 2].reshape(B, T // 2, 2, -1).mean(2)
+            x = x[:, : T // 2 * 2].reshape(len(x), T // 2, 2, -1).mean(2)
         for layer, norm in zip(self.convs, self.norms, strict=True):
             x = x + nnx.relu(norm(layer(x)))
         x = self._pool(x)

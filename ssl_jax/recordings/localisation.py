@@ -33,12 +33,15 @@ from ssl_jax.recordings.windows import (
     cue_runs,
     cut_windows,
     load_listener,
+    long_cue_runs,
     watch_sound,
 )
 from ssl_jax.sounds.reading import ears_needed, sound_blocks, sound_info
 
 RUN_FRAMES = 200  # of cues computed at a time
 LIVE_RUN_FRAMES = 10  # the same of a sound that is coming in
+# s, of a sound that is cut into segments: a shorter one does not fill a batch of them
+LONG_S = 60.0
 BATCH_FRAMES = 6400  # in a batch of windows: 64 windows of one second
 
 
@@ -184,7 +187,7 @@ def localise_recording(
             f"{name}: {seconds / 3600:.1f} hours of sound: cut it into pieces of 12 hours"
         )
     frames = samples // front.hop
-    runs: Iterable[Cues] = sound_cues(quality, recording.blocks, RUN_FRAMES)
+    runs: Iterable[Cues] = _known_length_cues(quality, recording, samples)
     steps = samples // (RUN_FRAMES * front.hop) + 1
     runs = track(runs, f"localise {Path(name).name}", steps)
     overview = Overview() if cues else None
@@ -224,6 +227,15 @@ def join_estimates(
         cues=None if overview is None else _with_grid(overview, front),
         cfs=front.cfs,
     )
+
+
+def _known_length_cues(quality: Quality, recording: Recording, samples: int) -> Iterator[Cues]:
+    """Cues of a recording, which has so many samples at the front-end's rate."""
+    if samples < LONG_S * quality.front.fs:
+        return sound_cues(quality, recording.blocks, RUN_FRAMES)
+    watched = quality.watch(recording.blocks)
+    blocks = resampled(watched, quality.fs, quality.front.fs)
+    return long_cue_runs(blocks, samples, quality, RUN_FRAMES)
 
 
 def _with_grid(overview: Overview, front: FrontEnd) -> Cues:

@@ -10,6 +10,7 @@ from flax import nnx
 from ssl_jax.common.errors import InputError
 from ssl_jax.config import FrontEnd
 from ssl_jax.frontend.cues import Cues
+from ssl_jax.frontend.segments import cues_in_segments
 from ssl_jax.frontend.streaming import ENDLESS, cue_block, start_cues
 from ssl_jax.networks.packed import default_weights, load_weights, temperature_of
 from ssl_jax.recordings.blocks import filled
@@ -108,13 +109,22 @@ def cue_runs(blocks: Iterable[np.ndarray], quality: Quality, run_frames: int) ->
         cues = jax.tree.map(np.asarray, cues)
         if quality.ended:
             # frames of the silence are none of the sound's
-            cues = _first_frames(cues, quality.frames - frames)
+            cues = _some_frames(cues, 0, quality.frames - frames)
         frames += cues.itd.shape[1]
         yield cues
 
 
-def _first_frames(cues: Cues, count: int) -> Cues:
-    return jax.tree.map(lambda values: values[:, :count], cues)
+def long_cue_runs(
+    blocks: Iterable[np.ndarray], samples: int, quality: Quality, run_frames: int
+) -> Iterator[Cues]:
+    """`cue_runs` of a long sound of about so many samples: sooner, `run_frames` at most each."""
+    for cues in cues_in_segments(blocks, samples, **quality.front.arguments()):
+        for start in range(0, cues.itd.shape[1], run_frames):
+            yield _some_frames(cues, start, start + run_frames)
+
+
+def _some_frames(cues: Cues, start: int, stop: int) -> Cues:
+    return jax.tree.map(lambda values: values[:, start:stop], cues)
 
 
 def _followed(blocks: Iterable[np.ndarray], last: np.ndarray) -> Iterator[np.ndarray]:

@@ -144,6 +144,18 @@ def test_initial_weights_have_pytorchs_bounds():
             assert abs(size.mean() / bound - 0.5) < 0.15
 
 
+@pytest.mark.parametrize("name", ["phase_spectrum_sides", "phase_raw_cues"])
+def test_both_sides_share_products_and_say_the_same(name):
+    """What a network with levels says is the mean over two sounds that it hears one by one."""
+    front = FrontEnd(levels=True)
+    model = build_model(name, 0, front)
+    model.eval()
+    cues = cue_maps(2, 100, maps=4)
+    swapped = model._logits(cues * np.reshape([-1, -1, 1, 1], (4, 1, 1)))
+    expected = (model._logits(cues) + swapped[:, MIRRORED]) / 2
+    np.testing.assert_allclose(model(cues), expected, atol=BLOCK_TOLERANCE)
+
+
 def test_biases_of_the_attention_start_at_zero():
     attention = build("three_branch", 0).attention
     assert not np.any(attention.qkv.bias[...])

@@ -9,6 +9,7 @@ from ssl_jax import localise
 from ssl_jax.common.angles import signed_degrees
 from ssl_jax.config import AZIMUTHS
 from ssl_jax.frontend.binaural_feature import Cues
+from ssl_jax.recordings import localisation
 from ssl_jax.recordings.azimuths import mean_azimuth
 from ssl_jax.recordings.blocks import resampled
 from ssl_jax.recordings.localisation import Recording, localise_blocks, localise_file
@@ -139,6 +140,23 @@ def test_blocks_of_a_longer_sound_are_the_whole(at_60):
     assert len(whole) == (len(x) * 147 // 160 // 441 - 100) // 5 + 1
     # windows that leave frames out; float32, other batches
     np.testing.assert_allclose(localised([x], 1.5), whole[::30], atol=1e-5)
+
+
+def test_a_long_sound_in_segments_is_the_same_sound(at_60, monkeypatch):
+    x = np.concatenate([at_60, 0.5 * at_60[::-1], at_60])[: 6 * FS - 300]
+
+    def localised():
+        recording = Recording("x", 48_000, len(x), pieces(x, (48_000, 11)))
+        return localise_blocks(recording, WindowSettings(), cues=True)
+
+    streamed = localised()
+    monkeypatch.setattr(localisation, "LONG_S", 0)
+    in_segments = localised()
+    np.testing.assert_allclose(in_segments.posterior, streamed.posterior, atol=ROUNDED)
+    assert in_segments.flags == streamed.flags
+    assert in_segments.notes == streamed.notes
+    assert in_segments.cues.itd.shape == streamed.cues.itd.shape
+    np.testing.assert_array_equal(localised().posterior, in_segments.posterior)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,268 @@
+"""Cues of long sounds: overlapping segments at a time, in bounded memory.
+
+The running correlation follows a sound sample by sample, but it forgets. So a long sound is cut
+into segments that are computed side by side. Each begins so early that nothing before it counts
+(`memory_samples`), and what it gives while it warms up is left out:
+
+    segment 0   |------ memory ------|------ length ------|
+    segment 1                        |------ memory ------|------ length ------|
+                                     (where length = memory)
+
+Segment i begins at sample i * length. The first one has silence before it, as the sound itself, so
+its cues count from the beginning.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Unpack
+
+import jax
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import signal as sps
+from scipy.special import bdtr
+
+from ssl_jax.frontend.binaural_feature import to_cues
+from ssl_jax.frontend.correlation_settings import CorrelationOptions, CorrelationSettings
+from ssl_jax.frontend.cue_scan import initial_state, scan_steps
+from ssl_jax.frontend.cues import CueGrid, Cues
+from ssl_jax.frontend.filter_design import gammatone_pole
+from ssl_jax.frontend.lag_cues import TINY, FrameCues
+from ssl_jax.frontend.periphery import PeripherySettings, periphery_step, silent_periphery
+from ssl_jax.frontend.sound_checks import as_floats, require_two_ears
+from ssl_jax.frontend.streaming import ENDLESS, start_cues
+
+# Cascaded one-pole filters that a gammatone is made of.
+ORDER = 4
+
+# Segments at a time. Two are as fast as more on a CPU; a GPU wants many rows.
+CPU_SEGMENTS = 2
+GPU_SEGMENTS = 128
+
+# Bytes of a batch on a CPU: it computes while the next batch is read, so there are three of them.
+CPU_BYTES = 2**26
+# Share of a GPU's memory that a batch may take.
+GPU_SHARE = 0.25
+# Copies of a batch's sound and cues while it is computed: as it came, cut, and moved.
+COPIES = 3
+
+# The longest segment, in memories: its warming up is then 6 % of the work.
+LONGEST = 16
+
+# AVX-512 where a CPU has it: XLA halves its vectors otherwise. Each lane computes the same.
+COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
+
+
+@dataclass(frozen=True)
+class Segments:
+    """How a long sound is cut, in whole steps of the scan."""
+
+    memory: int  # samples, after which what came before counts no more
+    length: int  # samples from one segment to the next
+    count: int  # segments that are computed at a time
+
+    @property
+    def batch(self) -> int:
+        """Samples from one batch to the next."""
+        return self.count * self.length
+
+    def computed(self, samples: int) -> int:
+        """Samples that are computed of a sound of so many, with all that warms up or fills up."""
+        batches = math.ceil(max(samples - self.memory, 1) / self.batch)
+        return batches * self.count * (self.memory + self.length)
+
+
+@lru_cache(maxsize=32)
+def memory_samples(periphery: PeripherySettings, settings: CorrelationSettings) -> int:
+    """Samples after which what sounded before counts no more, not even in silence.
+
+    A sound of full scale that ends rings on in the slowest filter, and the correlation's
+    exponential window remembers that. Its sums are lost once they are below TINY, which counts as
+    silence. Against a sound that goes on they are lost far sooner: under float32's rounding.
+
+    Parameters
+    ----------
+    periphery : of the filterbank, gammatone or allpole
+    settings : of the window
+
+    Returns
+    -------
+    samples : int, a whole number of the scan's steps
+        0.86 s by default. Of this the window takes 0.85 s, ln(1 / TINY) of its time constants.
+
+    Notes
+    -----
+    In float64. The ringing of a gammatone of order 4 is bounded by that of four one-pole filters
+    with the radius p of its pole and gain 1. After a constant 1 ends, n samples on, their output is
+    y[n] = sum over i = 0..3 of C(n+3, i) (1-p)^i p^(n+3-i). The sums follow
+    E[n] = (1-a) E[n-1] + a y[n] from E = 1 on: y instead of its square, because a hair cell may
+    take the root of it.
+    """
+    slowest = np.abs(gammatone_pole(periphery.fs, np.asarray(periphery.cfs))).max()
+    horizon = settings.step
+    sums = np.ones(1)
+    while sums[-1] >= TINY:
+        horizon *= 2
+        ringing = bdtr(ORDER - 1, np.arange(horizon) + ORDER - 1, 1 - slowest)
+        start = [settings.decay]
+        sums, _ = sps.lfilter([settings.gain], [1, -settings.decay], ringing, zi=start)
+    samples = int(np.argmax(sums < TINY)) + 1
+    return math.ceil(samples / settings.step) * settings.step
+
+
+def plan_segments(
+    periphery: PeripherySettings, settings: CorrelationSettings, samples: int
+) -> Segments:
+    """The cut of a sound of so many samples that computes least, of lengths that the device allows.
+
+    A length is the memory times a power of two, so that few programs are compiled. A batch takes
+    some COPIES of 8 bytes a sample and of 16 a channel and hop.
+    """
+    memory = memory_samples(periphery, settings)
+    count = CPU_SEGMENTS
+    room = float(CPU_BYTES)
+    if jax.default_backend() != "cpu":
+        count = GPU_SEGMENTS
+        statistics = jax.local_devices()[0].memory_stats() or {}
+        room = GPU_SHARE * statistics.get("bytes_limit", CPU_BYTES / GPU_SHARE)
+    bytes_a_sample = COPIES * (8 + 16 * len(periphery.cfs) / settings.hop)
+    most = room / (count * bytes_a_sample)  # samples of a segment, with its memory
+    cuts = []
+    times = 1
+    while times <= LONGEST and (times == 1 or (1 + times) * memory <= most):
+        cuts.append(Segments(memory, times * memory, count))
+        times *= 2
+    return min(cuts, key=lambda cut: cut.computed(samples))
+
+
+@partial(jax.jit, static_argnames=("periphery", "settings"), compiler_options=COMPILER_OPTIONS)
+def _cues_side_by_side(
+    sounds: jax.Array, ends: jax.Array, periphery: PeripherySettings, settings: CorrelationSettings
+) -> FrameCues:
+    """Cues (hops, segments, C) of sounds (segments, samples, 2) that end at `ends` (segments,).
+
+    The sounds begin with the silence that the scan begins with.
+    """
+    count = len(sounds)
+    pieces = sounds.reshape(count, -1, settings.step, 2).transpose(1, 0, 3, 2)
+    filters = silent_periphery(periphery, count, sounds.dtype)
+    state = initial_state(settings, count, len(periphery.cfs), filters, sounds.dtype)
+    step = periphery_step(periphery, settings.step)
+    _, cues = scan_steps(settings, state, pieces, step, ends[:, None, None])
+    # the hops of the first step are silence
+    return FrameCues(*(cue[settings.hops_per_step :] for cue in cues))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The sound of some segments that follow one another."""
+
+    sound: np.ndarray  # (samples, 2), from the first segment's beginning on
+    first: int  # sample of the whole sound that it begins with
+    end: int  # samples of the whole sound, ENDLESS until it is known
+
+
+def _batches(blocks: Iterable[np.ndarray], segments: Segments, lags: int) -> Iterator[_Batch]:
+    """The sound of each batch, as soon as it has come; the last one is as short as it is."""
+    # the right ear is read D samples ahead
+    needed = segments.batch + segments.memory + lags
+    waiting: list[np.ndarray] = []
+    size = 0
+    first = 0
+    for block in blocks:
+        waiting.append(np.asarray(as_floats(require_two_ears(block))))
+        size += len(block)
+        while size >= needed:
+            sound = np.concatenate(waiting)
+            yield _Batch(sound[:needed], first, ENDLESS)
+            first += segments.batch
+            waiting = [sound[segments.batch :]]
+            size -= segments.batch
+    # of a later batch, so much is warming up
+    if size > (segments.memory if first else 0):
+        yield _Batch(np.concatenate(waiting), first, first + size)
+
+
+def _batch_cues(
+    batch: _Batch, segments: Segments, periphery: PeripherySettings, settings: CorrelationSettings
+) -> Cues:
+    """The cues that a batch makes known, (channels, frames)."""
+    early = settings.step - settings.lags
+    size = settings.step + segments.memory + segments.length
+    sounds = np.zeros((segments.count, size, 2), batch.sound.dtype)
+    starts = segments.length * np.arange(segments.count)
+    for row, start in zip(sounds, starts, strict=True):
+        piece = batch.sound[start : start + size - early]
+        row[early : early + len(piece)] = piece
+    ends = np.minimum(batch.end - batch.first - starts, ENDLESS).astype(np.int32)
+    cues = _cues_side_by_side(sounds, ends, periphery, settings)
+    warming = segments.memory // settings.hop
+    # the first segment has nothing to warm up for
+    skipped = warming if batch.first else 0
+    known = (batch.end - batch.first) // settings.hop
+    frames = min(known, warming + segments.batch // settings.hop) - skipped
+    joined: list = []
+    for cue in map(np.asarray, cues):
+        new = cue[warming:].swapaxes(0, 1).reshape(-1, cue.shape[-1])
+        joined.append(np.concatenate([cue[skipped:warming, 0], new])[: max(frames, 0)].T)
+    first = batch.first // settings.hop + skipped
+    grid = CueGrid(periphery.fs, settings.hop, max(frames, 0), first, periphery.cfs)
+    return to_cues(FrameCues(*joined), grid, leading=())
+
+
+def _one_ahead(work: Callable, items: Iterable) -> Iterator:
+    """`map(work, items)`, where the next item is made while a thread works on the one before."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        pending: deque[Future] = deque()
+        for item in items:
+            pending.append(thread.submit(work, item))
+            if len(pending) > 1:
+                yield pending.popleft().result()
+        for future in pending:
+            yield future.result()
+
+
+def cues_in_segments(
+    blocks: Iterable[np.ndarray],
+    samples: int,
+    fs: float,
+    cfs: ArrayLike | None = None,
+    filter_type: str = "gammatone",
+    hair_cell: str | None = "none",
+    **correlation: Unpack[CorrelationOptions],
+) -> Iterator[Cues]:
+    """The cues of a long sound that comes in blocks, computed in segments.
+
+    They are those of `get_cues_clean` but for rounding, sooner. At most three batches of segments
+    are in memory.
+
+    Parameters
+    ----------
+    blocks : (any, 2) each, left ear first
+    samples : int
+        Of the whole sound, about: the segments are cut for so many.
+    fs, cfs, filter_type, hair_cell, **correlation
+        See `get_cues_clean`. `max_itd` is in SECONDS.
+
+    Yields
+    ------
+    cues : Cues of (channels, frames), NumPy
+        Their times count from the beginning of the sound.
+
+    Raises
+    ------
+    ValueError
+        A filter or hair cell that looks at the whole sound, a setting that makes no sense, a block
+        without two ears, NaN or infinity.
+    """
+    stream = start_cues(fs, cfs, filter_type, hair_cell, **correlation)
+    periphery = stream.periphery
+    settings = stream.settings
+    segments = plan_segments(periphery, settings, samples)
+    batches = _batches(blocks, segments, settings.lags)
+    compute = partial(_batch_cues, segments=segments, periphery=periphery, settings=settings)
+    return _one_ahead(compute, batches)

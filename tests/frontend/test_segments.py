@@ -1,0 +1,168 @@
+"""Cues of long sounds in segments: those of one pass, at every rate, in bounded memory."""
+
+import numpy as np
+import pytest
+
+from ssl_jax.frontend import reference, segments
+from ssl_jax.frontend.binaural_feature import get_cues_clean
+from ssl_jax.frontend.cues import Cues
+from ssl_jax.frontend.segments import cues_in_segments, memory_samples, plan_segments
+from ssl_jax.frontend.streaming import start_cues
+from support.sound_blocks import pieces
+
+FS = 44_100
+CFS = [4000.0, 700.0, 200.0]
+# share of points with the same lag: float32 sums decide between lags that are nearly equal
+SAME_LAG = 0.999
+# dB and of IC, where the lag is the same: float32 sums in another order
+ILD_ROUNDING = 2e-3
+IC_ROUNDING = 1e-5
+# samples that segments are cut for: of so short a sound they are the shortest there are, so that
+# few seconds have several batches
+SHORTEST = 1
+# of the documented tolerances against the equations in float64
+ILD_EQUATIONS = 0.01
+IC_EQUATIONS = 1e-3
+
+
+def in_segments(x, fs=FS, sizes=(30_000,), **settings):
+    """Cues of x (samples, 2) in segments, joined."""
+    runs = list(cues_in_segments(pieces(x, sizes), SHORTEST, fs, CFS, **settings))
+    return Cues(*(np.concatenate(cue, axis=-1) for cue in zip(*runs, strict=True)))
+
+
+def plan_of(samples, fs=FS, **settings):
+    stream = start_cues(fs, CFS, **settings)
+    return plan_segments(stream.periphery, stream.settings, samples)
+
+
+def assert_alike(cues, wanted, ild=ILD_ROUNDING, ic=IC_ROUNDING):
+    assert cues.itd.shape == np.shape(wanted.itd)
+    same = np.isclose(cues.itd, wanted.itd, atol=1e-4)
+    assert same.mean() >= SAME_LAG
+    np.testing.assert_allclose(cues.ild[same], np.asarray(wanted.ild)[same], atol=ild)
+    np.testing.assert_allclose(cues.ic[same], np.asarray(wanted.ic)[same], atol=ic)
+
+
+@pytest.fixture(scope="module")
+def long_sound(mixture):
+    """Over five seconds, and no whole number of hops: three batches of the shortest segments."""
+    return np.concatenate([mixture, 0.1 * mixture[::-1], mixture] * 2)[: 5 * FS + 7777]
+
+
+def test_segments_give_what_one_pass_gives(long_sound):
+    assert_alike(in_segments(long_sound), get_cues_clean(long_sound, FS, CFS))
+
+
+def test_segments_give_what_the_equations_give(long_sound):
+    # the loop is slow: it ends 0.2 s after the first boundary
+    stop = plan_of(SHORTEST).memory + FS // 5
+    loop = reference.cues_of_sound(long_sound[:stop], FS, CFS, hop=441)
+    wanted = Cues(loop.itd, loop.ild, loop.ic, loop.power)
+    assert_alike(in_segments(long_sound[:stop]), wanted, ILD_EQUATIONS, IC_EQUATIONS)
+
+
+@pytest.mark.parametrize("fs", [8_000, 16_000, 48_000, 96_000])
+def test_segments_at_other_rates(mixture, fs):
+    x = np.tile(mixture, (1 + 4 * fs // FS, 1))[: 4 * fs]
+    cues = list(cues_in_segments([x], SHORTEST, fs, [700.0, 200.0], hair_cell="roman"))
+    joined = Cues(*(np.concatenate(cue, axis=-1) for cue in zip(*cues, strict=True)))
+    whole = get_cues_clean(x, fs, [700.0, 200.0], hair_cell="roman")
+    assert_alike(joined, whole)
+
+
+def test_every_sample_in_segments(mixture):
+    x = np.concatenate([mixture, mixture[::-1], mixture])[:120_001]
+    assert_alike(in_segments(x, hop=1), get_cues_clean(x, FS, CFS, hop=1))
+
+
+def test_silence_after_a_loud_sound_is_the_same_silence(mixture):
+    """A sound is remembered until its sums count as silence, in one pass as in segments."""
+    silence = np.zeros((4 * FS, 2), np.float32)
+    x = np.concatenate([mixture, silence, mixture[:FS]])
+    cues = in_segments(x)
+    whole = get_cues_clean(x, FS, CFS)
+    assert_alike(cues, whole)
+    assert (cues.power[:, 250:450] == 0).all()
+    assert (cues.ic[:, 250:450] == 0).all()
+
+
+def test_a_whole_sound_of_silence():
+    cues = in_segments(np.zeros((4 * FS, 2), np.float32))
+    for cue in cues:
+        assert cue.shape == (3, 400)
+        assert (cue == 0).all()
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 44, 441])
+def test_a_very_short_last_segment(mixture, extra):
+    """Ends around the place where a batch is complete: no frame is lost or repeated."""
+    cut = plan_of(SHORTEST)
+    samples = cut.batch + cut.memory + extra
+    x = np.tile(mixture, (6, 1))[:samples]
+    assert_alike(in_segments(x), get_cues_clean(x, FS, CFS))
+
+
+def test_a_sound_shorter_than_a_segment(mixture):
+    assert_alike(in_segments(mixture[:5000]), get_cues_clean(mixture[:5000], FS, CFS))
+
+
+def test_any_blocks_give_the_same_bytes(long_sound):
+    whole = in_segments(long_sound, sizes=(len(long_sound),))
+    np.testing.assert_array_equal(in_segments(long_sound, sizes=(999, 70_001)), whole)
+
+
+def test_times_count_from_the_beginning(long_sound):
+    runs = list(cues_in_segments(pieces(long_sound, (50_000,)), SHORTEST, FS, CFS))
+    times = np.concatenate([cues.times for cues in runs])
+    assert len(runs) > 1
+    np.testing.assert_allclose(times, np.arange(1, len(times) + 1) / 100)
+
+
+def test_the_memory_follows_window_and_filters():
+    """ln(1e37) = 85.2 time constants of the window, and the filters' ringing on top."""
+
+    def seconds(cfs, tau):
+        stream = start_cues(FS, cfs, tau=tau)
+        return memory_samples(stream.periphery, stream.settings) / FS
+
+    assert 0.85 < seconds([4000.0], 0.010) < 0.87
+    # here the filter at 80 Hz rings longer than the window: 4.7 ms and a power of three
+    assert seconds([80.0], 0.002) > 2 * seconds([4000.0], 0.002)
+    assert seconds([80.0], 0.020) > 1.7
+
+
+def test_live_segments_are_bounded_at_any_length(mixture):
+    """Sound is read only as batches are asked for: three of them at most are in memory."""
+    read = 0
+
+    def blocks():
+        nonlocal read
+        for _ in range(40):
+            read += len(mixture)
+            yield mixture
+
+    cut = plan_of(SHORTEST)
+    seen = 0
+    for cues in cues_in_segments(blocks(), SHORTEST, FS, CFS):
+        seen += cues.itd.shape[-1] * 441
+        assert read - seen <= 3 * cut.batch + cut.memory + len(mixture)
+
+
+def test_a_batch_takes_no_more_memory_than_the_device_allows(monkeypatch):
+    long = 3600 * FS
+    roomy = plan_of(long)
+    monkeypatch.setattr(segments, "CPU_BYTES", segments.CPU_BYTES / 4)
+    tight = plan_of(long)
+    assert tight.batch < roomy.batch
+    assert tight.length >= tight.memory
+
+
+def test_nan_is_refused():
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        list(cues_in_segments([np.full((100, 2), np.nan)], 100, FS, CFS))
+
+
+def test_what_needs_the_whole_sound_is_refused():
+    with pytest.raises(ValueError, match="needs the whole sound"):
+        cues_in_segments([], 100, FS, CFS, "butterworth")
