@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, FrontEnd
+from ssl_jax.config import AZIMUTHS, FrontEnd
 from ssl_jax.networks.layers import CUES, BatchNorm, check_cue_maps, conv, linear
 from ssl_jax.networks.spectrum import OUTPUTS as SPECTRUM_FEATURES
 from ssl_jax.networks.spectrum import Spectrum
@@ -49,31 +49,6 @@ HIDDEN = 256
 MIRRORED = -np.arange(AZIMUTHS) % AZIMUTHS
 
 
-# class c as how far to the side: 0 to 36 from -90 to 90 degrees
-SIDE_OF_CLASS = (
-    np.round(
-        np.degrees(np.arcsin(np.sin(np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS))))) / AZIMUTH_STEP
-    ).astype(int)
-    + AZIMUTHS // 4
-)
-SIDES = AZIMUTHS // 2 + 1
-# class c as in front (1), behind (-1), or neither (0)
-FRONT_OF_CLASS = np.sign(
-    np.round(np.cos(np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS))), 6)
-).astype(np.float32)
-
-
-def both_answers(answers: jax.Array) -> jax.Array:
-    """Log posteriors (B, 72) of two questions: logits (B, 37 + 1) of the side and of the front.
-
-    The posterior of a class is that of its side times that of its half. At 90 degrees there is
-    one class and no second question.
-    """
-    side = jax.nn.log_softmax(answers[:, :SIDES])
-    half = jax.nn.log_sigmoid(answers[:, SIDES:] * FRONT_OF_CLASS)
-    return side[:, SIDE_OF_CLASS] + jnp.where(FRONT_OF_CLASS == 0, 0.0, half)
-
-
 @dataclass(frozen=True)
 class PhaseOptions:
     """The parts of a `PhaseNetwork`; its ablation leaves out one after the other."""
@@ -85,7 +60,6 @@ class PhaseOptions:
     dropout: float = 0.4  # share of the hidden features dropped in training
     width: int = 160  # features of a frame
     spectrum: bool = False  # a window's mean spectrum too, see `spectrum`; asks for levels
-    two_questions: bool = False  # how far to the side, and front or back; without: 72 classes
 
 
 def _double_angle(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -144,8 +118,7 @@ class PhaseNetwork(nnx.Module):
         self.hidden = linear(pooled, HIDDEN, rngs)
         self.hidden_norm = BatchNorm(HIDDEN)
         self.dropout = nnx.Dropout(options.dropout, rngs=rngs)
-        outputs = SIDES + 1 if options.two_questions else AZIMUTHS
-        self.classify = linear(HIDDEN, outputs, rngs)
+        self.classify = linear(HIDDEN, AZIMUTHS, rngs)
 
     def opened(self, cues: jax.Array, levels: Sequence[jax.Array]) -> jax.Array:
         """How far the gate is open, 0 to 1, of cues (batch, maps, channels, frames)."""
@@ -253,8 +226,7 @@ class PhaseNetwork(nnx.Module):
             x = jnp.concatenate([x, spectrum], axis=1)
         # -> (B, 256) -> (B, 72)
         x = nnx.relu(self.hidden_norm(self.hidden(x)))
-        x = self.classify(self.dropout(x))
-        return both_answers(x) if self.options.two_questions else x
+        return self.classify(self.dropout(x))
 
     def _pool(self, x: jax.Array) -> jax.Array:
         """Frames (batch, frames, width) to (batch, heads * width); their mean without attention."""

@@ -32,7 +32,6 @@ NETWORKS: dict = {
     "phase_levels": _phase(width=288),
     # the same with a window's mean spectrum
     "phase_spectrum": _phase(width=288, spectrum=True),
-    "phase_spectrum_sides": _phase(width=288, spectrum=True, two_questions=True),
     # the rows of our network's ablation
     "phase_raw_cues": _phase(phases=False),
     "phase_ungated": _phase(gated=False),

@@ -14,8 +14,8 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import say
 from ssl_jax.recordings.azimuths import Windows
 from ssl_jax.recordings.commands import STANDARD, LocaliseOutputs, draw_picture
+from ssl_jax.recordings.estimates import join_estimates, live_estimates
 from ssl_jax.recordings.live import IncomingSound, sound_of
-from ssl_jax.recordings.localisation import join_estimates, live_estimates
 from ssl_jax.recordings.microphone import open_microphone
 from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.overview import Overview

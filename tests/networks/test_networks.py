@@ -144,7 +144,7 @@ def test_initial_weights_have_pytorchs_bounds():
             assert abs(size.mean() / bound - 0.5) < 0.15
 
 
-@pytest.mark.parametrize("name", ["phase_spectrum_sides", "phase_raw_cues"])
+@pytest.mark.parametrize("name", ["phase_spectrum", "phase_raw_cues"])
 def test_both_sides_share_products_and_say_the_same(name):
     """What a network with levels says is the mean over two sounds that it hears one by one."""
     front = FrontEnd(levels=True)

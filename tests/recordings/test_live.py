@@ -13,7 +13,8 @@ import soundfile
 
 from ssl_jax.__main__ import UNREAD
 from ssl_jax.recordings import incoming, live, pictures
-from ssl_jax.recordings.localisation import live_estimates, localise_file
+from ssl_jax.recordings.estimates import live_estimates
+from ssl_jax.recordings.localisation import localise_file
 from ssl_jax.recordings.windows import WindowSettings, load_listener, watch_sound
 from support.runs import refused, refuses
 

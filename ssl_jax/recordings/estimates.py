@@ -1,0 +1,163 @@
+"""Windows of cues to azimuths: the network, the prior and the flags, as sound comes in."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+import jax
+import numpy as np
+from flax import nnx
+
+from ssl_jax.common.errors import InputError
+from ssl_jax.config import AZIMUTHS, FrontEnd
+from ssl_jax.frontend.cues import CueGrid, Cues
+from ssl_jax.recordings.azimuths import Azimuths, Windows, join_windows
+from ssl_jax.recordings.blocks import filled, resampled
+from ssl_jax.recordings.overview import Overview
+from ssl_jax.recordings.posteriors import SURE, mirror_azimuth, peak_azimuth
+from ssl_jax.recordings.priors import apply_prior
+from ssl_jax.recordings.quality import Levels, Quality, level_flags
+from ssl_jax.recordings.windows import SHORTEST_S, Listener, cue_runs, cut_windows
+
+LIVE_RUN_FRAMES = 10  # of cues computed at a time, of a sound that is coming in
+
+
+@partial(jax.jit, static_argnames="graph")
+def _posterior(graph, state, cues, temperature):
+    """(batch, maps, channels, frames) -> (batch, 72)."""
+    return jax.nn.softmax(nnx.merge(graph, state)(cues) / temperature)
+
+
+def build_classifier(listener: Listener) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from windows of cue maps to posteriors: see `_posterior`."""
+    graph, state = nnx.split(listener.network)
+    return lambda maps: np.array(_posterior(graph, state, maps, listener.temperature))
+
+
+def live_estimates(
+    listener: Listener,
+    quality: Quality,
+    blocks: Iterable[np.ndarray],
+    overview: Overview | None = None,
+) -> Iterator[Windows]:
+    """Estimates of a sound that is coming in, (any, 2) each, as soon as they are known.
+
+    An `overview` collects the cues. Raises InputError at the end where nothing sounded.
+    """
+    runs = sound_cues(quality, blocks, LIVE_RUN_FRAMES)
+    if overview is not None:
+        runs = overview.collect(runs)
+    yield from estimates(listener, quality, runs, batch=1)
+
+
+def sound_cues(quality: Quality, blocks: Iterable[np.ndarray], run_frames: int) -> Iterator[Cues]:
+    """Cues of a sound in blocks (any, 2) of its own rate, watched by `quality`."""
+    watched = quality.watch(blocks)
+    return cue_runs(resampled(watched, quality.fs, quality.front.fs), quality, run_frames)
+
+
+def estimates(
+    listener: Listener, quality: Quality, runs: Iterable[Cues], batch: int
+) -> Iterator[Windows]:
+    """Estimates of the cues of `sound_cues`, for `batch` windows at a time.
+
+    Raises InputError at the end where nothing sounded.
+    """
+    classify = build_classifier(listener)
+    count = 0  # windows so far
+    for maps in filled(cut_windows(runs, listener), batch):
+        span = maps.shape[-1]
+        posterior = classify(maps)
+        if quality.ended:
+            # what fills up the last batch is no window
+            total = (quality.frames - span) // listener.step_frames + 1
+            posterior = posterior[: total - count]
+        if not len(posterior):
+            break
+        first = (count + np.arange(len(posterior))) * listener.step_frames
+        levels = quality.window_levels(first, span)
+        yield describe_windows(listener, quality, posterior, first, span, levels)
+        quality.advance(int(first[-1]), levels)
+        count += len(posterior)
+    check_length(quality.name, quality.samples / quality.fs)
+    if not quality.heard:
+        raise InputError(f"{quality.name}: silent: use a recording that something sounds in")
+
+
+def describe_windows(
+    listener: Listener,
+    quality: Quality,
+    posterior: np.ndarray,
+    first: np.ndarray,
+    span: int,
+    levels: Levels,
+) -> Windows:
+    """Azimuths and flags of n windows.
+
+    Parameters
+    ----------
+    posterior : (n, 72), of the network
+    first : (n,), the frame that each window begins with
+    span : frames of a window
+    levels : of the windows
+    """
+    cases = level_flags(levels, quality.loudest)
+    silent = cases["silent"]
+    posterior = np.where(silent[:, None], np.float32(1 / AZIMUTHS), posterior)
+    posterior = apply_prior(posterior, listener.prior)
+    azimuth, confidence = peak_azimuth(posterior)
+    mirrored = mirror_azimuth(posterior)
+    azimuth = np.where(silent, np.nan, azimuth)
+    confidence = np.where(silent, 0, confidence)
+    mirrored = np.where(silent, np.nan, mirrored)
+    count = len(posterior)
+    cases["narrow band"] = np.full(count, quality.narrow)
+    cases["short"] = np.full(count, span < listener.span_frames)
+    cases["front or back"] = np.isfinite(mirrored)
+    cases["unsure"] = (confidence < SURE) & ~silent
+    flags = tuple(tuple(name for name in cases if cases[name][i]) for i in range(count))
+    times = (first + span / 2) / listener.frame_rate
+    return Windows(times, azimuth, confidence, mirrored, posterior, flags)
+
+
+def check_length(name: str, seconds: float) -> None:
+    """Raise InputError for a sound too short to be localised."""
+    if seconds < SHORTEST_S:
+        raise InputError(
+            f"{name}: {1000 * seconds:.0f} ms of sound: use at least {1000 * SHORTEST_S:.0f} ms"
+        )
+
+
+def join_estimates(
+    parts: Sequence[Windows], listener: Listener, quality: Quality, overview: Overview | None
+) -> Azimuths:
+    """All windows of a sound so far, with what `quality` and `overview` saw of it."""
+    front = listener.front
+    seconds = quality.samples / quality.fs
+    if overview is not None and not quality.ended:
+        # sound that was cut off is ahead of its cues
+        seconds = overview.frames / listener.frame_rate
+    return Azimuths(
+        **vars(join_windows(parts)),
+        notes=quality.notes(),
+        model=listener.model,
+        prior=listener.prior,
+        window=min(listener.span_frames, quality.frames) / listener.frame_rate,
+        step=listener.step_frames / listener.frame_rate,
+        seconds=seconds,
+        fs=quality.fs,
+        cues=None if overview is None else _with_grid(overview, front),
+        cfs=front.cfs,
+    )
+
+
+def _with_grid(overview: Overview, front: FrontEnd) -> Cues:
+    """The cues of an overview, with the times and centre frequencies of its columns."""
+    cues = overview.cues()
+    grid = CueGrid(
+        fs=front.fs,
+        hop=overview.column_frames * front.hop,
+        frames=cues.itd.shape[-1],
+        cfs=tuple(front.cfs),
+    )
+    return replace(cues, grid=grid)
