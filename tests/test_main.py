@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -13,7 +14,7 @@ import soundfile
 from ssl_jax import __main__ as cli
 from ssl_jax import pipeline
 from ssl_jax.__main__ import main, parser
-from ssl_jax.command_line.options import PATHS
+from ssl_jax.command_line.options import PATHS, chosen_experiment
 from ssl_jax.common import progress
 from ssl_jax.common.errors import InputError
 from ssl_jax.frontend import HAIR_CELLS
@@ -53,6 +54,14 @@ def test_help_lists_every_stage(capsys):
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_has_help_and_the_common_options(stage, capsys):
     assert options_in_help(stage, capsys=capsys) > EVERY_STAGE
+
+
+@pytest.mark.parametrize("kind", ["speech", "noise", "heads", "targets"])
+def test_each_folder_of_sounds_reaches_the_database(kind):
+    args = parser().parse_args(["database", "--protocol", "rooms", f"--{kind}", "my/folder"])
+    settings = chosen_experiment(args)
+    assert vars(settings.folders)[kind] == Path("my/folder")
+    assert vars(settings.database)[kind] == "folder"
 
 
 @pytest.mark.parametrize("stage", ["all", "database", "train", "fingerprint", "audit", "pack"])

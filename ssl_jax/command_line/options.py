@@ -235,7 +235,7 @@ def add_run_options(parser) -> None:
 
 def sound_folders(args) -> SoundFolders:
     """What `add_sound_options` read."""
-    return SoundFolders(args.speech, args.noise, args.heads)
+    return SoundFolders(args.speech, args.noise, args.heads, args.targets)
 
 
 def chosen_experiment(args) -> Experiment:

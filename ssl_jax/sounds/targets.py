@@ -15,6 +15,9 @@ from ssl_jax.sounds.noises import Kind, Noises, load_kinds, together
 from ssl_jax.sounds.speech import Speech, SpeechClip
 
 TARGETS = 7  # what a generator is for, part of its seed
+# what of a target it draws; from 1 on, as NumPy takes (seed, n, 0) for (seed, n)
+CHOICE = 1
+WAVEFORM = 2
 RECORDED_SHARE = 0.5  # of the other sounds; the rest is made
 EXTENDED_SHARE = 0.5  # of the voices
 SPEECH_TOP_HZ = 8000.0  # where corpora of 16 kHz end
@@ -38,6 +41,11 @@ class OtherClip:
     name: str
     speaker: str  # as its name: it shares nothing else with other clips
     recording: Recording | None  # None: made
+
+
+def target_generator(seed: int, number: int, purpose: int) -> np.random.Generator:
+    """What one target is drawn from, for one purpose: CHOICE or WAVEFORM."""
+    return np.random.default_rng((seed, TARGETS, number, purpose))
 
 
 class Targets:
@@ -66,11 +74,8 @@ class Targets:
             waveforms[place] = self._waveform(int(number))
         return waveforms
 
-    def _generator(self, number: int) -> np.random.Generator:
-        return np.random.default_rng((self.seed, TARGETS, number))
-
     def _other_clip(self, number: int) -> OtherClip:
-        rng = self._generator(number)
+        rng = target_generator(self.seed, number, CHOICE)
         if rng.random() < RECORDED_SHARE:
             kind = int(rng.integers(len(self.recordings.kinds)))
             file = int(rng.integers(self.recordings.clip_counts[kind]))
@@ -83,7 +88,7 @@ class Targets:
         """The second of one clip, peak 1."""
         clip = self.clips[number]
         samples = self.shape[1]
-        rng = np.random.default_rng((self.seed, TARGETS, number, 0))
+        rng = target_generator(self.seed, number, WAVEFORM)
         if isinstance(clip, SpeechClip):
             sound = self.speech[number // 2]
             if rng.random() < EXTENDED_SHARE:
