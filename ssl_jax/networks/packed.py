@@ -30,6 +30,7 @@ OTHER_NOTES = (
     "error_by_azimuth",
     "temperature",
     "reliability",
+    "front_scores",
 )
 # a softmax at temperatures beyond these says nothing
 LOWEST_TEMPERATURE = 0.01

@@ -99,7 +99,7 @@ def front_section(notes_of: dict[str, dict]) -> str:
     """Scores in front by prior, where they are noted; empty where none are."""
     rows = []
     for name, notes in notes_of.items():
-        rows += [[name, *row] for row in notes.get("front", [])]
+        rows += [[name, *row] for row in notes.get("front_scores", [])]
     if not rows:
         return ""
     table = markdown_table(["name", *FRONT_HEAD], rows)

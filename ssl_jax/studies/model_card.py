@@ -141,7 +141,7 @@ def scores_of_run(
         numbers = np.flatnonzero(manifest.part == EVALUATION)
     heard = predict_all(trainer, mixtures, numbers)
     posterior = softmax(heard.logits / temperature, axis=1)
-    notes["front"] = front_rows("evaluation part", posterior, AZIMUTH_STEP * heard.labels)
+    notes["front_scores"] = front_rows("evaluation part", posterior, AZIMUTH_STEP * heard.labels)
     notes["reliability"] = reliability(heard, temperature)
     notes["metrics"] = evaluate(heard)
     notes["mixtures_evaluated"] = len(numbers)

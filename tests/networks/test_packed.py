@@ -168,7 +168,7 @@ def test_damaged_files_are_refused(packed, tmp_path):
 
 def test_large_files_are_refused(packed, tmp_path):
     packed.write_bytes(bytes(MAX_PACKED_BYTES + 1))
-    refuses("over 1.9 MiB: not the file expected", load_weights, "mine", tmp_path)
+    refuses("over 2.9 MiB: not the file expected", load_weights, "mine", tmp_path)
 
 
 def test_a_file_without_arrays_is_refused(packed, tmp_path):
@@ -197,7 +197,7 @@ def test_weights_that_are_too_large_are_not_packed(tmp_path):
     source = tmp_path / "source"
     last_weights(source, "deep_three_branch", FRONT)
     notes = NOTES | {"model": "deep_three_branch"}
-    refuses("mine.safetensors: .* bytes, over the 2,000,000", pack, source, "mine", notes, tmp_path)
+    refuses("mine.safetensors: .* bytes, over the 3,000,000", pack, source, "mine", notes, tmp_path)
     assert available(tmp_path) == []
 
 

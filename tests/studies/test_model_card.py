@@ -63,7 +63,7 @@ def test_the_card_is_made_and_made_anew(tmp_path):
 
 def test_the_card_begins_with_the_front_where_it_is_noted():
     posterior = np.eye(72)[[0, 36, 18]]
-    notes = {"front": front_rows("evaluation part", posterior, np.array([0.0, 0.0, 90.0]))}
+    notes = {"front_scores": front_rows("evaluation part", posterior, np.array([0.0, 0.0, 90.0]))}
     section = card_page.front_section({"`new`": notes, "`old`": {}})
     rows = [line for line in section.splitlines() if line.startswith("| `")]
     assert rows[0].startswith("| `new` | evaluation part | straight ahead | frontal | 2 | 50.0 % |")

@@ -15,6 +15,8 @@ NOT_RUN = {
     "ssl_jax all ": "trains for hours, with sounds or hosts of one's own",
     "ssl_jax check FILE.sofa": "FILE.sofa stands for one's own",
     "ssl_jax database --protocol rooms": "renders for hours",
+    "ssl_jax figures --protocol published": "needs results, and takes minutes",
+    "ssl_jax fingerprint --weights DIR": "DIR stands for the published checkpoints",
     "ssl_jax localise --mic": "needs a microphone",
     "ssl_jax localise recording.wav --model mine": "needs the network that was trained before",
     "ssl_jax pack ": "needs the run that was trained before",
