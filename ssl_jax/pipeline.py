@@ -1,7 +1,6 @@
 """The four stages of ./reproduce.sh on one experiment: database, train, figures, report."""
 
 import contextlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from ssl_jax.common.files import (
     write_json,
 )
 from ssl_jax.common.provenance import record_stage
-from ssl_jax.config import Training, as_settings
+from ssl_jax.config import Database, FrontEnd, Training, as_settings
 from ssl_jax.database.build import build, export_wav
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.manifest import read_manifest
@@ -59,21 +58,18 @@ def check_results(results: Path, settings: dict) -> None:
     """Make the results folder ours, or raise InputError, which names the setting that differs."""
     path = results / "settings.json"
     if path.exists():
-        compare_settings(path, settings, newer_fields=True)
+        compare_settings(path, settings, as_settings(database=Database(), front=FrontEnd()))
     else:
         settle_settings(path, settings, outputs="*.csv")
 
 
-def trained_before(results: Path, settings: dict) -> tuple[dict, dict]:
-    """Metrics and settings of the runs that earlier calls trained here on the same mixtures."""
+def trained_before(results: Path) -> tuple[dict, dict]:
+    """Metrics and settings of the runs that earlier calls trained here."""
     settings_path = results / "settings.json"
     metrics_path = results / "metrics.json"
     if not settings_path.exists() or not metrics_path.exists():
         return {}, {}
-    before = read_json(settings_path)
-    if {name: before.get(name) for name in settings} != json.loads(json.dumps(settings)):
-        return {}, {}
-    return read_json(metrics_path), before.get("runs", {})
+    return read_json(metrics_path), read_json(settings_path).get("runs", {})
 
 
 def make_database(ex: Experiment, folders: Folders) -> None:
@@ -113,7 +109,7 @@ def train_runs(ex: Experiment, plan: Plan) -> None:
         mixtures = Mixtures.of(store, read_manifest(work / "manifest.csv", store.count))
     settings = mixtures.settings
     by_main_process(check_results, results, settings)
-    metrics, run_settings = trained_before(results, settings)
+    metrics, run_settings = trained_before(results)
     mesh = data_mesh() if plan.devices else None
     for name, run in runs.items():
         epochs = range(run.start_epoch + 1, run.epochs + 1)

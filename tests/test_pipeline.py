@@ -9,6 +9,7 @@ import pytest
 from ssl_jax import pipeline
 from ssl_jax.command_line import options
 from ssl_jax.common.files import read_json, write_json
+from ssl_jax.config import Database, FrontEnd, as_settings
 from ssl_jax.networks import packed
 from support import faulty
 from support.made_logs import TIMING
@@ -120,18 +121,21 @@ def test_results_whose_settings_are_lost_are_refused(trained, call):
     assert contents(trained / "results") == before
 
 
-def test_results_of_an_older_version_are_made_again(tmp_path):
-    """Their settings lack fields that are newer than they are; those that are there must agree."""
-    settings = {"database": {"clips": 4, "seed": 0}, "front": {"hop": 882}}
-    write_json(
-        tmp_path / "settings.json", {**settings, "database": {"clips": 4}, "runs": {"model1": {}}}
-    )
+def test_results_of_an_older_version_stay(tmp_path):
+    """Their settings lack fields that are newer than they are, which had their defaults then."""
+    older = as_settings(database=Database(clips=4), front=FrontEnd(hop=882))
+    del older["database"]["other_targets"]
+    write_json(tmp_path / "settings.json", {**older, "runs": {"model1": {}}})
     write_json(tmp_path / "metrics.json", {"model1": {"top1": 50.0}})
+    settings = as_settings(database=Database(clips=4), front=FrontEnd(hop=882))
     pipeline.check_results(tmp_path, settings)
-    assert pipeline.trained_before(tmp_path, settings) == ({}, {})
-    refuses(
-        "front.hop = 882, now 441",
-        pipeline.check_results,
-        tmp_path,
-        {**settings, "front": {"hop": 441}},
-    )
+    assert pipeline.trained_before(tmp_path) == ({"model1": {"top1": 50.0}}, {"model1": {}})
+    for says, database, front in (
+        ("front.hop = 882, now 441", {}, {"hop": 441}),
+        ("database.other_targets = False, now True", {"other_targets": True}, {}),
+    ):
+        other = {
+            "database": settings["database"] | database,
+            "front": settings["front"] | front,
+        }
+        refuses(says, pipeline.check_results, tmp_path, other)

@@ -232,20 +232,21 @@ def settle_settings(path: Path, settings: dict, outputs: str = "*.sha256") -> No
         write_json(path, settings)
 
 
-def compare_settings(path: Path, settings: dict, *, newer_fields: bool = False) -> None:
+def compare_settings(path: Path, settings: dict, defaults: dict | None = None) -> None:
     """Raise InputError, which names the setting, where a file has others.
 
-    With `newer_fields` the file may lack fields: an older version did not know them.
+    A file of an older version lacks fields that came later: `defaults`, by part and field as
+    `settings`, says what that version did.
     """
+    defaults = json.loads(json.dumps(defaults or {}))
     before = read_json(path)
     for part, fields in json.loads(json.dumps(settings)).items():  # tuples are lists in the file
         old_fields = before.get(part) if isinstance(before, dict) else None
         if not isinstance(old_fields, dict):
             old_fields = {}
         for field, value in fields.items():
-            if newer_fields and old_fields and field not in old_fields:
-                continue
-            old = old_fields.get(field)
+            usual = defaults.get(part, {}).get(field) if old_fields else None
+            old = old_fields.get(field, usual)
             if old != value:
                 raise InputError(
                     f"{path}: was made with {part}.{field} = {old!r}, now {value!r}: {OTHER_FOLDER}"
