@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 
+import matplotlib.pyplot as plt
 import pytest
 
 from support.runs import ROOT
@@ -19,6 +20,7 @@ ALIKE = {"rel": 0.02, "abs": 0.02}
 @pytest.fixture(scope="module")
 def fresh():
     """The outputs of every cell, run one after the other in one namespace."""
+    plt.close("all")  # what other tests left open is no output
     names = {"__name__": "tour"}
     return [TOUR["run_cell"](cell, names) for cell in STORED]
 

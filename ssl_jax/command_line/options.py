@@ -10,9 +10,9 @@ from ssl_jax.frontend import HAIR_CELLS
 from ssl_jax.runs import MAIN_RUNS, ROOM_RUNS, RUNS
 
 PROTOCOL_HELP = (
-    "published: as the checkpoints tell, nearest azimuth at any elevation, no hair cell (default); "
+    "published: as the checkpoints tell, nearest azimuth at any elevation, no hair cell; "
     "published-code: the same with the code's noise, 15 to 40 dB; clean: the horizontal plane, "
-    "Roman's hair cell, nothing in both parts; rooms: docs/rooms.md"
+    "Roman's hair cell, nothing in both parts; rooms: docs/rooms.md (default %(default)s)"
 )
 # what completes paths in these shells
 PATHS = {"bash": "_shtab_compgen_files", "zsh": "_files", "tcsh": "f"}
@@ -103,8 +103,8 @@ def add_sound_options(parser) -> None:
         parser,
         "--targets",
         metavar="DIR",
-        help="protocol rooms: a folder of kinds of other sounds to localise, as for --noise; they "
-        "join the package's noises",
+        help="a folder of kinds of other sounds to localise, as for --noise; protocol rooms alone "
+        "uses them, beside speech and the noises",
     )
     parser.add_argument(
         "--noise-kinds",

@@ -125,6 +125,22 @@ def _add_localise(stages) -> None:
     text = "where the sound in a binaural recording comes from, over time"
     parser = add_stage(stages, "localise", text, run_localise, LOCALISE_EPILOG)
     parser.set_defaults(needs_devices=False)
+    _add_source_options(parser)
+    _add_window_options(parser)
+    add_path(parser, "--plot", metavar="FILE", help="picture of one recording: PNG, PDF or SVG")
+    add_path(
+        parser,
+        "--json",
+        metavar="FILE",
+        help="everything, posteriors included; from a pipe or --mic a line for every window; "
+        "- prints it instead of the table",
+    )
+    add_path(parser, "--csv", metavar="FILE", help="a row for every window; - prints it likewise")
+    add_cache_option(parser)
+
+
+def _add_source_options(parser) -> None:
+    """What `localise` hears: files, standard input or a microphone."""
     add_path(
         parser,
         "files",
@@ -149,6 +165,10 @@ def _add_localise(stages) -> None:
         metavar="FS",
         help="standard input is 16-bit little-endian stereo at FS Hz",
     )
+
+
+def _add_window_options(parser) -> None:
+    """How `localise` turns sound into azimuths."""
     parser.add_argument(
         "--window",
         type=float,
@@ -171,22 +191,35 @@ def _add_localise(stages) -> None:
         help="what is known before: frontal (default): the front half, from -90 to 90 degrees, is "
         "4 times as likely as the back; uniform: all alike; front: nothing is behind",
     )
-    add_path(parser, "--plot", metavar="FILE", help="picture of one recording: PNG, PDF or SVG")
-    add_path(
-        parser,
-        "--json",
-        metavar="FILE",
-        help="everything, posteriors included; from a pipe or --mic a line for every window; "
-        "- prints it instead of the table",
-    )
-    add_path(parser, "--csv", metavar="FILE", help="a row for every window; - prints it likewise")
-    add_cache_option(parser)
 
 
 def _add_render(stages) -> None:
     text = "a scene of one's own, static or moving: mono sounds in, a binaural sound out"
     parser = add_stage(stages, "render", text, run_render, RENDER_EPILOG)
     parser.set_defaults(needs_devices=False)
+    _add_scene_options(parser)
+    add_path(
+        parser, "--hrtf", metavar="FILE", help="head, a SOFA file or head:NAME (default: KEMAR)"
+    )
+    add_side_options(parser)
+    parser.add_argument(
+        "--bits", type=int, choices=(16, 24), default=16, help="of the scene (default %(default)s)"
+    )
+    spectrogram = "spectrogram of both ears: PNG, PDF or SVG"
+    add_path(parser, "--plot", metavar="FILE", help=spectrogram)
+    parser.add_argument(
+        "--output",
+        "-o",
+        type=Path,
+        metavar="OUT.wav",
+        required=True,
+        help="the scene, WAV or FLAC",
+    )
+    add_cache_option(parser)
+
+
+def _add_scene_options(parser) -> None:
+    """What sounds in a scene of `render`, and from where."""
     averaged = (
         "sound file of any rate, whose channels are averaged into one, or voice:SPEAKER of the "
         "package, such as voice:27"
@@ -211,10 +244,6 @@ def _add_render(stages) -> None:
         default=20.0,
         help="of each noise by itself (default %(default)s)",
     )
-    add_path(
-        parser, "--hrtf", metavar="FILE", help="head, a SOFA file or head:NAME (default: KEMAR)"
-    )
-    add_side_options(parser)
     parser.add_argument(
         "--start",
         type=float,
@@ -225,20 +254,6 @@ def _add_render(stages) -> None:
     parser.add_argument(
         "--seconds", type=float, metavar="S", help="length (default: all of SPEECH)"
     )
-    parser.add_argument(
-        "--bits", type=int, choices=(16, 24), default=16, help="of the scene (default %(default)s)"
-    )
-    spectrogram = "spectrogram of both ears: PNG, PDF or SVG"
-    add_path(parser, "--plot", metavar="FILE", help=spectrogram)
-    parser.add_argument(
-        "--output",
-        "-o",
-        type=Path,
-        metavar="OUT.wav",
-        required=True,
-        help="the scene, WAV or FLAC",
-    )
-    add_cache_option(parser)
 
 
 def _add_export(stages) -> None:

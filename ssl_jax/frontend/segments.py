@@ -92,7 +92,7 @@ def memory_samples(periphery: PeripherySettings, settings: CorrelationSettings) 
     Returns
     -------
     samples : int, a whole number of the scan's steps
-        0.86 s by default. Of this the window takes 0.85 s, ln(1 / TINY) of its time constants.
+        0.88 s by default. Of this the window takes 0.85 s, ln(1 / TINY) of its time constants.
 
     Notes
     -----

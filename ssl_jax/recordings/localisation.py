@@ -119,7 +119,8 @@ def localise(
         Floats of any level; full scale is 1. int8, int16 and int32 are divided by their full
         scale: 128, 32768, 2**31. uint8 is as in WAV files: 128 is zero.
     fs : int, Hz, of any value: the sound is resampled to the network's rate
-    window : float, s, of sound that each estimate rests on; the networks were trained on 1 s
+    window : float, s, of sound that each estimate rests on
+        The networks were trained on windows of 1 s, `general` on some of 0.25 s too.
     step : float, s, from one estimate to the next; both are rounded to whole frames of 10 ms
     model : str, optional, one of `networks.packed.available()`
     cues : bool, whether to keep the cue maps too, averaged to 4000 columns at most: for pictures
