@@ -91,7 +91,7 @@ def experiment(options: Options | None = None) -> Experiment:
     Raises
     ------
     InputError
-        For a hop, a seed, an SNR range or a name out of range.
+        For a hop, a seed, an SNR range or a name out of range, or targets that nothing points at.
     """
     options = options or Options()
     protocol = chosen_protocol(options)
@@ -149,6 +149,10 @@ def check_options(options: Options, protocol: Protocol) -> None:
         raise InputError(f"seed {options.seed}: out of range: use 0 to {2**31 - 1}")
     if options.name == "reported":
         raise InputError("--name reported: that folder is for reported tables: use another name")
+    if options.folders.targets is not None and not protocol.other_targets:
+        raise InputError(
+            f"--targets: protocol {options.protocol} points at voices alone: use --protocol rooms"
+        )
     low, high = protocol.snr_low, protocol.snr_high
     if not -MOST_SNR <= low < high <= MOST_SNR:
         raise InputError(

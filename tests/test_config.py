@@ -53,6 +53,11 @@ def test_a_name_of_ones_own_replaces_it():
     refuses("--name reported: ", experiment, Options(name="reported"))
 
 
+def test_targets_are_refused_where_voices_are_the_only_ones():
+    options = Options(folders=SoundFolders(targets=Path("events")))
+    refuses("--targets: protocol published .*: use --protocol rooms", experiment, options)
+
+
 def test_settings_name_the_folders_of_sounds():
     database = experiment(Options(folders=SoundFolders(noise=Path("a/hum")))).database
     assert (database.speech, database.noise, database.heads) == ("bundled", "hum", "bundled")

@@ -80,7 +80,7 @@ def _add_yardsticks(stages) -> None:
     add_path(
         parser,
         "places",
-        metavar="PLACES",
+        metavar="DIR",
         help="folder of SOFA files to score on, which no training used",
     )
     add_path(

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ssl_jax.config import DIRECTION_RULES, SoundFolders
@@ -99,13 +100,6 @@ def add_sound_options(parser) -> None:
         metavar="DIR",
         help="a folder of SOFA files (default: 20 people of CIPIC)",
     )
-    add_path(
-        parser,
-        "--targets",
-        metavar="DIR",
-        help="a folder of kinds of other sounds to localise, as for --noise; protocol rooms alone "
-        "uses them, beside speech and the noises",
-    )
     parser.add_argument(
         "--noise-kinds",
         type=listed,
@@ -158,6 +152,13 @@ def add_figures_option(parser) -> None:
 def add_experiment_options(parser, protocol: str = "published") -> None:
     """Which experiment, and where it is."""
     add_sound_options(parser)
+    add_path(
+        parser,
+        "--targets",
+        metavar="DIR",
+        help="a folder of kinds of other sounds to localise, as for --noise; protocol rooms alone "
+        "uses them, beside speech and the noises",
+    )
     parser.add_argument("--protocol", choices=PROTOCOLS, default=protocol, help=PROTOCOL_HELP)
     parser.add_argument(
         "--directions",
@@ -235,7 +236,7 @@ def add_run_options(parser) -> None:
 
 def sound_folders(args) -> SoundFolders:
     """What `add_sound_options` read."""
-    return SoundFolders(args.speech, args.noise, args.heads, args.targets)
+    return SoundFolders(args.speech, args.noise, args.heads)
 
 
 def chosen_experiment(args) -> Experiment:
@@ -250,7 +251,7 @@ def chosen_experiment(args) -> Experiment:
             seed=args.seed,
             quick=args.quick,
             name=args.name,
-            folders=sound_folders(args),
+            folders=replace(sound_folders(args), targets=args.targets),
             noise_kinds=args.noise_kinds,
         )
     )

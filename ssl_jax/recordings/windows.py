@@ -20,7 +20,7 @@ from ssl_jax.sounds.reading import check_rate
 
 SHORTEST_S = 0.05  # of a window: the networks' convolutions span 50 ms
 LONGEST_S = 60.0
-TRAINED_S = 1.0  # the windows that the networks were trained on
+TRAINED_S = 1.0  # the windows that the networks were trained on, `general` on shorter ones too
 STEP_S = 0.1
 SHORTEST_STEP_S = 0.01  # a frame
 

@@ -255,7 +255,7 @@ def introduction(options: YardstickOptions, network: str) -> str:
         f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{network}`, "
         f"{options.clips} speakers from each direction. No training used these heads and rooms. "
         "Evaluation heads are turned to their midline (docs/rooms.md). `ssl_jax yardsticks "
-        f"PLACES`; {machine()}; commit {commit()}.\n\n## In front\n\n"
+        f"DIR`; {machine()}; commit {commit()}.\n\n## In front\n\n"
         f"All heads and rooms together, windows of 1 s. Wide-band: {options.clips} sounds of "
         f"{sounds} that reach over 8 kHz.\n"
     )
