@@ -38,7 +38,8 @@ def folders(tmp_path, monkeypatch):
 
 
 def test_the_commands_of_the_page_lead_to_a_localiser(folders, call):
-    lines = re.findall("^    ssl_jax (.*)$", PAGE, re.MULTILINE)
+    section = PAGE.partition("## From two heads")[2].partition("\n## ")[0]
+    lines = re.findall("^    ssl_jax (.*)$", section, re.MULTILINE)
     everything, pack, localise = [shlex.split(line) for line in lines]
 
     ended = call(*everything, TINY)

@@ -17,8 +17,8 @@ VALIDATION_SEED = 6  # follows the seed of a split whose rest is split once more
 class Split(IntEnum):
     """What a generator splits.
 
-    A split's seed is (run seed, 0, Split): one number longer than a mixture's, so no generator
-    serves both.
+    A split's seed is (run seed, 0, Split), that of a mixture (run seed, number). NumPy pads seeds
+    with zeros, so MIXTURES has the generator of mixture 0: one permutation follows its draws.
     """
 
     MIXTURES = 0

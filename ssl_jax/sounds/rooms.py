@@ -1,5 +1,6 @@
 """The rooms of a database: which heads, which rooms, and which part each is of."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,11 @@ def room_name(head: Sofa, room: Room) -> str:
     field = f"t60_{room.t60:.2f}-drr_{room.drr:.0f}" if room.t60 else "free"
     name = f"{head.name}-{room.scale:.3f}-{field}"
     return f"{name}-narrow" if room.narrow else name
+
+
+def head_of(name: str) -> str:
+    """The head of a name that `room_name` gives."""
+    return re.sub(r"-\d\.\d{3}-(free|t60).*$", "", name)
 
 
 def load_rooms(folder: Path | None, config: Database, fs: int) -> Heads:

@@ -10,10 +10,10 @@ from scipy.special import softmax
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import say, track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTH_STEP, Training
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Training
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.manifest import Manifest, read_manifest
-from ssl_jax.database.parts import EVALUATION
+from ssl_jax.database.parts import EVALUATION, TRAINING
 from ssl_jax.experiments import Experiment
 from ssl_jax.metrics import degrees_apart
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
@@ -23,6 +23,7 @@ from ssl_jax.recordings.posteriors import PEAK_REACH
 from ssl_jax.report.tables import markdown_table
 from ssl_jax.sounds.mixing import mean_power, spatialise_endless
 from ssl_jax.sounds.noises import load_noises
+from ssl_jax.sounds.rooms import KEMAR_FILES, head_of
 from ssl_jax.studies.classical import NOISY, SIDE, Methods, classical_head, classical_rows
 from ssl_jax.studies.front_scores import FRONT_HEAD, front_rows_of
 from ssl_jax.studies.pages import show_page
@@ -162,6 +163,20 @@ def nearest_error(estimates: np.ndarray, azimuth: float) -> float:
     return float(degrees_apart(estimates, azimuth).min())
 
 
+def heard_in_training(places: Sequence[Place], folder: Path, clips: int) -> list[str]:
+    """The places whose head the training part of a store of `clips` has, by its name's beginning.
+
+    KEMAR alone where there is no store: he is always in training.
+    """
+    heads = set(KEMAR_FILES)
+    if (folder / "manifest.csv").exists():
+        manifest = read_manifest(folder / "manifest.csv", AZIMUTHS * clips)
+        in_training = manifest.part == TRAINING
+        heads |= {head_of(name) for name in np.array(manifest.head)[in_training]}
+    beginnings = tuple(head.lower() for head in heads)
+    return [place.name for place in places if place.name.lower().startswith(beginnings)]
+
+
 def evaluated_conditions(manifest: Manifest, numbers: np.ndarray) -> dict[str, np.ndarray]:
     """Masks over some mixtures of rooms (n,), by what was heard."""
     heads = np.array([manifest.head[number] for number in numbers])
@@ -172,9 +187,6 @@ def evaluated_conditions(manifest: Manifest, numbers: np.ndarray) -> dict[str, n
         "free field": is_free,
         "free field, 15 to 40 dB": is_free & (snr >= 15),
     }
-    of_cipic = np.char.startswith(heads, "cipic_")
-    for what, mask in list(conditions.items()):
-        conditions[f"{what}, CIPIC heads"] = mask & of_cipic
     conditions["free field, -5 to 5 dB"] = is_free & (snr < 5)
     conditions["rooms, -5 to 5 dB"] = ~is_free & (snr < 5)
     return conditions
@@ -227,16 +239,19 @@ def run_yardsticks(options: YardstickOptions) -> None:
     places = [measured_place(path, fs) for path in paths]
     of_voices = [heard_at(place, voices, noises, [network]) for place in places]
     of_sounds = [heard_at(place, sounds, noises, [network]) for place in places]
-    front = front_rows_of("voices", of_voices, network.name)
-    front += front_rows_of("wide-band", of_sounds, network.name)
-    methods = Methods.load(network)
-    beside = classical_rows(places, voices, noises, methods)
-    rows = score_places(places, [network], of_voices)
     folder = options.work / options.experiment.name
+    known = heard_in_training(places, folder, options.experiment.database.clips)
+    numbers = range(len(places))
+    unseen = [number for number in numbers if places[number].name not in known] or numbers
+    front = front_rows_of("voices", [of_voices[number] for number in unseen], network.name)
+    front += front_rows_of("wide-band", [of_sounds[number] for number in unseen], network.name)
+    methods = Methods.load(network)
+    beside = classical_rows([places[number] for number in unseen], voices, noises, methods)
+    rows = score_places(places, [network], of_voices)
     rows += evaluation_rows(network.name, folder, options.experiment)
     show_page(
         options.page,
-        introduction(options, network.name),
+        introduction(options, network.name, known),
         markdown_table(list(FRONT_HEAD), front),
         BESIDE,
         markdown_table(classical_head(methods), beside),
@@ -248,14 +263,16 @@ def run_yardsticks(options: YardstickOptions) -> None:
     )
 
 
-def introduction(options: YardstickOptions, network: str) -> str:
+def introduction(options: YardstickOptions, network: str, known: Sequence[str]) -> str:
     """What was heard, what made the page, and what stands first on it."""
+    heard = ", ".join(known) or "none"
     sounds = "the package's noises" if options.sounds is None else options.sounds.name
     return (
         f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{network}`, "
-        f"{options.clips} speakers from each direction. No training used these heads and rooms. "
+        f"{options.clips} speakers from each direction. Training heard {heard} of "
+        "these heads and rooms; the first two tables are of the others, if there are any. "
         "Evaluation heads are turned to their midline (docs/rooms.md). `ssl_jax yardsticks "
         f"DIR`; {machine()}; commit {commit()}.\n\n## In front\n\n"
-        f"All heads and rooms together, windows of 1 s. Wide-band: {options.clips} sounds of "
+        f"These heads and rooms together, windows of 1 s. Wide-band: {options.clips} sounds of "
         f"{sounds} that reach over 8 kHz.\n"
     )
