@@ -107,10 +107,10 @@ def test_what_stops_one_process_stops_all_with_a_line_each(run, tmp_path):
     ), errors
     taken = tmp_path / f"results/{NAME}/settings.json"
     taken.parent.mkdir(parents=True)
-    taken.write_text('{"database": {"seed": 7}}')
+    taken.write_text('{"database": {"clips": 7}}')
     statuses, errors = run(tmp_path, ("database",), processes=2)
     assert statuses == [2, 2] and "Traceback" not in "".join(errors)
-    assert "settings.json: was made with database.seed = 7, now 0" in errors[0]
+    assert "settings.json: was made with database.clips = 7, now 2" in errors[0]
     assert "process 0 stopped: see what it says" in errors[1]
 
 
