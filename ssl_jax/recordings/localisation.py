@@ -56,14 +56,17 @@ def localise_blocks(
 
 def localise_recording(
     recording: Recording,
-    chosen: Listener,
+    listener: Listener,
     settings: WindowSettings,
     *,
     cues: bool,
     most_windows: int | None = None,
 ) -> Azimuths:
-    """`localise_blocks` by a listener that is loaded, which takes `most_windows` at a time."""
-    front = chosen.front
+    """`localise_blocks` by a listener that is loaded already.
+
+    It takes `most_windows` at a time; None: as many as fit into BATCH_FRAMES.
+    """
+    front = listener.front
     name = recording.name
     quality = watch_sound(name, recording.fs, front)
     seconds = recording.samples / recording.fs
@@ -80,11 +83,11 @@ def localise_recording(
     overview = Overview() if cues else None
     if overview is not None:
         runs = overview.collect(runs)
-    batch = most_windows or max(1, BATCH_FRAMES // chosen.span_frames)
+    batch = most_windows or max(1, BATCH_FRAMES // listener.span_frames)
     azimuths = join_estimates(
-        list(estimates(chosen, quality, runs, batch)), chosen, quality, overview
+        list(estimates(listener, quality, runs, batch)), listener, quality, overview
     )
-    if frames < chosen.span_frames:
+    if frames < listener.span_frames:
         note = (
             f"{seconds:.2f} s of sound, shorter than the window of {settings.window_s:g} s, "
             "is one window"
@@ -94,7 +97,7 @@ def localise_recording(
 
 
 def _known_length_cues(quality: Quality, recording: Recording, samples: int) -> Iterator[Cues]:
-    """Cues of a recording, which has so many samples at the front-end's rate."""
+    """Cues of a recording that has `samples` samples at the front-end's rate."""
     if samples < LONG_S * quality.front.fs:
         return sound_cues(quality, recording.blocks, RUN_FRAMES)
     watched = quality.watch(recording.blocks)
@@ -166,7 +169,13 @@ def localise_file(
     cues: bool = False,
     prior: str = DEFAULT_PRIOR,
 ) -> Azimuths:
-    """`localise` for a sound file of any format, rate and length, in bounded memory."""
+    """`localise` for a sound file of any format, rate and length, in bounded memory.
+
+    Raises
+    ------
+    InputError, OSError
+        The file cannot be read; InputError also as `localise` does.
+    """
     info = sound_info(path)
     if info.channels != 2:
         raise InputError(f"{path}: {ears_needed(info.channels)}")
