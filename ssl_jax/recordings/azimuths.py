@@ -183,5 +183,15 @@ def join_windows(parts: Sequence[Windows]) -> Windows:
 
 
 def mean_azimuth(estimates: Windows | Azimuths) -> float:
-    """One azimuth for a whole recording, degrees: see `Overall.azimuth`."""
+    """One azimuth for a whole recording.
+
+    Parameters
+    ----------
+    estimates : Windows or Azimuths
+
+    Returns
+    -------
+    float
+        Degrees, from 0 to below 360; NaN where there is no one azimuth, see `Overall.azimuth`.
+    """
     return Overall().add(estimates).azimuth

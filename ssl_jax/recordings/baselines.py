@@ -51,8 +51,10 @@ def gcc_phat_delay(signal: ArrayLike, fs: float) -> np.ndarray:
 
     Parameters
     ----------
-    signal : (..., samples, 2), left ear first
-    fs : float, Hz
+    signal : array_like
+        (..., samples, 2), left ear first.
+    fs : float
+        Hz.
 
     Returns
     -------
@@ -129,8 +131,10 @@ def gcc_phat_azimuth(signal: ArrayLike, fs: float, head: Sofa | None = None) -> 
 
     Parameters
     ----------
-    signal : (..., samples, 2), left ear first
-    fs : float, Hz
+    signal : array_like
+        (..., samples, 2), left ear first.
+    fs : float
+        Hz.
     head : Sofa, optional
         Whose delays tell the azimuth: `gcc_phat_delay` of its responses every 5 degrees,
         interpolated. Woodworth's sphere without.
@@ -154,7 +158,8 @@ def cue_templates(fs: float, head: Sofa | None = None) -> CueTemplates:
 
     Parameters
     ----------
-    fs : float, Hz
+    fs : float
+        Hz.
     head : Sofa, optional
         Of the same rate, as `read_sofa(path, fs)` reads it; the KEMAR of the package without.
 
@@ -229,8 +234,10 @@ def itd_ild_azimuth(
 
     Parameters
     ----------
-    signal : (..., samples, 2), left ear first
-    fs : float, Hz
+    signal : array_like
+        (..., samples, 2), left ear first.
+    fs : float
+        Hz.
     templates : CueTemplates, optional
         `cue_templates(fs, head)`, of the KEMAR of the package unless given.
 

@@ -23,13 +23,15 @@ def localise_batch(
 
     Parameters
     ----------
-    signals : (sounds, samples, 2), left ear first
+    signals : array_like
+        (sounds, samples, 2), left ear first.
     fs, window, step, model, prior
         See `localise`.
 
     Returns
     -------
-    list of Azimuths, one for each sound
+    list of Azimuths
+        One for each sound.
 
     Raises
     ------

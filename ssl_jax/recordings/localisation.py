@@ -118,18 +118,25 @@ def localise(
 
     Parameters
     ----------
-    signal : (samples, 2), left ear first, at least 50 ms
-        Floats of any level; full scale is 1. int8, int16 and int32 are divided by their full
-        scale: 128, 32768, 2**31. uint8 is as in WAV files: 128 is zero.
-    fs : int, Hz, of any value: the sound is resampled to the network's rate
-    window : float, s, of sound that each estimate rests on
-        The networks were trained on windows of 1 s, `general` on some of 0.25 s too.
-    step : float, s, from one estimate to the next; both are rounded to whole frames of 10 ms
-    model : str, optional, one of `networks.packed.available()`
-    cues : bool, whether to keep the cue maps too, averaged to 4000 columns at most: for pictures
-    prior : str, what is known before anything is heard
-        "frontal": the front half, sides included, is four times as likely as the other, because
-        people look at what they record; "uniform"; "front": nothing is behind.
+    signal : array_like
+        (samples, 2), left ear first, at least 50 ms. Floats of any level; full scale is 1. int8,
+        int16 and int32 are divided by their full scale: 128, 32768, 2**31. uint8 is as in WAV
+        files: 128 is zero.
+    fs : float
+        Hz. The sound is resampled to the network's rate.
+    window : float
+        s of sound that each estimate rests on. The networks were trained on windows of 1 s,
+        `general` on some of 0.25 s too.
+    step : float
+        s from one estimate to the next. `window` and `step` are rounded to whole frames of 10 ms.
+    model : str, optional
+        One of `networks.packed.available()`, or a FILE.safetensors of one's own.
+    cues : bool
+        Whether to keep the cue maps too, averaged to 4000 columns at most: for pictures.
+    prior : str
+        What is known before anything is heard. "frontal": the front half, sides included, is four
+        times as likely as the other, because people look at what they record; "uniform": all
+        azimuths are alike; "front": nothing is behind.
 
     Returns
     -------

@@ -113,13 +113,20 @@ def render_scene(
 
     Parameters
     ----------
-    source : (samples,), of any level
-    fs : int, Hz, of source and noises
-    azimuths : float or list, degrees, 90 = left; several are passed at equal times, straight on
-    noises : list of (any,), repeated to the length of the source
-    noise_azimuths : list of degrees, one for each noise
-    snr : float, dB, of each noise by itself
-    head : Sofa, optional, by default the KEMAR of the package; `read_sofa(path, fs)` reads another
+    source : array_like
+        (samples,), of any level.
+    fs : int
+        Hz, of source and noises.
+    azimuths : float or list of float
+        Degrees, 90 = left. Several are passed at equal times, straight on.
+    noises : list of array_like
+        (any,) each, repeated to the length of the source.
+    noise_azimuths : list of float
+        Degrees, one for each noise.
+    snr : float
+        dB, of each noise by itself.
+    head : Sofa, optional
+        By default the KEMAR of the package; `read_sofa(path, fs)` reads another.
 
     Returns
     -------
