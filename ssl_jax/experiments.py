@@ -6,7 +6,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.config import BUNDLED, Database, FrontEnd, SoundFolders, Training
 from ssl_jax.runs import MAIN_RUNS, QUICK_CLIPS, ROOM_RUNS, RUNS, quick_runs
 
-MOST_SNR = 100  # dB, either way: more than mixtures of 16 bits hold
+MOST_SNR_DB = 100  # either way: more than mixtures of 16 bits hold
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,23 @@ class Protocol:
 
 
 # What we infer from the BatchNorm statistics in the published checkpoints: results/fingerprint.md
-PUBLISHED = Protocol("nearest_azimuth", "none", snr_low=2.5, snr_high=20.0)
+PUBLISHED = Protocol(direction_rule="nearest_azimuth", hair_cell="none", snr_low=2.5, snr_high=20.0)
 PROTOCOLS = {
     "published": PUBLISHED,
     # the SNR that the published code states
     "published-code": replace(PUBLISHED, snr_low=15.0, snr_high=40.0),
     # the one to cite: one plane, and nothing of the evaluation is heard in training
-    "clean": Protocol("horizontal", "roman", 15.0, 40.0, disjoint=("speaker", "noise", "head")),
+    "clean": Protocol(
+        direction_rule="horizontal",
+        hair_cell="roman",
+        snr_low=15.0,
+        snr_high=40.0,
+        disjoint=("speaker", "noise", "head"),
+    ),
     # for recordings: three parts that share nothing, ILDs of whole heads, levels
     "rooms": Protocol(
-        "horizontal",
-        "roman",
+        direction_rule="horizontal",
+        hair_cell="roman",
         snr_low=-5.0,
         snr_high=40.0,
         disjoint=("speaker", "noise", "head"),
@@ -154,10 +160,10 @@ def check_options(options: Options, protocol: Protocol) -> None:
             f"--targets: protocol {options.protocol} points at voices alone: use --protocol rooms"
         )
     low, high = protocol.snr_low, protocol.snr_high
-    if not -MOST_SNR <= low < high <= MOST_SNR:
+    if not -MOST_SNR_DB <= low < high <= MOST_SNR_DB:
         raise InputError(
-            f"--snr-range {low:g} {high:g}: not a range: use two numbers from -{MOST_SNR} to "
-            f"{MOST_SNR} dB, low first"
+            f"--snr-range {low:g} {high:g}: not a range: use two numbers from -{MOST_SNR_DB} to "
+            f"{MOST_SNR_DB} dB, low first"
         )
 
 

@@ -111,20 +111,21 @@ def train_runs(ex: Experiment, plan: Plan) -> None:
     by_main_process(check_results, results, settings)
     metrics, run_settings = trained_before(results)
     mesh = data_mesh() if plan.devices else None
-    for name, run in runs.items():
-        epochs = range(run.start_epoch + 1, run.epochs + 1)
+    for name, config in runs.items():
+        epochs = range(config.start_epoch + 1, config.epochs + 1)
         have_epoch = [checkpoint_path(work, name, epoch).exists() for epoch in epochs]
         timing = results / "timing.json"
         with record_stage(timing, name, resumed=any(have_epoch), complete=have_epoch[-1]):
-            metrics[name] = train(name, run, mixtures, RunFolders(work, results), mesh)
-        run_settings[name] = as_settings(run=run)["run"]
+            metrics[name] = train(name, config, mixtures, RunFolders(work, results), mesh)
+        run_settings[name] = as_settings(run=config)["run"]
         by_main_process(write_json, results / "metrics.json", metrics)
         by_main_process(write_json, results / "settings.json", {**settings, "runs": run_settings})
 
 
 def draw_figures(ex: Experiment, folders: Folders, formats: tuple[str, ...]) -> None:
     """Draw every figure of the experiment, in each of the formats."""
-    from ssl_jax.report.figures import draw_all  # matplotlib, for this stage alone
+    # here: only this stage waits for matplotlib
+    from ssl_jax.report.figures import draw_all
 
     draw_all(folders.results, ex, folders.figures, formats)
 
@@ -152,7 +153,8 @@ def run_stage(stage: str, ex: Experiment, plan: Plan) -> None:
 def run_experiment(ex: Experiment, plan: Plan) -> None:
     """Carry out the planned stages, with the work folder locked while it changes."""
     if "train" in plan.stages:
-        runs_of(ex, plan)  # refused before anything is rendered
+        # a wrong run is refused before anything is rendered
+        runs_of(ex, plan)
     with contextlib.ExitStack() as stack:
         if {"database", "train"} & set(plan.stages):
             with barrier():
@@ -162,5 +164,6 @@ def run_experiment(ex: Experiment, plan: Plan) -> None:
                         remove_stale_parts(folder / ex.name)
         for stage in plan.stages:
             run_stage(stage, ex, plan)
-        with barrier():  # at exit JAX would not wait for the main process long enough
+        # at exit JAX would not wait for the main process long enough
+        with barrier():
             pass

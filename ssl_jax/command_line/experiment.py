@@ -12,8 +12,8 @@ from ssl_jax.command_line.options import (
 
 def add_experiment_stages(stages) -> None:
     """Declare these stages."""
-    everything = "database, train, figures and report: what ./reproduce.sh runs"
-    parser = add_stage(stages, "all", everything, run_all)
+    text = "database, train, figures and report: what ./reproduce.sh runs"
+    parser = add_stage(stages, "all", text, run_all)
     parser.set_defaults(resumes=True)
     add_experiment_options(parser)
     add_device_options(parser)
@@ -33,15 +33,15 @@ def add_experiment_stages(stages) -> None:
         "--limit", type=int, metavar="N", default=72, help="how many of them (default %(default)s)"
     )
 
-    networks = "Model 1, Model 2 and its learning-rate-drop continuation"
-    parser = add_stage(stages, "train", networks, run_train)
+    text = "Model 1, Model 2 and its learning-rate-drop continuation"
+    parser = add_stage(stages, "train", text, run_train)
     parser.set_defaults(resumes=True)
     add_experiment_options(parser)
     add_device_options(parser)
     add_run_options(parser)
 
-    drawn = "every figure, from results/ (and scenes rendered afresh)"
-    parser = add_stage(stages, "figures", drawn, run_figures)
+    text = "every figure, from results/ (and scenes rendered afresh)"
+    parser = add_stage(stages, "figures", text, run_figures)
     add_experiment_options(parser)
     parser.add_argument(
         "--format",
@@ -50,8 +50,8 @@ def add_experiment_stages(stages) -> None:
         help="pdf: a PDF file beside each PNG file (default %(default)s)",
     )
 
-    compared = "comparison of results/ with the reported tables"
-    parser = add_stage(stages, "report", compared, run_report)
+    text = "comparison of results/ with the reported tables"
+    parser = add_stage(stages, "report", text, run_report)
     add_experiment_options(parser)
     add_path(
         parser,
@@ -68,6 +68,7 @@ def _folders(args):
 
 
 def _carry_out(args, **plan) -> None:
+    """Carry out stages of the chosen experiment; `plan` has fields of `pipeline.Plan`."""
     # here: --help need not wait for JAX
     from ssl_jax.pipeline import Plan, run_experiment
 
@@ -75,12 +76,12 @@ def _carry_out(args, **plan) -> None:
 
 
 def run_all(args) -> None:
-    """The stage `all`."""
+    """Carry out the stage `all`."""
     _carry_out(args, runs=tuple(args.runs), seeds=args.seeds, devices=args.devices)
 
 
 def run_database(args) -> None:
-    """The stage `database`."""
+    """Carry out the stage `database`."""
     if args.export_wav:
         from ssl_jax.pipeline import export_mixtures
 
@@ -90,18 +91,18 @@ def run_database(args) -> None:
 
 
 def run_train(args) -> None:
-    """The stage `train`."""
+    """Carry out the stage `train`."""
     _carry_out(
         args, stages=("train",), runs=tuple(args.runs), seeds=args.seeds, devices=args.devices
     )
 
 
 def run_figures(args) -> None:
-    """The stage `figures`."""
+    """Carry out the stage `figures`."""
     formats = ("png",) if args.format == "png" else ("png", args.format)
     _carry_out(args, stages=("figures",), formats=formats)
 
 
 def run_report(args) -> None:
-    """The stage `report`."""
+    """Carry out the stage `report`."""
     _carry_out(args, stages=("report",), readme=args.readme)

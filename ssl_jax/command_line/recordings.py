@@ -55,7 +55,7 @@ def add_side_options(parser) -> None:
 
 
 def run_localise(args) -> None:
-    """The stage `localise`: what the options say, as records."""
+    """Carry out the stage `localise`."""
     # here, and below: --help need not wait for JAX
     from ssl_jax.recordings import commands, incoming
     from ssl_jax.recordings.windows import WindowSettings
@@ -92,7 +92,7 @@ def _check_source(args) -> None:
 
 
 def run_render(args) -> None:
-    """The stage `render`: what the options say, as records."""
+    """Carry out the stage `render`."""
     from ssl_jax.recordings import commands, scene
     from ssl_jax.sounds.bundled import bundled_path
 
@@ -115,7 +115,7 @@ def run_render(args) -> None:
 
 
 def run_export(args) -> None:
-    """The stage `export`."""
+    """Carry out the stage `export`."""
     from ssl_jax.networks.onnx_export import export_onnx
 
     export_onnx(args.to, args.model)
@@ -205,8 +205,7 @@ def _add_render(stages) -> None:
     parser.add_argument(
         "--bits", type=int, choices=(16, 24), default=16, help="of the scene (default %(default)s)"
     )
-    spectrogram = "spectrogram of both ears: PNG, PDF or SVG"
-    add_path(parser, "--plot", metavar="FILE", help=spectrogram)
+    add_path(parser, "--plot", metavar="FILE", help="spectrogram of both ears: PNG, PDF or SVG")
     parser.add_argument(
         "--output",
         "-o",
@@ -220,20 +219,28 @@ def _add_render(stages) -> None:
 
 def _add_scene_options(parser) -> None:
     """What sounds in a scene of `render`, and from where."""
-    averaged = (
-        "sound file of any rate, whose channels are averaged into one, or voice:SPEAKER of the "
-        "package, such as voice:27"
+    add_path(
+        parser,
+        "speech",
+        metavar="SPEECH",
+        help="sound file of any rate, whose channels are averaged into one, or voice:SPEAKER of "
+        "the package, such as voice:27",
     )
-    add_path(parser, "speech", metavar="SPEECH", help=averaged)
-    where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--azimuth", type=float, metavar="DEG", help="where it stands")
-    where.add_argument(
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--azimuth", type=float, metavar="DEG", help="where it stands")
+    place.add_argument(
         "--trajectory",
         metavar="DEG:DEG",
         help="or where it goes; more are passed at equal times",
     )
-    beside = "noises beside it: sound files, or noise:KIND of the package, such as noise:rain"
-    add_path(parser, "--noise", metavar="FILE", nargs="+", default=[], help=beside)
+    add_path(
+        parser,
+        "--noise",
+        metavar="FILE",
+        nargs="+",
+        default=[],
+        help="noises beside it: sound files, or noise:KIND of the package, such as noise:rain",
+    )
     parser.add_argument(
         "--noise-azimuth", type=float, metavar="DEG", nargs="+", help="one for each noise"
     )

@@ -28,8 +28,12 @@ def add_study_stages(stages) -> None:
 def _add_scenes(stages) -> None:
     text = "study: the published sample mixtures taken apart"
     parser = add_stage(stages, "scenes", text, run_scenes)
-    where = "a clone of the reproduced repository, or its folder Test_Audio"
-    add_path(parser, "repository", metavar="DIR", help=where)
+    add_path(
+        parser,
+        "repository",
+        metavar="DIR",
+        help="a clone of the reproduced repository, or its folder Test_Audio",
+    )
     add_path(parser, "--heads", metavar="DIR", help="SOFA files (default: 20 people of CIPIC)")
     add_results_option(parser)
     add_figures_option(parser)

@@ -80,25 +80,26 @@ def scan_steps(
     -------
     state, cues : ScanState, FrameCues of (hops, clips, C)
     """
-    long = settings.hops_per_step == 1
+    is_long_hop = settings.hops_per_step == 1
+    correlate = advance_long_hop if is_long_hop else advance_short_hops
     step = settings.step
     lags = settings.lags
 
     def advance(state, piece):
-        periphery_state, y = periphery(state.periphery, piece)
+        periphery_state, envelopes = periphery(state.periphery, piece)
         # the filters ring on, but after its end a sound is zero by definition
-        first = state.number * step - (step - lags)  # n of the first sample in y
-        y = jnp.where((first + np.arange(step) < end)[..., None], y, 0)
+        first = state.number * step - (step - lags)  # n of the first sample in the piece
+        envelopes = jnp.where((first + np.arange(step) < end)[..., None], envelopes, 0)
         # the left ear waits for D samples of the right one to come
-        left = jnp.concatenate([state.left, y[:, 0]], axis=1)  # clips, D + step, C
-        right = jnp.concatenate([state.right, y[:, 1]], axis=1)  # clips, 2 D + step, C
-        correlate = advance_long_hop if long else advance_short_hops
+        left = jnp.concatenate([state.left, envelopes[:, 0]], axis=1)  # clips, D + step, C
+        right = jnp.concatenate([state.right, envelopes[:, 1]], axis=1)  # clips, 2 D + step, C
         sums, cues = correlate(settings, state.sums, state.number, left[:, :step], right)
         state = ScanState(state.number + 1, periphery_state, left[:, step:], right[:, step:], sums)
         return state, cues
 
     state, cues = lax.scan(advance, state, pieces)
-    if not long:  # each is (steps, hops, clips, C)
+    if not is_long_hop:
+        # each is (steps, hops of a step, clips, C)
         cues = FrameCues(*(cue.reshape(-1, *cue.shape[2:]) for cue in cues))
     return state, cues
 
@@ -139,7 +140,7 @@ def scan_cues(
     # the scan looks D samples ahead: it starts a step early, with silence
     steps = math.ceil(hops * hop / step) + 1
     early = step - settings.lags
-    late = steps * step - early - samples  # below 0 it cuts off what is not needed
+    late = steps * step - early - samples  # below 0 the padding cuts off what is not needed
     padding = [(0, 0, 0)] * sounds.ndim
     padding[2] = (early, late, 0)
     padded = lax.pad(sounds, jnp.zeros((), sounds.dtype), padding)

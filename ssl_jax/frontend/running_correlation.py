@@ -80,21 +80,24 @@ def _advance_correlation(settings: CorrelationSettings, total, left, right):
     """
     hop = settings.hop
     span = settings.span
-    size = _chunk_size(hop)
+    chunk = _chunk_size(hop)
     # weighted once for the whole hop: a decay per chunk would add up its rounding
     left = _hop_weights(settings, hop, left.dtype) * left
 
-    def add_chunk(size, total, start):
-        l = lax.dynamic_slice_in_dim(left, start, size, 1)
-        r = lax.dynamic_slice_in_dim(right, start, size + span - 1, 1)
+    def add_samples(total, start, count):
+        l = lax.dynamic_slice_in_dim(left, start, count, 1)
+        r = lax.dynamic_slice_in_dim(right, start, count + span - 1, 1)
         # unrolled: one pass over `total`, the sum stays in registers
-        return total + sum(l[:, k, None] * r[:, k : k + span] for k in range(size))
+        return total + sum(l[:, k, None] * r[:, k : k + span] for k in range(count))
+
+    def add_chunk(number, total):
+        return add_samples(total, number * chunk, chunk)
 
     total = total * settings.decay**hop
-    total = lax.fori_loop(0, hop // size, lambda j, total: add_chunk(size, total, j * size), total)
-    rest = hop % size
+    total = lax.fori_loop(0, hop // chunk, add_chunk, total)
+    rest = hop % chunk
     if rest:
-        total = add_chunk(rest, total, hop - rest)
+        total = add_samples(total, hop - rest, rest)
     return total
 
 
@@ -126,11 +129,11 @@ def _start_onset(settings: CorrelationSettings, squares):
     i = np.arange(lags + 1.0)
     m = np.arange(-lags, lags + 1)[:, None]
     weights = np.where(i >= m, settings.gain * settings.decay ** (hop - 1 + m - i), 0)
-    onset = squares[:, lags : 2 * lags + 1]  # r[0..D]^2
+    first_squares = squares[:, lags : 2 * lags + 1]  # r[0..D]^2
     return jnp.einsum(
         "mi,bic->bmc",
         jnp.asarray(weights, squares.dtype),
-        onset,
+        first_squares,
         precision=lax.Precision.HIGHEST,
     )
 

@@ -49,9 +49,12 @@ CPU_BYTES = 2**26
 GPU_SHARE = 0.25
 # Copies of a batch's sound and cues while it is computed: as it came, cut, and moved.
 COPIES = 3
+# Bytes in float32 of a sample of both ears, and of the four cues of a channel and hop.
+SAMPLE_BYTES = 8
+CUE_BYTES = 16
 
 # The longest segment, in memories: its warming up is then 6 % of the work.
-LONGEST = 16
+MOST_MEMORIES = 16
 
 # AVX-512 where a CPU has it: XLA halves its vectors otherwise. Each lane computes the same.
 COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
@@ -71,7 +74,7 @@ class Segments:
         return self.count * self.length
 
     def computed(self, samples: int) -> int:
-        """Samples that are computed of a sound of so many, with all that warms up or fills up."""
+        """Samples that are computed for a sound of so many: also what warms up and fills up."""
         batches = math.ceil(max(samples - self.memory, 1) / self.batch)
         return batches * self.count * (self.memory + self.length)
 
@@ -120,22 +123,22 @@ def plan_segments(
     """The cut of a sound of so many samples that computes least, of lengths that the device allows.
 
     A length is the memory times a power of two, so that few programs are compiled. A batch takes
-    some COPIES of 8 bytes a sample and of 16 a channel and hop.
+    some COPIES of its sound and cues.
     """
     memory = memory_samples(periphery, settings)
     count = CPU_SEGMENTS
-    room = float(CPU_BYTES)
+    batch_bytes = float(CPU_BYTES)
     if jax.default_backend() != "cpu":
         count = GPU_SEGMENTS
         statistics = jax.local_devices()[0].memory_stats() or {}
-        room = GPU_SHARE * statistics.get("bytes_limit", CPU_BYTES / GPU_SHARE)
-    bytes_a_sample = COPIES * (8 + 16 * len(periphery.cfs) / settings.hop)
-    most = room / (count * bytes_a_sample)  # samples of a segment, with its memory
-    cuts = []
-    times = 1
-    while times <= LONGEST and (times == 1 or (1 + times) * memory <= most):
-        cuts.append(Segments(memory, times * memory, count))
-        times *= 2
+        batch_bytes = GPU_SHARE * statistics.get("bytes_limit", CPU_BYTES / GPU_SHARE)
+    bytes_a_sample = COPIES * (SAMPLE_BYTES + CUE_BYTES * len(periphery.cfs) / settings.hop)
+    most_samples = batch_bytes / (count * bytes_a_sample)  # of a segment, with its memory
+    cuts = [Segments(memory, memory, count)]
+    memories = 2  # that a length is
+    while memories <= MOST_MEMORIES and (1 + memories) * memory <= most_samples:
+        cuts.append(Segments(memory, memories * memory, count))
+        memories *= 2
     return min(cuts, key=lambda cut: cut.computed(samples))
 
 
@@ -162,13 +165,13 @@ class _Batch:
     """The sound of some segments that follow one another."""
 
     sound: np.ndarray  # (samples, 2), from the first segment's beginning on
-    first: int  # sample of the whole sound that it begins with
-    end: int  # samples of the whole sound, ENDLESS until it is known
+    first_sample: int  # of the whole sound, that it begins with
+    end_sample: int  # samples of the whole sound, ENDLESS until it is known
 
 
 def _batches(blocks: Iterable[np.ndarray], segments: Segments, lags: int) -> Iterator[_Batch]:
-    """The sound of each batch, as soon as it has come; the last one is as short as it is."""
-    # the right ear is read D samples ahead
+    """The sound of each batch, as soon as it has come; the last one may be shorter."""
+    # the right ear is read `lags` samples ahead
     needed = segments.batch + segments.memory + lags
     waiting: list[np.ndarray] = []
     size = 0
@@ -182,8 +185,9 @@ def _batches(blocks: Iterable[np.ndarray], segments: Segments, lags: int) -> Ite
             first += segments.batch
             waiting = [sound[segments.batch :]]
             size -= segments.batch
-    # of a later batch, so much is warming up
-    if size > (segments.memory if first else 0):
+    # a later batch begins with what warms it up
+    warming = segments.memory if first else 0
+    if size > warming:
         yield _Batch(np.concatenate(waiting), first, first + size)
 
 
@@ -191,26 +195,28 @@ def _batch_cues(
     batch: _Batch, segments: Segments, periphery: PeripherySettings, settings: CorrelationSettings
 ) -> Cues:
     """The cues that a batch makes known, (channels, frames)."""
-    early = settings.step - settings.lags
+    early = settings.step - settings.lags  # samples of silence that a scan begins with
     size = settings.step + segments.memory + segments.length
     sounds = np.zeros((segments.count, size, 2), batch.sound.dtype)
     starts = segments.length * np.arange(segments.count)
     for row, start in zip(sounds, starts, strict=True):
         piece = batch.sound[start : start + size - early]
         row[early : early + len(piece)] = piece
-    ends = np.minimum(batch.end - batch.first - starts, ENDLESS).astype(np.int32)
+    ends = np.minimum(batch.end_sample - batch.first_sample - starts, ENDLESS).astype(np.int32)
     cues = _cues_side_by_side(sounds, ends, periphery, settings)
-    warming = segments.memory // settings.hop
-    # the first segment has nothing to warm up for
-    skipped = warming if batch.first else 0
-    known = (batch.end - batch.first) // settings.hop
-    frames = min(known, warming + segments.batch // settings.hop) - skipped
+    warming_hops = segments.memory // settings.hop
+    # the whole sound's first segment has nothing to warm up for
+    skipped_hops = warming_hops if batch.first_sample else 0
+    sound_hops = (batch.end_sample - batch.first_sample) // settings.hop
+    known_hops = min(sound_hops, warming_hops + segments.batch // settings.hop)
+    frames = max(known_hops - skipped_hops, 0)
     joined: list = []
     for cue in map(np.asarray, cues):
-        new = cue[warming:].swapaxes(0, 1).reshape(-1, cue.shape[-1])
-        joined.append(np.concatenate([cue[skipped:warming, 0], new])[: max(frames, 0)].T)
-    first = batch.first // settings.hop + skipped
-    grid = CueGrid(periphery.fs, settings.hop, max(frames, 0), first, periphery.cfs)
+        # (hops, segments, C) -> (segments * hops, C): one segment after the other
+        warm = cue[warming_hops:].swapaxes(0, 1).reshape(-1, cue.shape[-1])
+        joined.append(np.concatenate([cue[skipped_hops:warming_hops, 0], warm])[:frames].T)
+    first_frame = batch.first_sample // settings.hop + skipped_hops
+    grid = CueGrid(periphery.fs, settings.hop, frames, first_frame, periphery.cfs)
     return to_cues(FrameCues(*joined), grid, leading=())
 
 

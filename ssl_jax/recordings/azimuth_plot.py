@@ -40,8 +40,8 @@ def draw_over_time(axes, azimuths: Azimuths) -> None:
     half = azimuths.step / 2
     top = 180 + AZIMUTH_STEP / 2
     extent = (azimuths.times[0] - half, azimuths.times[-1] + half, -top, top)
-    # a power law shows a tenth too
-    shown = axes.imshow(
+    # PowerNorm makes shares of a tenth visible too
+    drawn = axes.imshow(
         image,
         POSTERIOR,
         PowerNorm(0.4, 0, 1),
@@ -66,7 +66,7 @@ def draw_over_time(axes, azimuths: Azimuths) -> None:
     )
     ticks = (0, 0.01, 0.1, 0.3, 0.6, 1)
     label = "posterior of a class of 5°"
-    add_bar(shown, axes, label, pad=0.01, aspect=35, ticks=ticks, format="%g")
+    add_bar(drawn, axes, label, pad=0.01, aspect=35, ticks=ticks, format="%g")
 
 
 def _draw_estimates(axes, azimuths: Azimuths) -> None:

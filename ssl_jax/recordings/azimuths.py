@@ -53,7 +53,7 @@ class Azimuths:
 
         See `Overall.azimuth`.
         """
-        return mean_azimuth(self)
+        return self._overall.azimuth
 
     @property
     def mean_mirrored(self) -> float:
@@ -61,12 +61,12 @@ class Azimuths:
 
         See `Overall.mirrored`.
         """
-        return Overall().add(self).mirrored
+        return self._overall.mirrored
 
     @property
     def moves(self) -> bool:
         """Does the source move, so that no one azimuth is right? See `Overall.moves`."""
-        return Overall().add(self).moves
+        return self._overall.moves
 
     @property
     def directions(self) -> list[Direction]:
@@ -74,7 +74,11 @@ class Azimuths:
 
         See `Overall.directions`.
         """
-        return Overall().add(self).directions
+        return self._overall.directions
+
+    @property
+    def _overall(self) -> Overall:
+        return Overall().add(self)
 
     def plot(self, axes=None):
         """Draw the posterior over time, and the estimates on it.
@@ -88,7 +92,7 @@ class Azimuths:
         -------
         axes : matplotlib Axes
         """
-        # only who draws waits for matplotlib
+        # here: only those who draw wait for matplotlib
         from ssl_jax.recordings.azimuth_plot import draw_over_time, new_axes
 
         if axes is None:
@@ -98,7 +102,7 @@ class Azimuths:
 
     def to_dict(self) -> dict:
         """Everything but the cues, ready for JSON: null where an azimuth is not known."""
-        # `tables` reads this module
+        # here: `tables` imports this module
         from ssl_jax.recordings.tables import as_dict
 
         return as_dict(self)
@@ -131,12 +135,12 @@ class Azimuths:
         return f"Azimuths: {self._where()}, {self._windows()}, {self._confidence()}"
 
     def _where(self) -> str:
-        overall = Overall().add(self)
+        overall = self._overall
         if np.isfinite(overall.azimuth):
             return " or ".join(in_words(azimuth) for azimuth in overall.shown)
         if overall.moves:
             return "no one azimuth: the source moves"
-        several = [f"{in_words(one.azimuth)} {one.share:.0%}" for one in overall.directions]
+        several = [f"{in_words(peak.azimuth)} {peak.share:.0%}" for peak in overall.directions]
         return f"no one azimuth: {'; '.join(several) or 'nothing stands out'}"
 
     def _windows(self) -> str:
@@ -153,7 +157,7 @@ class Azimuths:
 
 @dataclass(frozen=True)
 class Windows:
-    """Estimates of some windows, as they come: the first fields of `Azimuths`."""
+    """Estimates of some windows, as they come: fields of `Azimuths`, which has their shapes."""
 
     times: np.ndarray
     azimuth: np.ndarray
@@ -179,5 +183,15 @@ def join_windows(parts: Sequence[Windows]) -> Windows:
 
 
 def mean_azimuth(estimates: Windows | Azimuths) -> float:
-    """One azimuth for a whole recording, degrees: see `Overall.azimuth`."""
+    """One azimuth for a whole recording.
+
+    Parameters
+    ----------
+    estimates : Windows or Azimuths
+
+    Returns
+    -------
+    float
+        Degrees, from 0 to below 360; NaN where there is no one azimuth, see `Overall.azimuth`.
+    """
     return Overall().add(estimates).azimuth

@@ -14,21 +14,21 @@ from ssl_jax.frontend.binaural_feature import get_cues_clean
 from ssl_jax.frontend.sound_checks import as_ears
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import spatialise
+from ssl_jax.sounds.shoebox import SOUND_SPEED
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
-MAX_DELAY = 0.001  # s between the ears of a head, as of the front-end's lags
-# Hz: speech is often recorded up to here, and what is above counts as much once it is whitened
-HIGHEST = 8000.0
+MAX_DELAY_S = 0.001  # between the ears of a head, as of the front-end's lags
+# speech is often recorded up to here only, and whitened noise above would count as much
+HIGHEST_HZ = 8000.0
 UPSAMPLING = 4  # of the correlation: a parabola fits the tip of its peak then
 LEAST_CROSS = 1e-10  # of the cross-spectrum's peak: what is below is rounding, without a phase
 FRONTAL = np.arange(-90, 91, AZIMUTH_STEP)  # degrees
 SPHERE_RADIUS = 0.0875  # m, of an average head
-SOUND_SPEED = 343.0  # m/s, at 20 degrees Celsius
 NOISE_S = 0.5  # of white noise from each direction: 50 frames tell how much cues spread
 # how much the cues of two people differ from one direction: a tenth of the largest ITD; several dB
 ITD_BETWEEN_HEADS = 0.07  # ms
 ILD_BETWEEN_HEADS = 3.0  # dB
-FARTHEST = 2.0  # spreads: a cue that is further off says no more against a direction
+MOST_SPREADS = 2.0  # a cue that is further off says no more against a direction
 IC_POWER = 4  # IC to this power weighs a cue: at 0.5, as in noise, it counts a sixteenth
 
 
@@ -51,8 +51,10 @@ def gcc_phat_delay(signal: ArrayLike, fs: float) -> np.ndarray:
 
     Parameters
     ----------
-    signal : (..., samples, 2), left ear first
-    fs : float, Hz
+    signal : array_like
+        (..., samples, 2), left ear first.
+    fs : float
+        Hz.
 
     Returns
     -------
@@ -70,21 +72,21 @@ def gcc_phat_delay(signal: ArrayLike, fs: float) -> np.ndarray:
     -----
     Frequencies up to 8 kHz count.
     """
-    if not 2 / MAX_DELAY <= fs < np.inf:
-        raise InputError(f"fs {fs!r}: out of range: use {2 / MAX_DELAY:g} Hz or more")
+    if not 2 / MAX_DELAY_S <= fs < np.inf:
+        raise InputError(f"fs {fs!r}: out of range: use {2 / MAX_DELAY_S:g} Hz or more")
     ears = np.asarray(as_ears(signal), float)
     if not ears.any(axis=-2).all():
         raise InputError("an ear is silent: use a sound that both ears hear")
     # zeros behind the sound, however short it is: no lag wraps around
-    size = next_fast_len(2 * max(ears.shape[-2], int(MAX_DELAY * fs) + 2), real=True)
+    size = next_fast_len(2 * max(ears.shape[-2], int(MAX_DELAY_S * fs) + 2), real=True)
     spectra = rfft(ears, size, axis=-2)
     cross = spectra[..., 0].conj() * spectra[..., 1]
-    cross = np.where(rfftfreq(size, 1 / fs) <= HIGHEST, cross, 0)
+    cross = np.where(rfftfreq(size, 1 / fs) <= HIGHEST_HZ, cross, 0)
     magnitude = np.abs(cross)
     has_phase = magnitude > LEAST_CROSS * magnitude.max(axis=-1, keepdims=True)
     phases = np.where(has_phase, cross / np.where(has_phase, magnitude, 1), 0)
     correlation = irfft(phases, UPSAMPLING * size)
-    return _peak_lag(correlation, round(MAX_DELAY * fs * UPSAMPLING)) / (UPSAMPLING * fs)
+    return _peak_lag(correlation, round(MAX_DELAY_S * fs * UPSAMPLING)) / (UPSAMPLING * fs)
 
 
 def _peak_lag(correlation: np.ndarray, longest: int) -> np.ndarray:
@@ -129,8 +131,10 @@ def gcc_phat_azimuth(signal: ArrayLike, fs: float, head: Sofa | None = None) -> 
 
     Parameters
     ----------
-    signal : (..., samples, 2), left ear first
-    fs : float, Hz
+    signal : array_like
+        (..., samples, 2), left ear first.
+    fs : float
+        Hz.
     head : Sofa, optional
         Whose delays tell the azimuth: `gcc_phat_delay` of its responses every 5 degrees,
         interpolated. Woodworth's sphere without.
@@ -154,7 +158,8 @@ def cue_templates(fs: float, head: Sofa | None = None) -> CueTemplates:
 
     Parameters
     ----------
-    fs : float, Hz
+    fs : float
+        Hz.
     head : Sofa, optional
         Of the same rate, as `read_sofa(path, fs)` reads it; the KEMAR of the package without.
 
@@ -195,7 +200,7 @@ def template_distances(signal: ArrayLike, templates: CueTemplates) -> np.ndarray
     """How far the cues of sounds (..., samples, 2) are from each azimuth's: (..., 72).
 
     The mean over channels and frames, weighted by coherence, of the squared distances of ITD and
-    ILD in spreads; each counts up to FARTHEST.
+    ILD in spreads; each counts up to MOST_SPREADS.
 
     Raises
     ------
@@ -213,7 +218,7 @@ def template_distances(signal: ArrayLike, templates: CueTemplates) -> np.ndarray
     for number in range(AZIMUTHS):
         itd_off = (itd - templates.itd[number, :, None]) / templates.itd_spread[number, :, None]
         ild_off = (ild - templates.ild[number, :, None]) / templates.ild_spread[number, :, None]
-        squared = np.minimum(itd_off**2, FARTHEST**2) + np.minimum(ild_off**2, FARTHEST**2)
+        squared = np.minimum(itd_off**2, MOST_SPREADS**2) + np.minimum(ild_off**2, MOST_SPREADS**2)
         distances[..., number] = (weight * squared).sum(axis=(-2, -1)) / total
     return distances
 
@@ -229,8 +234,10 @@ def itd_ild_azimuth(
 
     Parameters
     ----------
-    signal : (..., samples, 2), left ear first
-    fs : float, Hz
+    signal : array_like
+        (..., samples, 2), left ear first.
+    fs : float
+        Hz.
     templates : CueTemplates, optional
         `cue_templates(fs, head)`, of the KEMAR of the package unless given.
 

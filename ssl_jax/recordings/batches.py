@@ -23,13 +23,15 @@ def localise_batch(
 
     Parameters
     ----------
-    signals : (sounds, samples, 2), left ear first
+    signals : array_like
+        (sounds, samples, 2), left ear first.
     fs, window, step, model, prior
         See `localise`.
 
     Returns
     -------
-    list of Azimuths, one for each sound
+    list of Azimuths
+        One for each sound.
 
     Raises
     ------
@@ -43,15 +45,15 @@ def localise_batch(
         )
     settings = WindowSettings(window, step, model, prior)
     listener = load_listener(settings)
-    # frames of a batch are for long recordings: padding up to it takes longer than the windows
+    # no larger batch than the sounds fill: what pads it takes as long as windows do
     frames = int(signals.shape[1] * listener.frame_rate / fs) if fs > 0 else 0
     windows = max(frames - listener.span_frames, 0) // listener.step_frames + 1
     most_windows = min(windows, max(1, BATCH_FRAMES // listener.span_frames))
-    answers = []
+    results = []
     for number, signal in enumerate(signals):
         recording = Recording(f"signal {number}", fs, len(signal), signal_blocks(signal))
-        answer = localise_recording(
+        azimuths = localise_recording(
             recording, listener, settings, cues=False, most_windows=most_windows
         )
-        answers.append(answer)
-    return answers
+        results.append(azimuths)
+    return results

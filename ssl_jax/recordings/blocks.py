@@ -9,7 +9,7 @@ from scipy import signal as sps
 
 # Hz, where the removal of an offset begins: far below the lowest channel's 80 Hz
 OFFSET_HZ = 5.0
-# s; the mean of so much is where the removal starts. A sound that begins loud has no bump then.
+# The removal starts from the mean of so much. So a sound that begins loud gets no bump.
 OFFSET_START_S = 0.1
 
 
@@ -55,9 +55,15 @@ def remove_offset(block: np.ndarray, offset: np.ndarray, fs: int) -> tuple[np.nd
     return (block - means).astype(np.float32), means[-1]
 
 
-def resampled(blocks: Iterable[np.ndarray], fs: int, wanted: int) -> Iterator[np.ndarray]:
-    """The sound at another rate: block by block what `resample_poly` makes of the whole."""
-    up, down = Fraction(wanted, fs).as_integer_ratio()
+def resampled(blocks: Iterable[np.ndarray], fs: int, wanted_fs: int) -> Iterator[np.ndarray]:
+    """The sound at another rate: block by block what `resample_poly` makes of the whole.
+
+    Parameters
+    ----------
+    blocks : (any, 2) each
+    fs, wanted_fs : Hz, before and after
+    """
+    up, down = Fraction(wanted_fs, fs).as_integer_ratio()
     if up == down:
         yield from blocks
         return
@@ -65,13 +71,13 @@ def resampled(blocks: Iterable[np.ndarray], fs: int, wanted: int) -> Iterator[np
     # resample_poly's own filter, designed once
     taps = sps.firwin(20 * longest + 1, 1 / longest, window=("kaiser", 5.0)).astype(np.float32)
     reach = math.ceil(10 * longest / up) + 1  # samples on either side that a result may need
-    # `waiting` begins where a sample of one rate is one of the other; the results that belong to
-    # its first `done` samples are out
+    # `waiting` begins where a sample of one rate is at the time of one of the other. The results of
+    # its first `done` samples are out.
     waiting = np.zeros((0, 2), np.float32)
     done = 0
     for block in blocks:
         waiting = np.concatenate([waiting, block])
-        # the last place where rates meet whose result needs nothing that is to come
+        # the last such place whose result needs no sample that is still to come
         stop = (len(waiting) - reach) // down * down
         if stop <= done:
             continue

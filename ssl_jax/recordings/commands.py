@@ -66,10 +66,10 @@ def localise_files(
         raise InputError(
             f"--plot {outputs.picture}: draws one recording, not {len(paths)}: give one FILE"
         )
-    # a wrong setting is no file's fault
+    # refused here: a wrong setting is no file's fault
     load_listener(settings)
     with_cues = outputs.picture is not None
-    done: dict[str, Azimuths] = {}
+    localised: dict[str, Azimuths] = {}
     failures: list[str] = []
     try:
         for path in paths:
@@ -85,17 +85,17 @@ def localise_files(
             except (InputError, OSError) as error:
                 failures.append(_message(error))
                 continue
-            done[str(path)] = azimuths
+            localised[str(path)] = azimuths
             if several:
                 _print_table(path, azimuths, outputs)
     finally:
-        # what is done is kept, whatever ended the work
-        if done:
-            _write_files(done, outputs)
-    if not done:
+        # what is localised is written, whatever ended the work
+        if localised:
+            _write_files(localised, outputs)
+    if not localised:
         raise InputError("; ".join(failures))
     if not several:
-        _print_table(paths[0], azimuths, outputs)
+        _print_table(paths[0], localised[str(paths[0])], outputs)
     return failures
 
 
@@ -108,20 +108,21 @@ def _message(error: InputError | OSError) -> str:
     return os_error_message(error) if isinstance(error, OSError) else str(error)
 
 
-def _write_files(done: dict[str, Azimuths], outputs: LocaliseOutputs) -> None:
+def _write_files(localised: dict[str, Azimuths], outputs: LocaliseOutputs) -> None:
+    """Write the outputs that are asked for; `localised` is by name of the file."""
     if outputs.json is not None:
-        contents = [as_json(name, azimuths) for name, azimuths in done.items()]
+        contents = [as_json(name, azimuths) for name, azimuths in localised.items()]
         # on one line: a posterior has 72 numbers
         _write(outputs.json, json.dumps({"files": contents}) + "\n")
     if outputs.csv is not None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(CSV_COLUMNS)
-        for name, azimuths in done.items():
+        for name, azimuths in localised.items():
             writer.writerows(csv_rows(name, azimuths))
         _write(outputs.csv, text.getvalue())
     if outputs.picture is not None:
-        for name, azimuths in done.items():
+        for name, azimuths in localised.items():
             draw_picture(azimuths, outputs.picture, Path(name).name)
 
 

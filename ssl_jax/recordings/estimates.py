@@ -69,15 +69,15 @@ def estimates(
         span = maps.shape[-1]
         posterior = classify(maps)
         if quality.ended:
-            # what fills up the last batch is no window
+            # the zeros that fill up the last batch are no windows
             total = (quality.frames - span) // listener.step_frames + 1
             posterior = posterior[: total - count]
         if not len(posterior):
             break
-        first = (count + np.arange(len(posterior))) * listener.step_frames
-        levels = quality.window_levels(first, span)
-        yield describe_windows(listener, quality, posterior, first, span, levels)
-        quality.advance(int(first[-1]), levels)
+        first_frames = (count + np.arange(len(posterior))) * listener.step_frames
+        levels = quality.window_levels(first_frames, span)
+        yield describe_windows(listener, quality, posterior, first_frames, span, levels)
+        quality.advance(int(first_frames[-1]), levels)
         count += len(posterior)
     check_length(quality.name, quality.samples / quality.fs)
     if not quality.heard:
@@ -88,7 +88,7 @@ def describe_windows(
     listener: Listener,
     quality: Quality,
     posterior: np.ndarray,
-    first: np.ndarray,
+    first_frames: np.ndarray,
     span: int,
     levels: Levels,
 ) -> Windows:
@@ -97,12 +97,12 @@ def describe_windows(
     Parameters
     ----------
     posterior : (n, 72), of the network
-    first : (n,), the frame that each window begins with
+    first_frames : (n,), the frame that each window begins with
     span : frames of a window
     levels : of the windows
     """
-    cases = level_flags(levels, quality.loudest)
-    silent = cases["silent"]
+    has_flag = level_flags(levels, quality.loudest)
+    silent = has_flag["silent"]
     posterior = np.where(silent[:, None], np.float32(1 / AZIMUTHS), posterior)
     posterior = apply_prior(posterior, listener.prior)
     azimuth, confidence = peak_azimuth(posterior)
@@ -111,13 +111,15 @@ def describe_windows(
     confidence = np.where(silent, 0, confidence)
     mirrored = np.where(silent, np.nan, mirrored)
     count = len(posterior)
-    cases["narrow band"] = np.full(count, quality.narrow)
-    cases["short"] = np.full(count, span < listener.span_frames)
-    cases["front or back"] = np.isfinite(mirrored)
-    cases["unsure"] = (confidence < SURE) & ~silent
-    flags = tuple(tuple(name for name in cases if cases[name][i]) for i in range(count))
-    times = (first + span / 2) / listener.frame_rate
-    return Windows(times, azimuth, confidence, mirrored, posterior, flags)
+    has_flag["narrow band"] = np.full(count, quality.narrow)
+    has_flag["short"] = np.full(count, span < listener.span_frames)
+    has_flag["front or back"] = np.isfinite(mirrored)
+    has_flag["unsure"] = (confidence < SURE) & ~silent
+    flags = []
+    for i in range(count):
+        flags.append(tuple(name for name, windows in has_flag.items() if windows[i]))
+    times = (first_frames + span / 2) / listener.frame_rate
+    return Windows(times, azimuth, confidence, mirrored, posterior, tuple(flags))
 
 
 def check_length(name: str, seconds: float) -> None:

@@ -21,8 +21,8 @@ from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.overview import Overview
 from ssl_jax.recordings.quality import Quality
 from ssl_jax.recordings.tables import (
-    COLUMNS,
     CSV_COLUMNS,
+    TABLE_HEAD,
     csv_rows,
     heading,
     json_windows,
@@ -115,7 +115,7 @@ def _title(sound: IncomingSound, listener: Listener) -> str:
     step_s = listener.step_frames / listener.frame_rate
     network = f"{listener.model}, prior {listener.prior}"
     title = heading(sound.name, "as it comes", sound.fs, network, window_s, step_s)
-    return f"{title}\n{COLUMNS}"
+    return f"{title}\n{TABLE_HEAD}"
 
 
 class _Picture:

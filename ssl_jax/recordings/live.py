@@ -21,8 +21,8 @@ from ssl_jax.sounds.wav import (
 )
 
 BLOCK_S = 0.1
-# libsndfile's names of (format, bits)
-KINDS = {
+# libsndfile's names of a WAV's (format, bits)
+SUBTYPES = {
     (1, 16): "PCM_16",
     (1, 24): "PCM_24",
     (1, 32): "PCM_32",
@@ -45,7 +45,7 @@ class _Format:
     """How the bytes of a pipe are sound."""
 
     fs: int  # Hz
-    kind: str  # see KINDS
+    subtype: str  # see SUBTYPES
     frame_bytes: int  # of one sample of both ears
 
     @property
@@ -68,18 +68,18 @@ def sound_of(stream: BinaryIO, name: str, raw_fs: int | None = None) -> Incoming
     header = read_wav_header(stream, name)
     if header.channels != 2:
         raise InputError(f"{name}: {ears_needed(header.channels)}")
-    if (header.code, header.bits) not in KINDS:
+    if (header.code, header.bits) not in SUBTYPES:
         raise InputError(
             f"{name}: WAV of format {header.code} and {header.bits} bits: {WAV_WANTED}"
         )
     check_rate(name, header.fs)
-    wav = _Format(header.fs, KINDS[header.code, header.bits], 2 * header.bits // 8)
+    wav = _Format(header.fs, SUBTYPES[header.code, header.bits], 2 * header.bits // 8)
     blocks = _decoded(_wav_bytes(stream, header, wav, name), wav, name)
     return IncomingSound(name, header.fs, blocks)
 
 
 def _endless(stream: BinaryIO, form: _Format) -> Iterator[bytes]:
-    """What comes, without waiting for a whole block."""
+    """What comes until the pipe is closed, without waiting for a whole block."""
     while True:
         content = stream.read1(form.block_bytes)  # type: ignore[attr-defined]
         if not content:
@@ -89,17 +89,18 @@ def _endless(stream: BinaryIO, form: _Format) -> Iterator[bytes]:
 
 def _wav_bytes(stream: BinaryIO, header: WavHeader, form: _Format, name: str) -> Iterator[bytes]:
     """The sound of a WAV, and what follows its stated length where that is sound too."""
-    # a length that a program did not know when it began
+    # a program that writes to a pipe may not know the length when it writes the header
     is_known = 0 < header.data_bytes < UNKNOWN_BYTES
-    left = header.data_bytes if is_known else math.inf
-    while left:
-        content = stream.read1(min(form.block_bytes, left))  # type: ignore[attr-defined]
+    missing_bytes = header.data_bytes if is_known else math.inf
+    while missing_bytes:
+        size = min(form.block_bytes, missing_bytes)
+        content = stream.read1(size)  # type: ignore[attr-defined]
         if not content:
             break
-        left -= len(content)
+        missing_bytes -= len(content)
         yield content
-    if left and is_known:
-        # the samples before this one are whole: their windows are known
+    if missing_bytes and is_known:
+        # only now: the windows of all samples before the cut are out
         raise InputError(f"{name}: {CUT_SHORT}")
     rest = stream.read(header.least_rest_bytes)
     is_sound = len(rest) == header.least_rest_bytes and not is_chunk(rest, MAX_HEADER_BYTES)
@@ -122,7 +123,7 @@ def _decoded(parts: Iterator[bytes], form: _Format, name: str) -> Iterator[np.nd
                 samplerate=form.fs,
                 channels=2,
                 format="RAW",
-                subtype=form.kind,
+                subtype=form.subtype,
                 endian="LITTLE",
             )
             yield block

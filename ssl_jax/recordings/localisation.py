@@ -56,14 +56,17 @@ def localise_blocks(
 
 def localise_recording(
     recording: Recording,
-    chosen: Listener,
+    listener: Listener,
     settings: WindowSettings,
     *,
     cues: bool,
     most_windows: int | None = None,
 ) -> Azimuths:
-    """`localise_blocks` by a listener that is loaded, which takes `most_windows` at a time."""
-    front = chosen.front
+    """`localise_blocks` by a listener that is loaded already.
+
+    It takes `most_windows` at a time; None: as many as fit into BATCH_FRAMES.
+    """
+    front = listener.front
     name = recording.name
     quality = watch_sound(name, recording.fs, front)
     seconds = recording.samples / recording.fs
@@ -80,11 +83,11 @@ def localise_recording(
     overview = Overview() if cues else None
     if overview is not None:
         runs = overview.collect(runs)
-    batch = most_windows or max(1, BATCH_FRAMES // chosen.span_frames)
+    batch = most_windows or max(1, BATCH_FRAMES // listener.span_frames)
     azimuths = join_estimates(
-        list(estimates(chosen, quality, runs, batch)), chosen, quality, overview
+        list(estimates(listener, quality, runs, batch)), listener, quality, overview
     )
-    if frames < chosen.span_frames:
+    if frames < listener.span_frames:
         note = (
             f"{seconds:.2f} s of sound, shorter than the window of {settings.window_s:g} s, "
             "is one window"
@@ -94,7 +97,7 @@ def localise_recording(
 
 
 def _known_length_cues(quality: Quality, recording: Recording, samples: int) -> Iterator[Cues]:
-    """Cues of a recording, which has so many samples at the front-end's rate."""
+    """Cues of a recording that has `samples` samples at the front-end's rate."""
     if samples < LONG_S * quality.front.fs:
         return sound_cues(quality, recording.blocks, RUN_FRAMES)
     watched = quality.watch(recording.blocks)
@@ -115,18 +118,25 @@ def localise(
 
     Parameters
     ----------
-    signal : (samples, 2), left ear first, at least 50 ms
-        Floats of any level; full scale is 1. int8, int16 and int32 are divided by their full
-        scale: 128, 32768, 2**31. uint8 is as in WAV files: 128 is zero.
-    fs : int, Hz, of any value: the sound is resampled to the network's rate
-    window : float, s, of sound that each estimate rests on
-        The networks were trained on windows of 1 s, `general` on some of 0.25 s too.
-    step : float, s, from one estimate to the next; both are rounded to whole frames of 10 ms
-    model : str, optional, one of `networks.packed.available()`
-    cues : bool, whether to keep the cue maps too, averaged to 4000 columns at most: for pictures
-    prior : str, what is known before anything is heard
-        "frontal": the front half, sides included, is four times as likely as the other, because
-        people look at what they record; "uniform"; "front": nothing is behind.
+    signal : array_like
+        (samples, 2), left ear first, at least 50 ms. Floats of any level; full scale is 1. int8,
+        int16 and int32 are divided by their full scale: 128, 32768, 2**31. uint8 is as in WAV
+        files: 128 is zero.
+    fs : float
+        Hz. The sound is resampled to the network's rate.
+    window : float
+        s of sound that each estimate rests on. The networks were trained on windows of 1 s,
+        `general` on some of 0.25 s too.
+    step : float
+        s from one estimate to the next. `window` and `step` are rounded to whole frames of 10 ms.
+    model : str, optional
+        One of `networks.packed.available()`, or a FILE.safetensors of one's own.
+    cues : bool
+        Whether to keep the cue maps too, averaged to 4000 columns at most: for pictures.
+    prior : str
+        What is known before anything is heard. "frontal": the front half, sides included, is four
+        times as likely as the other, because people look at what they record; "uniform": all
+        azimuths are alike; "front": nothing is behind.
 
     Returns
     -------
@@ -166,7 +176,13 @@ def localise_file(
     cues: bool = False,
     prior: str = DEFAULT_PRIOR,
 ) -> Azimuths:
-    """`localise` for a sound file of any format, rate and length, in bounded memory."""
+    """`localise` for a sound file of any format, rate and length, in bounded memory.
+
+    Raises
+    ------
+    InputError, OSError
+        The file cannot be read; InputError also as `localise` does.
+    """
     info = sound_info(path)
     if info.channels != 2:
         raise InputError(f"{path}: {ears_needed(info.channels)}")

@@ -6,6 +6,7 @@ import numpy as np
 
 from ssl_jax.common.angles import circle_degrees, signed_degrees
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
+from ssl_jax.metrics import degrees_apart
 from ssl_jax.recordings.posteriors import (
     PEAK_REACH,
     Direction,
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 SECOND_SHARE = 0.2
 # share of the windows that one azimuth for all must be near to
 AGREEING_SHARE = 0.7
-PARTS = 32  # of a recording, at most, in which a source is looked for: a path as a picture has it
-# degrees: the two ends of a longer path lie not within reach of any one azimuth
+PARTS = 32  # points of a source's path, at most: one for each part of the recording
+# degrees: no one azimuth is within PEAK_REACH of both ends of a longer path
 LONGEST_PATH = 2 * PEAK_REACH
 PATH_ENDS = (0.1, 0.9)  # quantiles: one stray part of ten on either side is no movement
 
@@ -51,10 +52,13 @@ class _Votes:
 
 
 class _Path:
-    """Where windows hear a sound, in up to PARTS equal parts of a recording of any length."""
+    """Where windows hear a sound, in up to PARTS equal parts of a recording of any length.
+
+    When all parts are full, they are joined in pairs.
+    """
 
     def __init__(self):
-        self.votes = np.zeros((PARTS, AZIMUTHS))
+        self.votes = np.zeros((PARTS, AZIMUTHS))  # sums of confidence
         self.part_windows = 1  # windows of a part
         self.windows = 0
 
@@ -94,28 +98,27 @@ class Overall:
         self.windows = 0
         self.flagged = 0  # windows
         self._heard = 0  # windows that something sounds in
-        self._posterior = np.zeros(AZIMUTHS)  # sum over them
-        self._decided = np.zeros(AZIMUTHS)  # of them, windows whose front and back are told apart
+        self._posterior = np.zeros(AZIMUTHS)  # sum over these
+        # of these, by class: windows whose front and back are told apart
+        self._known_front_back = np.zeros(AZIMUTHS)
         self._heard_votes = _Votes()
-        self._flawless_votes = _Votes()
+        self._unflagged_votes = _Votes()
         self._path = _Path()
 
     def add(self, estimates: "Windows | Azimuths") -> "Overall":
         """Count windows."""
         heard = np.isfinite(estimates.azimuth)
-        flawless = np.array([not flags for flags in estimates.flags], bool)
-        for votes, counted in (
-            (self._heard_votes, heard),
-            (self._path, heard),
-            (self._flawless_votes, heard & flawless),
-        ):
-            votes.add(estimates.azimuth[counted], estimates.confidence[counted])
-        decided = heard & np.isnan(estimates.mirrored)
-        np.add.at(self._decided, _nearest_class(estimates.azimuth[decided]), 1)
+        unflagged = np.array([not flags for flags in estimates.flags], bool)
+        usable = heard & unflagged
+        self._heard_votes.add(estimates.azimuth[heard], estimates.confidence[heard])
+        self._unflagged_votes.add(estimates.azimuth[usable], estimates.confidence[usable])
+        self._path.add(estimates.azimuth[heard], estimates.confidence[heard])
+        known = heard & np.isnan(estimates.mirrored)
+        np.add.at(self._known_front_back, _nearest_class(estimates.azimuth[known]), 1)
         self._posterior += estimates.posterior[heard].sum(axis=0)
         self._heard += int(heard.sum())
         self.windows += len(heard)
-        self.flagged += int((~flawless).sum())
+        self.flagged += int((~unflagged).sum())
         return self
 
     @property
@@ -126,16 +129,18 @@ class Overall:
         are any. Where front and back stay open, it is the likelier one: see `mirrored`. NaN where
         there is a second direction, the source moves, or too few windows agree.
         """
-        directions = self.directions
-        several = len(directions) > 1 and directions[1].share >= SECOND_SHARE
+        peaks = self.directions
+        several = len(peaks) > 1 and peaks[1].share >= SECOND_SHARE
         if several or self.moves:
             return float("nan")
         if not np.isnan(self._image):
-            peak = int(self._posterior.argmax())
-            agree = self._heard_votes.agree_on(peak, int(mirrored_class(peak)))
-            return directions[0].azimuth if agree and directions else float("nan")
-        flawless = self._flawless_votes.by_class.any()
-        return (self._flawless_votes if flawless else self._heard_votes).azimuth()
+            # windows may hear either of the two: their mean would lie between them
+            highest = int(self._posterior.argmax())
+            agree = self._heard_votes.agree_on(highest, int(mirrored_class(highest)))
+            return peaks[0].azimuth if agree and peaks else float("nan")
+        if self._unflagged_votes.by_class.any():
+            return self._unflagged_votes.azimuth()
+        return self._heard_votes.azimuth()
 
     @property
     def mirrored(self) -> float:
@@ -148,11 +153,12 @@ class Overall:
 
     @property
     def _image(self) -> float:
+        """`mirrored`, whether or not there is an `azimuth`."""
         image = float(mirror_azimuth(self._mean_posterior))
         if np.isnan(image):
             return image
-        _, decided = mean_about(self._decided, mirrored_class(self._posterior.argmax()))
-        return float("nan") if decided >= SECOND_SHARE * self._heard else image
+        _, known = mean_about(self._known_front_back, mirrored_class(self._posterior.argmax()))
+        return float("nan") if known >= SECOND_SHARE * self._heard else image
 
     @property
     def moves(self) -> bool:
@@ -161,7 +167,7 @@ class Overall:
 
     @property
     def directions(self) -> list[Direction]:
-        """Those of the mean posterior of all windows that something sounds in.
+        """The peaks of the mean posterior of all windows that something sounds in.
 
         Without the first one's mirror image where front and back stay open.
         """
@@ -169,18 +175,18 @@ class Overall:
         image = self._image
         if np.isnan(image):
             return peaks
-        return [one for one in peaks if abs(signed_degrees(one.azimuth - image)) > PEAK_REACH]
+        return [peak for peak in peaks if degrees_apart(peak.azimuth, image) > PEAK_REACH]
 
     @property
     def shown(self) -> list[float]:
         """The azimuths to point at: one, both where front and back stay open, or several.
 
-        None where the source moves.
+        Empty where the source moves.
         """
         if not np.isnan(self.azimuth):
             either = [self.azimuth, self.mirrored]
             return [azimuth for azimuth in either if not np.isnan(azimuth)]
-        return [] if self.moves else [one.azimuth for one in self.directions]
+        return [] if self.moves else [peak.azimuth for peak in self.directions]
 
     @property
     def _mean_posterior(self) -> np.ndarray:

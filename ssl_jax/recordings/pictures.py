@@ -35,10 +35,11 @@ MAPS = (
     (ILD, "ILD (dB), red = left louder"),
     (IC, "Interaural coherence"),
 )
-PAUSE = 1e-3  # of a channel's highest power: less holds no direction
-DYNAMIC_RANGE = 80  # dB, of a spectrogram
+PAUSE_POWER = 1e-3  # of a channel's highest power: less holds no direction
+DYNAMIC_RANGE_DB = 80  # of a spectrogram
+LEAST_POWER = 1e-20  # of a spectrogram: silence has no logarithm
 MOST_COLUMNS = 3000  # of a spectrogram: more cannot be seen
-CURVE_RATE = 100  # Hz, points of a trajectory
+CURVE_RATE_HZ = 100  # points of a trajectory
 
 
 def _point(azimuth, radius):
@@ -67,8 +68,9 @@ def _draw_from_above(axes, azimuths: Azimuths) -> None:
     )
     overall = Overall().add(azimuths)
     arrow = {"arrowstyle": "-|>", "color": ESTIMATE, "lw": 3, "mutation_scale": 18}
-    for shown in overall.shown:
-        axes.annotate("", _point(shown, 0.33), _point(shown, INNER), arrowprops=arrow, zorder=5)
+    for azimuth in overall.shown:
+        tail, tip = _point(azimuth, 0.33), _point(azimuth, INNER)
+        axes.annotate("", tail, tip, arrowprops=arrow, zorder=5)
     if len(times) > 1:
         add_bar(dots, axes, "time (s)", location="bottom", shrink=0.6, aspect=35, pad=0.02)
     axes.set(
@@ -121,7 +123,7 @@ def _draw_head(axes) -> None:
 
 
 def _draw_cue_maps(figure, cues: Cues, azimuths: Azimuths) -> None:
-    heard = cues.power > PAUSE * cues.power.max(axis=1, keepdims=True)
+    heard = cues.power > PAUSE_POWER * cues.power.max(axis=1, keepdims=True)
     columns = figure.subplots(1, 3)
     for axes, (style, title) in zip(columns, MAPS, strict=True):
         values = np.where(heard, getattr(cues, style.field), np.nan)
@@ -134,7 +136,10 @@ def _draw_cue_maps(figure, cues: Cues, azimuths: Azimuths) -> None:
 
 
 def draw_azimuths(azimuths: Azimuths, path: Path, title: str = "Localised") -> None:
-    """Draw what `localise(..., cues=True)` gives: azimuth over time, the head, the cue maps."""
+    """Draw what `localise(..., cues=True)` returns: azimuth over time, the head, the cue maps.
+
+    Raises ValueError where the cues are not there.
+    """
     if azimuths.cues is None:
         raise ValueError("the picture shows the cues: use localise(..., cues=True)")
     with plt.rc_context(STYLE):
@@ -155,7 +160,7 @@ def draw_azimuths(azimuths: Azimuths, path: Path, title: str = "Localised") -> N
 def draw_spectrogram(
     ears: np.ndarray, fs: int, path: Path, title: str, azimuths: np.ndarray
 ) -> None:
-    """Draw the spectrogram of both ears, and their trajectory where the source moves.
+    """Draw the spectrogram of both ears, and the source's trajectory where it moves.
 
     Parameters
     ----------
@@ -177,9 +182,9 @@ def draw_spectrogram(
 
 
 def _draw_trajectory(axes, azimuths: np.ndarray, fs: int) -> None:
-    some = slice(None, None, max(1, fs // CURVE_RATE))
+    spacing = max(1, fs // CURVE_RATE_HZ)
     times = np.arange(len(azimuths)) / fs
-    axes.plot(times[some], azimuths[some], color=ESTIMATE, lw=2)
+    axes.plot(times[::spacing], azimuths[::spacing], color=ESTIMATE, lw=2)
     axes.set(ylabel="azimuth (°)", title="Trajectory")
     axes.yaxis.set_major_locator(MultipleLocator(90))
 
@@ -188,12 +193,12 @@ def _draw_ears(ear_axes, ears: np.ndarray, fs: int) -> None:
     size = min(2048, len(ears))
     hop = min(max(size // 4, len(ears) // MOST_COLUMNS), size)
     _, _, powers = sps.spectrogram(ears.T, fs, "hann", size, size - hop, mode="psd")
-    levels = 10 * np.log10(powers + 1e-20)
+    levels = 10 * np.log10(powers + LEAST_POWER)
     top = levels.max()
     extent = (0, len(ears) / fs, 0, fs / 2000)  # s, kHz
     for axes, level, name in zip(ear_axes, levels, ("Left ear", "Right ear"), strict=True):
         image = axes.imshow(
-            level, cmap="magma", vmin=top - DYNAMIC_RANGE, vmax=top, extent=extent, **IMAGE
+            level, cmap="magma", vmin=top - DYNAMIC_RANGE_DB, vmax=top, extent=extent, **IMAGE
         )
         axes.set(title=name, ylabel="frequency (kHz)")
     axes.set_xlabel("time (s)")

@@ -5,15 +5,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ssl_jax.common.angles import circle_degrees, signed_degrees
+from ssl_jax.common.angles import circle_degrees
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
+from ssl_jax.metrics import degrees_apart
 
 PEAK_REACH = 10  # degrees on either side of the posterior's peak that count as the peak
 REACH_CLASSES = PEAK_REACH // AZIMUTH_STEP
 SURE = 0.9  # confidence below this is flagged
 LEAST_SHARE = 0.1  # of a posterior that a second direction has at least
-# of a posterior, from which on the mirror image of its peak stays open. Under the prior "frontal"
-# a window that tells nothing of front and back leaves 0.2 behind, less what lies elsewhere
+# of a posterior: with so much at the mirror image of its peak, front and back stay open. Under the
+# prior "frontal" a window that tells nothing of front and back has 0.2 behind, less what lies
+# elsewhere
 OPEN_SHARE = 0.15
 MOST_DIRECTIONS = 4  # at a time
 # within half a class of an axis, a direction is called by that axis alone
@@ -44,9 +46,9 @@ def in_words(azimuth: float) -> str:
 
 
 def mean_about(posterior: np.ndarray, middle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Circular mean (...), degrees, and share (...) of posteriors (..., 72) near class `middle`.
+    """Circular mean (...), degrees, and share (...) of posteriors (..., 72) near a class.
 
-    Near is within 10 degrees.
+    Near is within 10 degrees of the class `middle` (...).
     """
     near = (middle[..., None] + np.arange(-REACH_CLASSES, REACH_CLASSES + 1)) % AZIMUTHS
     share = np.take_along_axis(posterior, near, -1)
@@ -85,7 +87,7 @@ def mirror_azimuth(posterior: ArrayLike) -> np.ndarray:
     image = mirrored_class(peak)
     azimuth, share = mean_about(posterior, image)
     # nearer ones are one peak about the axis
-    is_apart = np.abs(signed_degrees((peak - image) * AZIMUTH_STEP)) > 2 * PEAK_REACH
+    is_apart = degrees_apart(AZIMUTH_STEP * peak, AZIMUTH_STEP * image) > 2 * PEAK_REACH
     return np.where(is_apart & (share >= OPEN_SHARE), azimuth, np.nan)
 
 
@@ -99,5 +101,6 @@ def directions(posterior: np.ndarray) -> list[Direction]:
         if share < LEAST_SHARE:
             break
         peaks.append(Direction(float(azimuth), float(share)))
+        # so that the next peak shares no class with this one
         rest[(peak + np.arange(-2 * REACH_CLASSES, 2 * REACH_CLASSES + 1)) % AZIMUTHS] = 0
     return peaks

@@ -3,16 +3,15 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ssl_jax.common.angles import signed_degrees
 from ssl_jax.common.errors import InputError
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
+from ssl_jax.metrics import in_front
 
 DEFAULT_PRIOR = "frontal"
-# how much likelier a class is than another, in the front half and behind: people look at what
-# they record
+# weights of a class in the front half and of one behind. People look at what they record.
 WEIGHTS = {"frontal": (4.0, 1.0), "uniform": (1.0, 1.0), "front": (1.0, 0.0)}
 # (72,) of bool: the classes from -90 to 90 degrees
-IN_FRONT = np.abs(signed_degrees(np.arange(AZIMUTHS) * AZIMUTH_STEP)) <= 90
+IN_FRONT = in_front(AZIMUTH_STEP * np.arange(AZIMUTHS))
 
 
 def prior_of(name: str) -> np.ndarray:

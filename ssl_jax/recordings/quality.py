@@ -21,7 +21,7 @@ SILENT = 10 ** (-90 / 20)
 QUIET = 10 ** (-50 / 20)  # RMS relative to the loudest window so far, or to the other ear
 # Of full scale: three samples in a row there were cut off. Floats may go beyond it.
 CLIPPED = (0.999, 1.0001)
-LOUDEST = 1e6  # full scale is 1; beyond this the numbers are something else
+LOUDEST = 1e6  # full scale is 1; beyond this the numbers are no sound
 NARROW_SHARE = 0.25  # of the channels: so many may be empty
 
 
@@ -69,12 +69,12 @@ class Quality:
         self.first_frame = 0  # the frame that the next two begin with
         self.energy = np.zeros((0, 2))  # per frame and ear: sum of squares
         self.clipped = np.zeros(0, bool)  # per frame
-        self._offset: np.ndarray | None = None  # (2,), its slow mean
+        self._offset: np.ndarray | None = None  # (2,), the sound's slow mean
         self._last_two = np.zeros((2, 2), np.float32)  # samples
-        self._total = np.zeros(2)  # sums of squares of the whole sound
-        self._clipped_at_s = math.nan  # first
+        self._total_energy = np.zeros(2)  # per ear: sum of squares of the whole sound
+        self._clipped_at_s = math.nan  # where it is clipped first
         self._ears_same = True
-        self._ears = EarCorrelation(fs)
+        self._ear_correlation = EarCorrelation(fs)
 
     @property
     def frames(self) -> int:
@@ -102,51 +102,55 @@ class Quality:
         for block in with_long_start(blocks, round(OFFSET_START_S * self.fs)):
             if not len(block):
                 continue
-            self._check(block)
+            self._check_samples(block)
             if self._offset is None:
                 self._offset = first_offset(block, self.fs)
             centred, self._offset = remove_offset(block, self._offset, self.fs)
-            self._note(block, centred)
+            self._note_block(block, centred)
             yield centred
         self.ended = True
 
-    def _check(self, block: np.ndarray) -> None:
+    def _check_samples(self, block: np.ndarray) -> None:
+        """Raise InputError where `watch` does."""
         # in float16 LOUDEST itself would be infinite
-        size = np.abs(block.astype(np.float32) if block.dtype.itemsize < 4 else block)
-        bad = ~(size <= LOUDEST).all(axis=1)
+        magnitude = np.abs(block.astype(np.float32) if block.dtype.itemsize < 4 else block)
+        # not `> LOUDEST`, which NaN is not
+        bad = ~(magnitude <= LOUDEST).all(axis=1)
         if not bad.any():
             return
         first = bad.argmax()
         at_s = (self.samples + first) / self.fs
-        what = "NaN or infinite samples"
+        fault = "NaN or infinite samples"
         if np.isfinite(block[first]).all():
-            what = f"values over {LOUDEST:g}"
+            fault = f"values over {LOUDEST:g}"
         raise InputError(
-            f"{self.name}: holds {what} at {at_s:.2f} s: export it again, full scale is 1"
+            f"{self.name}: holds {fault} at {at_s:.2f} s: export it again, full scale is 1"
         )
 
-    def _note(self, block: np.ndarray, centred: np.ndarray) -> None:
-        """Note what the next block is like, as it came and without its offset."""
+    def _note_block(self, block: np.ndarray, centred: np.ndarray) -> None:
+        """Note what the next block (samples, 2) is like, as it came and `centred`: less offset."""
         numbers = self.samples + np.arange(len(block))
+        # of each sample, counted from `first_frame`
         frame = (numbers * self.frame_rate / self.fs).astype(int) - self.first_frame
-        more = max(frame[-1] + 1 - len(self.energy), 0)
-        self.energy = np.pad(self.energy, ((0, more), (0, 0)))
-        self.clipped = np.pad(self.clipped, (0, more))
+        new_frames = max(frame[-1] + 1 - len(self.energy), 0)
+        self.energy = np.pad(self.energy, ((0, new_frames), (0, 0)))
+        self.clipped = np.pad(self.clipped, (0, new_frames))
         squares = np.square(centred, dtype=float)
         for ear in range(2):
             np.add.at(self.energy[:, ear], frame, squares[:, ear])
         self._note_clipping(block, frame)
-        self._total += squares.sum(axis=0)
+        self._total_energy += squares.sum(axis=0)
         self._ears_same &= bool((block[:, 0] == block[:, 1]).all())
-        self._ears.add(centred)
+        self._ear_correlation.add(centred)
         self.samples += len(block)
 
     def _note_clipping(self, block: np.ndarray, frame: np.ndarray) -> None:
+        """Note which frames are clipped; `frame` (samples,) is that of each sample of the block."""
         joined = np.concatenate([self._last_two, block])
         low, high = CLIPPED
         full = (np.abs(joined) >= low) & (np.abs(joined) <= high)
-        three = (full[:-2] & full[1:-1] & full[2:]).any(axis=1)
-        clipped_frames = frame[three]
+        ends_three = (full[:-2] & full[1:-1] & full[2:]).any(axis=1)
+        clipped_frames = frame[ends_three]
         self.clipped[clipped_frames] = True
         if len(clipped_frames) and math.isnan(self._clipped_at_s):
             self._clipped_at_s = (clipped_frames[0] + self.first_frame) / self.frame_rate
@@ -181,12 +185,12 @@ class Quality:
             notes.append(
                 "both ears hold the same sound: this is mono stored as stereo, or straight ahead"
             )
-        elif self._total.min() < QUIET**2 * self._total.max():
+        elif self._total_energy.min() < QUIET**2 * self._total_energy.max():
             notes.append("one ear is silent: check the cable, and that both channels were recorded")
         else:
-            apart = self._ears.note()
-            if apart is not None:
-                notes.append(apart)
+            fault = self._ear_correlation.note()
+            if fault is not None:
+                notes.append(fault)
         if not math.isnan(self._clipped_at_s):
             notes.append(f"clipped, first at {self._clipped_at_s:.1f} s: record at a lower level")
         return tuple(notes)

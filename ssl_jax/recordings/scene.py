@@ -22,8 +22,8 @@ from ssl_jax.sounds.sofa import Sofa, read_sofa
 # degrees between the responses of a trajectory: crossfading them shifts no notch into hearing
 STEP_DEGREES = 1.0
 MAX_SECONDS = 600  # of a scene, which is all in memory
-MAX_TURN = 100 * 360  # degrees of a trajectory
-MAX_SNR = 100.0  # dB, on either side of 0
+MAX_TURN_DEGREES = 100 * 360  # of a trajectory
+MAX_SNR_DB = 100.0  # on either side of 0
 # by the ending of a file's name; a name without one is a WAV too
 SCENE_KINDS = {".wav": "WAV", "": "WAV", ".flac": "FLAC"}
 BITS = (16, 24)
@@ -55,8 +55,11 @@ class RenderOptions:
     start_s: float = 0.0  # so much of the speech is left out
 
 
-def directions(head: Sofa, azimuths: ArrayLike) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Responses (n, 2, taps) for azimuths (n,) in degrees: horizontal, or nearest, and notes."""
+def nearby_responses(head: Sofa, azimuths: ArrayLike) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Responses (n, 2, taps) of a head for azimuths (n,), degrees, and notes.
+
+    Those of the horizontal plane. Where it has gaps, those of the nearest directions, and a note.
+    """
     try:
         responses, _ = select_directions(head, "horizontal", azimuths)
         return responses.astype(np.float32), ()
@@ -110,12 +113,20 @@ def render_scene(
 
     Parameters
     ----------
-    source : (samples,), of any level
-    fs : int, Hz, of source and noises
-    azimuths : float or list, degrees, 90 = left; several are passed at equal times, straight on
-    noises, noise_azimuths : lists of (any,), repeated to the length of the source, and of degrees
-    snr : float, dB, of each noise by itself
-    head : Sofa, optional, by default the KEMAR of the package; `read_sofa(path, fs)` reads another
+    source : array_like
+        (samples,), of any level.
+    fs : int
+        Hz, of source and noises.
+    azimuths : float or list of float
+        Degrees, 90 = left. Several are passed at equal times, straight on.
+    noises : list of array_like
+        (any,) each, repeated to the length of the source.
+    noise_azimuths : list of float
+        Degrees, one for each noise.
+    snr : float
+        dB, of each noise by itself.
+    head : Sofa, optional
+        By default the KEMAR of the package; `read_sofa(path, fs)` reads another.
 
     Returns
     -------
@@ -136,22 +147,23 @@ def render_scene(
         head = read_sofa(KEMAR, fs)
     _check_head(head, fs)
     last = len(corners) - 1
-    path = np.interp(np.linspace(0, last, len(source)), np.arange(len(corners)), corners)
-    if last == 0 or len(source) < 2:
-        responses, notes = directions(head, circle_degrees(corners[:1]))
+    trajectory = np.interp(np.linspace(0, last, len(source)), np.arange(len(corners)), corners)
+    is_still = last == 0 or len(source) < 2
+    if is_still:
+        responses, notes = nearby_responses(head, circle_degrees(corners[:1]))
         ears = spatialise(source, responses[0])
     else:
-        responses, notes = directions(head, circle_degrees(_positions(corners)))
+        responses, notes = nearby_responses(head, circle_degrees(_trajectory_azimuths(corners)))
         ears = carry_around(source, responses)
     # without noises a silent one leaves the source as it is
-    beside = jnp.zeros((1, 2, len(source)))
+    noise_ears = jnp.zeros((1, 2, len(source)))
     if len(noises):
-        responses, more = directions(head, circle_degrees(noise_azimuths))
+        responses, noise_notes = nearby_responses(head, circle_degrees(noise_azimuths))
         repeated = np.stack([np.resize(noise, len(source)) for noise in noises])
-        beside = spatialise(repeated, responses)
-        notes += tuple(note for note in more if note not in notes)
-    mixture = mix(jnp.asarray(ears), beside, jnp.full(len(beside), float(snr)))
-    return Scene(np.asarray(mixture).T, fs, path, notes)
+        noise_ears = spatialise(repeated, responses)  # noises, 2, samples
+        notes += tuple(note for note in noise_notes if note not in notes)
+    mixture = mix(jnp.asarray(ears), noise_ears, jnp.full(len(noise_ears), float(snr)))
+    return Scene(np.asarray(mixture).T, fs, trajectory, notes)
 
 
 def _as_channel(name: str, sound: ArrayLike) -> np.ndarray:
@@ -180,22 +192,30 @@ def _check_head(head: Sofa, fs: float) -> None:
 def _check_scene(
     corners: np.ndarray, azimuths: ArrayLike, noises: int, noise_azimuths: int, snr: float
 ) -> None:
-    """Raise InputError where `render_scene` does; corners (n,) are the azimuths as floats."""
+    """Raise InputError where `render_scene` does.
+
+    Parameters
+    ----------
+    corners : (n,), the azimuths as floats
+    azimuths : as they came, for the message
+    noises, noise_azimuths : how many
+    snr : dB
+    """
     if noises != noise_azimuths:
         raise InputError(
             f"{noises} noises and {noise_azimuths} azimuths: give each one: --noise-azimuth"
         )
     is_usable = len(corners) > 0 and np.isfinite(corners).all()
-    if not (is_usable and np.abs(np.diff(corners)).sum() <= MAX_TURN):
+    if not (is_usable and np.abs(np.diff(corners)).sum() <= MAX_TURN_DEGREES):
         raise InputError(
-            f"azimuths {azimuths!r}: use numbers of degrees, at most {MAX_TURN} in all"
+            f"azimuths {azimuths!r}: use numbers of degrees, at most {MAX_TURN_DEGREES} in all"
         )
-    if not -MAX_SNR <= snr <= MAX_SNR:
-        raise InputError(f"SNR {snr:g}: out of range: use {-MAX_SNR:g} to {MAX_SNR:g} dB")
+    if not -MAX_SNR_DB <= snr <= MAX_SNR_DB:
+        raise InputError(f"SNR {snr:g}: out of range: use {-MAX_SNR_DB:g} to {MAX_SNR_DB:g} dB")
 
 
-def _positions(corners: np.ndarray) -> np.ndarray:
-    """Azimuths along a trajectory, degrees: at most STEP_DEGREES apart, equal times between."""
+def _trajectory_azimuths(corners: np.ndarray) -> np.ndarray:
+    """Azimuths along a trajectory, degrees: at most STEP_DEGREES apart, at equal times."""
     last = len(corners) - 1
     steps = max(1, int(np.ceil(np.abs(np.diff(corners)).max() / STEP_DEGREES)))
     return np.interp(np.arange(last * steps + 1) / steps, np.arange(last + 1), corners)
@@ -239,7 +259,10 @@ def scene_kind(path: Path) -> str:
 
 
 def write_scene(scene: Scene, path: Path, bits: int = 16) -> None:
-    """Write a scene of 16 or 24 bits, left ear first, whole or not at all; see `scene_kind`."""
+    """Write a scene of 16 or 24 bits, left ear first, whole or not at all.
+
+    Raises InputError for other bits, and where `scene_kind` does.
+    """
     if bits not in BITS:
         raise InputError(f"{bits} bits: not supported: use 16 or 24")
     kind = scene_kind(path)

@@ -8,8 +8,8 @@ from ssl_jax.recordings.azimuths import Azimuths, Windows
 from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.posteriors import rounded_degrees
 
-ROWS = 40  # of a printed table at most; the files have all
-COLUMNS = f"{'time (s)':>9}  {'azimuth':>16}  {'confidence':>10}  flags"
+MOST_ROWS = 40  # of a printed table; the files have all
+TABLE_HEAD = f"{'time (s)':>9}  {'azimuth':>16}  {'confidence':>10}  flags"
 CSV_COLUMNS = ("file", "time_s", "azimuth_deg", "confidence", "flags")
 
 
@@ -35,24 +35,27 @@ def heading(name: str, length: str, fs: int, network: str, window_s: float, step
 def table_line(windows: Windows | Azimuths, i: int) -> str:
     """One window as a line of a table."""
     either = [windows.azimuth[i], windows.mirrored[i]]
-    azimuth = " or ".join(_shown(one) for one in either if not math.isnan(one)) or "-"
+    azimuth = " or ".join(_degrees_text(one) for one in either if not math.isnan(one)) or "-"
     flags = ", ".join(windows.flags[i])
     line = f"{windows.times[i]:9.2f}  {azimuth:>16}  {windows.confidence[i]:10.2f}  {flags}"
     return line.rstrip()
 
 
-def _shown(azimuth: float) -> str:
+def _degrees_text(azimuth: float) -> str:
+    """For tables: with one decimal."""
     return f"{rounded_degrees(azimuth, 1):.1f}°"
 
 
 def summary(overall: Overall) -> str:
     """The last line: one azimuth for all windows, both where it is open, several, or none."""
     if not math.isnan(overall.azimuth):
-        text = f"overall {' or '.join(_shown(azimuth) for azimuth in overall.shown)}"
+        text = f"overall {' or '.join(_degrees_text(azimuth) for azimuth in overall.shown)}"
     elif overall.moves:
         text = "no one azimuth: the source moves"
     else:
-        several = [f"{_shown(one.azimuth)} ({one.share:.0%})" for one in overall.directions]
+        several = [
+            f"{_degrees_text(peak.azimuth)} ({peak.share:.0%})" for peak in overall.directions
+        ]
         text = f"no one azimuth: {', '.join(several) or 'nothing stands out'}"
     if overall.flagged:
         text += f", {overall.flagged} of {overall.windows} windows flagged"
@@ -60,24 +63,24 @@ def summary(overall: Overall) -> str:
 
 
 def table(name: str, azimuths: Azimuths) -> str:
-    """At most ROWS windows as text, evenly thinned, and one line for the whole recording."""
+    """At most MOST_ROWS windows as text, evenly thinned, and one line for the whole recording."""
     length = f"{azimuths.seconds:.2f} s"
     network = f"{azimuths.model}, prior {azimuths.prior}"
     lines = [
         heading(name, length, azimuths.fs, network, azimuths.window, azimuths.step),
         *(f"note: {note}" for note in azimuths.notes),
-        COLUMNS,
+        TABLE_HEAD,
     ]
     count = len(azimuths.times)
-    thin = math.ceil(count / ROWS)
-    lines += [table_line(azimuths, i) for i in range(0, count, thin)]
-    if thin > 1:
-        lines.append(f"({count} windows, one in {thin} shown; --csv and --json have all)")
+    spacing = math.ceil(count / MOST_ROWS)  # from one window shown to the next
+    lines += [table_line(azimuths, i) for i in range(0, count, spacing)]
+    if spacing > 1:
+        lines.append(f"({count} windows, one in {spacing} shown; --csv and --json have all)")
     lines.append(summary(Overall().add(azimuths)))
     return "\n".join(lines)
 
 
-def _degrees(azimuth: float) -> float | None:
+def _json_degrees(azimuth: float) -> float | None:
     """For JSON, where an azimuth that is not known is null."""
     return None if math.isnan(azimuth) else rounded_degrees(azimuth, 2)
 
@@ -87,10 +90,10 @@ def json_windows(windows: Windows | Azimuths) -> Iterator[dict]:
     for i, flags in enumerate(windows.flags):
         yield {
             "time_s": round(float(windows.times[i]), 3),
-            "azimuth_deg": _degrees(windows.azimuth[i]),
+            "azimuth_deg": _json_degrees(windows.azimuth[i]),
             "confidence": round(float(windows.confidence[i]), 4),
             "flags": list(flags),
-            "mirrored_deg": _degrees(windows.mirrored[i]),
+            "mirrored_deg": _json_degrees(windows.mirrored[i]),
             "posterior": [round(float(share), 6) for share in windows.posterior[i]],
         }
 
@@ -104,8 +107,8 @@ def as_dict(azimuths: Azimuths) -> dict:
     """See `Azimuths.to_dict`."""
     overall = Overall().add(azimuths)
     several = [
-        {"azimuth_deg": _degrees(one.azimuth), "share": round(one.share, 4)}
-        for one in overall.directions
+        {"azimuth_deg": _json_degrees(peak.azimuth), "share": round(peak.share, 4)}
+        for peak in overall.directions
     ]
     return {
         "seconds": azimuths.seconds,
@@ -115,8 +118,8 @@ def as_dict(azimuths: Azimuths) -> dict:
         "window_s": azimuths.window,
         "step_s": azimuths.step,
         "notes": list(azimuths.notes),
-        "azimuth_deg": _degrees(overall.azimuth),
-        "mirrored_deg": _degrees(overall.mirrored),
+        "azimuth_deg": _json_degrees(overall.azimuth),
+        "mirrored_deg": _json_degrees(overall.mirrored),
         "moves": overall.moves,
         "directions": several,
         "windows": list(json_windows(azimuths)),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssl_jax.common.angles import circle_degrees, signed_degrees
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import package_data
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, DIRECTION_RULES
@@ -126,7 +127,7 @@ def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray,
 
 def azimuth_offsets(measured: np.ndarray, azimuths: np.ndarray) -> np.ndarray:
     """Signed degrees counter-clockwise from each azimuth (n,) to each measured one (M,): (n, M)."""
-    return (measured - azimuths[:, None] + 180) % 360 - 180
+    return signed_degrees(measured - azimuths[:, None])
 
 
 def nearest_on_sphere(sofa: Sofa, azimuths: np.ndarray) -> np.ndarray:
@@ -213,7 +214,7 @@ def turned_to_midline(sofa: Sofa) -> Sofa:
     itd = delay_between(spectra[:, 0], spectra[:, 1], nfft)
     azimuths = np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS))
     turn = np.degrees(np.angle(1j * itd @ np.exp(-1j * azimuths)))
-    return replace(sofa, azimuth=(sofa.azimuth + turn) % 360)
+    return replace(sofa, azimuth=circle_degrees(sofa.azimuth + turn))
 
 
 def head_files(folder: Path | None) -> list[Path]:

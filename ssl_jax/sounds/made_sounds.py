@@ -9,8 +9,10 @@ LOWEST_HZ = 50.0  # of what is made
 TOP_SHARE = 0.95  # of half the rate: the highest frequency of a tone
 # dB per octave of a sound's spectrum: from that of a low voice to rising ones such as hiss
 SLOPES = (-12.0, 3.0)
-CLICKS = (2, 20)  # in a second
+CLICKS = (2, 20)  # in a sound: at least, and one more than at most
 CLICK_DECAY_S = (0.001, 0.02)  # time constant
+CLICK_DECAYS = 8  # time constants that a click lasts: it is 69 dB down by then
+GAIN = (0.3, 1.0)  # of a click or burst
 BURST_S = (0.05, 0.4)  # a burst, and a pause between two
 EDGE_S = 0.01  # over which a burst or tone begins and ends
 F0_HZ = (80.0, 1000.0)  # of a tone: from a bass to a high soprano
@@ -33,12 +35,12 @@ def clicks(samples: int, fs: int, rng: np.random.Generator) -> np.ndarray:
     """Clicks (samples,) at random times, each a noise that dies away."""
     shortest, longest = np.log(CLICK_DECAY_S)
     decay = np.exp(rng.uniform(shortest, longest))
-    length = min(samples, round(8 * decay * fs))
+    length = min(samples, round(CLICK_DECAYS * decay * fs))
     envelope = np.exp(-np.arange(length) / (decay * fs))
     slope = rng.uniform(*SLOPES)
     sound = np.zeros(samples + length)
     for start in rng.integers(samples, size=rng.integers(*CLICKS)):
-        gain = rng.uniform(0.3, 1.0)
+        gain = rng.uniform(*GAIN)
         sound[start : start + length] += gain * envelope * sloped_noise(length, fs, slope, rng)
     return sound[:samples]
 
@@ -49,7 +51,7 @@ def on_and_off(samples: int, fs: int, rng: np.random.Generator) -> np.ndarray:
     position = 0
     while position < samples:
         burst, pause = (rng.uniform(*BURST_S, size=2) * fs).astype(int)
-        envelope[position : position + burst] = rng.uniform(0.3, 1.0)
+        envelope[position : position + burst] = rng.uniform(*GAIN)
         position += burst + pause
     edge = np.hanning(round(2 * EDGE_S * fs) + 2)
     return np.convolve(envelope, edge / edge.sum(), mode="same")
@@ -81,8 +83,8 @@ def tones(samples: int, fs: int, rng: np.random.Generator) -> np.ndarray:
     for partial, level, start in zip(partials, levels, starts, strict=True):
         sound += 10 ** (level / 20) * np.sin(partial * phase + start)
     noise = sloped_noise(samples, fs, slope, rng)
-    below = 10 ** (-rng.uniform(*NOISE_BELOW_TONE_DB) / 20)
-    noise *= below * np.std(sound) / np.std(noise)
+    noise_gain = 10 ** (-rng.uniform(*NOISE_BELOW_TONE_DB) / 20)
+    noise *= noise_gain * np.std(sound) / np.std(noise)
     return on_and_off(samples, fs, rng) * (sound + noise)
 
 

@@ -9,7 +9,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
 from ssl_jax.config import AZIMUTHS, Database
 from ssl_jax.sounds.hrtf import OTHER_HEADS, Heads, head_files, turned_to_midline
-from ssl_jax.sounds.shoebox import EARLY, Room, draw_room, room_responses
+from ssl_jax.sounds.shoebox import EARLY_S, Room, draw_room, room_responses
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
 ROOMS = 5  # what a generator is for, part of its seed
@@ -17,7 +17,7 @@ SETTINGS = 3  # one free field, then two rooms
 # which part each of ten is of: seven train, two evaluate, one validates. These shares hold whatever
 # those of speech are, since rooms are few.
 PART_OF_TEN = np.array([0, 0, 1, 0, 2, 0, 0, 1, 0, 0])
-# KEMAR, whom several files hold, by their names here and at their publisher
+# names of the files that hold KEMAR, here and at their publishers
 KEMAR_FILES = (
     "MIT_KEMAR_normal_pinna",
     "kemar_large",
@@ -27,7 +27,10 @@ LEAST_HEADS = 3  # besides KEMAR: one for each part
 
 
 def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
-    """Which part each head is of (n,), see `parts.PARTS`; KEMAR, who has several files, trains."""
+    """Which part each head is of (n,), see `parts.PARTS`.
+
+    KEMAR, who has several files, trains. Raises InputError for fewer than LEAST_HEADS besides him.
+    """
     others = [number for number, name in enumerate(names) if name not in KEMAR_FILES]
     if len(others) < LEAST_HEADS:
         raise InputError(
@@ -80,17 +83,16 @@ def load_rooms(folder: Path | None, config: Database, fs: int) -> Heads:
     paths = [*OTHER_HEADS, *head_files(folder)]
     heads = [turned_to_midline(read_sofa(path, fs)) for path in paths]
     part_of_head = parts_of_heads([head.name for head in heads], config)
-    heads_of_part = [np.flatnonzero(part_of_head == part) for part in range(3)]
-    part = part_of_rooms(config.rooms)
-    early = np.zeros((config.rooms, AZIMUTHS, 2, round(EARLY * fs)), np.float32)
+    part_of_room = part_of_rooms(config.rooms)
+    early = np.zeros((config.rooms, AZIMUTHS, 2, round(EARLY_S * fs)), np.float32)
     tails = np.zeros((config.rooms, 2, fs), np.float32)
     names = []
     for number in track(range(config.rooms), "rooms", total=config.rooms):
         rng = np.random.default_rng((config.seed, ROOMS, number + 1))
         room = draw_room(rng, free=number % SETTINGS == 0)
-        head = heads[rng.choice(heads_of_part[part[number]])]
+        head = heads[rng.choice(np.flatnonzero(part_of_head == part_of_room[number]))]
         responses = room_responses(head, room, fs, rng)
         early[number] = responses.early
         tails[number] = responses.tail
         names.append(room_name(head, room))
-    return Heads(tuple(names), early, np.zeros((config.rooms, AZIMUTHS)), tails, part)
+    return Heads(tuple(names), early, np.zeros((config.rooms, AZIMUTHS)), tails, part_of_room)

@@ -14,14 +14,14 @@ from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 from ssl_jax.sounds.hrtf import scale_head, select_directions
 from ssl_jax.sounds.sofa import Sofa
 
-SPEED = 343.0  # m/s
-EARLY = 0.04  # s after the direct sound that image sources cover, and over which the tail fades in
-ORDER = 3  # walls that an image was mirrored at, at most
+SOUND_SPEED = 343.0  # m/s, at 20 degrees Celsius
+EARLY_S = 0.04  # after the direct sound: image sources cover it, and the tail fades in over it
+MOST_MIRRORS = 3  # walls that an image is mirrored at
 EYRING = 0.161  # s/m: 24 ln(10) / speed of sound, of Sabine's and Eyring's formulas
-BAND_EDGES = (1000.0, 4000.0)  # Hz
+BAND_EDGES_HZ = (1000.0, 4000.0)
 BAND_DECAY = (1.0, 0.85, 0.6)  # T60 in each band, of the room's: air and walls absorb treble
 NARROW_SHARE = 0.25  # of the rooms: recorders of 16 kHz are common
-NARROW_FADE = (6500.0, 8000.0)  # Hz: where what such a recorder hears fades out
+NARROW_FADE_HZ = (6500.0, 8000.0)  # where what such a recorder hears fades out
 
 
 @dataclass(frozen=True)
@@ -58,23 +58,24 @@ class Images:
 
 
 def image_sources(room: Room, azimuth: np.ndarray) -> Images:
-    """Images, by up to ORDER walls, of sources at `azimuth` (n,), degrees from the nose."""
+    """Images, by up to MOST_MIRRORS walls, of sources at `azimuth` (n,), degrees from the nose."""
     angle = np.radians(room.facing + azimuth)
     ring = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1)  # n, 3
     source = room.place + room.distance * ring
     positions = []
     walls = []
-    for cell in itertools.product(range(-ORDER, ORDER + 1), repeat=3):
+    for cell in itertools.product(range(-MOST_MIRRORS, MOST_MIRRORS + 1), repeat=3):
         mirrors = sum(map(abs, cell))
-        if mirrors <= ORDER:
+        if mirrors <= MOST_MIRRORS:
             cell = np.array(cell)
+            # an odd number of mirrors along an axis reverses it
             mirrored = np.where(cell % 2, room.size - source, source)
             positions.append(cell * room.size + mirrored - room.place)
             walls.append(mirrors)
     order = np.argsort(walls, kind="stable")
     positions = np.stack(positions)[order]  # images, n, 3
-    left_by_walls = wall_amplitude(room) ** np.array(walls)[order][:, None]
-    amplitudes = left_by_walls * room.distance / np.linalg.norm(positions, axis=-1)
+    reflected = wall_amplitude(room) ** np.array(walls)[order][:, None]
+    amplitudes = reflected * room.distance / np.linalg.norm(positions, axis=-1)
     return Images(turned(positions, -room.facing), amplitudes)
 
 
@@ -99,7 +100,7 @@ def early_reflections(head: Sofa, room: Room, azimuth: np.ndarray, taps: int) ->
     positions = images.positions[1:]
     amplitudes = images.amplitudes[1:]
     distance = np.linalg.norm(positions, axis=-1)
-    delay = np.rint((distance - room.distance) / SPEED * head.fs).astype(int)  # samples
+    delay = np.rint((distance - room.distance) / SOUND_SPEED * head.fs).astype(int)  # samples
     measured = unit_vectors(head.azimuth, head.elevation)  # 3, M
     nearest = (positions / distance[..., None] @ measured).argmax(-1)  # images, n
     length = head.hrirs.shape[-1]
@@ -131,24 +132,24 @@ def diffuse_noise(head: Sofa, samples: int, rng: np.random.Generator) -> np.ndar
     # the right ear's power that the left ear does not share
     own_power = np.maximum(np.mean(np.abs(right) ** 2, 0) - np.abs(cross) ** 2 / left_power, 0)
     grid = np.fft.rfftfreq(nfft, 1 / head.fs)
-    wanted = np.fft.rfftfreq(samples, 1 / head.fs)
-    to_left = np.interp(wanted, grid, np.sqrt(left_power))
-    to_right = np.interp(wanted, grid, cross / np.sqrt(left_power))
-    alone = np.interp(wanted, grid, np.sqrt(own_power))
+    frequency = np.fft.rfftfreq(samples, 1 / head.fs)
+    to_left = np.interp(frequency, grid, np.sqrt(left_power))
+    to_right = np.interp(frequency, grid, cross / np.sqrt(left_power))
+    own_to_right = np.interp(frequency, grid, np.sqrt(own_power))
     shared_noise, own_noise = np.fft.rfft(rng.standard_normal((2, samples)))
-    return np.stack([to_left * shared_noise, to_right * shared_noise + alone * own_noise])
+    return np.stack([to_left * shared_noise, to_right * shared_noise + own_to_right * own_noise])
 
 
 def diffuse_tail(head: Sofa, room: Room, samples: int, rng: np.random.Generator) -> np.ndarray:
-    """The room's tail (2, samples): diffuse noise that decays, and fades in over EARLY."""
+    """The room's tail (2, samples): diffuse noise that decays, and fades in over EARLY_S."""
     noise = diffuse_noise(head, samples, rng)
-    band = np.searchsorted(BAND_EDGES, np.fft.rfftfreq(samples, 1 / head.fs))
+    band = np.searchsorted(BAND_EDGES_HZ, np.fft.rfftfreq(samples, 1 / head.fs))
     seconds = np.arange(samples) / head.fs
     tail = np.zeros((2, samples))
     for number, share in enumerate(BAND_DECAY):
         decay = 10 ** (-3 * seconds / (share * room.t60))  # 60 dB of power in T60
         tail += np.fft.irfft(noise * (band == number), samples) * decay
-    return tail * np.minimum(seconds / EARLY, 1)
+    return tail * np.minimum(seconds / EARLY_S, 1)
 
 
 @dataclass(frozen=True)
@@ -159,11 +160,11 @@ class RoomResponses:
     tail: np.ndarray  # (2, samples), which all azimuths share
 
 
-def room_responses(head: Sofa, room: Room, samples: int, rng) -> RoomResponses:
-    """A head's responses in a room, or in the free field where its T60 is 0."""
+def room_responses(head: Sofa, room: Room, samples: int, rng: np.random.Generator) -> RoomResponses:
+    """A head's responses in a room, with a tail of `samples`; in the free field where T60 is 0."""
     head = scale_head(head, room.scale)
     direct = select_directions(head, "horizontal")[0]  # 72, 2, taps of the head
-    taps = round(EARLY * head.fs)
+    taps = round(EARLY_S * head.fs)
     early = np.zeros((AZIMUTHS, 2, taps))
     used = min(taps, direct.shape[-1])
     early[..., :used] = direct[..., :used]
@@ -174,11 +175,11 @@ def room_responses(head: Sofa, room: Room, samples: int, rng) -> RoomResponses:
         tail = diffuse_tail(head, room, samples, rng)
         # of all that is reflected, on average over azimuths
         energy = np.square(early).sum() / AZIMUTHS / 10 ** (room.drr / 10)
-        late = 10 ** (-6 * EARLY / room.t60)  # share of an exponential decay that follows EARLY
-        early += reflections * np.sqrt(
-            (1 - late) * energy * AZIMUTHS / np.square(reflections).sum()
-        )
-        tail *= np.sqrt(late * energy / np.square(tail).sum())
+        # of an exponential decay, what follows EARLY_S
+        late_share = 10 ** (-6 * EARLY_S / room.t60)
+        early_energy = (1 - late_share) * energy * AZIMUTHS
+        early += reflections * np.sqrt(early_energy / np.square(reflections).sum())
+        tail *= np.sqrt(late_share * energy / np.square(tail).sum())
     if room.narrow:
         early = narrowed(early, head.fs)
         tail = narrowed(tail, head.fs)
@@ -186,8 +187,8 @@ def room_responses(head: Sofa, room: Room, samples: int, rng) -> RoomResponses:
 
 
 def narrowed(sound: np.ndarray, fs: int) -> np.ndarray:
-    """The same (..., samples) without what lies above NARROW_FADE."""
-    low, high = NARROW_FADE
+    """A sound (..., samples) that fades out over frequencies NARROW_FADE_HZ."""
+    low, high = NARROW_FADE_HZ
     frequency = np.fft.rfftfreq(sound.shape[-1], 1 / fs)
     passed = np.clip((high - frequency) / (high - low), 0, 1)
     return np.fft.irfft(np.fft.rfft(sound) * np.sin(np.pi / 2 * passed) ** 2, sound.shape[-1])

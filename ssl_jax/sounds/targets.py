@@ -22,7 +22,7 @@ RECORDED_SHARE = 0.5  # of the other sounds; the rest is made
 EXTENDED_SHARE = 0.5  # of the voices
 SPEECH_TOP_HZ = 8000.0  # where corpora of 16 kHz end
 ENVELOPE_FROM_HZ = 4000.0  # the band below SPEECH_TOP_HZ whose envelope goes on above it
-EXTENSION_DB = (-25.0, -5.0)  # level above SPEECH_TOP_HZ, of that band's
+EXTENSION_DB = (-25.0, -5.0)  # level of what is above SPEECH_TOP_HZ, relative to that band's
 ENVELOPE_S = 0.005  # over which the envelope is smoothed
 
 
@@ -49,7 +49,7 @@ def target_generator(seed: int, number: int, purpose: int) -> np.random.Generato
 
 
 class Targets:
-    """Targets (clips, fs), made when asked for; targets[i] is float32 with peak 1.
+    """Targets (clips, fs) of a second each, made when asked for; targets[i] is float32, peak 1.
 
     Clips with even numbers are voices, those with odd numbers are other sounds.
     """
@@ -81,22 +81,24 @@ class Targets:
             file = int(rng.integers(self.recordings.clip_counts[kind]))
             name = self.recordings.names[kind][file]
             return OtherClip(name, name, Recording(kind, file))
-        name = f"{tuple(MADE_SOUNDS)[rng.integers(len(MADE_SOUNDS))]}-{number}"
+        kind = tuple(MADE_SOUNDS)[rng.integers(len(MADE_SOUNDS))]
+        name = f"{kind}-{number}"
         return OtherClip(name, name, None)
 
     def _waveform(self, number: int) -> np.ndarray:
         """The second of one clip, peak 1."""
         clip = self.clips[number]
-        samples = self.shape[1]
+        fs = self.shape[1]  # and the samples of a clip, which lasts a second
         rng = target_generator(self.seed, number, WAVEFORM)
         if isinstance(clip, SpeechClip):
             sound = self.speech[number // 2]
             if rng.random() < EXTENDED_SHARE:
-                sound = extended(sound, samples, rng)
+                sound = extended(sound, fs, rng)
         elif clip.recording is not None:
             sound = self.recordings.waveforms[clip.recording.kind, clip.recording.file]
         else:
-            sound = MADE_SOUNDS[clip.name.rpartition("-")[0]](samples, samples, rng)
+            kind = clip.name.rpartition("-")[0]  # as `_other_clip` names it
+            sound = MADE_SOUNDS[kind](fs, fs, rng)
         return (sound / np.abs(sound).max()).astype(np.float32)
 
 
@@ -127,7 +129,10 @@ def load_targets(speech: Speech, noises: Noises, folder: Path | None, config: Da
 
 
 def extended(voice: np.ndarray, fs: int, rng: np.random.Generator) -> np.ndarray:
-    """A voice (samples,) that goes on above SPEECH_TOP_HZ as noise with the envelope below it."""
+    """A voice (samples,) that goes on above SPEECH_TOP_HZ as noise with the envelope below it.
+
+    The voice itself where the rate `fs` (Hz) leaves nothing above.
+    """
     samples = len(voice)
     frequency = np.fft.rfftfreq(samples, 1 / fs)
     is_below = (frequency >= ENVELOPE_FROM_HZ) & (frequency < SPEECH_TOP_HZ)

@@ -23,7 +23,7 @@ from ssl_jax.studies.front_scores import FRONT_HEAD
 FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n+", re.DOTALL)
 # metrics as model hubs call them, and as we do
 HUB_METRICS = {"accuracy": "top1", "angular_error": "mean_angular_error"}
-WIDTH = 0.1  # of a bar of the histogram: a tenth of confidence
+WIDTH = 0.1  # of a bin of the histogram: a tenth of confidence
 
 
 def draw_reliability(path: Path) -> None:
@@ -33,14 +33,18 @@ def draw_reliability(path: Path) -> None:
         2, 1, figsize=(7, 8), height_ratios=(3, 1.3), sharex=True, layout="constrained"
     )
     shares.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
-    bins_of = {name: describe(name).get("reliability", []) for name in available()}
-    bins_of = {name: bins for name, bins in bins_of.items() if bins}
-    for place, (name, bins) in enumerate(bins_of.items()):
+    bins_of = {}
+    for name in available():
+        bins = describe(name).get("reliability")
+        if bins:
+            bins_of[name] = bins
+    for number, (name, bins) in enumerate(bins_of.items()):
         stated, within, windows = np.transpose(bins)
         (line,) = shares.plot(stated, within, marker="o", ms=6, label=name)
-        tenths = np.minimum(np.floor(10 * stated), 9) / 10
+        lower_ends = np.minimum(np.floor(10 * stated), 9) / 10  # of the tenths
+        # the networks' bars side by side, with a gap on either side of them
         width = 0.8 * WIDTH / len(bins_of)
-        left = tenths + 0.1 * WIDTH + place * width
+        left = lower_ends + 0.1 * WIDTH + number * width
         counts.bar(left, windows, width, align="edge", color=line.get_color())
     shares.set(title="Confidence and hits", ylabel="share within 10°", ylim=(0, 1))
     shares.legend(loc="upper left")

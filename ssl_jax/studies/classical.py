@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ssl_jax.common.angles import signed_degrees
 from ssl_jax.config import AZIMUTH_STEP
 from ssl_jax.database.recipes import Recipes
 from ssl_jax.metrics import degrees_apart, frontal_rmse, in_front
@@ -23,9 +22,9 @@ from ssl_jax.sounds.sofa import Sofa, read_sofa
 from ssl_jax.studies.places import EarBlock, Place, ears_at, recipes_at
 from ssl_jax.studies.unseen_heads import Network, mean_or_nan
 
-NOISY = (0.0, 20.0)  # dB, the range of SNRs of the noisy half
-# degrees to the side of the sources that an overshoot is told of; half a class about 70 and 80
-SIDE = (67.5, 82.5)
+NOISY_SNR_DB = (0.0, 20.0)  # of the noisy half of the mixtures
+# off straight ahead: sources that an overshoot is told of; half a class about 70 and 80
+SIDE_DEGREES = (67.5, 82.5)
 GCC_PHAT = "GCC-PHAT"
 LOOKUP = "ITD-ILD lookup"
 
@@ -70,10 +69,10 @@ class Estimates:
 
 def frontal_recipes(place: Place, clips: int, noises: Noises) -> dict[str, Recipes]:
     """Mixtures from the frontal half of a place, by how noisy they are."""
-    recipes = recipes_at(place, clips, noises, NOISY)
+    recipes = recipes_at(place, clips, noises, NOISY_SNR_DB)
     recipes = recipes.rows(np.flatnonzero(in_front(place.azimuth[recipes.azimuth])))
-    silent = replace(recipes, snr=np.full_like(recipes.snr, np.inf))
-    return {"none": silent, f"{NOISY[0]:g} to {NOISY[1]:g} dB": recipes}
+    noiseless = replace(recipes, snr=np.full_like(recipes.snr, np.inf))
+    return {"none": noiseless, f"{NOISY_SNR_DB[0]:g} to {NOISY_SNR_DB[1]:g} dB": recipes}
 
 
 def estimates_of(blocks: Iterator[EarBlock], methods: Methods) -> Estimates:
@@ -87,10 +86,10 @@ def estimates_of(blocks: Iterator[EarBlock], methods: Methods) -> Estimates:
 
 
 def overshoot(azimuth: np.ndarray, truth: np.ndarray) -> float:
-    """Degrees that estimates (n,) of sources at SIDE are too far to the side, on average."""
-    aside = np.abs(signed_degrees(truth))
-    beside = (aside >= SIDE[0]) & (aside <= SIDE[1])
-    return mean_or_nan((np.abs(signed_degrees(azimuth)) - aside)[beside])
+    """Degrees that estimates (n,) of sources at SIDE_DEGREES are too far out, on average."""
+    from_front = degrees_apart(truth, 0)
+    at_side = (from_front >= SIDE_DEGREES[0]) & (from_front <= SIDE_DEGREES[1])
+    return mean_or_nan((degrees_apart(azimuth, 0) - from_front)[at_side])
 
 
 def method_cells(estimates: Estimates) -> list[str]:
@@ -100,8 +99,8 @@ def method_cells(estimates: Estimates) -> list[str]:
         mean = degrees_apart(azimuth, estimates.truth).mean()
         rmse = frontal_rmse(azimuth, estimates.truth)
         too_far = overshoot(azimuth, estimates.truth)
-        end = "-" if np.isnan(too_far) else f"{too_far:+.1f}°"
-        texts.append(f"{mean:.1f}°, {rmse:.1f}°, {end}")
+        too_far_text = "-" if np.isnan(too_far) else f"{too_far:+.1f}°"
+        texts.append(f"{mean:.1f}°, {rmse:.1f}°, {too_far_text}")
     return texts
 
 

@@ -1,14 +1,13 @@
 """The front, where people look while they record: scores straight ahead and near it, by prior."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 
 from ssl_jax.config import AZIMUTH_STEP
 from ssl_jax.metrics import degrees_apart
 from ssl_jax.recordings.priors import apply_prior
-from ssl_jax.studies.unseen_heads import HEAD, Listening, Scores, cells, joined, scores_of
+from ssl_jax.studies.unseen_heads import SCORE_TITLES, Listening, cells, joined, scores_of
 
 PRIORS = ("frontal", "uniform")  # "front" leaves nothing to confuse
 # degrees off straight ahead, up to which sources count
@@ -17,12 +16,11 @@ RANGES = {
     "front ± 20°": 20.0,
     "all around": 180.0,
 }
-SCORED = tuple(field.name for field in fields(Scores))
 # of Scores, without the frontal half's, which the priors do not change
 SHOWN = ("within_10", "mean_error", "front_back", "sure", "sure_and_right")
 FRONT_HEAD = (
     *("sounds", "from", "prior", "windows"),
-    *(HEAD[HEAD.index("mean error") + SCORED.index(name)] for name in SHOWN),
+    *(SCORE_TITLES[name] for name in SHOWN),
 )
 
 
@@ -32,8 +30,9 @@ def front_rows(sounds: str, posterior: np.ndarray, truth: np.ndarray) -> list[li
     for name, reach in RANGES.items():
         inside = degrees_apart(truth, 0) <= reach
         for prior in PRIORS:
-            scores = cells(scores_of(apply_prior(posterior[inside], prior), truth[inside]))
-            shown = [scores[SCORED.index(score)] for score in SHOWN]
+            scores = scores_of(apply_prior(posterior[inside], prior), truth[inside])
+            cell_of = dict(zip(SCORE_TITLES, cells(scores), strict=True))
+            shown = [cell_of[score] for score in SHOWN]
             rows.append([sounds, name, prior, f"{inside.sum():,}", *shown])
     return rows
 

@@ -32,9 +32,9 @@ from ssl_jax.training.context import weights_path
 from ssl_jax.training.log import csv_text
 from ssl_jax.training.trainer import Microphones, Trainer, predict_all
 
-# that confidences are calibrated through: less alike than those that a network is scored through
-# (`trainer.UNLIKE`), so that it is not too sure
-CALIBRATED_THROUGH = Microphones(apart=2.0, curved=3.0)
+# Confidences are calibrated through these. They are less alike than those that a network is scored
+# through (`trainer.UNLIKE`), so that it is not too sure.
+CALIBRATED_THROUGH = Microphones(ild_db=2.0, level_db=3.0)
 TENTHS = 10  # bins of confidence in the reliability figure
 
 
@@ -97,7 +97,7 @@ def pack_run(options: PackOptions) -> dict[str, float]:
         "commit": read_json(options.results / ex.name / "timing.json")["commit"],
         "metrics": {},
     }
-    # packed twice: what is scored is what was read back
+    # packed twice: the scores are those of the rounded weights, read back from the file
     pack(source, options.name, notes)
     trainer = Trainer(config, 1, ex.front)
     trainer.set_model(load_weights(options.name)[0])
@@ -135,8 +135,8 @@ def scores_of_run(
     numbers = mixtures.split(config).evaluation
     if manifest.part is not None and (manifest.part == VALIDATION).any():
         # then `numbers` are of the validation part
-        unlike = predict_all(trainer, mixtures, numbers, CALIBRATED_THROUGH)
-        temperature = calibrated(unlike)
+        heard_unlike = predict_all(trainer, mixtures, numbers, CALIBRATED_THROUGH)
+        temperature = calibrated(heard_unlike)
         notes["temperature"] = temperature
         numbers = np.flatnonzero(manifest.part == EVALUATION)
     heard = predict_all(trainer, mixtures, numbers)
@@ -175,8 +175,8 @@ def reliability(heard: Evaluation, temperature: float) -> list[list[float]]:
     tenth = np.minimum((TENTHS * confidence).astype(int), TENTHS - 1)
     rows = []
     for number in np.unique(tenth):
-        mine = tenth == number
-        mean = round(float(confidence[mine].mean()), 4)
-        share = round(float(is_right[mine].mean()), 4)
-        rows.append([mean, share, int(mine.sum())])
+        inside = tenth == number
+        mean = round(float(confidence[inside].mean()), 4)
+        share = round(float(is_right[inside].mean()), 4)
+        rows.append([mean, share, int(inside.sum())])
     return rows

@@ -1,7 +1,7 @@
 """The packed networks on other heads and rooms: bundled voices from directions of SOFA files."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,10 +25,17 @@ from ssl_jax.studies.voices import bundled_voices
 SHORT_WINDOWS = 4  # windows of 0.25 s in a second
 # power of a short window that is scored, of the loudest of its second: others hold pauses
 LOUD = 10 ** (-20 / 10)
-HEAD = (
-    *("network", "head or room", "directions", "window", "mean error", "within 10°", "front-back"),
-    *("frontal RMSE", "frontal MAE", "stated 0.9 or more", "of these within 10°"),
-)
+# titles of the fields of Scores, in their order
+SCORE_TITLES = {
+    "mean_error": "mean error",
+    "within_10": "within 10°",
+    "front_back": "front-back",
+    "frontal_rmse": "frontal RMSE",
+    "frontal_mae": "frontal MAE",
+    "sure": "stated 0.9 or more",
+    "sure_and_right": "of these within 10°",
+}
+HEAD = ("network", "head or room", "directions", "window", *SCORE_TITLES.values())
 
 
 @dataclass(frozen=True)
@@ -155,11 +162,11 @@ def scores_of(posterior: np.ndarray, truth: np.ndarray) -> Scores:
 
 
 def cells(scores: Scores) -> list[str]:
-    """The scores as cells of a table, from "mean error" of HEAD on."""
+    """The scores as cells of a table, under SCORE_TITLES."""
     texts = []
-    for field in fields(scores):
-        value = getattr(scores, field.name)
-        unit = "°" if field.name in ("mean_error", "frontal_rmse", "frontal_mae") else " %"
+    for name in SCORE_TITLES:
+        value = getattr(scores, name)
+        unit = "°" if name in ("mean_error", "frontal_rmse", "frontal_mae") else " %"
         texts.append("-" if np.isnan(value) else f"{value:.1f}{unit}")
     return texts
 

@@ -24,7 +24,13 @@ from ssl_jax.report.tables import markdown_table
 from ssl_jax.sounds.mixing import mean_power, spatialise_endless
 from ssl_jax.sounds.noises import load_noises
 from ssl_jax.sounds.rooms import KEMAR_FILES, head_of
-from ssl_jax.studies.classical import NOISY, SIDE, Methods, classical_head, classical_rows
+from ssl_jax.studies.classical import (
+    NOISY_SNR_DB,
+    SIDE_DEGREES,
+    Methods,
+    classical_head,
+    classical_rows,
+)
 from ssl_jax.studies.front_scores import FRONT_HEAD, front_rows_of
 from ssl_jax.studies.pages import show_page
 from ssl_jax.studies.places import Place, measured_place
@@ -42,8 +48,8 @@ from ssl_jax.training.trainer import UNLIKE, Microphones, Trainer, predict_all
 
 SCENES = 200  # of two talkers
 TALKERS = 30  # whose voices the scenes draw from
-SECONDS = 3  # of each scene
-APART = 60  # degrees between two talkers, at least
+SCENE_SECONDS = 3  # of each scene
+LEAST_APART = 60  # degrees between two talkers
 FEWEST_DIRECTIONS = 24  # of a head or room that two talkers are put into
 LEVEL = 0.1  # rms of each talker, of full scale
 WINDOW_S = 0.25  # that estimates of two talkers rest on: in a short one, one of them is louder
@@ -79,9 +85,9 @@ BESIDE = (
     "## Beside classical methods, in the frontal half\n\n"
     "One voice, windows of 1 s, the same for every method; estimates in the frontal half alone. "
     "Mean error, RMSE, and how far estimates of sources "
-    f"{SIDE[0]:g} to {SIDE[1]:g}° to the side are too far out. Two noises from other directions at "
-    f"{NOISY[0]:g} to {NOISY[1]:g} dB each, or none. GCC-PHAT and the lookup know the package's "
-    "KEMAR.\n"
+    f"{SIDE_DEGREES[0]:g} to {SIDE_DEGREES[1]:g}° to the side are too far out. Two noises from "
+    f"other directions at {NOISY_SNR_DB[0]:g} to {NOISY_SNR_DB[1]:g} dB each, or none. GCC-PHAT "
+    "and the lookup know the package's KEMAR.\n"
 )
 EACH = "## Each head and room\n\nUnder the prior `uniform`.\n"
 
@@ -104,7 +110,7 @@ def two_talkers(places: Sequence[Place], network: Network) -> str:
     wide = [place for place in places if len(place.azimuth) >= FEWEST_DIRECTIONS]
     if not wide:
         return ""
-    voices = bundled_voices(TALKERS, network.front.fs, SECONDS)
+    voices = bundled_voices(TALKERS, network.front.fs, SCENE_SECONDS)
     rng = np.random.default_rng(0)
     hits_both = 0
     hits_one = 0
@@ -112,29 +118,31 @@ def two_talkers(places: Sequence[Place], network: Network) -> str:
         place = wide[rng.integers(len(wide))]
         directions = two_directions(place, rng)
         talkers = voices[rng.choice(len(voices), 2, replace=False)]
-        ears = talking(place, directions, talkers)
+        ears = ears_of_two(place, directions, talkers)
         peaks = peaks_of(ears, network)
         errors = [nearest_error(peaks, place.azimuth[number]) for number in directions]
         hits_both += max(errors) <= PEAK_REACH
         hits_one += min(errors) <= PEAK_REACH
     heads = ", ".join(place.name for place in wide)
+    both_percent = 100 * hits_both / SCENES
+    one_percent = 100 * hits_one / SCENES
     return (
-        f"Two talkers of {SECONDS} s at equal level, {APART}° or more apart, {SCENES} scenes on "
-        f"{heads}: both within {PEAK_REACH}° in {100 * hits_both / SCENES:.0f} %, at least one in "
-        f"{100 * hits_one / SCENES:.0f} % (the two highest peaks of the mean posterior, windows of "
+        f"Two talkers of {SCENE_SECONDS} s at equal level, {LEAST_APART}° or more apart, {SCENES} "
+        f"scenes on {heads}: both within {PEAK_REACH}° in {both_percent:.0f} %, at least one in "
+        f"{one_percent:.0f} % (the two highest peaks of the mean posterior, windows of "
         f"{WINDOW_S:g} s, prior `uniform`).\n"
     )
 
 
 def two_directions(place: Place, rng: np.random.Generator) -> list[int]:
-    """Numbers of two directions of a place, at least APART degrees from one another."""
+    """Numbers of two directions of a place, at least LEAST_APART degrees from one another."""
     first = int(rng.integers(len(place.azimuth)))
     apart = degrees_apart(place.azimuth, place.azimuth[first])
-    second = int(rng.choice(np.flatnonzero(apart >= APART)))
+    second = int(rng.choice(np.flatnonzero(apart >= LEAST_APART)))
     return [first, second]
 
 
-def talking(place: Place, directions: Sequence[int], talkers: np.ndarray) -> np.ndarray:
+def ears_of_two(place: Place, directions: Sequence[int], talkers: np.ndarray) -> np.ndarray:
     """Ears (samples, 2) of talkers (2, seconds, fs) from two directions, at equal level."""
     hrirs = place.hrirs[directions][:, None]  # 2, 1, 2, taps
     no_tail = np.zeros((2, talkers.shape[-1]), np.float32)
@@ -179,17 +187,16 @@ def heard_in_training(places: Sequence[Place], folder: Path, clips: int) -> list
 
 def evaluated_conditions(manifest: Manifest, numbers: np.ndarray) -> dict[str, np.ndarray]:
     """Masks over some mixtures of rooms (n,), by what was heard."""
-    heads = np.array([manifest.head[number] for number in numbers])
-    snr = manifest.snr[numbers]
-    is_free = np.char.find(heads, "-free") > 0  # as `sounds.rooms.room_name` calls it
-    conditions = {
+    names = np.array([manifest.head[number] for number in numbers])
+    snr = manifest.snr[numbers]  # dB
+    is_free = np.char.find(names, "-free") > 0  # as `sounds.rooms.room_name` calls it
+    return {
         "rooms": ~is_free,
         "free field": is_free,
         "free field, 15 to 40 dB": is_free & (snr >= 15),
+        "free field, -5 to 5 dB": is_free & (snr < 5),
+        "rooms, -5 to 5 dB": ~is_free & (snr < 5),
     }
-    conditions["free field, -5 to 5 dB"] = is_free & (snr < 5)
-    conditions["rooms, -5 to 5 dB"] = ~is_free & (snr < 5)
-    return conditions
 
 
 def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
@@ -241,8 +248,9 @@ def run_yardsticks(options: YardstickOptions) -> None:
     of_sounds = [heard_at(place, sounds, noises, [network]) for place in places]
     folder = options.work / options.experiment.name
     known = heard_in_training(places, folder, options.experiment.database.clips)
-    numbers = range(len(places))
-    unseen = [number for number in numbers if places[number].name not in known] or numbers
+    unseen = [number for number, place in enumerate(places) if place.name not in known]
+    if not unseen:
+        unseen = list(range(len(places)))
     front = front_rows_of("voices", [of_voices[number] for number in unseen], network.name)
     front += front_rows_of("wide-band", [of_sounds[number] for number in unseen], network.name)
     methods = Methods.load(network)

@@ -30,7 +30,7 @@ from ssl_jax.training.trainer import EpochScores, Trainer, predict_all
 ORDER = 2
 MIRROR = 3
 SHORTEN = 4
-# a short window has this part of a mixture's frames
+# a short window has one of so many frames of a mixture: a quarter
 SHORT_PART = 4
 
 
@@ -195,9 +195,9 @@ def run_epoch(run: Run, epoch: int) -> tuple[EpochRow, Predictions]:
         **evaluation_columns(predictions),
     )
     ended = time.monotonic()
-    waited = 100 * training.waited_s / (trained - began)
+    waited_percent = 100 * training.waited_s / (trained - began)
     times = f"{ended - began:.0f} s, {ended - trained:.0f} s of it evaluation"
-    say(f"{log_line(row)}  [{times}; {waited:.1f} % of training waited for data]")
+    say(f"{log_line(row)}  [{times}; {waited_percent:.1f} % of training waited for data]")
     return row, predictions
 
 

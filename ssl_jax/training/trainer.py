@@ -24,6 +24,9 @@ from ssl_jax.training.batches import EVALUATION_BATCH, Mixtures, batches_of
 
 # cosines in a curve over the channels: the slowest four, as microphones' responses are smooth
 COSINES = 4
+# places among the cue maps, see `FrontEnd.maps`
+ILD_MAP = 1
+LEVEL_MAP = 3
 
 
 def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
@@ -55,23 +58,26 @@ def target_table(spread: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Microphones:
-    """How far two microphones are from flat and from each other."""
+    """How far two microphones are from each other and from flat."""
 
-    apart: float = 0.0  # dB, standard deviation of smooth random curves on ILDs
-    curved: float = 0.0  # dB, the same on the levels of both ears
+    ild_db: float = 0.0  # standard deviation of smooth random curves on ILDs
+    level_db: float = 0.0  # the same on the levels of both ears
 
 
 # where a network is tried on microphones unlike those of its training
-UNLIKE = Microphones(apart=1.0, curved=3.0)
+UNLIKE = Microphones(ild_db=1.0, level_db=3.0)
 
 
-def smooth_curves(count: int, channels: int, spread: float, key: jax.Array) -> jax.Array:
-    """Random sums of COSINES cosines over the channels, (count, channels), `spread` dB of them."""
+def smooth_curves(count: int, channels: int, spread_db: float, key: jax.Array) -> jax.Array:
+    """Random sums of COSINES cosines over the channels, dB, (count, channels).
+
+    Their root mean square is `spread_db` on average.
+    """
     # (COSINES, channels)
     positions = (jnp.arange(channels) + 0.5) / channels
     angles = jnp.pi * jnp.outer(jnp.arange(1, COSINES + 1), positions)
     # the mean square of a cosine is 1/2
-    scale = spread * (2 / COSINES) ** 0.5
+    scale = spread_db * (2 / COSINES) ** 0.5
     # (count, COSINES) -> (count, channels)
     return scale * jax.random.normal(key, (count, COSINES)) @ jnp.cos(angles)
 
@@ -94,12 +100,12 @@ def coloured(cues: jax.Array, microphones: Microphones, key: jax.Array) -> jax.A
         Of the shape and kind of `cues`.
     """
     count, maps, channels, _ = cues.shape
-    if microphones.apart:
-        curves = smooth_curves(count, channels, microphones.apart, key)
-        cues = cues.at[:, 1].add(curves[..., None].astype(cues.dtype))
-    if microphones.curved and maps > CUES:
-        curves = smooth_curves(count, channels, microphones.curved, jax.random.fold_in(key, 1))
-        cues = cues.at[:, 3].add(curves[..., None].astype(cues.dtype))
+    if microphones.ild_db:
+        curves = smooth_curves(count, channels, microphones.ild_db, key)
+        cues = cues.at[:, ILD_MAP].add(curves[..., None].astype(cues.dtype))
+    if microphones.level_db and maps > CUES:
+        curves = smooth_curves(count, channels, microphones.level_db, jax.random.fold_in(key, 1))
+        cues = cues.at[:, LEVEL_MAP].add(curves[..., None].astype(cues.dtype))
     return cues
 
 
@@ -151,7 +157,7 @@ class Trainer:
         on_cpu = jax.default_backend() == "cpu"
         # on a CPU one device a process is fastest: each operation uses all cores by itself
         self.mesh = mesh or data_mesh(1 if on_cpu else None)
-        # of weights; a batch is shared out
+        # weights are whole on every device; a batch is divided among them
         self.everywhere = on_all(self.mesh)
         # XLA's reductions among CPU devices lock up when a program begins before the last one ends
         self.one_by_one = on_cpu and self.mesh.size > 1
@@ -190,8 +196,8 @@ class Trainer:
             _, _, rest = split(model)
             return self._losses(logits, labels).mean(), (logits, rest)
 
-        slopes, (logits, rest) = jax.grad(loss_of, has_aux=True)(state.weights)
-        updates, moments = self.optimiser.update(slopes, state.moments, state.weights)
+        gradients, (logits, rest) = jax.grad(loss_of, has_aux=True)(state.weights)
+        updates, moments = self.optimiser.update(gradients, state.moments, state.weights)
         weights = optax.apply_updates(state.weights, updates)
         totals = jax.tree.map(jnp.add, state.totals, batch_counts(logits, labels))
         return State(weights, rest, moments, totals)

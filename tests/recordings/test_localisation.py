@@ -14,7 +14,7 @@ from ssl_jax.recordings.azimuths import mean_azimuth
 from ssl_jax.recordings.blocks import resampled
 from ssl_jax.recordings.localisation import Recording, localise_blocks, localise_file
 from ssl_jax.recordings.overall import SECOND_SHARE, Overall
-from ssl_jax.recordings.overview import COLUMNS, Overview
+from ssl_jax.recordings.overview import MOST_COLUMNS, Overview
 from ssl_jax.recordings.scene import render_scene
 from ssl_jax.recordings.windows import WindowSettings
 from support.runs import refuses
@@ -247,7 +247,7 @@ def test_an_overview_stays_small_and_keeps_the_mean():
     np.testing.assert_array_equal(np.concatenate([np.stack(p) for p in passed], axis=-1), whole)
     maps = np.stack(overview.cues())
     frames = overview.column_frames
-    assert maps.shape[-1] == sum(sizes) // frames <= COLUMNS < 2 * maps.shape[-1]
+    assert maps.shape[-1] == sum(sizes) // frames <= MOST_COLUMNS < 2 * maps.shape[-1]
     means = whole[..., : maps.shape[-1] * frames].reshape(4, 2, -1, frames).mean(-1)
     # float32 sums of a few frames
     np.testing.assert_allclose(maps, means, atol=1e-5)

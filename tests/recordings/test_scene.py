@@ -8,7 +8,7 @@ import soundfile
 
 from ssl_jax.recordings.scene import (
     RenderOptions,
-    directions,
+    nearby_responses,
     parse_trajectory,
     render_file,
     render_scene,
@@ -42,11 +42,11 @@ def test_carried_source_passes_every_position(kemar):
 
 def test_a_moving_tone_does_not_click(kemar):
     """Once around in a second: all but the tone stays 75 dB below it, and no step is larger."""
-    moving = carry_around(TONE, directions(kemar, np.arange(361.0) % 360)[0])[:, 1000:]
+    moving = carry_around(TONE, nearby_responses(kemar, np.arange(361.0) % 360)[0])[:, 1000:]
     spectrum = np.abs(np.fft.rfft(moving * np.hanning(moving.shape[1])))
     frequency = np.fft.rfftfreq(moving.shape[1], 1 / FS)
     assert spectrum[:, np.abs(frequency - 440) > 100].max() < 10 ** (-75 / 20) * spectrum.max()
-    still = directions(kemar, np.arange(0.0, 360, 30))[0].reshape(24, -1)
+    still = nearby_responses(kemar, np.arange(0.0, 360, 30))[0].reshape(24, -1)
     loudest = max(np.abs(np.diff(np.convolve(TONE[:4000], ear)[1000:4000])).max() for ear in still)
     assert np.abs(np.diff(moving)).max() < 1.05 * loudest
 
@@ -63,7 +63,7 @@ def test_a_head_without_a_horizontal_plane_says_so(kemar):
     assert len(scene.notes) == 1 and "nothing measured at elevation 0" in scene.notes[0]
     assert "at elevations 20 to 20 degrees" in scene.notes[0]
     nearest = select_directions(high, "nearest", [10.0])[0].astype(np.float32)
-    np.testing.assert_array_equal(directions(high, [10.0])[0], nearest)
+    np.testing.assert_array_equal(nearby_responses(high, [10.0])[0], nearest)
 
 
 def test_noise_level_and_repetition(kemar):

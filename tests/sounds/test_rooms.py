@@ -49,7 +49,8 @@ def test_images_stand_where_mirrors_put_them_and_the_direct_sound_is_first():
     floor = positions[(np.abs(positions[:, 0, :2] - [1.2, 0]) < 1e-9).all(-1), 0, 2]
     assert {-3.0, 3.0} <= set(floor.round(9))  # ears at 1.5 m: twice that below, and above
     echo = shoebox.early_reflections(HEAD, HALL, np.array([0.0]), 1764)[0]
-    after = (np.hypot(1.2, 3.0) - 1.2) / shoebox.SPEED * FS  # floor and ceiling come first here
+    # floor and ceiling come first here
+    after = (np.hypot(1.2, 3.0) - 1.2) / shoebox.SOUND_SPEED * FS
     onset = np.abs(echo).max(0)
     assert abs(int((onset > 0.1 * onset.max()).argmax()) - after) < 80  # a response's own delay
 

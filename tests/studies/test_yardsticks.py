@@ -49,9 +49,9 @@ def test_talkers_stand_apart_and_are_equally_loud():
     rng = np.random.default_rng(1)
     first, second = yardsticks.two_directions(place, rng)
     apart = abs(place.azimuth[first] - place.azimuth[second])
-    assert min(apart, 360 - apart) >= yardsticks.APART
+    assert min(apart, 360 - apart) >= yardsticks.LEAST_APART
     voices = rng.standard_normal((2, 2, FS)).astype(np.float32) * [[[1.0]], [[0.01]]]
-    ears = yardsticks.talking(place, [first, second], voices)
+    ears = yardsticks.ears_of_two(place, [first, second], voices)
     assert ears.shape == (2 * FS, 2)
     # independent noises: their powers add up
     assert np.mean(ears**2) == pytest.approx(2 * yardsticks.LEVEL**2, rel=0.05)
