@@ -128,6 +128,10 @@ BAD = {
     "head:x: no head of the package": "tone.wav --azimuth 0 --hrtf head:x",
     "not a readable SOFA": "tone.wav --azimuth 0 --hrtf tone.wav",
     "out.mp3: not a name for a scene": "tone.wav --azimuth 0 -o out.mp3",
+    "tone.wav: would replace a file that is read": "tone.wav --azimuth 0 -o ./tone.wav",
+    "noise.wav: would replace": "tone.wav --azimuth 0 --noise noise.wav -o noise.wav",
+    "--output -: a scene goes to a file": "tone.wav --azimuth 0 -o -",
+    ".: is a folder where a file is needed": "tone.wav --azimuth 0 -o .",
 }
 
 
