@@ -153,8 +153,8 @@ def check_options(options: Options, protocol: Protocol) -> None:
         raise InputError(f"hop {options.hop}: out of range: use 1 to {FrontEnd.fs} samples")
     if not 0 <= options.seed < 2**31:
         raise InputError(f"seed {options.seed}: out of range: use 0 to {2**31 - 1}")
-    if options.name == "reported":
-        raise InputError("--name reported: that folder is for reported tables: use another name")
+    if options.name is not None:
+        _check_name(options.name)
     if options.folders.targets is not None and not protocol.other_targets:
         raise InputError(
             f"--targets: protocol {options.protocol} points at voices alone: use --protocol rooms"
@@ -164,6 +164,17 @@ def check_options(options: Options, protocol: Protocol) -> None:
         raise InputError(
             f"--snr-range {low:g} {high:g}: not a range: use two numbers from -{MOST_SNR_DB} to "
             f"{MOST_SNR_DB} dB, low first"
+        )
+
+
+def _check_name(name: str) -> None:
+    """Raise InputError for a name that is not one of a folder under results/, work/ and figures."""
+    if name == "reported":
+        raise InputError("--name reported: that folder is for reported tables: use another name")
+    # out of these folders, results, checkpoints and figures would lie in one, on each other
+    if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
+        raise InputError(
+            f"--name {name!r}: not a folder's name: use one without / and \\, such as mine"
         )
 
 

@@ -51,6 +51,8 @@ def test_a_folder_is_named_after_the_protocol_and_what_differs_from_it():
 def test_a_name_of_ones_own_replaces_it():
     assert experiment(Options(name="mine", seed=3)).name == "mine"
     refuses("--name reported: ", experiment, Options(name="reported"))
+    for name in ("../x", "/tmp/x", "a\\b", "..", ".", ""):
+        refuses("not a folder's name: use one without", experiment, Options(name=name))
 
 
 def test_targets_are_refused_where_voices_are_the_only_ones():

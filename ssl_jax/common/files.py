@@ -2,11 +2,12 @@
 
 import contextlib
 import csv
+import errno
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import filelock
@@ -24,13 +25,24 @@ def package_data(name: str) -> Path:
     return Path(__file__).parents[1] / "data" / name
 
 
+def _is_device(path: Path) -> bool:
+    """Is it a device, such as /dev/stdout, or a pipe? Neither can be replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def require_file_name(path: Path) -> None:
+    """Raise OSError for a folder, which an empty name is too."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+
+
 @contextlib.contextmanager
 def atomic_write(path: Path, mode: str = "wb"):
     """Open a neighbour of `path` for writing and move it there only when all went well."""
     path = Path(path)
+    require_file_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # a device, such as /dev/stdout, or a pipe: it cannot be replaced
-    straight = path.exists() and not path.is_file() and not path.is_dir()
+    straight = _is_device(path)
     if path.is_symlink() and not straight:
         path = path.resolve()  # keep the link and replace the file that it points to
     part = path if straight else path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -72,6 +84,32 @@ def require_writable(folder: Path) -> None:
     except OSError as error:
         error.filename = str(folder)
         raise
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path] = ()) -> None:
+    """Look at the files that a stage is to write, before any work.
+
+    Raises
+    ------
+    InputError
+        One of them is an input, or the same file as another.
+    OSError
+        One of them is a folder, or in a folder where no file can be written.
+    """
+    taken = {os.path.realpath(path) for path in inputs}
+    for path in outputs:
+        if _is_device(path):
+            continue
+        require_file_name(path)
+        real_path = os.path.realpath(path)
+        if real_path in taken:
+            raise InputError(
+                f"{path}: would replace a file that is read or another output: "
+                "choose another name for it"
+            )
+        taken.add(real_path)
+        # a link is kept, and the file that it leads to is written
+        require_writable(Path(real_path).parent if path.is_symlink() else path.parent)
 
 
 @contextlib.contextmanager

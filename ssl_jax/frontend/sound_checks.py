@@ -5,6 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+# sums of squares of larger values would overflow float32, and cues be NaN
+LARGEST = 1e15
+
+
+def _as_array(signal: ArrayLike) -> jax.Array:
+    """The signal as JAX takes it: bytes in this machine's order; ValueError for no numbers."""
+    if isinstance(signal, np.ndarray):
+        if signal.dtype.kind in "OSUmM":
+            raise ValueError(f"the sound holds {signal.dtype}: use floats, signal.astype(float)")
+        if not signal.dtype.isnative:
+            signal = signal.astype(signal.dtype.newbyteorder("="))
+    return jnp.asarray(signal)
+
 
 def as_floats(signal: ArrayLike) -> jax.Array:
     """The signal in float32, or in float64 if it is float64 and JAX is set to keep that.
@@ -12,11 +25,15 @@ def as_floats(signal: ArrayLike) -> jax.Array:
     Raises
     ------
     ValueError
-        Complex numbers; NaN or infinity. Values that JAX traces are not known: they pass.
+        Complex or unsigned numbers; NaN, infinity or values over LARGEST. Values that JAX traces
+        are not known: they pass.
     """
-    x = jnp.asarray(signal)
+    x = _as_array(signal)
     if jnp.iscomplexobj(x):
         raise ValueError("the sound holds complex numbers: use its real part")
+    if jnp.issubdtype(x.dtype, jnp.unsignedinteger):
+        # uint8 of a WAV file counts from 128: taken as it is, the cues would be of that offset
+        raise ValueError(f"the sound holds {x.dtype}, without a sign: subtract its zero as floats")
     if x.dtype not in (np.float32, np.float64):
         x = x.astype(jnp.float32)
     if isinstance(x, jax.core.Tracer):
@@ -24,8 +41,11 @@ def as_floats(signal: ArrayLike) -> jax.Array:
     # while another function is traced, this is still computed at once
     with jax.ensure_compile_time_eval():
         is_finite = bool(jnp.isfinite(x).all())
+        is_usable = bool((jnp.abs(x) <= LARGEST).all())
     if not is_finite:
         raise ValueError("the sound holds NaN or infinity: numpy.nan_to_num(signal) replaces them")
+    if not is_usable:
+        raise ValueError(f"the sound holds values over {LARGEST:g}: divide it by its full scale")
     return x
 
 
@@ -39,7 +59,7 @@ def as_sound(signal: ArrayLike) -> jax.Array:
 
 def require_two_ears(signal: ArrayLike) -> jax.Array:
     """The signal (..., samples, 2) as it is; ValueError for another shape."""
-    x = jnp.asarray(signal)
+    x = _as_array(signal)
     if x.ndim >= 2 and x.shape[-1] == 2:
         return x
     remedy = ""

@@ -61,9 +61,11 @@ def draw_over_time(axes, azimuths: Azimuths) -> None:
         title="Azimuth over time",
         xlabel="time (s)",
     )
-    axes.legend(
-        loc="upper right", ncols=3, bbox_to_anchor=(1, 1.1), borderaxespad=0, handletextpad=0.2
-    )
+    # matplotlib warns of a legend of nothing, as of a silent sound
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            loc="upper right", ncols=3, bbox_to_anchor=(1, 1.1), borderaxespad=0, handletextpad=0.2
+        )
     ticks = (0, 0.01, 0.1, 0.3, 0.6, 1)
     label = "posterior of a class of 5°"
     add_bar(drawn, axes, label, pad=0.01, aspect=35, ticks=ticks, format="%g")

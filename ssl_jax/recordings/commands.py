@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssl_jax.common.errors import InputError, os_error_message
-from ssl_jax.common.files import picture_kind, write_text
+from ssl_jax.common.files import check_outputs, picture_kind, write_text
 from ssl_jax.common.progress import say
 from ssl_jax.recordings.azimuths import Azimuths
 from ssl_jax.recordings.localisation import localise_file
@@ -33,12 +33,19 @@ class LocaliseOutputs:
     json: Path | None = None
     picture: Path | None = None  # of one recording
 
-    def check(self) -> None:
-        """Raise InputError where two of them are the same standard output, or a name is wrong."""
+    def check(self, inputs: Sequence[Path] = ()) -> None:
+        """Raise InputError or OSError, before any work, where one of them cannot be written.
+
+        Parameters
+        ----------
+        inputs : files that are read, which none of them may replace
+        """
         if self.csv == self.json == STANDARD:
             raise InputError("--csv - and --json -: one of them alone can be printed")
         if self.picture is not None:
             picture_kind(self.picture)
+        named = [path for path in (self.csv, self.json, self.picture) if path is not None]
+        check_outputs([path for path in named if path != STANDARD], inputs)
 
     @property
     def table_is_printed(self) -> bool:
@@ -60,9 +67,8 @@ def localise_files(
     InputError
         Where a setting is wrong, or no file could be read.
     """
-    outputs.check()
-    several = len(paths) > 1
-    if several and outputs.picture is not None:
+    outputs.check(paths)
+    if len(paths) > 1 and outputs.picture is not None:
         raise InputError(
             f"--plot {outputs.picture}: draws one recording, not {len(paths)}: give one FILE"
         )
@@ -86,22 +92,15 @@ def localise_files(
                 failures.append(_message(error))
                 continue
             localised[str(path)] = azimuths
-            if several:
-                _print_table(path, azimuths, outputs)
+            if outputs.table_is_printed:
+                print_text(table(str(path), azimuths))
     finally:
         # what is localised is written, whatever ended the work
         if localised:
             _write_files(localised, outputs)
     if not localised:
         raise InputError("; ".join(failures))
-    if not several:
-        _print_table(paths[0], localised[str(paths[0])], outputs)
     return failures
-
-
-def _print_table(path: Path, azimuths: Azimuths, outputs: LocaliseOutputs) -> None:
-    if outputs.table_is_printed:
-        print_text(table(str(path), azimuths))
 
 
 def _message(error: InputError | OSError) -> str:
@@ -149,9 +148,14 @@ def render_to_file(options: RenderOptions, output: Path, bits: int, picture: Pat
     InputError
         Where a file or a number is wrong; nothing is written then.
     """
+    if output == STANDARD:
+        raise InputError("--output -: a scene goes to a file: use a name that ends in .wav")
     scene_kind(output)
+    written = [output]
     if picture is not None:
         picture_kind(picture)
+        written.append(picture)
+    check_outputs(written, [options.speech, *options.noises, options.head])
     scene = render_file(options)
     for note in scene.notes:
         say(f"ssl_jax: note: {note}")

@@ -51,7 +51,8 @@ def localise_pipe(
     ----------
     raw_fs : Hz of 16-bit samples without a header; None for a WAV
     """
-    outputs.check()
+    # a file that the shell sends in, as with <, is known by this name
+    outputs.check([Path("/dev/stdin")])
     listener = load_listener(settings)
     localise_incoming(sound_of(stream, PIPE_NAME, raw_fs), listener, outputs)
 

@@ -14,6 +14,7 @@ from ssl_jax.common.angles import circle_degrees
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
 from ssl_jax.config import FrontEnd
+from ssl_jax.frontend.sound_checks import LARGEST
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 from ssl_jax.sounds.reading import check_rate, read_sound, sound_info, write_sound
@@ -173,10 +174,12 @@ def _as_channel(name: str, sound: ArrayLike) -> np.ndarray:
         raise InputError(
             f"{name}: has shape {array.shape}: use one channel with samples, (samples,)"
         )
-    if array.dtype.kind not in "iuf":
-        raise InputError(f"{name}: holds {array.dtype}: use real numbers")
+    if array.dtype.kind not in "if":
+        raise InputError(f"{name}: holds {array.dtype}: use real numbers with a sign")
     if not np.isfinite(array).all():
         raise InputError(f"{name}: holds NaN or infinity: numpy.nan_to_num(sound) replaces them")
+    if (np.abs(array) > LARGEST).any():
+        raise InputError(f"{name}: holds values over {LARGEST:g}: divide it by its full scale")
     return array.astype(np.float32)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ssl_jax.common.errors import InputError, os_error_message
 from ssl_jax.config import Database, SoundFolders
+from ssl_jax.sounds.clips import require_folder
 from ssl_jax.sounds.hrtf import Heads, load_heads
 from ssl_jax.sounds.noises import Noises, load_noises
 from ssl_jax.sounds.rooms import load_rooms
@@ -29,6 +30,10 @@ def load_sounds(folders: SoundFolders, config: Database, fs: int) -> Sounds:
     InputError
         As `load_speech`, `load_noises`, `load_heads` and `load_rooms` do.
     """
+    for folder in (folders.speech, folders.noise, folders.targets):
+        # heads in rooms take minutes
+        if folder is not None:
+            require_folder(Path(folder))
     try:
         heads = load_database_heads(folders.heads, config, fs)
         noises = load_noises(_path(folders.noise), config.noise_kinds, fs)

@@ -4,15 +4,17 @@ import errno
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ssl_jax import __main__ as cli
 from ssl_jax import pipeline
 from ssl_jax.common import files
-from ssl_jax.common.errors import error_reason, os_error_message
+from ssl_jax.common.errors import InputError, error_reason, os_error_message
 from ssl_jax.common.files import (
     atomic_write,
+    check_outputs,
     checksum_agrees,
     compare_settings,
     read_csv,
@@ -72,6 +74,25 @@ def test_a_full_disk_names_the_file_the_user_knows(tmp_path, monkeypatch, fails)
     monkeypatch.undo()
     says = f"{path}: the disk is full: free some space and run the same command again"
     assert os_error_message(error.value) == says and os.listdir(tmp_path) == []
+
+
+def test_an_empty_name_and_a_folder_are_no_files(tmp_path):
+    for path in (Path(""), Path("/"), tmp_path):
+        with pytest.raises(IsADirectoryError) as error, atomic_write(path):
+            pass
+        assert os_error_message(error.value).startswith(f"{path}: is a folder where a file is")
+    assert os.listdir(tmp_path) == []
+
+
+def test_no_output_replaces_an_input_or_another_output(tmp_path):
+    sound, link, table = (tmp_path / name for name in ("a.wav", "link", "a.csv"))
+    sound.write_bytes(b"sound")
+    link.symlink_to(sound)
+    check_outputs([table, Path("/dev/null"), Path("/dev/null")], [sound])
+    for outputs in ([sound], [link], [tmp_path / "b/../a.wav"], [table, table]):
+        with pytest.raises(InputError, match="would replace"):
+            check_outputs(outputs, [sound])
+    assert sound.read_bytes() == b"sound"
 
 
 def test_an_error_names_the_file_it_is_about(tmp_path):

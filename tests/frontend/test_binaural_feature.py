@@ -131,6 +131,29 @@ def test_numbers_that_are_not_finite_are_refused(wrong):
         calculate_itd_ild_ic(x.T, x.T, FS)
 
 
+def test_values_whose_squares_would_overflow_are_refused():
+    """In silence the cues of such a sound were NaN."""
+    with pytest.raises(ValueError, match=r"values over 1e\+15: divide it by its full scale"):
+        get_cues_clean(1e20 * noise(1000, 2), FS)
+
+
+@pytest.mark.parametrize("wrong", [np.uint8, np.uint16])
+def test_numbers_without_a_sign_are_refused(wrong):
+    """uint8 of a WAV file counts from 128: the cues would be those of an offset."""
+    with pytest.raises(ValueError, match="without a sign: subtract its zero"):
+        get_cues_clean(np.full((1000, 2), 128, wrong), FS)
+
+
+def test_bytes_in_the_other_order_are_read_and_objects_refused():
+    x = noise(1000, 2)
+    for order in "<>":
+        np.testing.assert_array_equal(
+            get_cues_clean(x.astype(f"{order}f4"), FS), get_cues_clean(x, FS)
+        )
+    with pytest.raises(ValueError, match="holds object: use floats"):
+        get_cues_clean(x.astype(object), FS)
+
+
 def test_complex_numbers_are_refused():
     with pytest.raises(ValueError, match="complex"):
         get_cues_clean(np.ones((1000, 2), complex), FS)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import struct
 import sys
 from types import SimpleNamespace
@@ -181,6 +182,20 @@ def test_a_pipe_that_goes_on_after_its_stated_length_is_read_whole(capsys):
     after = b"LIST" + struct.pack("<I", 50_000) + bytes(50_000)
     blocks = list(live.sound_of(io.BytesIO(wav(sound) + after), "x").blocks)
     assert sum(map(len, blocks)) == 3 * FS
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="no /dev/stdin")
+def test_a_file_that_the_shell_sends_in_is_not_overwritten(call, tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    before = os.dup(0)
+    try:
+        with open(tmp_path / "a.wav", "rb") as stream:
+            os.dup2(stream.fileno(), 0)
+        refused(call("localise", "-", "--csv=a.wav"), "a.wav: would replace a file that is read")
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+    assert (tmp_path / "a.wav").read_bytes() == b"sound"
 
 
 def test_closed_standard_input_is_one_line(call, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+import warnings
 from dataclasses import replace
 
 import jax
@@ -200,3 +201,12 @@ def test_a_sound_that_is_too_short_is_refused(samples):
 def test_numbers_that_are_not_finite_are_refused(wrong):
     with pytest.raises(ValueError, match="signal"):
         localise(np.full((10_000, 2), wrong), 44_100)
+
+
+def test_a_silent_sound_is_plotted_without_a_warning():
+    silent = azimuths(np.nan, np.nan, flags=["silent"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        axes = silent.plot()
+    assert axes.get_legend() is None
+    matplotlib.pyplot.close("all")

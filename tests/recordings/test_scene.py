@@ -82,6 +82,8 @@ def test_noise_level_and_repetition(kemar):
     {
         "source: holds NaN": {"source": np.where(TONE > 0.9, np.nan, TONE)},
         "source: holds complex": {"source": TONE + 1j},
+        "source: holds uint8": {"source": np.full(FS, 128, np.uint8)},
+        r"source: holds values over 1e\+15": {"source": 1e30 * TONE},
         r"source: has shape \(0,\)": {"source": []},
         r"source: has shape \(44100, 2\)": {"source": np.stack([TONE, TONE], axis=1)},
         "source: its rate is 0 Hz": {"fs": 0},
@@ -128,6 +130,10 @@ BAD = {
     "head:x: no head of the package": "tone.wav --azimuth 0 --hrtf head:x",
     "not a readable SOFA": "tone.wav --azimuth 0 --hrtf tone.wav",
     "out.mp3: not a name for a scene": "tone.wav --azimuth 0 -o out.mp3",
+    "tone.wav: would replace a file that is read": "tone.wav --azimuth 0 -o ./tone.wav",
+    "noise.wav: would replace": "tone.wav --azimuth 0 --noise noise.wav -o noise.wav",
+    "--output -: a scene goes to a file": "tone.wav --azimuth 0 -o -",
+    ".: is a folder where a file is needed": "tone.wav --azimuth 0 -o .",
 }
 
 

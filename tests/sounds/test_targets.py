@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ssl_jax.config import Database
+from ssl_jax.config import Database, SoundFolders
+from ssl_jax.sounds import sources
 from ssl_jax.sounds.made_sounds import MADE_SOUNDS
 from ssl_jax.sounds.speech import SpeechClip, load_speech
 from ssl_jax.sounds.targets import (
@@ -131,3 +132,11 @@ def test_made_sounds_are_often_wide_band(name):
         shares.append(energy(sound, 8000, FS / 2) / energy(sound, 0, FS / 2))
     # -30 dB of the whole: voices of 16 kHz have some -60 there
     assert np.median(shares) > 1e-3
+
+
+@pytest.mark.parametrize("option", ["speech", "noise", "targets"])
+def test_a_missing_folder_is_refused_before_minutes_of_rooms(tmp_path, monkeypatch, option):
+    monkeypatch.setattr(sources, "load_rooms", lambda *_: pytest.fail("rooms were made first"))
+    folders = SoundFolders(**{option: tmp_path / "nowhere"})
+    config = Database(clips=40, other_targets=True, rooms=10)
+    refuses("nowhere: no such folder", sources.load_sounds, folders, config, FS)
