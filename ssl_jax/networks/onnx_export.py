@@ -223,7 +223,6 @@ def three_branch(g: Graph, net) -> str:
 # the architectures that can be exported
 GRAPHS = {
     "phase": phase_network,
-    "phase_levels": phase_network,
     "phase_spectrum": phase_network,
     "three_branch": three_branch,
 }

@@ -28,9 +28,7 @@ NETWORKS: dict = {
     "deep_three_branch": partial(ThreeBranch, embed=256, branch=DeepBranch),
     # ours: 415,628 parameters
     "phase": PhaseNetwork,
-    # ours for a front-end with levels: 972,364 parameters
-    "phase_levels": _phase(width=288),
-    # the same with a window's mean spectrum
+    # ours for a front-end with levels: 1,009,804 parameters
     "phase_spectrum": _phase(width=288, spectrum=True),
     # the rows of our network's ablation
     "phase_raw_cues": _phase(phases=False),

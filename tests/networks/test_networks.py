@@ -28,8 +28,7 @@ PARAMETERS = {
     "resnet": 594_376,
     "deep_three_branch": 1_656_331,
     "phase": PHASE,
-    "phase_levels": 953_868,
-    # 96 mean levels and ILDs to 128, to 64, to the hidden layer; levels too
+    # with levels; 96 mean levels and ILDs to 128, to 64, to the hidden layer
     "phase_spectrum": 972_364 + 97 * 128 + 2 * 128 + 129 * 64 + 2 * 64 + 64 * 256,
     # twelve features a channel less
     "phase_raw_cues": PHASE - 12 * 32 * 160,
@@ -55,10 +54,10 @@ def test_parameter_counts(name):
 def test_the_default_network_has_the_parameters_that_the_registry_states():
     name = default_weights()
     network, front = load_weights(name)
-    assert describe(name)["model"] == "phase_levels"
+    assert describe(name)["model"] == "phase_spectrum"
     assert front.levels
-    assert parameter_count(network) == 972_364
-    assert parameter_count(build_model("phase_levels", 0, front)) == 972_364
+    assert parameter_count(network) == 1_009_804
+    assert parameter_count(build_model("phase_spectrum", 0, front)) == 1_009_804
 
 
 # the others are held to plain NumPy, or to their export
@@ -77,29 +76,29 @@ def test_any_number_of_frames_gives_finite_logits(name, frames):
 
 
 @pytest.fixture
-def phase_levels():
+def phase_with_levels():
     """In evaluation mode, with a gate that levels move."""
-    model = build_model("phase_levels", 0, FrontEnd(levels=True))
+    model = build_model("phase", 0, FrontEnd(levels=True))
     model.gate_level[...] = jnp.linspace(-1, 1, 32)[:, None]
     model.gate_onset[...] = jnp.linspace(1, -1, 32)[:, None]
     model.eval()
     return model
 
 
-def test_swapped_ears_mirror_what_a_network_with_levels_says(phase_levels):
+def test_swapped_ears_mirror_what_a_network_with_levels_says(phase_with_levels):
     cues = cue_maps(maps=4)
-    swapped = apply(phase_levels, cues * np.reshape([-1, -1, 1, 1], (4, 1, 1)))
-    expected = apply(phase_levels, cues)[:, MIRRORED]
+    swapped = apply(phase_with_levels, cues * np.reshape([-1, -1, 1, 1], (4, 1, 1)))
+    expected = apply(phase_with_levels, cues)[:, MIRRORED]
     np.testing.assert_allclose(swapped, expected, atol=BLOCK_TOLERANCE)
 
 
-def test_a_microphones_gain_changes_nothing(phase_levels):
+def test_a_microphones_gain_changes_nothing(phase_with_levels):
     cues = cue_maps(maps=4)
     louder = cues.copy()
     louder[:, 3] += np.linspace(-10, 10, 32)[:, None]
-    expected = apply(phase_levels, cues)
+    expected = apply(phase_with_levels, cues)
     # float32 sums of levels up to 10 dB
-    np.testing.assert_allclose(apply(phase_levels, louder), expected, atol=LOGIT_TOLERANCE)
+    np.testing.assert_allclose(apply(phase_with_levels, louder), expected, atol=LOGIT_TOLERANCE)
 
 
 def test_an_unknown_name_is_refused():

@@ -66,7 +66,7 @@ def test_exported_networks_give_what_jax_gives(call, name):
 def test_an_exported_gate_is_moved_by_levels(call, tmp_path, monkeypatch):
     """A network that was never trained: its gate weighs levels and onsets at random."""
     front, rng = FrontEnd(levels=True), np.random.default_rng(1)
-    _, weights, rest = split(build_model("phase_levels", 0, front))
+    _, weights, rest = split(build_model("phase_spectrum", 0, front))
     arrays = named_arrays("weights", weights) | named_arrays("rest", rest)
     for name, array in arrays.items():
         if "gate_" in name:
@@ -74,7 +74,7 @@ def test_an_exported_gate_is_moved_by_levels(call, tmp_path, monkeypatch):
         if array.dtype == np.float32:
             arrays[name] = array.astype(np.float16)
     # cold, so that the posterior of an untrained network has a peak
-    notes = packed.describe("freefield") | {"model": "phase_levels", "temperature": 0.02}
+    notes = packed.describe("freefield") | {"model": "phase_spectrum", "temperature": 0.02}
     content = ArrayFile(notes | {"front": asdict(front)}, arrays)
     write_arrays(tmp_path / "levels.safetensors", content)
     monkeypatch.setattr(packed, "_folder", lambda _: tmp_path)
@@ -83,7 +83,7 @@ def test_an_exported_gate_is_moved_by_levels(call, tmp_path, monkeypatch):
 
 def test_a_network_without_a_graph_is_refused(call, monkeypatch):
     monkeypatch.setattr("ssl_jax.networks.onnx_export.GRAPHS", {"other": None})
-    says = "export: general is a network 'phase_levels': use one of other"
+    says = "export: general is a network 'phase_spectrum': use one of other"
     refused(call("export", "--to", "a.onnx"), says)
 
 

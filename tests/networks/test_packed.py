@@ -90,8 +90,8 @@ def test_a_file_of_ones_own_that_is_missing_or_damaged_is_named(tmp_path):
 
 def test_large_weights_are_packed_in_half_precision(tmp_path):
     source = tmp_path / "source"
-    state = last_weights(source, "phase_levels", FrontEnd(levels=True))
-    notes = NOTES | {"model": "phase_levels", "front": asdict(FrontEnd(levels=True))}
+    state = last_weights(source, "phase_spectrum", FrontEnd(levels=True))
+    notes = NOTES | {"model": "phase_spectrum", "front": asdict(FrontEnd(levels=True))}
     path = pack(source, "mine", notes, tmp_path)
     assert path.stat().st_size <= MAX_PACKED_BYTES < source.stat().st_size
     kinds = {k: a.dtype for k, a in read_arrays(path, "").arrays.items()}
