@@ -54,5 +54,16 @@ def record_stage(path: Path, stage: str, *, resumed: bool, complete: bool = Fals
     if resumed and stage in stages:
         seconds += stages[stage]["seconds"]
         memory = max(memory, stages[stage]["peak_memory_mb"])
-    stages[stage] = {"seconds": round(seconds, 1), "peak_memory_mb": memory}
+    for entry in stages.values():
+        entry.setdefault("commit", notes.get("commit"))  # an older version notes the last one alone
+    stages[stage] = {
+        "seconds": round(seconds, 1),
+        "peak_memory_mb": memory,
+        "commit": commit(),
+    }
     write_json(path, notes | {"commit": commit(), "machine": machine()})
+
+
+def commit_of(timing: dict, stage: str) -> str:
+    """The commit of a stage in what `record_stage` notes."""
+    return timing["stages"][stage].get("commit", timing["commit"])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json
+from ssl_jax.common.provenance import commit_of
 from ssl_jax.config import AZIMUTHS, BUNDLED
 
 SOUNDS = ("speech", "noise", "heads")
@@ -77,7 +78,7 @@ def conditions_of_machine(timing: dict) -> dict[str, str]:
         "machine": timing["machine"],
         "wall time": f"{minutes:.1f} minutes",
         "peak memory": f"{memory_gib:.1f} GiB",
-        "commit": timing["commit"],
+        "commit": ", ".join(dict.fromkeys(commit_of(timing, stage) for stage in timing["stages"])),
     }
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from ssl_jax import version
 from ssl_jax.common.errors import InputError
+from ssl_jax.common.files import read_json
 from ssl_jax.common.progress import say
+from ssl_jax.common.provenance import commit_of
 from ssl_jax.report.comparison import LAST_CLIPS_NOTE, PART_TITLES, TOP5, seeds_cell
 from ssl_jax.report.conditions import conditions_line, read_conditions
 from ssl_jax.report.logs import TITLES, logs_of_seeds, metrics_of_seeds, read_reported
@@ -120,17 +122,17 @@ def cite_section(results: Path, citation: Citation) -> str:
     cells = [title, str(len(metrics))]
     for score, (_, unit) in CITED_SCORES.items():
         cells.append(spread([scores[score] for scores in metrics], unit))
-    conditions = read_conditions(results, CITED_PROTOCOL)
+    commit = commit_of(read_json(results / CITED_PROTOCOL / "timing.json"), CITED_RUN)
     heading = (
         f"**The number to cite: {cells[2]} Top-1** ({title}, protocol `{CITED_PROTOCOL}`), "
         "on speakers, heads and noise files that were not in training. "
         f"Mean ± standard deviation over seeds; ssl_jax {version()}, "
-        f"commit {conditions['commit']}."
+        f"commit {commit}."
     )
     head = ["network", "seeds", *(score_title for score_title, _ in CITED_SCORES.values())]
     table = markdown_table(head, [cells])
     box = "".join(f"> {line}\n" for line in [heading, "", *table.splitlines()])
-    return box.replace("> \n", ">\n") + "\n" + bibtex(citation, conditions["commit"])
+    return box.replace("> \n", ">\n") + "\n" + bibtex(citation, commit)
 
 
 def bibtex(citation: Citation, commit: str) -> str:

@@ -9,6 +9,7 @@ from scipy.special import softmax
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json
+from ssl_jax.common.provenance import commit_of
 from ssl_jax.config import AZIMUTH_STEP, BUNDLED, SoundFolders, Training
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.manifest import Manifest, read_manifest
@@ -30,11 +31,8 @@ from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.context import weights_path
 from ssl_jax.training.log import csv_text
-from ssl_jax.training.trainer import Microphones, Trainer, predict_all
+from ssl_jax.training.trainer import UNLIKE, Trainer, predict_all
 
-# Confidences are calibrated through these. They are less alike than those that a network is scored
-# through (`trainer.UNLIKE`), so that it is not too sure.
-CALIBRATED_THROUGH = Microphones(ild_db=2.0, level_db=3.0)
 TENTHS = 10  # bins of confidence in the reliability figure
 
 
@@ -94,7 +92,7 @@ def pack_run(options: PackOptions) -> dict[str, float]:
         "run": options.run,
         "corpus": corpus_name(ex.folders),
         "seed": config.seed,
-        "commit": read_json(options.results / ex.name / "timing.json")["commit"],
+        "commit": commit_of(read_json(options.results / ex.name / "timing.json"), options.run),
         "metrics": {},
     }
     # packed twice: the scores are those of the rounded weights, read back from the file
@@ -135,7 +133,7 @@ def scores_of_run(
     numbers = mixtures.split(config).evaluation
     if manifest.part is not None and (manifest.part == VALIDATION).any():
         # then `numbers` are of the validation part
-        heard_unlike = predict_all(trainer, mixtures, numbers, CALIBRATED_THROUGH)
+        heard_unlike = predict_all(trainer, mixtures, numbers, UNLIKE)
         temperature = calibrated(heard_unlike)
         notes["temperature"] = temperature
         numbers = np.flatnonzero(manifest.part == EVALUATION)
