@@ -55,7 +55,7 @@ def record_stage(path: Path, stage: str, *, resumed: bool, complete: bool = Fals
         seconds += stages[stage]["seconds"]
         memory = max(memory, stages[stage]["peak_memory_mb"])
     for entry in stages.values():
-        entry.setdefault("commit", notes.get("commit"))  # an older version notes the last one alone
+        entry.setdefault("commit", notes["commit"])  # before this stage replaces it
     stages[stage] = {
         "seconds": round(seconds, 1),
         "peak_memory_mb": memory,
@@ -65,5 +65,5 @@ def record_stage(path: Path, stage: str, *, resumed: bool, complete: bool = Fals
 
 
 def commit_of(timing: dict, stage: str) -> str:
-    """The commit of a stage in what `record_stage` notes."""
-    return timing["stages"][stage].get("commit", timing["commit"])
+    """The commit of a stage in what `record_stage` notes; an older version notes the last alone."""
+    return timing["stages"].get(stage, {}).get("commit", timing["commit"])

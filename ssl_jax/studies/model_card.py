@@ -85,7 +85,7 @@ def pack_run(options: PackOptions) -> dict[str, float]:
     store = CueStore(work / "cues", ex.database, ex.front)
     manifest = read_manifest(work / "manifest.csv", store.count)
     mixtures = Mixtures.of(store, manifest)
-    notes = {
+    notes: dict = {
         "model": config.model,
         "front": dict(vars(ex.front)),
         "protocol": options.protocol,

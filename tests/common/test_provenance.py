@@ -34,6 +34,19 @@ def test_stages_are_recorded_beside_one_another(record):
     assert record("model1", 3, resumed=False) == {"database": 2.5, "model1": 3}
 
 
+def test_stages_keep_the_commits_that_made_them(tmp_path, monkeypatch):
+    path = tmp_path / "timing.json"
+    old = {"stages": {"database": {"seconds": 1, "peak_memory_mb": 20}}, "commit": "a"}
+    path.write_text(json.dumps(old))
+    monkeypatch.setattr(provenance, "commit", lambda: "b")
+    with provenance.record_stage(path, "model1", resumed=False):
+        pass
+    timing = json.loads(path.read_text())
+    assert timing["commit"] == "b"
+    assert [provenance.commit_of(timing, stage) for stage in timing["stages"]] == ["a", "b"]
+    assert provenance.commit_of(old, "database") == "a"
+
+
 def test_the_seconds_of_a_resumed_stage_add_up(record):
     record("model1", 2.5, resumed=False)
     assert record("model1", 2.5, resumed=True) == {"model1": 5}
