@@ -54,14 +54,11 @@ def record_stage(path: Path, stage: str, *, resumed: bool, complete: bool = Fals
     if resumed and stage in stages:
         seconds += stages[stage]["seconds"]
         memory = max(memory, stages[stage]["peak_memory_mb"])
-    for entry in stages.values():
-        entry.setdefault("commit", notes["commit"])  # before this stage replaces it
-    stages[stage] = {
-        "seconds": round(seconds, 1),
-        "peak_memory_mb": memory,
-        "commit": commit(),
-    }
-    write_json(path, notes | {"commit": commit(), "machine": machine()})
+    for name, entry in stages.items():
+        entry["commit"] = commit_of(notes, name)
+    this = commit()
+    stages[stage] = {"seconds": round(seconds, 1), "peak_memory_mb": memory, "commit": this}
+    write_json(path, notes | {"commit": this, "machine": machine()})
 
 
 def commit_of(timing: dict, stage: str) -> str:

@@ -40,13 +40,14 @@ def as_floats(signal: ArrayLike) -> jax.Array:
         return x
     # while another function is traced, this is still computed at once
     with jax.ensure_compile_time_eval():
-        is_finite = bool(jnp.isfinite(x).all())
+        # one pass over the sound: NaN is not below it either
         is_usable = bool((jnp.abs(x) <= LARGEST).all())
+        if is_usable:
+            return x
+        is_finite = bool(jnp.isfinite(x).all())
     if not is_finite:
         raise ValueError("the sound holds NaN or infinity: numpy.nan_to_num(signal) replaces them")
-    if not is_usable:
-        raise ValueError(f"the sound holds values over {LARGEST:g}: divide it by its full scale")
-    return x
+    raise ValueError(f"the sound holds values over {LARGEST:g}: divide it by its full scale")
 
 
 def as_sound(signal: ArrayLike) -> jax.Array:
