@@ -61,7 +61,9 @@ def mix(target: Array, noises: Array, snr: Array) -> jax.Array:
     count = snr.shape[-1]
     gain = jnp.sqrt(power / jnp.where(silent, 1, noise_power) * 10 ** (-snr / 10) / count)
     gain = jnp.where(silent, 0, gain)
-    mixture = jnp.asarray(target) + jnp.sum(gain[..., None, None] * noises, axis=-3)
+    # term by term: XLA's own sum over so short an axis takes fifty times as long on a CPU
+    noise = sum(gain[..., k, None, None] * noises[..., k, :, :] for k in range(count))
+    mixture = jnp.asarray(target) + noise
     peak = jnp.max(jnp.abs(mixture), axis=(-2, -1), keepdims=True)
     return mixture / jnp.where(peak == 0, 1, peak)
 
