@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from ssl_jax import pipeline
 from ssl_jax.command_line import options
 from ssl_jax.common.files import read_json
 from ssl_jax.networks.packed import describe
@@ -37,7 +38,13 @@ def folders(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_commands_of_the_page_lead_to_a_localiser(folders, call):
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Leave the stage `figures` out: tests/test_pipeline.py draws the same ones."""
+    monkeypatch.setattr(pipeline, "draw_figures", lambda ex, folders, formats: None)
+
+
+def test_the_commands_of_the_page_lead_to_a_localiser(folders, no_figures, call):
     section = PAGE.partition("## From two heads")[2].partition("\n## ")[0]
     lines = re.findall("^    ssl_jax (.*)$", section, re.MULTILINE)
     everything, pack, localise = [shlex.split(line) for line in lines]

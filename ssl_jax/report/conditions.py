@@ -45,7 +45,7 @@ def conditions_of_database(database: dict) -> dict[str, str]:
         "mixtures": f"{database['clips'] * AZIMUTHS:,}",
         "directions": database["direction_rule"].replace("_", " "),
         "SNR of each noise": f"{database['snr_low']:g} to {database['snr_high']:g} dB",
-        "kept apart in training and evaluation": ", ".join(database["disjoint"] or ["mixture"]),
+        "split by": ", ".join(database["disjoint"] or ["mixture"]),
     }
 
 

@@ -32,12 +32,14 @@ README_ROWS = (
     ReadmeRow("published", "model2_continued"),
     ReadmeRow("published", "model2_to40", part="last"),
     ReadmeRow("published", "model2_to40"),
+    ReadmeRow("published", "ours", with_reported=False),
     ReadmeRow("published-code", "model2"),
     ReadmeRow("clean", "model2", with_reported=False),
     ReadmeRow("clean", "ours_mirrored", with_reported=False),
 )
 HEAD = ("protocol", "run", "evaluated on", "seeds", "train Top-1", "evaluation Top-1", "Top-5*")
-IN_COMPARISON = ("hop", "seeds", "wall time", "peak memory")  # conditions that stand only there
+# conditions that stand only there
+IN_COMPARISON = ("mixtures", "hop", "seeds", "wall time", "peak memory")
 CITED_PROTOCOL = "clean"
 CITED_RUN = "ours_mirrored"
 CITED_SCORES = {
@@ -81,7 +83,8 @@ def results_section(results: Path) -> str:
     notes = []
     for protocol in protocols:
         conditions = read_conditions(results, protocol)
-        notes.append(f"- `{protocol}`: {conditions_line(conditions, without=IN_COMPARISON)}")
+        link = f"[`{protocol}`](results/{protocol}/comparison.md)"
+        notes.append(f"- {link}: {conditions_line(conditions, without=IN_COMPARISON)}")
     return "\n".join([f"{intro} {LAST_CLIPS_NOTE}\n", markdown_table(HEAD, lines), *notes])
 
 
@@ -94,7 +97,7 @@ def readme_cells(results: Path, row: ReadmeRow) -> list[str] | None:
     epoch = lasts[0]["epoch"]
     reported = read_reported(results, row.run).get(epoch, {}) if row.with_reported else {}
     cells = [
-        f"[{row.protocol}](results/{row.protocol}/comparison.md)",
+        f"`{row.protocol}`",
         f"{TITLES[row.run]}, epoch {int(epoch)}",
         PART_TITLES[row.part],
         str(len(lasts)),

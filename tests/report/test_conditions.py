@@ -13,7 +13,7 @@ FACTS = {
     "mixtures": "720",
     "directions": "nearest azimuth",
     "SNR of each noise": "0 to 7.5 dB",
-    "kept apart in training and evaluation": "speaker, head",
+    "split by": "speaker, head",
     "hair cell": "roman",
     "hop": "441 samples",
     "seeds": "3 for mixtures, 3, 4 for runs",

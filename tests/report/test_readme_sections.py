@@ -84,14 +84,16 @@ def test_the_table_has_the_rows_there_are_and_a_note_for_each_protocol(results):
     head, *rows = cells(section)
     assert head == list(readme.HEAD)
     assert [row[:3] for row in rows] == [
-        ["[published](results/published/comparison.md)", "Model 1, epoch 3", "held out"],
-        ["[published](results/published/comparison.md)", "Model 2, epoch 5", "held out"],
-        [rows[0][0], f"{TITLES['model2_continued']}, epoch 20", "last clips"],
-        [rows[0][0], f"{TITLES['model2_continued']}, epoch 20", "held out"],
-        ["[clean](results/clean/comparison.md)", "Model 2, epoch 5", "held out"],
+        ["`published`", "Model 1, epoch 3", "held out"],
+        ["`published`", "Model 2, epoch 5", "held out"],
+        ["`published`", f"{TITLES['model2_continued']}, epoch 20", "last clips"],
+        ["`published`", f"{TITLES['model2_continued']}, epoch 20", "held out"],
+        ["`clean`", "Model 2, epoch 5", "held out"],
     ]
     notes = [line for line in section.splitlines() if line.startswith("- ")]
-    assert [note.split(":")[0] for note in notes] == ["- `published`", "- `clean`"]
+    assert [note.split(":")[0] for note in notes] == [
+        f"- [`{name}`](results/{name}/comparison.md)" for name in ("published", "clean")
+    ]
     assert all("commit: 0123456789" in note and "wall time" not in note for note in notes)
 
 

@@ -145,50 +145,61 @@ def test_the_figure_leaves_ranges_that_were_not_measured_blank(tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 20_000
 
 
-@pytest.fixture
-def stage_options(tmp_path, monkeypatch):
-    """Options of a stage that is made small: 72 mixtures of 5 clips, two ranges, one setting."""
+@pytest.fixture(scope="module")
+def small_stage():
+    """The stage is made small: 72 mixtures of 5 clips, two ranges, one setting."""
     code = replace(experiments.PROTOCOLS["published-code"], clips=5)
-    monkeypatch.setitem(experiments.PROTOCOLS, "published-code", code)
-    monkeypatch.setattr(fingerprint_corpora, "CLIPS", 1)
-    monkeypatch.setattr(fingerprint_search, "COARSE", (SnrRange(0, 10), CODE))
-    monkeypatch.setattr(fingerprint_search, "around", lambda centre: [centre])
-    monkeypatch.setattr(fingerprint_report, "SETTINGS", fingerprint_corpora.SETTINGS[-2:-1])
-    folders = {name: tmp_path / name for name in ("results", "work", "figures")}
-    return FingerprintOptions(**folders)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(experiments.PROTOCOLS, "published-code", code)
+        patch.setattr(fingerprint_corpora, "CLIPS", 1)
+        patch.setattr(fingerprint_search, "COARSE", (SnrRange(0, 10), CODE))
+        patch.setattr(fingerprint_search, "around", lambda centre: [centre])
+        patch.setattr(fingerprint_report, "SETTINGS", fingerprint_corpora.SETTINGS[-2:-1])
+        yield
+
+
+def options_in(folder):
+    """Options that write into a folder alone."""
+    return FingerprintOptions(**{name: folder / name for name in ("results", "work", "figures")})
+
+
+@pytest.fixture(scope="module")
+def measured(small_stage, tmp_path_factory):
+    """The options of a small stage that has run."""
+    options = options_in(tmp_path_factory.mktemp("fingerprint"))
+    run_fingerprint(options)
+    return options
 
 
 def files_and_times(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.npz")}
 
 
-def test_the_stage_tells_the_noisier_range_from_the_other(stage_options, capsys):
-    run_fingerprint(stage_options)
-    text = (stage_options.results / "fingerprint.md").read_text()
+def test_the_stage_tells_the_noisier_range_from_the_other(measured):
+    text = (measured.results / "fingerprint.md").read_text()
     assert "| 1 | 0 to 10 dB |" in text and "| 2 | 15 to 40 dB |" in text
     assert "| heads: the first one |" in text
-    assert text in capsys.readouterr().out
-    assert (stage_options.figures / "fingerprint.png").stat().st_size > 20_000
+    assert (measured.figures / "fingerprint.png").stat().st_size > 20_000
 
 
-def test_the_stage_goes_on_where_it_stopped(stage_options):
-    run_fingerprint(stage_options)
-    text = (stage_options.results / "fingerprint.md").read_text()
-    stored = files_and_times(stage_options.work)
+def test_the_stage_goes_on_where_it_stopped(measured, capsys):
+    text = (measured.results / "fingerprint.md").read_text()
+    stored = files_and_times(measured.work)
     assert len(stored) == 5  # two ranges, the nearer in two more draws, a setting
-    next(stage_options.work.rglob("snr15to40-draw0.npz")).unlink()
-    run_fingerprint(stage_options)
-    again = files_and_times(stage_options.work)
+    next(measured.work.rglob("snr15to40-draw0.npz")).unlink()
+    run_fingerprint(measured)
+    again = files_and_times(measured.work)
     assert [name for name in stored if again[name] != stored[name]] == ["snr15to40-draw0.npz"]
-    assert (stage_options.results / "fingerprint.md").read_text() == text
+    assert (measured.results / "fingerprint.md").read_text() == text
+    assert text in capsys.readouterr().out
 
 
-def test_the_stage_holds_other_noises_against_checkpoints(stage_options, tmp_path):
+def test_the_stage_holds_other_noises_against_checkpoints(small_stage, tmp_path):
     model = build_model("three_branch", 0, FrontEnd())
     arrays = {name: np.asarray(variable[...]).T for name, variable in published_variables(model)}
     weights = tmp_path / "weights"
     noises = tmp_path / "own"
-    options = replace(stage_options, weights=weights, compare_noise=noises)
+    options = replace(options_in(tmp_path), weights=weights, compare_noise=noises)
     for folder in (weights, noises):
         folder.mkdir()
     np.savez(weights / "weights_first.npz", **arrays)
