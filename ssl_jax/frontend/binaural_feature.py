@@ -105,7 +105,7 @@ def calculate_itd_ild_ic(
 
     Notes
     -----
-    Faller & Merimaa (2004), equations 3 to 9. Silence gives ITD 0, ILD 0 and IC 0.
+    The binaural processor of Faller & Merimaa (2004). Silence gives ITD 0, ILD 0 and IC 0.
     """
     left = as_sound(left)
     right = as_sound(right)

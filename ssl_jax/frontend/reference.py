@@ -171,7 +171,7 @@ def running_cues(
 
     Notes
     -----
-    Faller & Merimaa (2004), equations 3 to 9.
+    The binaural processor of Faller & Merimaa (2004).
     """
     left = np.asarray(left, np.float64)
     right = np.asarray(right, np.float64)

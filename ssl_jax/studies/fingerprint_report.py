@@ -1,6 +1,5 @@
 """The stage `fingerprint`: the noise level that the published weights ask for, as a page."""
 
-import statistics
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +30,7 @@ from ssl_jax.studies.fingerprint_measurements import Measurements
 from ssl_jax.studies.fingerprint_search import (
     DRAWS,
     FINE_STEP,
+    TOLD_APART,
     Nearest,
     Reference,
     find_nearest,
@@ -42,9 +42,6 @@ from ssl_jax.studies.published_weights import checkpoint_files, load_published
 
 SHOWN_RANGES = 8  # of the ranking
 SHOWN_FREQUENCY = 2000  # Hz, of the channel whose mean IC stands beside each checkpoint
-# Two ranges count as told apart where the mean of their difference over draws is above so many of
-# its standard deviations. With three draws chance alone does that once in some 13 times.
-TOLD_APART = 2
 TITLE = "# The fingerprint of the published training set\n"
 HOW_TO_READ = """\
 We inferred this from the BatchNorm statistics in the checkpoints; accuracy played no part.
@@ -100,28 +97,24 @@ def checkpoints_section(study: Study) -> str:
 
 def nearest_section(nearest: Nearest) -> str:
     """The nearest range and its neighbours over draws, and which of them are not told apart."""
-    name = nearest.snr_range.name
-    least = nearest.draws[nearest.snr_range]
     rows = []
-    alike = []
     for snr_range, scores in nearest.draws.items():
-        row = [snr_range.name, *(f"{score:.4f}" for score in scores), spread(scores, digits=".4f")]
-        if snr_range == nearest.snr_range:
-            rows.append([*row, ""])
-            continue
-        above = [score - low for score, low in zip(scores, least, strict=True)]
-        rows.append([*row, spread(above, digits="+.4f")])
-        if statistics.fmean(above) <= TOLD_APART * statistics.stdev(above):
-            alike.append(snr_range.name)
+        above = ""
+        if snr_range != nearest.least:
+            above = spread(nearest.above_least(snr_range), digits="+.4f")
+        cells = [f"{score:.4f}" for score in scores]
+        rows.append([snr_range.name, *cells, spread(scores, digits=".4f"), above])
     titles = [f"draw {draw}" for draw in range(DRAWS)]
-    table = markdown_table(["SNR of each noise", *titles, "mean", "above the nearest"], rows)
-    verdict = f"No finding between {name} and: {', '.join(alike) or 'none'}."
+    table = markdown_table(["SNR of each noise", *titles, "mean", "above the least"], rows)
+    others = [snr_range.name for snr_range in nearest.tied if snr_range != nearest.least]
     return f"""\
 ## The nearest range
 
-{DRAWS} draws of mixtures; ends in steps of {FINE_STEP} dB. The least mean is taken: **{name}**.
-Standard deviations are over draws. Two ranges are told apart where the mean of their difference is
-over {TOLD_APART} times its standard deviation. {verdict}
+{DRAWS} draws of mixtures; ends in steps of {FINE_STEP} dB. The least mean is that of
+{nearest.least.name}. Standard deviations are over draws. Two ranges are told apart where the mean
+of their difference is over {TOLD_APART} times its standard deviation. No finding between
+{nearest.least.name} and: {", ".join(others) or "none"}. We take the middle of these, the median of
+their lower and of their upper ends: **{nearest.snr_range.name}**.
 
 {table}"""
 

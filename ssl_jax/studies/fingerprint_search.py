@@ -22,6 +22,9 @@ LOWS = (-5, 0, 5, 10, 15)
 HIGHS = (5, 10, 15, 20, 25, 40)
 COARSE = tuple(SnrRange(low, high) for low in LOWS for high in HIGHS if high > low)
 FINE_STEP = 2.5  # dB, about as fine as a thousand mixtures can tell apart
+# Two ranges count as told apart where the mean of their difference over draws is above so many of
+# its standard deviations. With three draws chance alone does that once in some 13 times.
+TOLD_APART = 2
 
 
 def read_means(path: Path) -> np.ndarray:
@@ -111,9 +114,35 @@ def search(scores_of: Callable[[Sequence[SnrRange]], list[float]]) -> dict[SnrRa
 class Nearest:
     """The nearest range of a corpus, over several draws of mixtures."""
 
-    snr_range: SnrRange
     draws: dict[SnrRange, list[float]]  # scores of ranges in each draw, the least mean first
     scores: dict[SnrRange, float]  # of all ranges in the first draw, the least first
+
+    @property
+    def least(self) -> SnrRange:
+        """The range of the least mean over draws."""
+        return next(iter(self.draws))
+
+    def above_least(self, snr_range: SnrRange) -> list[float]:
+        """By how much a range's score lies above the least one's, in each draw."""
+        pairs = zip(self.draws[snr_range], self.draws[self.least], strict=True)
+        return [score - least for score, least in pairs]
+
+    @property
+    def tied(self) -> list[SnrRange]:
+        """The least range, and those that draws do not tell apart from it."""
+        ranges = []
+        for snr_range in self.draws:
+            above = self.above_least(snr_range)
+            if statistics.fmean(above) <= TOLD_APART * statistics.stdev(above):
+                ranges.append(snr_range)
+        return ranges
+
+    @property
+    def snr_range(self) -> SnrRange:
+        """The middle of the tied ranges: the median of their lower and of their upper ends."""
+        low = statistics.median_low(snr_range.low for snr_range in self.tied)
+        high = statistics.median_low(snr_range.high for snr_range in self.tied)
+        return SnrRange(low, high)
 
 
 def scores_of(
@@ -138,4 +167,4 @@ def find_nearest(measurements: Measurements, reference: Reference) -> Nearest:
         for snr_range, score in zip(ranges, scores_of_draw, strict=True):
             draws[snr_range].append(score)
     draws = dict(sorted(draws.items(), key=lambda item: statistics.fmean(item[1])))
-    return Nearest(next(iter(draws)), draws, scores)
+    return Nearest(draws, scores)

@@ -133,9 +133,18 @@ def test_noises_are_grouped_by_steadiness():
 def test_ranges_within_their_spread_are_no_finding():
     near, alike, apart = SnrRange(2.5, 20), SnrRange(5, 20), SnrRange(0, 25)
     draws = {near: [0.04, 0.041, 0.042], alike: [0.041, 0.041, 0.042], apart: [0.05, 0.051, 0.052]}
-    text = nearest_section(Nearest(near, draws, {}))
-    assert "No finding between 2.5 to 20 dB and: 5 to 20 dB." in text
+    text = nearest_section(Nearest(draws, {}))
+    assert "No finding between\n2.5 to 20 dB and: 5 to 20 dB." in text
     assert "| 0 to 25 dB | 0.0500 | 0.0510 | 0.0520 | 0.0510 ± 0.0010 | +0.0100 ± 0.0000 |" in text
+
+
+def test_the_middle_of_tied_ranges_is_taken():
+    least, narrow, wide = SnrRange(0, 22.5), SnrRange(5, 20), SnrRange(2.5, 17.5)
+    alike = [0.04, 0.042, 0.041]
+    far = [0.06, 0.061, 0.062]
+    nearest = Nearest({least: alike, narrow: alike, wide: alike, SnrRange(-5, 40): far}, {})
+    assert nearest.tied == [least, narrow, wide]
+    assert nearest.snr_range == SnrRange(2.5, 20)
 
 
 def test_the_figure_leaves_ranges_that_were_not_measured_blank(tmp_path):

@@ -2,9 +2,9 @@
 
 usage: faulty.py [[FAULT or null, [STAGE...]], ...] OPTION...
 
-Every pair is one call of the command line's stages, all of them in this process. What a fault
-took away is given back after its run, but for what it deleted. A line of stderr, END and the exit
-status, ends each.
+Every pair is one call of the command line's stages, all of them in this process; a kill that others
+follow is in a copy of it. What a fault took away is given back after its run, but for what it
+deleted. A line of stderr, END and the exit status, ends each.
 
 A fault is {"do": one of FAULTS, "at": [stage, nth], ...}: it happens at the nth opening or renaming
 of a file of that stage, on any machine the same; without "at", before the run.
@@ -144,6 +144,20 @@ class Watch:
         return status
 
 
+def run_and_die(watch: Watch, fault: dict, stages: list[str], options: list[str]) -> int:
+    """The exit status of a copy of this process that runs under a kill: minus the signal's number.
+
+    A copy need not import everything again. None can be made once JAX has threads.
+    """
+    child = os.fork()
+    if child == 0:
+        os._exit(watch.run(fault, stages, options))
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    print(f"{END}{code}", file=sys.stderr, flush=True)
+    return code
+
+
 def report_parts(options: list[str]) -> None:
     """A line for every unfinished file that is left behind in the folders of the options."""
     for folder in [option.partition("=")[2] for option in options if "/" in option]:
@@ -169,7 +183,8 @@ def tiny(options):
 if __name__ == "__main__":
     command_line_options.experiment = tiny
     watch = Watch()
-    last = 0
-    for fault, stages in json.loads(sys.argv[1]):
-        last = watch.run(fault, stages, sys.argv[2:])
-    sys.exit(last)
+    *others, last = json.loads(sys.argv[1])
+    for fault, stages in others:
+        run = run_and_die if fault and fault["do"] == "kill" else Watch.run
+        run(watch, fault, stages, sys.argv[2:])
+    sys.exit(watch.run(*last, sys.argv[2:]))

@@ -38,20 +38,19 @@ def start(compiled: Path, folder: Path, runs, *options, inside=()) -> list[Ended
     """Call the command line, once for each of `runs`, on folders of its own under `folder`.
 
     `compiled` keeps compiled programs. `runs` are pairs of a fault, or None, and stages (see
-    faulty.py); the last of them ends the process, with its status or by a kill. `inside` is a
-    command to start it with.
+    faulty.py); the last of them ends the process with its status. `inside` is a command to start it
+    with.
     """
     words, env = command(compiled, folder, runs, *options)
     done = subprocess.run([*inside, *words], env=env, capture_output=True, text=True)
     *whole, rest = re.split("^==== run ended with status (.*)\n", done.stderr, flags=re.MULTILINE)
     pairs = zip(whole[::2], whole[1::2], strict=True)
     ended = [Ended(int(status), done.stdout, text.splitlines()) for text, status in pairs]
-    fault = runs[-1][0]
-    if fault and fault["do"] == "kill":
-        assert done.returncode in (-signal.SIGKILL, -signal.SIGXFSZ), done.stderr
-    else:
-        assert len(ended) == len(runs) and rest == "", done.stderr
-        assert done.returncode == ended[-1].status, done.stderr
+    assert len(ended) == len(runs) and rest == "", done.stderr
+    assert done.returncode == ended[-1].status, done.stderr
+    for (fault, _), one in zip(runs, ended, strict=True):
+        is_killed = one.status in (-signal.SIGKILL, -signal.SIGXFSZ)
+        assert is_killed == (fault is not None and fault["do"] == "kill"), done.stderr
     assert "the fault never came" not in done.stderr, done.stderr
     assert "left behind" not in done.stderr, done.stderr
     return ended
