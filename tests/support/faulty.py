@@ -20,8 +20,12 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+# the pipeline is here so that copies of this process need not import it
 from ssl_jax import __main__ as cli
-from ssl_jax import experiments
+from ssl_jax import (
+    experiments,
+    pipeline,  # noqa: F401
+)
 from ssl_jax.command_line import options as command_line_options
 
 STAGES = ("cues", "model1", "model2", "model2_continued")  # folders under work/NAME
