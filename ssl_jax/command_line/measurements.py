@@ -122,7 +122,7 @@ def run_benchmark(args) -> None:
     """Carry out the stage `benchmark`."""
     from ssl_jax.studies import speed
 
-    speed.run_benchmark(args.results / "benchmark" if args.write else None)
+    speed.run_benchmark(args.results, args.write)
 
 
 def _add_growth(stages) -> None:

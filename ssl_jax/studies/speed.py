@@ -18,6 +18,7 @@ from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTHS, Database, SoundFolders
 from ssl_jax.database.program import block_size, render, render_and_extract, waveforms_of
 from ssl_jax.database.recipes import recipes_of
+from ssl_jax.experiments import experiment
 from ssl_jax.frontend.auditory_model import GF_spectrogram
 from ssl_jax.frontend.filter_design import gammatone_sos
 from ssl_jax.frontend.reference import running_cues
@@ -40,6 +41,12 @@ from ssl_jax.studies.floor import (
 )
 from ssl_jax.studies.pages import show_page
 from ssl_jax.studies.peers import gammatone_filterbank, torch_train_step
+from ssl_jax.studies.whole_commands import (
+    as_json,
+    commands_section,
+    reproduction_section,
+    time_commands,
+)
 from ssl_jax.training.trainer import Trainer
 
 RUN = RUNS["model2"]  # whose training step is timed
@@ -195,12 +202,12 @@ def measure(jobs: Sequence[Job], rates: dict[str, float]) -> list[dict]:
     return rows
 
 
-def table(results: dict) -> str:
+def table(measured: dict) -> str:
     """The measurements as Markdown."""
     head = ["stage", "who", "ms per second of sound", "times ours"]
     head += ["floor, ms", "share of the floor"]
     rows = []
-    for row in results["rows"]:
+    for row in measured["rows"]:
         digits = 3 if row["seconds"] < 1e-3 else 1
         is_ours = row["who"].startswith("ours")
         cells = [
@@ -213,33 +220,36 @@ def table(results: dict) -> str:
         ]
         rows.append(cells)
     rates = (
-        f"{results['matrix_flops'] / 1e9:.0f} GFLOP/s in float32 matrix products, "
-        f"{results['memory_bytes'] / 1e9:.0f} GB/s, both measured in this run"
+        f"{measured['matrix_flops'] / 1e9:.0f} GFLOP/s in float32 matrix products, "
+        f"{measured['memory_bytes'] / 1e9:.0f} GB/s, both measured in this run"
     )
-    about = f"Machine: {results['machine']}; {rates}.\n\n{markdown_table(head, rows)}"
-    return f"{about}\nCommit {results['commit']}; `ssl_jax benchmark`.\n"
+    about = f"Machine: {measured['machine']}; {rates}.\n\n{markdown_table(head, rows)}"
+    return f"{about}\nCommit {measured['commit']}; `ssl_jax benchmark`.\n"
 
 
-def run_benchmark(folder: Path | None) -> None:
-    """The stage `benchmark`: print the table; write it and all numbers to `folder` unless None.
+def run_benchmark(results: Path, write: bool) -> None:
+    """The stage `benchmark`: print its page, and write it where that is asked for.
 
-    The files are cpu.md and cpu.json, or gpu.md and gpu.json.
+    Parameters
+    ----------
+    results : the folder of all results, where ./reproduce.sh notes what it took
+    write : also write benchmark/cpu.md and cpu.json there, or gpu.md and gpu.json
     """
     mesh = data_mesh()
     material = material_on(mesh)
     jobs = [*filterbank_jobs(material), *cue_jobs(material), *rendering_jobs(material)]
     jobs += training_jobs()
     rates = machine_rates(mesh)
-    results = {
+    measured = {
         "machine": machine(),
         "commit": commit(),
         "devices": mesh.size,
         **rates,
         "rows": measure(jobs, rates),
     }
-    if folder is None:
-        show_page(None, table(results))
-    else:
-        path = folder / f"{jax.default_backend()}.md"
-        write_json(path.with_suffix(".json"), results)
-        show_page(path, table(results))
+    waited = time_commands()
+    path = results / f"benchmark/{jax.default_backend()}.md" if write else None
+    if path is not None:
+        write_json(path.with_suffix(".json"), measured | {"commands": as_json(waited)})
+    reproduction = reproduction_section(results / experiment().name)
+    show_page(path, table(measured), commands_section(waited), reproduction)

@@ -1,0 +1,64 @@
+"""Whole commands: they run in processes of their own, and the page says what they took."""
+
+import json
+
+import pytest
+
+from ssl_jax.studies.whole_commands import (
+    Command,
+    Waited,
+    commands_section,
+    render_and_localise,
+    reproduction_section,
+    time_commands,
+)
+from support.runs import refuses
+
+
+def test_a_command_is_timed_twice():
+    (row,) = time_commands((Command("start-up", ("--version",)),))
+    assert row.title == "start-up" and row.first_s > 0 and row.again_s > 0
+    assert 5 < row.peak_memory_mb < 24_000
+
+
+def test_what_is_localised_was_rendered_before():
+    render, localise = render_and_localise("two seconds", 2)
+    assert render.words[-1] == localise.words[1] == "2s.wav"
+    assert render.words[render.words.index("--seconds") + 1] == "2"
+    assert render.sound_s == localise.sound_s == 2
+
+
+def test_a_command_that_fails_is_named_with_what_it_says():
+    failing = (Command("bad", ("localise", "nowhere.wav")),)
+    refuses(
+        r"ssl_jax localise nowhere\.wav: failed: it says: .*no such file", time_commands, failing
+    )
+
+
+def test_the_table_says_how_many_times_real_time():
+    text = commands_section([Waited("`localise`, a minute", 60.0, 9.0, 3.0, 1234)])
+    assert "| `localise`, a minute | 9.0 | 3.0 | 20 | 1,234 |" in text
+    assert "| start | 2.0 | 1.0 |  | 90 |" in commands_section([Waited("start", 0.0, 2.0, 1.0, 90)])
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Results whose stages took one, two and three minutes, and a run that is not counted."""
+    minutes = {"database": 1, "model1": 2, "model2": 3, "model2_seed1": 100}
+    stages = {
+        name: {"seconds": 60 * count, "peak_memory_mb": 100 * count, "commit": "abc"}
+        for name, count in minutes.items()
+    }
+    notes = {"machine": "an abacus", "commit": "abc", "stages": stages}
+    (tmp_path / "timing.json").write_text(json.dumps(notes))
+    return tmp_path
+
+
+def test_the_stages_of_the_reproduction_are_added_up(results):
+    text = reproduction_section(results)
+    assert "on an abacus" in text
+    assert "| `model2` | 3.0 | 300 | abc |" in text and "| together | 6.0 | 300 |  |" in text
+
+
+def test_without_a_reproduction_nothing_is_said(tmp_path):
+    assert reproduction_section(tmp_path) == ""
