@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -42,7 +42,6 @@ from ssl_jax.studies.floor import (
 from ssl_jax.studies.pages import show_page
 from ssl_jax.studies.peers import gammatone_filterbank, torch_train_step
 from ssl_jax.studies.whole_commands import (
-    as_json,
     commands_section,
     reproduction_section,
     time_commands,
@@ -250,6 +249,7 @@ def run_benchmark(results: Path, write: bool) -> None:
     waited = time_commands()
     path = results / f"benchmark/{jax.default_backend()}.md" if write else None
     if path is not None:
-        write_json(path.with_suffix(".json"), measured | {"commands": as_json(waited)})
+        commands = [asdict(row) for row in waited]
+        write_json(path.with_suffix(".json"), measured | {"commands": commands})
     reproduction = reproduction_section(results / experiment().name)
     show_page(path, table(measured), commands_section(waited), reproduction)

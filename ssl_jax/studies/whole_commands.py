@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ssl_jax.common.errors import InputError
@@ -134,8 +134,3 @@ def reproduction_section(results: Path) -> str:
         f"## ./reproduce.sh\n\nAs it noted in {path.as_posix()} on {timing['machine']}. Start-up, "
         f"figures and report come on top.\n\n{markdown_table(head, rows)}"
     )
-
-
-def as_json(waited: list[Waited]) -> list[dict]:
-    """What commands took, for a file."""
-    return [asdict(row) for row in waited]
