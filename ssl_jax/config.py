@@ -20,6 +20,15 @@ AZIMUTH_STEP = 5  # degrees, counter-clockwise, 0 = front, 90 = left (SOFA conve
 DIRECTION_RULES = ("horizontal", "nearest_azimuth", "nearest")
 # what training and evaluation may be kept from sharing
 SPLIT_BY = ("clip", "speaker", "noise", "head")
+# parts of a database, and their numbers in that order
+PARTS = ("training", "evaluation", "validation")
+TRAINING, EVALUATION, VALIDATION = range(3)
+# places of the maps that a network gets, see `FrontEnd.maps`
+ITD_MAP = 0
+ILD_MAP = 1
+IC_MAP = 2
+LEVEL_MAP = 3  # with `FrontEnd.levels` alone
+SIDED_MAPS = slice(ITD_MAP, IC_MAP)  # they change their sign where the ears are swapped
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class FrontEnd:
     @property
     def map_count(self) -> int:
         """Maps that a network gets: ITD, ILD and IC, and with `levels` power."""
-        return 3 + self.levels
+        return 4 if self.levels else 3
 
     def maps(self, cues: "Cues", axis: int) -> "jax.Array":
         """Cues as a network gets them, float16, stacked along a new `axis`.

@@ -7,6 +7,7 @@ docs/metrics.md has formulas and sources.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -240,8 +241,21 @@ def error_by_azimuth(counts: np.ndarray) -> np.ndarray:
     return total_error / np.maximum(counts.sum(1), 1)
 
 
-def batch_counts(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Sums over one batch for a running log; traceable, so nothing is checked.
+def swapped_class(label: ArrayLike) -> np.ndarray:
+    """The class of a source whose ears are swapped: left and right change places."""
+    return -np.asarray(label) % AZIMUTHS
+
+
+class BatchCounts(NamedTuple):
+    """Sums over mixtures, for a running log."""
+
+    loss: jax.Array  # cross-entropy, nats
+    top1_hits: jax.Array  # of `top1`
+    top5_hits: jax.Array  # of `top5_as_published`
+
+
+def batch_counts(logits: jax.Array, labels: jax.Array) -> BatchCounts:
+    """Sums over one batch; traceable, so nothing is checked.
 
     Parameters
     ----------
@@ -252,8 +266,8 @@ def batch_counts(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.A
 
     Returns
     -------
-    tuple of jax.Array
-        Each (): cross-entropy in nats, the hits of `top1` and those of `top5_as_published`.
+    BatchCounts
+        Each ().
     """
     log_shares = jax.nn.log_softmax(logits)
     of_truth = jnp.take_along_axis(log_shares, labels[:, None], axis=1)
@@ -261,4 +275,5 @@ def batch_counts(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.A
     ranked = jnp.where(jnp.isnan(logits), -jnp.inf, logits)
     _, best = jax.lax.top_k(ranked, TOP)
     near = class_distance(best, labels[:, None]) <= NEAR_CLASSES
-    return -of_truth.sum(), (best[:, 0] == labels).sum(), near.any(axis=1).sum()
+    top1_hits = (best[:, 0] == labels).sum()
+    return BatchCounts(-of_truth.sum(), top1_hits, near.any(axis=1).sum())

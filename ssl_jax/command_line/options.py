@@ -202,7 +202,7 @@ def add_device_options(parser) -> None:
         "--devices",
         type=int,
         metavar="N",
-        help="without GPUs (default: its cores for database, one for train)",
+        help="how many, where there is no GPU (default: one a core for database, one for train)",
     )
     parser.add_argument(
         "--coordinator",

@@ -48,7 +48,7 @@ def write_manifest(path: Path, text: str, count: int) -> None:
         )
 
 
-def check_same_recordings(manifest: str) -> None:
+def check_same_manifest(manifest: str) -> None:
     """Raise InputError where processes would render different mixtures."""
     ours = np.frombuffer(hashlib.sha256(manifest.encode()).digest(), np.uint8)
     with barrier():
@@ -82,8 +82,8 @@ def build(folder: Path, config: Database, front: FrontEnd, sounds: Sounds, mesh=
     recipes, part = recipes_of(config, sounds)
     store = CueStore(folder / "cues", config, front)
     manifest = manifest_csv(recipes, sounds, part)
-    check_same_recordings(manifest)
-    by_main_process(store.open)
+    check_same_manifest(manifest)
+    by_main_process(store.settle_settings)
     by_main_process(write_manifest, folder / "manifest.csv", manifest, store.count)
     missing = missing_shards(store)
     with barrier():  # every process makes shards of its own, by default on all its own devices

@@ -75,7 +75,7 @@ class CueStore:
         """Mixtures in a shard; the last may be shorter."""
         return min(self.config.shard, self.count - shard * self.config.shard)
 
-    def open(self) -> None:
+    def settle_settings(self) -> None:
         """Write the settings, or check them; InputError names the one that differs."""
         settle_settings(
             self.folder / "store.json", as_settings(database=self.config, front=self.front)
@@ -95,7 +95,7 @@ class CueStore:
                 raise InputError(
                     f"{self.path(shard)}: missing or damaged: run the database stage again"
                 )
-        self.open()
+        self.settle_settings()
         return [
             Shard(self.path(shard), (self.size(shard), *self.shape)) for shard in range(self.shards)
         ]

@@ -25,6 +25,10 @@ def draw(config: Database, count: int) -> Draws:
 
     Each mixture has a generator of its own, seeded by (run seed, its number). So its draws stay
     the same whatever else is drawn.
+
+    Three numbers serve twice, because NumPy pads seeds with zeros: 0 (`parts.SplitOf.MIXTURES`),
+    1 (`batches.SPLIT`) and 5 (`rooms.ROOMS`, `fingerprint_corpora.MIXTURES_STREAM`). Every result
+    on record was drawn so.
     """
     generators = [np.random.default_rng((config.seed, number)) for number in range(count)]
     # the order in which a generator gives them is part of every committed result

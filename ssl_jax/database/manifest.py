@@ -10,15 +10,25 @@ import numpy as np
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import MAX_TEXT_BYTES, csv_rows
-from ssl_jax.config import AZIMUTH_STEP
-from ssl_jax.database.parts import PARTS
+from ssl_jax.config import AZIMUTH_STEP, PARTS
 from ssl_jax.database.recipes import Recipes
 from ssl_jax.sounds.sources import Sounds
 
 COLUMNS = (
-    *("mixture", "clip", "speaker", "azimuth", "elevation", "head", "noise_kind"),
-    *("noise_file_1", "noise_azimuth_1", "snr_1_db"),
-    *("noise_file_2", "noise_azimuth_2", "snr_2_db", "part"),
+    "mixture",
+    "clip",
+    "speaker",
+    "azimuth",
+    "elevation",
+    "head",
+    "noise_kind",
+    "noise_file_1",
+    "noise_azimuth_1",
+    "snr_1_db",
+    "noise_file_2",
+    "noise_azimuth_2",
+    "snr_2_db",
+    "part",
 )
 READ = ("mixture", "speaker", "head", "snr_1_db", "snr_2_db", "part")
 MAX_ROW_BYTES = 1000

@@ -7,17 +7,23 @@ from enum import IntEnum
 import numpy as np
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import AZIMUTHS, SPLIT_BY, Database
+from ssl_jax.config import (
+    AZIMUTHS,
+    EVALUATION,
+    PARTS,
+    SPLIT_BY,
+    TRAINING,
+    VALIDATION,
+    Database,
+)
 
-PARTS = ("training", "evaluation", "validation")
-TRAINING, EVALUATION, VALIDATION = range(3)
 VALIDATION_SEED = 6  # follows the seed of a split whose rest is split once more
 
 
-class Split(IntEnum):
+class SplitOf(IntEnum):
     """What a generator splits.
 
-    A split's seed is (run seed, 0, Split), that of a mixture (run seed, number). NumPy pads seeds
+    A split's seed is (run seed, 0, SplitOf), that of a mixture (run seed, number). NumPy pads seeds
     with zeros, so MIXTURES has the generator of mixture 0: one permutation follows its draws.
     """
 
@@ -28,7 +34,7 @@ class Split(IntEnum):
     NOISE = 4
 
 
-def split_seed(config: Database, split: Split, *which: int) -> tuple[int, ...]:
+def split_seed(config: Database, split: SplitOf, *which: int) -> tuple[int, ...]:
     """The seed of a split; `which` tells splits of one sort apart, such as kinds of noise."""
     return (config.seed, 0, int(split), *which)
 
@@ -82,9 +88,9 @@ def part_of_mixtures(config: Database, speakers: Sequence[str]) -> np.ndarray | 
     if "speaker" in apart:
         return np.repeat(_part_of_clips(config, speakers[: config.clips]), AZIMUTHS)
     if "clip" in apart:
-        seed = split_seed(config, Split.CLIPS)
+        seed = split_seed(config, SplitOf.CLIPS)
         return np.repeat(_part_of_numbers(config.clips, config, seed), AZIMUTHS)
-    return _part_of_numbers(config.clips * AZIMUTHS, config, split_seed(config, Split.MIXTURES))
+    return _part_of_numbers(config.clips * AZIMUTHS, config, split_seed(config, SplitOf.MIXTURES))
 
 
 def _part_of_numbers(count: int, config: Database, seed: tuple) -> np.ndarray:
@@ -105,7 +111,7 @@ def _part_of_clips(config: Database, speakers: Sequence[str]) -> list[int]:
             f"{config.clips} clips, all of one speaker, cannot be kept apart: ask for more clips"
         )
     names = list(clips_of)
-    generator = np.random.default_rng(split_seed(config, Split.SPEAKERS))
+    generator = np.random.default_rng(split_seed(config, SplitOf.SPEAKERS))
     shuffled = [names[k] for k in generator.permutation(len(names))]
     part_of = dict.fromkeys(names, TRAINING)
     shares = {EVALUATION: config.evaluation_share, VALIDATION: config.validation_share}
@@ -124,13 +130,13 @@ def _part_of_clips(config: Database, speakers: Sequence[str]) -> list[int]:
 
 
 def numbers_of_parts(
-    count: int, config: Database, split: Split, which: tuple[int, ...] = ()
+    count: int, config: Database, split: SplitOf, which: tuple[int, ...] = ()
 ) -> list[np.ndarray]:
-    """What each part draws from, of `count` heads (Split.HEADS) or noise files (Split.NOISE).
+    """What each part draws from, of `count` heads (SplitOf.HEADS) or noise files (SplitOf.NOISE).
 
     All parts draw from everything where `config.disjoint` does not keep them apart.
     """
-    name = {Split.HEADS: "head", Split.NOISE: "noise"}[split]
+    name = {SplitOf.HEADS: "head", SplitOf.NOISE: "noise"}[split]
     if name not in config.disjoint:
         return [np.arange(count)] * len(PARTS)
     return split_numbers(count, config, split_seed(config, split, *which))

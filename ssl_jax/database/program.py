@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import jax
 import jax.numpy as jnp
@@ -127,6 +126,26 @@ def blocks_of(
             yield Block(shard, first, start + block_rows, waveforms[clip_of_row[block_rows]])
 
 
+@dataclass(frozen=True)
+class Round:
+    """Blocks that the devices render at the same time, and their cue maps, still to come."""
+
+    blocks: list[Block]
+    cues: jax.Array  # (devices * block, maps, channels, frames)
+
+
+def blocks_by_round(blocks: Iterable[Block], devices: int) -> Iterator[list[Block]]:
+    """The blocks in lists of one a device; the last list may be shorter."""
+    group: list[Block] = []
+    for block in blocks:
+        group.append(block)
+        if len(group) == devices:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
 class ShardCollector:
     """Puts blocks of cue maps together until a shard is whole."""
 
@@ -134,10 +153,15 @@ class ShardCollector:
         self.store = store
         self.unfinished: dict[int, np.ndarray] = {}
 
-    def add(self, blocks: list[Block], cues: np.ndarray) -> list[WholeShard]:
-        """Take the maps (blocks, block size, ...) of some blocks; the shards that are whole now."""
+    def add(self, finished: Round) -> list[WholeShard]:
+        """Wait for the maps of a round; the shards that are whole now."""
+        size = len(finished.blocks[0].mixtures)
+        maps_of_round = np.asarray(finished.cues)
+        by_block = maps_of_round.reshape(-1, size, *maps_of_round.shape[1:])
+        # the last maps of a round may only repeat a block
+        own = by_block[: len(finished.blocks)]
         whole = []
-        for block, maps in zip(blocks, cues, strict=True):
+        for block, maps in zip(finished.blocks, own, strict=True):
             if block.shard not in self.unfinished:
                 # in one piece at once: small results kept would break up the free memory
                 shape = (self.store.size(block.shard), *self.store.shape)
@@ -165,21 +189,17 @@ def run_program(
     size = block_size()  # however many devices there are, so that the cues do not depend on them
     collector = ShardCollector(store)
     blocks = blocks_of(shards, store, recipes, speech, size)
-    before: tuple | None = None  # the round before this one: its blocks and its running program
-    while group := list(islice(blocks, mesh.size)):
+    running: Round | None = None
+    for group in blocks_by_round(blocks, mesh.size):
         # every device needs a block: the last round repeats its last
         full = group + group[-1:] * (mesh.size - len(group))
         round_recipes = recipes.rows(np.concatenate([block.mixtures for block in full]))
         round_speech = np.concatenate([block.speech for block in full])
         inputs = to_devices((round_speech, round_recipes), shared_out(mesh))
-        running = program(waveforms, *inputs)
-        if before is not None:  # wait for that round: bounded memory, devices kept busy
-            yield collector.add(before[0], _by_block(before[1], size)[: len(before[0])])
-        before = group, running
-    if before is not None:
-        yield collector.add(before[0], _by_block(before[1], size)[: len(before[0])])
-
-
-def _by_block(cues: jax.Array, size: int) -> np.ndarray:
-    maps = np.asarray(cues)
-    return maps.reshape(-1, size, *maps.shape[1:])
+        started = Round(group, program(waveforms, *inputs))
+        if running is not None:
+            # only now: the devices work on the next round meanwhile
+            yield collector.add(running)
+        running = started
+    if running is not None:
+        yield collector.add(running)

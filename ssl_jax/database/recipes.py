@@ -7,9 +7,9 @@ import jax
 import numpy as np
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import AZIMUTHS, Database
+from ssl_jax.config import AZIMUTHS, PARTS, Database
 from ssl_jax.database.draws import PAIR, draw, pick, pick_pair
-from ssl_jax.database.parts import PARTS, Split, numbers_of_parts, part_of_mixtures
+from ssl_jax.database.parts import SplitOf, numbers_of_parts, part_of_mixtures
 from ssl_jax.sounds.noises import Noises
 from ssl_jax.sounds.sources import Sounds
 from ssl_jax.sounds.targets import OtherClip, Targets
@@ -69,7 +69,7 @@ def draw_recipes(config: Database, choices: Choices, part: np.ndarray | None = N
 
 
 def _choose_heads(config, choices: Choices, uniform: np.ndarray, part: np.ndarray) -> np.ndarray:
-    heads_of_parts = numbers_of_parts(choices.heads, config, Split.HEADS)
+    heads_of_parts = numbers_of_parts(choices.heads, config, SplitOf.HEADS)
     if choices.part_of_head is not None:
         heads_of_parts = [np.flatnonzero(choices.part_of_head == k) for k in range(len(PARTS))]
     chosen = np.empty(len(part), np.int32)
@@ -83,7 +83,7 @@ def _choose_files(config, noise_files, uniform, part, noise_kind) -> np.ndarray:
     """Two different files of each mixture's kind of noise (n, 2)."""
     chosen = np.empty((len(part), PAIR), np.int32)
     for kind, count in enumerate(noise_files):
-        for which, files in enumerate(numbers_of_parts(count, config, Split.NOISE, (kind,))):
+        for which, files in enumerate(numbers_of_parts(count, config, SplitOf.NOISE, (kind,))):
             mine = (part == which) & (noise_kind == kind)
             chosen[mine] = files[pick_pair(uniform[mine], len(files))]
     return chosen
@@ -92,7 +92,7 @@ def _choose_files(config, noise_files, uniform, part, noise_kind) -> np.ndarray:
 def check_noises(config: Database, noises: Noises) -> None:
     """Raise InputError where a part has fewer than two clips of a kind of noise."""
     for number, (kind, count) in enumerate(zip(noises.kinds, noises.clip_counts, strict=True)):
-        parts = numbers_of_parts(count, config, Split.NOISE, (number,))
+        parts = numbers_of_parts(count, config, SplitOf.NOISE, (number,))
         if min(len(clips) for clips in parts) < PAIR:
             raise InputError(
                 f"kind of noise {kind!r}: {count} clips are too few to keep {PAIR} of them in each "
@@ -106,15 +106,15 @@ def with_recordings_apart(config: Database, targets: Targets, part: np.ndarray) 
     The noises of a part draw from the same files, so no other part hears them.
     """
     part_of_file = []
-    for kind, count in enumerate(targets.recordings.clip_counts):
+    for kind, count in enumerate(targets.recorded.clip_counts):
         of_kind = np.empty(count, int)
-        for which, files in enumerate(numbers_of_parts(count, config, Split.NOISE, (kind,))):
+        for which, files in enumerate(numbers_of_parts(count, config, SplitOf.NOISE, (kind,))):
             of_kind[files] = which
         part_of_file.append(of_kind)
     part_of_clip = part[::AZIMUTHS].copy()
     for number, clip in enumerate(targets.clips):
-        if isinstance(clip, OtherClip) and clip.recording is not None:
-            part_of_clip[number] = part_of_file[clip.recording.kind][clip.recording.file]
+        if isinstance(clip, OtherClip) and clip.place is not None:
+            part_of_clip[number] = part_of_file[clip.place.kind][clip.place.file]
     return np.repeat(part_of_clip, AZIMUTHS)
 
 

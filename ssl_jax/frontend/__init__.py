@@ -8,7 +8,10 @@ block_filter         runs them
 sound_checks         refuses sounds that are none
 auditory_model       filterbank and hair cell of whole sounds
 periphery            the same block by block
-running_correlation  the interaural cross-correlation as one scan
+correlation_settings the constants of the interaural cross-correlation
+running_correlation  that correlation, hop by hop
+lag_cues             from its sums to cues: the best lag, and what is read there
+cue_scan             filterbank, hair cell and correlation as one scan
 cues, cue_plot       the result and its picture
 binaural_feature     cues of whole sounds
 streaming            cues of sounds that arrive block by block

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import signal as sps
 
 from ssl_jax.frontend import HAIR_CELLS
-from ssl_jax.frontend.block_design import block_filters
+from ssl_jax.frontend.block_design import steady_states
 from ssl_jax.frontend.block_filter import filter_sound, start_state
 from ssl_jax.frontend.filter_design import as_cfs
 from ssl_jax.frontend.sound_checks import as_ears, as_floats, as_sound, require_time_last
@@ -26,7 +26,7 @@ EXTENSION = 21
 
 def _zero_phase(rows, fs, cfs, filter_type):
     """Filter (rows, samples) forwards and backwards, extended oddly, to (rows, C, samples)."""
-    steady = block_filters(fs, cfs, 1, filter_type)[0].steady  # S, C
+    steady = steady_states(fs, cfs, filter_type)  # S, C
     edge = min(EXTENSION, rows.shape[1] - 1)
     before = 2 * rows[:, :1] - rows[:, edge:0:-1]
     after = 2 * rows[:, -1:] - rows[:, -2 : -edge - 2 : -1]

@@ -233,6 +233,12 @@ def block_filters(
     return tuple(block_filter(float(fs), as_cfs(cfs, fs), size, filter_type) for size in sizes)
 
 
+def steady_states(fs: float, cfs: ArrayLike | None, filter_type: str) -> np.ndarray:
+    """States (S, C) under a constant input of 1; blocks of any length have the same."""
+    (bank,) = block_filters(fs, cfs, 1, filter_type)
+    return bank.steady
+
+
 def _block_sizes(samples: int) -> list[int]:
     """One size from BLOCK / 2 that divides `samples`; if there is none, BLOCK and the rest."""
     shortest = min(samples, BLOCK // 2)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ssl_jax.frontend.block_design import BLOCK, BlockFilter, block_filters
+from ssl_jax.frontend.block_design import BLOCK, BlockFilter, block_filters, steady_states
 
 # Samples filtered at a time by `filter_sound`: their outputs stay in the cache.
 STRETCH = 8 * BLOCK
@@ -20,7 +20,7 @@ UNROLL = 8
 
 def start_state(fs: float, cfs, filter_type: str, rows: int, dtype) -> jax.Array:
     """State of `rows` silent sounds, (rows, S, C)."""
-    size, channels = block_filters(fs, cfs, 1, filter_type)[0].steady.shape
+    size, channels = steady_states(fs, cfs, filter_type).shape
     return jnp.zeros((rows, size, channels), dtype)
 
 

@@ -40,7 +40,7 @@ def silent_periphery(settings: PeripherySettings, clips: int, dtype) -> jax.Arra
 
 
 def periphery_step(settings: PeripherySettings, samples: int) -> Callable:
-    """The next `samples` samples through the periphery: a step of `running_correlation.scan_steps`.
+    """The next `samples` samples through the periphery: a step of `cue_scan.scan_steps`.
 
     The function turns a state and sound (clips, 2, samples) into the next state and envelopes
     (clips, 2, samples, C). Only settings with `runs_in_blocks` have one.

@@ -13,7 +13,7 @@ import numpy as np
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import atomic_write
-from ssl_jax.config import AZIMUTHS, FrontEnd
+from ssl_jax.config import AZIMUTHS, IC_MAP, ILD_MAP, LEVEL_MAP, FrontEnd
 from ssl_jax.networks import phase_network as phase
 from ssl_jax.networks import spectrum
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
@@ -103,7 +103,7 @@ def _level_features(g: Graph, level: str) -> tuple[str, str]:
 
 def _opened(g: Graph, net: phase.PhaseNetwork, cues: str, levels: Sequence[str]) -> str:
     """Append how far the gate is open: (batch, channels, frames)."""
-    ic = g.Gather(cues, 2, axis=1)
+    ic = g.Gather(cues, IC_MAP, axis=1)
     opening = g.Mul(g.Sub(ic, net.gate[...]), phase.GATE_SLOPE)
     if levels:
         about_mean, rise = levels
@@ -142,7 +142,7 @@ def _halved_frames(g: Graph, x: str) -> str:
 
 def _spectrum(g: Graph, net: Spectrum, cues: str, gate: str) -> str:
     """Append the features of a window's mean spectrum: (batch, features, 1)."""
-    ild, level = (g.Gather(cues, number, axis=1) for number in (1, phase.CUES))
+    ild, level = (g.Gather(cues, number, axis=1) for number in (ILD_MAP, LEVEL_MAP))
     below_loudest = g.Max(g.Sub(level, g.ReduceMax(level, [1, 2])), -spectrum.FLOOR)
     power = g.Exp(g.Div(below_loudest, spectrum.DECIBEL))
     gated = g.Mul(gate, power)
@@ -169,7 +169,7 @@ def phase_network(g: Graph, net: phase.PhaseNetwork) -> str:
         # once more with the ears swapped: ITD and ILD change their sign, 2 B in one batch
         sides = np.reshape([-1.0, -1.0, 1.0, 1.0], (-1, 1, 1))
         cues = g.Concat(cues, g.Mul(cues, sides), axis=0)
-    levels = _level_features(g, g.Gather(cues, phase.CUES, axis=1)) if net.levels else ()
+    levels = _level_features(g, g.Gather(cues, LEVEL_MAP, axis=1)) if net.levels else ()
     gate = _opened(g, net, cues, levels)
     x = _phase_features(g, net, cues, levels, gate)
     x = g.normed_layer(x, net.mixed, net.mixed_norm)
@@ -185,7 +185,7 @@ def phase_network(g: Graph, net: phase.PhaseNetwork) -> str:
         return logits
     both = g.Reshape(logits, [2, -1, AZIMUTHS])
     as_heard = g.Gather(both, 0, axis=0)
-    swapped = g.Gather(g.Gather(both, 1, axis=0), phase.MIRRORED, axis=1)
+    swapped = g.Gather(g.Gather(both, 1, axis=0), phase.SWAPPED_CLASSES, axis=1)
     return g.Mul(g.Add(as_heard, swapped), 0.5)
 
 

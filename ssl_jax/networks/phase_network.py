@@ -17,7 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ssl_jax.config import AZIMUTHS, FrontEnd
+from ssl_jax.config import (
+    AZIMUTHS,
+    IC_MAP,
+    ILD_MAP,
+    ITD_MAP,
+    LEVEL_MAP,
+    SIDED_MAPS,
+    FrontEnd,
+)
+from ssl_jax.metrics import swapped_class
 from ssl_jax.networks.layers import CUES, BatchNorm, check_cue_maps, conv, linear
 from ssl_jax.networks.spectrum import OUTPUTS as SPECTRUM_FEATURES
 from ssl_jax.networks.spectrum import Spectrum
@@ -33,8 +42,9 @@ GATE_SLOPE = 40.0
 # IC about which, and units of 1/5 in which, it enters as a feature: most ICs lie at 0.8 to 1
 IC_MIDDLE = 0.9
 IC_SCALE = 5
-# features of a channel in a frame: 8 from ITD phases, 4 from ILD, and ITD, ILD, IC themselves
-FEATURES = 15
+# features of a channel in a frame: 8 from phases of the ITD and 4 of the ILD, and the cues
+PHASES = 12
+FEATURES = PHASES + CUES
 # dB in one unit of a level about its channel's mean, and how many units are told apart
 LEVEL_UNIT = 10.0
 LEVEL_MOST = 4.0
@@ -45,8 +55,7 @@ ATTENTION_HEADS = 4
 CONVOLUTIONS = 2
 # features between the pooled frames and the classes
 HIDDEN = 256
-# class of each class's image in the median plane: left and right swapped
-MIRRORED = -np.arange(AZIMUTHS) % AZIMUTHS
+SWAPPED_CLASSES = swapped_class(np.arange(AZIMUTHS))
 
 
 @dataclass(frozen=True)
@@ -123,8 +132,8 @@ class PhaseNetwork(nnx.Module):
     def opened(self, cues: jax.Array, levels: Sequence[jax.Array]) -> jax.Array:
         """How far the gate is open, 0 to 1, of cues (batch, maps, channels, frames)."""
         if not self.options.gated:
-            return jnp.ones_like(cues[:, 2])
-        opening = GATE_SLOPE * (cues[:, 2] - self.gate[...])
+            return jnp.ones_like(cues[:, IC_MAP])
+        opening = GATE_SLOPE * (cues[:, IC_MAP] - self.gate[...])
         if levels:
             about_mean, rise = levels
             opening += self.gate_level[...] * about_mean + self.gate_onset[...] * rise
@@ -175,16 +184,19 @@ class PhaseNetwork(nnx.Module):
         even = self._mixed_part(x, ~is_odd) + self.mixed.bias[...]  # type: ignore[index]
         # 2 B in one batch
         frames = jnp.concatenate([even + odd, even - odd])
-        swapped_ears = cues.at[:, :2].multiply(-1)
+        swapped_ears = cues.at[:, SIDED_MAPS].multiply(-1)
         both = jnp.concatenate([cues, swapped_ears])
         logits = self._logits_of_frames(frames, both, jnp.concatenate([gate, gate]))
         as_heard, swapped = logits[: len(cues)], logits[len(cues) :]
-        return (as_heard + swapped[:, MIRRORED]) / 2
+        return (as_heard + swapped[:, SWAPPED_CLASSES]) / 2
 
     def _odd_features(self) -> tuple[int, ...]:
         """Numbers of the features that change their sign where the ears are swapped."""
-        # ITD and ILD; sines, and ITD and ILD again
-        return (0, 2, 4, 6, 8, 10, 12, 13) if self.options.phases else (0, 1)
+        if not self.options.phases:
+            return (ITD_MAP, ILD_MAP)
+        # `features` has a sine and a cosine in turn, and then ITD, ILD and IC themselves
+        sines = range(0, PHASES, 2)
+        return (*sines, PHASES + ITD_MAP, PHASES + ILD_MAP)
 
     def _mixed_part(self, x: jax.Array, chosen: np.ndarray) -> jax.Array:
         """What the chosen of the features (B, F, C, T) give in the mixing layer, without its bias.
@@ -206,7 +218,7 @@ class PhaseNetwork(nnx.Module):
 
     def _frame_features(self, cues: jax.Array) -> tuple[jax.Array, jax.Array]:
         """The gate (B, C, T), and the features (B, F, C, T) of cue maps (B, maps, C, T)."""
-        levels = _level_features(cues[:, 3]) if self.levels else ()
+        levels = _level_features(cues[:, LEVEL_MAP]) if self.levels else ()
         gate = self.opened(cues, levels)
         return gate, self.features(cues, levels, gate)
 
@@ -222,7 +234,7 @@ class PhaseNetwork(nnx.Module):
             x = x + nnx.relu(norm(layer(x)))
         x = self._pool(x)
         if self.options.spectrum:
-            spectrum = self.spectrum(cues[:, 3], cues[:, 1], gate)
+            spectrum = self.spectrum(cues[:, LEVEL_MAP], cues[:, ILD_MAP], gate)
             x = jnp.concatenate([x, spectrum], axis=1)
         # -> (B, 256) -> (B, 72)
         x = nnx.relu(self.hidden_norm(self.hidden(x)))

@@ -14,7 +14,7 @@ from ssl_jax.recordings.azimuth_plot import ESTIMATE, POSTERIOR, add_bar, draw_o
 from ssl_jax.recordings.azimuths import Azimuths
 from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.posteriors import rounded_degrees
-from ssl_jax.report.style import IMAGE, LOOK, cue_map, plt, save_figure
+from ssl_jax.report.style import IMAGE, LOOK, cue_map, plt, save_figure, sounding
 
 STYLE = LOOK | {
     "figure.dpi": 150,
@@ -123,7 +123,7 @@ def _draw_head(axes) -> None:
 
 
 def _draw_cue_maps(figure, cues: Cues, azimuths: Azimuths) -> None:
-    heard = cues.power > PAUSE_POWER * cues.power.max(axis=1, keepdims=True)
+    heard = sounding(np.asarray(cues.power), PAUSE_POWER)
     columns = figure.subplots(1, 3)
     for axes, (style, title) in zip(columns, MAPS, strict=True):
         values = np.where(heard, getattr(cues, style.field), np.nan)

@@ -1,5 +1,6 @@
 """From blocks of a sound to windows of cue maps, as networks take them."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ def cue_runs(blocks: Iterable[np.ndarray], quality: Quality, run_frames: int) ->
     # silence after the sound brings out its last frames
     silence = np.zeros((max(size // 2, 2 * step), 2), np.float32)
     frames = 0
-    for block in filled(_followed(blocks, silence), size):
+    for block in filled(itertools.chain(blocks, [silence]), size):
         stream, cues = cue_block(stream, block)
         if stream.samples > ENDLESS - size:
             hours = ENDLESS / quality.front.fs / 3600
@@ -125,11 +126,6 @@ def long_cue_runs(
 
 def _some_frames(cues: Cues, start: int, stop: int) -> Cues:
     return jax.tree.map(lambda values: values[:, start:stop], cues)
-
-
-def _followed(blocks: Iterable[np.ndarray], last: np.ndarray) -> Iterator[np.ndarray]:
-    yield from blocks
-    yield last
 
 
 def cut_windows(runs: Iterable[Cues], listener: Listener) -> Iterator[np.ndarray]:

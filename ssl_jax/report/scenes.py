@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ssl_jax.config import AZIMUTH_STEP, FrontEnd
 from ssl_jax.frontend.cue_plot import IC, ILD, ITD, MapStyle
-from ssl_jax.report.style import BLUE, VERMILLION, cue_map, plt
+from ssl_jax.report.style import BLUE, VERMILLION, cue_map, plt, sounding
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 from ssl_jax.sounds.noises import load_noises
@@ -22,6 +22,8 @@ HEARD = 1e-4  # of a channel's greatest power: below it are pauses, which hold n
 EVERY_45 = range(0, 361, 45)
 NOISE_KIND = "rain"
 SNRS = (0, 15)  # dB
+VOICE_AZIMUTH = 60  # degrees
+NOISE_AZIMUTHS = (200, 310)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def carry_voice(front: FrontEnd) -> SurroundCues:
     ears = carry_around(voice, np.concatenate([responses, responses[:1]]))  # 0 to 360 degrees
     cues = front.cues(ears.T)
     power = np.asarray(cues.power)
-    heard = power > HEARD * power.max(axis=1, keepdims=True)
+    heard = sounding(power, HEARD)
     ends = front.hop * (np.arange(power.shape[1]) + 1)  # samples
     return SurroundCues(np.asarray(cues.itd), np.asarray(cues.ild), heard, 360 * ends / len(voice))
 
@@ -137,14 +139,12 @@ def draw_surround_medians(
     axis.set(title=f"{style.title}, median over channels", ylim=np.multiply(style.limits, 1.1))
 
 
-def scene(
-    front: FrontEnd, azimuth: int = 60, noise_azimuths: tuple[int, int] = (200, 310)
-) -> Figure:
+def scene(front: FrontEnd) -> Figure:
     """One scene at SNR 0 and at SNR 15 dB: ITD, ILD and IC."""
     front_of_picture = picture_front(front)
     speech = load_speech(None, 1, front.fs)[0]
     noises = load_noises(None, (NOISE_KIND,), front.fs).waveforms[0, :2]
-    classes = np.array((azimuth, *noise_azimuths)) // AZIMUTH_STEP
+    classes = np.array((VOICE_AZIMUTH, *NOISE_AZIMUTHS)) // AZIMUTH_STEP
     responses = kemar_responses(front.fs)[classes]
     # 3 sources, 2 ears, samples
     ears = spatialise(jnp.asarray([speech, *noises]), jnp.asarray(responses))
@@ -161,9 +161,10 @@ def scene(
         axis.set_ylabel("centre frequency (Hz)")
     for axis in axes[1]:
         axis.set_xlabel("time (s)")
-    first, second = noise_azimuths
+    first, second = NOISE_AZIMUTHS
+    sources = f"Speech at {VOICE_AZIMUTH}°, {NOISE_KIND} at {first}° and {second}°"
     figure.suptitle(
-        f"Speech at {azimuth}°, {NOISE_KIND} at {first}° and {second}°\n{settings_text(front)}",
+        f"{sources}\n{settings_text(front)}",
         fontsize=11,
     )
     return figure

@@ -64,6 +64,14 @@ def write_figure(figure, path: Path) -> None:
         figure.savefig(stream, format=kind, metadata={changing: None})
 
 
+def sounding(power: np.ndarray, least_share: float) -> np.ndarray:
+    """Where channels sound: (channels, frames) of bool. Pauses hold no direction.
+
+    There the power is above `least_share` of the channel's highest.
+    """
+    return power > least_share * power.max(axis=1, keepdims=True)
+
+
 def save_figure(figure, path: Path) -> None:
     """Write a figure and close it."""
     write_figure(figure, path)

@@ -18,6 +18,7 @@ OTHER_HEADS = (
     KEMAR,
     *(package_data(f"hrtf/{name}.sofa") for name in ("kemar_large", "ku100", "ari_nh898")),
 )
+UPSAMPLING = 8  # of the grid that a delay is read on
 # degrees: an interpolated azimuth needs a measured one this near on both sides
 MAX_NEIGHBOUR = 20.0
 LATERAL_HZ = 1500.0  # below it an ITD grows with the angle to the side and has one value
@@ -34,7 +35,7 @@ class Heads:
     elevations: np.ndarray  # (heads, 72) degrees
     # (heads, 2, samples) float32: reverberation that all azimuths share
     tails: np.ndarray | None = None
-    part: np.ndarray | None = None  # (heads,), the one part that each is of, see `parts.PARTS`
+    part: np.ndarray | None = None  # (heads,), the one part that each is of, see `config.PARTS`
 
 
 def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -70,21 +71,19 @@ def interpolate(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np
     return np.fft.irfft(spectrum, nfft)[..., :taps]
 
 
-def delay_between(
-    first: np.ndarray, second: np.ndarray, nfft: int, upsampling: int = 8
-) -> np.ndarray:
+def delay_between(first: np.ndarray, second: np.ndarray, nfft: int) -> np.ndarray:
     """Samples (...) by which the second of two spectra (..., nfft/2+1) lags.
 
-    The peak of their correlation on a grid `upsampling` times finer, and between its points that
-    of a parabola.
+    The peak of their correlation on a grid UPSAMPLING times finer, and between its points that of a
+    parabola.
     """
-    points = upsampling * nfft
+    points = UPSAMPLING * nfft
     correlation = np.fft.irfft(second * first.conj(), points)
     peak = correlation.argmax(axis=-1)
     neighbours = (peak[..., None] + (-1, 0, 1)) % points
     before, at, after = np.moveaxis(np.take_along_axis(correlation, neighbours, -1), -1, 0)
     peak = peak + 0.5 * (before - after) / (before - 2 * at + after)
-    return np.where(peak > points / 2, peak - points, peak) / upsampling
+    return np.where(peak > points / 2, peak - points, peak) / UPSAMPLING
 
 
 def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray, np.ndarray]:

@@ -81,7 +81,7 @@ def load_kinds(folder: Path, kinds: Sequence[str], fs: int) -> dict[str, Kind]:
 
 
 def files_by_kind(folder: Path) -> dict[str, list[Path]]:
-    """The sound files of each kind of noise, by name; see `load_noises`."""
+    """The sound files of each kind of noise, by name; see `load_kinds`."""
     if (folder / ESC50_TABLE).is_file():
         return _files_of_esc50(folder)
     files: dict[str, list[Path]] = {}
@@ -104,7 +104,7 @@ def _files_of_esc50(folder: Path) -> dict[str, list[Path]]:
 
 
 def load_kind(folder: Path, kind: str, files: list[Path], fs: int) -> Kind:
-    """The first clips of one kind that sound, at most CLIPS_OF_KIND; see `load_noises`."""
+    """The first clips of one kind that sound, at most CLIPS_OF_KIND; see `load_kinds`."""
     names: list[str] = []
     clips: list[np.ndarray] = []
     one_file = len(files) == 1

@@ -175,6 +175,6 @@ def write_sound(path: Path, samples: np.ndarray, fs: int, bits: int, kind: str) 
         stream.write(content.getvalue())
 
 
-def write_wav(path: Path, samples: np.ndarray, fs: int, bits: int = 16) -> None:
-    """Write integers (samples, channels) as WAV, whole or not at all."""
-    write_sound(path, samples, fs, bits, "WAV")
+def write_wav(path: Path, samples: np.ndarray, fs: int) -> None:
+    """Write integers (samples, channels) of 16 bits as WAV, whole or not at all."""
+    write_sound(path, samples, fs, 16, "WAV")

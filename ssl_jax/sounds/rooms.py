@@ -7,7 +7,7 @@ import numpy as np
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
-from ssl_jax.config import AZIMUTHS, Database
+from ssl_jax.config import AZIMUTHS, EVALUATION, TRAINING, VALIDATION, Database
 from ssl_jax.sounds.hrtf import OTHER_HEADS, Heads, head_files, turned_to_midline
 from ssl_jax.sounds.shoebox import EARLY_S, Room, draw_room, room_responses
 from ssl_jax.sounds.sofa import Sofa, read_sofa
@@ -16,18 +16,23 @@ ROOMS = 5  # what a generator is for, part of its seed
 SETTINGS = 3  # one free field, then two rooms
 # which part each of ten is of: seven train, two evaluate, one validates. These shares hold whatever
 # those of speech are, since rooms are few.
-PART_OF_TEN = np.array([0, 0, 1, 0, 2, 0, 0, 1, 0, 0])
+PART_OF_TEN = np.full(10, TRAINING)
+PART_OF_TEN[[2, 7]] = EVALUATION
+PART_OF_TEN[4] = VALIDATION
 # names of the files that hold KEMAR, here and at their publishers
 KEMAR_FILES = (
     "MIT_KEMAR_normal_pinna",
     "kemar_large",
-    *("cipic_021", "cipic_165", "subject_021", "subject_165"),
+    "cipic_021",
+    "cipic_165",
+    "subject_021",
+    "subject_165",
 )
 LEAST_HEADS = 3  # besides KEMAR: one for each part
 
 
 def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
-    """Which part each head is of (n,), see `parts.PARTS`.
+    """Which part each head is of (n,), see `config.PARTS`.
 
     KEMAR, who has several files, trains. Raises InputError for fewer than LEAST_HEADS besides him.
     """
@@ -40,9 +45,9 @@ def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
     order = np.random.default_rng((config.seed, ROOMS, 0)).permutation(others)
     evaluation = max(1, round(config.evaluation_share * len(names)))
     validation = max(1, round(config.validation_share * len(names)))
-    part = np.zeros(len(names), int)
-    part[order[:evaluation]] = 1
-    part[order[evaluation : evaluation + validation]] = 2
+    part = np.full(len(names), TRAINING)
+    part[order[:evaluation]] = EVALUATION
+    part[order[evaluation : evaluation + validation]] = VALIDATION
     return part
 
 

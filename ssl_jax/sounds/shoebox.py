@@ -23,6 +23,11 @@ BAND_DECAY = (1.0, 0.85, 0.6)  # T60 in each band, of the room's: air and walls 
 NARROW_SHARE = 0.25  # of the rooms: recorders of 16 kHz are common
 NARROW_FADE_HZ = (6500.0, 8000.0)  # where what such a recorder hears fades out
 
+# bounds of what is drawn for a room
+T60_S = (0.15, 1.0)
+DRR_DB = (-5.0, 15.0)
+HEAD_SCALE = (0.9, 1.1)  # in frequency
+
 
 @dataclass(frozen=True)
 class Room:
@@ -32,9 +37,9 @@ class Room:
     place: np.ndarray  # (3,) m, of the listener, at least 1 m from the walls
     facing: float  # degrees, of the listener, from the first axis
     distance: float  # m, of every source, at the listener's height
-    t60: float  # s, 0.15 to 1
-    drr: float  # dB, direct-to-reverberant ratio, -5 to 15
-    scale: float  # of the head in frequency, 0.9 to 1.1
+    t60: float  # s
+    drr: float  # dB, direct-to-reverberant ratio
+    scale: float  # of the head in frequency
     narrow: bool  # heard at 16 kHz
 
 
@@ -43,10 +48,21 @@ def draw_room(rng: np.random.Generator, *, free: bool) -> Room:
     size = rng.uniform((3, 3, 2.4), (10, 8, 4))
     place = np.append(rng.uniform(1, size[:2] - 1), rng.uniform(1.1, 1.8))
     nearest_wall = min(*place[:2], *(size - place)[:2])
-    facing, distance = rng.uniform((0, 0.7), (360, nearest_wall - 0.2))
-    t60, drr, scale = rng.uniform((0.15, -5, 0.9), (1.0, 15, 1.1))
-    narrow = rng.random() < NARROW_SHARE
-    return Room(size, place, facing, distance, 0.0 if free else t60, drr, scale, narrow)
+    facing = rng.uniform(0, 360)
+    distance = rng.uniform(0.7, nearest_wall - 0.2)
+    t60 = rng.uniform(*T60_S)
+    drr = rng.uniform(*DRR_DB)
+    scale = rng.uniform(*HEAD_SCALE)
+    return Room(
+        size=size,
+        place=place,
+        facing=facing,
+        distance=distance,
+        t60=0.0 if free else t60,
+        drr=drr,
+        scale=scale,
+        narrow=rng.random() < NARROW_SHARE,
+    )
 
 
 @dataclass(frozen=True)

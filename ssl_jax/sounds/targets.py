@@ -27,8 +27,8 @@ ENVELOPE_S = 0.005  # over which the envelope is smoothed
 
 
 @dataclass(frozen=True)
-class Recording:
-    """A clip of `Noises` by its place there."""
+class ClipPlace:
+    """Where a clip stands among `Noises`."""
 
     kind: int
     file: int
@@ -39,8 +39,13 @@ class OtherClip:
     """A target that is no speech."""
 
     name: str
-    speaker: str  # as its name: it shares nothing else with other clips
-    recording: Recording | None  # None: made
+    place: ClipPlace | None  # of a recorded sound; None: made
+    made_kind: str = ""  # of MADE_SOUNDS
+
+    @property
+    def speaker(self) -> str:
+        """Its name: it shares nothing else with other clips."""
+        return self.name
 
 
 def target_generator(seed: int, number: int, purpose: int) -> np.random.Generator:
@@ -54,9 +59,9 @@ class Targets:
     Clips with even numbers are voices, those with odd numbers are other sounds.
     """
 
-    def __init__(self, speech: Speech, recordings: Noises, count: int, seed: int):
+    def __init__(self, speech: Speech, recorded: Noises, count: int, seed: int):
         self.speech = speech
-        self.recordings = recordings
+        self.recorded = recorded
         self.seed = seed
         self.shape = (count, speech.shape[1])
         self.clips: list[SpeechClip | OtherClip] = []
@@ -77,13 +82,12 @@ class Targets:
     def _other_clip(self, number: int) -> OtherClip:
         rng = target_generator(self.seed, number, CHOICE)
         if rng.random() < RECORDED_SHARE:
-            kind = int(rng.integers(len(self.recordings.kinds)))
-            file = int(rng.integers(self.recordings.clip_counts[kind]))
-            name = self.recordings.names[kind][file]
-            return OtherClip(name, name, Recording(kind, file))
-        kind = tuple(MADE_SOUNDS)[rng.integers(len(MADE_SOUNDS))]
-        name = f"{kind}-{number}"
-        return OtherClip(name, name, None)
+            kind = int(rng.integers(len(self.recorded.kinds)))
+            file = int(rng.integers(self.recorded.clip_counts[kind]))
+            name = self.recorded.names[kind][file]
+            return OtherClip(name, ClipPlace(kind, file))
+        made_kind = tuple(MADE_SOUNDS)[rng.integers(len(MADE_SOUNDS))]
+        return OtherClip(f"{made_kind}-{number}", None, made_kind)
 
     def _waveform(self, number: int) -> np.ndarray:
         """The second of one clip, peak 1."""
@@ -94,11 +98,10 @@ class Targets:
             sound = self.speech[number // 2]
             if rng.random() < EXTENDED_SHARE:
                 sound = extended(sound, fs, rng)
-        elif clip.recording is not None:
-            sound = self.recordings.waveforms[clip.recording.kind, clip.recording.file]
+        elif clip.place is not None:
+            sound = self.recorded.waveforms[clip.place.kind, clip.place.file]
         else:
-            kind = clip.name.rpartition("-")[0]  # as `_other_clip` names it
-            sound = MADE_SOUNDS[kind](fs, fs, rng)
+            sound = MADE_SOUNDS[clip.made_kind](fs, fs, rng)
         return (sound / np.abs(sound).max()).astype(np.float32)
 
 

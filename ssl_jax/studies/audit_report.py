@@ -139,13 +139,15 @@ def reported_top1(results: Path, checkpoint: str) -> str:
     RUN_epochK, or as the reproduced repository names its files, [FOLDER/]epoch_K: Model 1 where
     the folder begins with model1, Model 2, and with epoch 40 its continuation.
     """
-    named = re.fullmatch(r"(?:(.+)_epoch|(?:(.+)/)?epoch_)(\d+)", checkpoint)
+    pattern = r"(?:(?P<run>.+)_epoch|(?:(?P<folder>.+)/)?epoch_)(?P<epoch>\d+)"
+    named = re.fullmatch(pattern, checkpoint)
     if named is None:
         return ""
-    run, folder, epoch = named[1], named[2] or "", int(named[3])
+    run = named["run"]
+    epoch = int(named["epoch"])
     if run is None:
         run = "model2_to40" if epoch == LAST_REPORTED_EPOCH else "model2"
-        if Path(folder).name.startswith("model1"):
+        if Path(named["folder"] or "").name.startswith("model1"):
             run = "model1"
     row = read_reported(results, run).get(float(epoch), {})
     top1 = row.get("eval_top1", row.get("last_top1"))

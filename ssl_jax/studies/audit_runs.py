@@ -6,15 +6,14 @@ import numpy as np
 
 from ssl_jax.common.files import read_csv, read_json
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
-from ssl_jax.metrics import class_distance, error_by_azimuth
+from ssl_jax.metrics import error_by_azimuth
+from ssl_jax.report.directions import DEGREES, off_plane_azimuths
 from ssl_jax.report.logs import TITLES, read_confusion
 from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, score_cells, snr_cells
 from ssl_jax.runs import MAIN_RUNS
 
 WHOLE_RUNS = (*MAIN_RUNS, "ours", "ours_mirrored")  # whose tables by SNR and azimuth are shown
 HARDEST = 6  # azimuths named for each of these runs
-# azimuths whose nearest CIPIC direction lies off the horizontal plane; the right mirrors them
-OFF_PLANE = (0, 50, 60, 70, 75, 85, 90, 95, 105, 110, 120, 130, 180)
 SNR_COLUMNS = ("snr_from_db", "snr_to_db", "mixtures", "top1", "mean_angular_error", "front_back")
 
 
@@ -60,8 +59,7 @@ def snr_table(results: Path) -> str:
 
 def azimuth_table(results: Path) -> str:
     """Errors on and off the horizontal plane, and the hardest azimuths; empty without a run."""
-    from_front = AZIMUTH_STEP * class_distance(np.arange(AZIMUTHS), 0)
-    off_plane = np.isin(from_front, OFF_PLANE)
+    is_off_plane = np.isin(DEGREES, off_plane_azimuths())
     rows = []
     for run in WHOLE_RUNS:
         path = results / f"{run}_confusion.csv"
@@ -69,8 +67,11 @@ def azimuth_table(results: Path) -> str:
             errors = error_by_azimuth(read_confusion(path))
             hardest = np.argsort(-errors)[:HARDEST]
             named = ", ".join(f"{AZIMUTH_STEP * c}° ({errors[c]:.1f}°)" for c in hardest)
-            on, off = errors[~off_plane].mean(), errors[off_plane].mean()
+            on = errors[~is_off_plane].mean()
+            off = errors[is_off_plane].mean()
             rows.append([TITLES[run], f"{on:.2f}°", f"{off:.2f}°", named])
     if not rows:
         return ""
-    return markdown_table(["run", "48 azimuths on the plane", "24 off it", "hardest"], rows)
+    count = int(is_off_plane.sum())
+    head = ["run", f"{AZIMUTHS - count} azimuths on the plane", f"{count} off it", "hardest"]
+    return markdown_table(head, rows)

@@ -13,7 +13,7 @@ from ssl_jax.sounds.sources import Sounds, load_database_heads, load_sounds
 from ssl_jax.sounds.steadiness import steadiness
 
 CLIPS = 14  # 14 * 72 mixtures, about a thousand, of each database
-MIXTURES_STREAM = 5  # of random numbers, beside those of other parts of a run
+MIXTURES_STREAM = 5  # part of the generator's seed; mixture 5 has the same one, see `draws.draw`
 # dB, see `steadiness`. It lies in the gap of ESC-10: crackling fire has 4.5, a rooster 8.3.
 STEADY_DB = 5.0
 

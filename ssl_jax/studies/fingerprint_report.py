@@ -9,7 +9,7 @@ import numpy as np
 from ssl_jax.common.files import lock_folder, sha256_of
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTHS, FrontEnd, SoundFolders
+from ssl_jax.config import AZIMUTHS, IC_MAP, FrontEnd, SoundFolders
 from ssl_jax.experiments import Experiment, Options, experiment
 from ssl_jax.report.logs import reported_table
 from ssl_jax.report.tables import markdown_table, spread, write_page
@@ -83,7 +83,7 @@ def checkpoints_section(study: Study) -> str:
         rows.append(
             [
                 reference.names[number],
-                f"{read_out.cues[2, channel]:.3f}",
+                f"{read_out.cues[IC_MAP, channel]:.3f}",
                 *(f"{100 * residual:.2f} %" for residual in read_out.residuals),
                 f"{to_nearest[number]:.3f}",
                 f"{to_code[number]:.3f}",
@@ -172,13 +172,16 @@ def settings_section(study: Study, folders: SoundFolders) -> str:
 def figure_content(study: Study) -> FigureContent:
     """Mean IC of the training set, the nearest range and the code's; the scores of all ranges."""
     nearest = study.nearest.snr_range
+    ic_nearest = study.means(nearest).cues[IC_MAP]
+    ic_code = study.means(CODE).cues[IC_MAP]
+    ic_training_set = study.reference.means[IC_MAP]
     title = "Distance to the published weights"
     if not study.reference.layers:
         title = "Difference of mean IC"
     return FigureContent(
-        training_set=Curve("training set, from the published weights", study.reference.means[2]),
-        nearest=Curve(f"ours, {nearest.name}, the nearest range", study.means(nearest).cues[2]),
-        code=Curve(f"ours, {CODE.name}, as the published code says", study.means(CODE).cues[2]),
+        training_set=Curve("training set, from the published weights", ic_training_set),
+        nearest=Curve(f"ours, {nearest.name}, the nearest range", ic_nearest),
+        code=Curve(f"ours, {CODE.name}, as the published code says", ic_code),
         score_title=title,
         scores=study.nearest.scores,
     )

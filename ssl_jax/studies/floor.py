@@ -13,6 +13,11 @@ from ssl_jax.common.devices import shared_out
 from ssl_jax.config import FrontEnd
 
 FRONT = FrontEnd()
+BIQUADS = 4  # of a channel; one with one zero takes 4 multiply-adds a sample
+LAG_AT_HOP = 2  # operations a lag and sample: a multiply-add
+LAG_AT_SAMPLE = 10  # with both sums (6) and the comparison (4)
+FFT_POINTS = 45_056  # a fast size for a second and its response
+FFTS = 3 + 6 + 6  # of three sources, of their responses at both ears, and back
 EACH = jax.P("data")
 REPEATS = 15
 LONGEST_S = 4  # of all repeats of one job
@@ -69,27 +74,26 @@ def machine_rates(mesh: Mesh) -> dict[str, float]:
 
 
 def needs() -> dict[str, Need]:
-    """What each stage needs of a second of sound.
-
-    A biquad with one zero takes 4 multiply-adds, a lag of the correlation one. At every sample
-    each lag's two sums take 6 operations and its comparison 4.
-    """
+    """What each stage needs of a second of sound."""
     samples = FRONT.fs
     channels = FRONT.channels
     lags = 2 * round(samples * FRONT.max_itd) + 1
     sound = 2 * samples * 4  # bytes of both ears
     sources = 3 * samples * 4
     maps = 3 * channels * (samples // FRONT.hop) * 2
-    filters = 2 * samples * channels * 32  # operations
+    filters = 2 * samples * channels * BIQUADS * 4 * 2  # operations: two ears
     correlation = samples * channels * lags
-    rendering = 15 * 2.5 * 45_056 * np.log2(45_056)  # FFTs of a size near one second
-    # one mixture forwards and backwards: 3 branches, 100 frames, kernels of 5
-    network = 3 * 2 * (100 * 5 * (32 * 64 + 64 * 64) * 3)
+    # a real FFT of n points takes 2.5 n log2(n)
+    rendering = FFTS * 2.5 * FFT_POINTS * np.log2(FFT_POINTS)
+    # multiply-adds of both convolutions of a branch, over 100 frames with kernels of 5
+    branch = 100 * 5 * (32 * 64 + 64 * 64)
+    # three branches; backwards takes twice what forwards takes
+    network = 3 * branch * 2 * 3
     return {
         FILTERBANK: Need(filters, sound + 2 * samples * channels * 4),
-        CUES: Need(filters + correlation * 2, sound + maps),
-        ALL_CUES: Need(filters + correlation * 10, sound + 4 * channels * samples * 4),
+        CUES: Need(filters + correlation * LAG_AT_HOP, sound + maps),
+        ALL_CUES: Need(filters + correlation * LAG_AT_SAMPLE, sound + 4 * channels * samples * 4),
         RENDERING: Need(rendering, sources + sound),
-        WHOLE: Need(filters + correlation * 2 + rendering, sources + maps),
+        WHOLE: Need(filters + correlation * LAG_AT_HOP + rendering, sources + maps),
         STEP: Need(network, maps),
     }

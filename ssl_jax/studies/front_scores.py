@@ -19,7 +19,10 @@ RANGES = {
 # of Scores, without the frontal half's, which the priors do not change
 SHOWN = ("within_10", "mean_error", "front_back", "sure", "sure_and_right")
 FRONT_HEAD = (
-    *("sounds", "from", "prior", "windows"),
+    "sounds",
+    "from",
+    "prior",
+    "windows",
     *(SCORE_TITLES[name] for name in SHOWN),
 )
 

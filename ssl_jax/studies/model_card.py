@@ -10,10 +10,16 @@ from scipy.special import softmax
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json
 from ssl_jax.common.provenance import commit_of
-from ssl_jax.config import AZIMUTH_STEP, BUNDLED, SoundFolders, Training
+from ssl_jax.config import (
+    AZIMUTH_STEP,
+    BUNDLED,
+    EVALUATION,
+    VALIDATION,
+    SoundFolders,
+    Training,
+)
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.manifest import Manifest, read_manifest
-from ssl_jax.database.parts import EVALUATION, VALIDATION
 from ssl_jax.experiments import Experiment
 from ssl_jax.metrics import (
     Evaluation,

@@ -117,11 +117,11 @@ def read_heads(paths: Sequence[Path]) -> list[Sofa]:
     return heads
 
 
-def head_spectra(heads: Sequence[Sofa], azimuths: Sequence[float] = AZIMUTHS) -> np.ndarray:
-    """Spectra (heads, azimuths, 2, bins) of the responses that the published rule picks."""
+def head_spectra(heads: Sequence[Sofa]) -> np.ndarray:
+    """Spectra (heads, AZIMUTHS, 2, bins) of the responses that the published rule picks."""
     spectra = []
     for head in heads:
-        responses, _ = select_directions(head, "nearest_azimuth", np.asarray(azimuths))
+        responses, _ = select_directions(head, "nearest_azimuth", np.asarray(AZIMUTHS))
         spectra.append(np.fft.rfft(responses, POINTS))
     return np.stack(spectra)
 

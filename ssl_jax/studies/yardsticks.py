@@ -10,10 +10,9 @@ from scipy.special import softmax
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import say, track
 from ssl_jax.common.provenance import commit, machine
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Training
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, EVALUATION, TRAINING, Training
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.manifest import Manifest, read_manifest
-from ssl_jax.database.parts import EVALUATION, TRAINING
 from ssl_jax.experiments import Experiment
 from ssl_jax.metrics import degrees_apart
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
@@ -163,7 +162,7 @@ def peaks_of(ears: np.ndarray, network: Network) -> np.ndarray:
         prior="uniform",
     )
     directions = Overall().add(windows).directions
-    return np.array([azimuth for azimuth, _ in directions[:2]])
+    return np.array([peak.azimuth for peak in directions[:2]])
 
 
 def nearest_error(estimates: np.ndarray, azimuth: float) -> float:

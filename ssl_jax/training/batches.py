@@ -11,10 +11,21 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ssl_jax.common.devices import local_rows, on_all, shared_out, to_devices
-from ssl_jax.config import AZIMUTHS, Database, FrontEnd, Training, as_settings
+from ssl_jax.config import (
+    AZIMUTHS,
+    EVALUATION,
+    SIDED_MAPS,
+    TRAINING,
+    VALIDATION,
+    Database,
+    FrontEnd,
+    Training,
+    as_settings,
+)
 from ssl_jax.database.cue_store import CueStore, Shard
 from ssl_jax.database.manifest import Manifest
-from ssl_jax.database.parts import PARTS, two_parts
+from ssl_jax.database.parts import two_parts
+from ssl_jax.metrics import swapped_class
 
 # what the split's generator is for: part of its seed
 SPLIT = 1
@@ -22,8 +33,6 @@ SPLIT = 1
 EVALUATION_BATCH = 32
 # batches read before they are asked for
 AHEAD = 4
-# maps that change their sign when the ears are swapped: ITD and ILD
-SIDED_MAPS = slice(0, 2)
 
 
 @dataclass(frozen=True)
@@ -68,9 +77,9 @@ class Mixtures:
         if part is None:
             training, evaluation = two_parts(count, config.evaluation_share, (config.seed, SPLIT))
             return Split(training, evaluation)
-        training = np.flatnonzero(part[:count] == PARTS.index("training"))
-        # validation comes last in PARTS
-        return Split(training, np.flatnonzero(part == part.max()))
+        training = np.flatnonzero(part[:count] == TRAINING)
+        evaluated = VALIDATION if (part == VALIDATION).any() else EVALUATION
+        return Split(training, np.flatnonzero(part == evaluated))
 
     def last(self, config: Training) -> np.ndarray:
         """Numbers of the mixtures of the run's last clips, trained on or not (`last_share`)."""
@@ -80,7 +89,7 @@ class Mixtures:
         return np.arange(first * AZIMUTHS, config.clips * AZIMUTHS)
 
     def batch(
-        self, numbers: np.ndarray, mirrored: np.ndarray | None = None
+        self, numbers: np.ndarray, swapped: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Cue maps and classes of some mixtures.
 
@@ -88,7 +97,7 @@ class Mixtures:
         ----------
         numbers : ndarray
             Of the mixtures, (n,).
-        mirrored : ndarray of bool, optional
+        swapped : ndarray of bool, optional
             Whose ears are swapped, (n,).
 
         Returns
@@ -101,9 +110,9 @@ class Mixtures:
         size = len(self.shards[0])
         cues = np.stack([self.shards[i // size][i % size] for i in numbers.tolist()])
         labels = (numbers % AZIMUTHS).astype(np.int32)
-        if mirrored is not None:
-            cues[mirrored, SIDED_MAPS] *= -1
-            labels = np.where(mirrored, -labels % AZIMUTHS, labels)
+        if swapped is not None:
+            cues[swapped, SIDED_MAPS] *= -1
+            labels = np.where(swapped, swapped_class(labels), labels)
         return cues, labels
 
 
@@ -130,7 +139,7 @@ def batches_of(
     numbers: np.ndarray,
     size: int,
     mesh: Mesh,
-    mirrored: np.ndarray | None = None,
+    swapped: np.ndarray | None = None,
     frames: Sequence[slice] | None = None,
 ) -> Iterator[tuple[Any, Any]]:
     """Cue maps and classes on the devices, batch by batch, read ahead.
@@ -145,7 +154,7 @@ def batches_of(
     mesh : Mesh
         The devices. Each process reads for its own. A batch that does not divide among all devices
         is whole on each.
-    mirrored : ndarray of bool, optional
+    swapped : ndarray of bool, optional
         By mixture number, (mixtures,): whose ears are swapped.
     frames : sequence of slice, optional
         By batch: what it takes of the frames.
@@ -161,8 +170,7 @@ def batches_of(
         divides = len(ours) % mesh.size == 0
         if divides:
             ours = ours[local_rows(mesh, len(ours))]
-        swapped = None if mirrored is None else mirrored[ours]
-        cues, labels = mixtures.batch(ours, swapped)
+        cues, labels = mixtures.batch(ours, None if swapped is None else swapped[ours])
         if frames is not None:
             cues = np.ascontiguousarray(cues[..., frames[number]])
         return to_devices((cues, labels), shared_out(mesh) if divides else on_all(mesh))

@@ -48,8 +48,6 @@ class EpochRow:
         return row
 
 
-LAST_COLUMNS = ("last_loss", "last_top1", "last_top5")
-LOG_COLUMNS = tuple(field.name for field in fields(EpochRow) if field.name not in LAST_COLUMNS)
 # of columns that have not two decimals
 FORMATS = {
     "epoch": "d",

@@ -112,7 +112,7 @@ def short_windows(config: Training, epoch: int, steps: int, frames: int) -> list
     return windows
 
 
-def mirrored_mixtures(config: Training, epoch: int) -> np.ndarray | None:
+def draw_swapped(config: Training, epoch: int) -> np.ndarray | None:
     """Whose ears are swapped in an epoch, by mixture number: half of them at random."""
     if not config.mirrored:
         return None
@@ -134,7 +134,7 @@ def train_epoch(run: Run, epoch: int) -> EpochScores:
         order,
         config.batch,
         run.trainer.mesh,
-        mirrored=mirrored_mixtures(config, epoch),
+        swapped=draw_swapped(config, epoch),
         frames=short_windows(config, epoch, steps, front.fs // front.hop),
     )
     label = f"{run.name} epoch {epoch}/{config.epochs}"

@@ -15,8 +15,8 @@ from jax.sharding import Mesh
 
 from ssl_jax.common.devices import data_mesh, on_all, to_devices
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import AZIMUTHS, FrontEnd, Training
-from ssl_jax.metrics import Evaluation, batch_counts, class_distances_degrees
+from ssl_jax.config import AZIMUTHS, ILD_MAP, LEVEL_MAP, FrontEnd, Training
+from ssl_jax.metrics import BatchCounts, Evaluation, batch_counts, class_distances_degrees
 from ssl_jax.networks.layers import CUES
 from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, named_arrays, split
@@ -24,9 +24,6 @@ from ssl_jax.training.batches import EVALUATION_BATCH, Mixtures, batches_of
 
 # cosines in a curve over the channels: the slowest four, as microphones' responses are smooth
 COSINES = 4
-# places among the cue maps, see `FrontEnd.maps`
-ILD_MAP = 1
-LEVEL_MAP = 3
 
 
 def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
@@ -50,9 +47,15 @@ def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
     return lambda step: by_epoch(step // steps_per_epoch)
 
 
-def target_table(spread: float) -> np.ndarray:
-    """Targets (72, 72) of every class: a circular normal of `spread` degrees about it."""
-    weights = np.exp(-0.5 * (class_distances_degrees() / spread) ** 2)
+def count_steps(moments) -> jax.Array:
+    """Steps since the optimiser was last fresh. Adam's own state comes first in AdamW's."""
+    adam, *_ = moments
+    return adam.count
+
+
+def target_table(deviation_degrees: float) -> np.ndarray:
+    """Targets (72, 72) of every class: a circular normal of that standard deviation about it."""
+    weights = np.exp(-0.5 * (class_distances_degrees() / deviation_degrees) ** 2)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
@@ -68,16 +71,16 @@ class Microphones:
 UNLIKE = Microphones(ild_db=1.0, level_db=3.0)
 
 
-def smooth_curves(count: int, channels: int, spread_db: float, key: jax.Array) -> jax.Array:
+def smooth_curves(count: int, channels: int, rms_db: float, key: jax.Array) -> jax.Array:
     """Random sums of COSINES cosines over the channels, dB, (count, channels).
 
-    Their root mean square is `spread_db` on average.
+    Their root mean square is `rms_db` on average.
     """
     # (COSINES, channels)
     positions = (jnp.arange(channels) + 0.5) / channels
     angles = jnp.pi * jnp.outer(jnp.arange(1, COSINES + 1), positions)
     # the mean square of a cosine is 1/2
-    scale = spread_db * (2 / COSINES) ** 0.5
+    scale = rms_db * (2 / COSINES) ** 0.5
     # (count, COSINES) -> (count, channels)
     return scale * jax.random.normal(key, (count, COSINES)) @ jnp.cos(angles)
 
@@ -117,7 +120,7 @@ class State:
     weights: Any
     rest: Any  # running statistics and dropout's keys
     moments: Any  # the optimiser's
-    totals: tuple  # `batch_counts`, added up over the epoch's batches
+    totals: BatchCounts  # of the epoch's batches so far
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ class Trainer:
     @property
     def learning_rate(self) -> float:
         """The rate of the next step."""
-        return float(self.rates(self.moments[0].count))
+        return float(self.rates(count_steps(self.moments)))
 
     def _losses(self, logits: jax.Array, labels: jax.Array) -> jax.Array:
         """Cross-entropy of each mixture (batch,), nats, with the run's kind of target."""
@@ -185,7 +188,7 @@ class Trainer:
         microphones = Microphones(self.config.coloured, self.config.level_curves)
         if microphones != Microphones():
             # other curves every step
-            steps_before = state.moments[0].count
+            steps_before = count_steps(state.moments)
             key = jax.random.fold_in(jax.random.key(self.config.seed), steps_before)
             cues = coloured(cues, microphones, key)
 
@@ -210,7 +213,7 @@ class Trainer:
 
     def train_epoch(self, batches: Iterator) -> EpochScores:
         """Train on batches of cue maps and classes; raises InputError where the loss diverges."""
-        no_counts = jnp.float32(0), jnp.int32(0), jnp.int32(0)
+        no_counts = BatchCounts(jnp.float32(0), jnp.int32(0), jnp.int32(0))
         start = State(self.weights, self.rest, self.moments, no_counts)
         state = to_devices(start, self.everywhere)
         count = 0
@@ -223,15 +226,17 @@ class Trainer:
                 jax.block_until_ready(state)
             count += len(labels)
             asked = time.monotonic()
-        self.weights, self.rest, self.moments = state.weights, state.rest, state.moments
-        loss, top1_hits, top5_hits = (float(total) for total in state.totals)
+        self.weights = state.weights
+        self.rest = state.rest
+        self.moments = state.moments
+        loss = float(state.totals.loss)
         if not math.isfinite(loss):
             wrong = "training diverged (the loss is not a number)"
             raise InputError(f"{wrong}: lower the learning rate")
         return EpochScores(
             loss=loss / count,
-            top1=100 * top1_hits / count,
-            top5=100 * top5_hits / count,
+            top1=100 * float(state.totals.top1_hits) / count,
+            top5=100 * float(state.totals.top5_hits) / count,
             waited_s=waited_s,
         )
 

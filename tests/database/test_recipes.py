@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ssl_jax.config import AZIMUTHS, Database
+from ssl_jax.config import AZIMUTHS, EVALUATION, Database
 from ssl_jax.database.draws import draw, pick_pair
 from ssl_jax.database.manifest import manifest_csv, read_manifest
-from ssl_jax.database.parts import EVALUATION, part_of_mixtures, two_parts
+from ssl_jax.database.parts import part_of_mixtures, two_parts
 from ssl_jax.database.recipes import Choices, draw_recipes, recipes_of
 from ssl_jax.sounds.hrtf import Heads
 from ssl_jax.sounds.noises import Noises
@@ -156,8 +156,8 @@ def test_no_part_hears_a_recorded_target_of_another_as_noise(noises, heads):
             part_of_file[recipes.noise_kind[mixture], file] = part[mixture]
     recorded = 0
     for number, clip in enumerate(targets.clips):
-        if isinstance(clip, OtherClip) and clip.recording is not None:
-            place = clip.recording.kind, clip.recording.file
+        if isinstance(clip, OtherClip) and clip.place is not None:
+            place = clip.place.kind, clip.place.file
             assert part_of_file[place] == part[number * AZIMUTHS]
             recorded += 1
     assert recorded > 20

@@ -10,7 +10,7 @@ from flax import nnx
 
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks.packed import default_weights, describe, load_weights
-from ssl_jax.networks.phase_network import MIRRORED
+from ssl_jax.networks.phase_network import SWAPPED_CLASSES
 from ssl_jax.networks.registry import NETWORKS, build_model
 from support.networks import BLOCK_TOLERANCE, LOGIT_TOLERANCE, apply, build, cue_maps
 
@@ -88,7 +88,7 @@ def phase_with_levels():
 def test_swapped_ears_mirror_what_a_network_with_levels_says(phase_with_levels):
     cues = cue_maps(maps=4)
     swapped = apply(phase_with_levels, cues * np.reshape([-1, -1, 1, 1], (4, 1, 1)))
-    expected = apply(phase_with_levels, cues)[:, MIRRORED]
+    expected = apply(phase_with_levels, cues)[:, SWAPPED_CLASSES]
     np.testing.assert_allclose(swapped, expected, atol=BLOCK_TOLERANCE)
 
 
@@ -151,7 +151,7 @@ def test_both_sides_share_products_and_say_the_same(name):
     model.eval()
     cues = cue_maps(2, 100, maps=4)
     swapped = model._logits(cues * np.reshape([-1, -1, 1, 1], (4, 1, 1)))
-    expected = (model._logits(cues) + swapped[:, MIRRORED]) / 2
+    expected = (model._logits(cues) + swapped[:, SWAPPED_CLASSES]) / 2
     np.testing.assert_allclose(model(cues), expected, atol=BLOCK_TOLERANCE)
 
 

@@ -67,9 +67,9 @@ def test_half_of_the_voices_are_extended_above_8_khz(targets):
 
 
 def test_a_recorded_target_is_the_clip_it_names(targets, noises):
-    number = next(k for k in range(1, 40, 2) if targets.clips[k].recording is not None)
-    recording = targets.clips[number].recording
-    np.testing.assert_array_equal(targets[number], noises.waveforms[recording.kind, recording.file])
+    number = next(k for k in range(1, 40, 2) if targets.clips[k].place is not None)
+    place = targets.clips[number].place
+    np.testing.assert_array_equal(targets[number], noises.waveforms[place.kind, place.file])
 
 
 def test_a_folder_of_kinds_joins_the_noises(tmp_path, noises):
@@ -79,7 +79,7 @@ def test_a_folder_of_kinds_joins_the_noises(tmp_path, noises):
             put_sound(folder / f"{kind}/{k}.wav", tone(1, 300))
     config = Database(clips=200, other_targets=True)
     targets = load_targets(load_speech(None, 100, FS), noises, folder, config)
-    assert targets.recordings.kinds == (*noises.kinds, "events/bell", "events/knock")
+    assert targets.recorded.kinds == (*noises.kinds, "events/bell", "events/knock")
     assert {"bell", "knock"} < {clip.name.partition("/")[0] for clip in targets.clips}
 
 

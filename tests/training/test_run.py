@@ -11,8 +11,8 @@ from ssl_jax.database.manifest import Manifest
 from ssl_jax.networks.array_file import read_arrays
 from ssl_jax.training.checkpoints import checkpoint_path, load_checkpoint
 from ssl_jax.training.context import RunFolders, weights_path
-from ssl_jax.training.log import LOG_COLUMNS, read_log
-from ssl_jax.training.run import mirrored_mixtures, short_windows, train
+from ssl_jax.training.log import read_log
+from ssl_jax.training.run import draw_swapped, short_windows, train
 from support.runs import outputs, refuses
 
 # of the log's losses and shares: half of the last decimal it gives
@@ -29,7 +29,7 @@ def learnt(tmp_path_factory, tiny, mixtures):
 
 
 def test_it_learns(learnt):
-    rows = read_log(learnt[0].results / "m.csv", LOG_COLUMNS)
+    rows = read_log(learnt[0].results / "m.csv")
     assert [row["epoch"] for row in rows] == list(range(1, 13))
     assert rows[-1]["train_loss"] < rows[0]["train_loss"] / 1.5
     assert {row["learning_rate"] for row in rows} == {3e-3}
@@ -132,12 +132,12 @@ def test_short_windows_are_others_every_epoch():
 
 
 def test_half_of_the_mixtures_are_mirrored():
-    mirrored = mirrored_mixtures(Training(mirrored=True, clips=100), 1)
+    swapped = draw_swapped(Training(mirrored=True, clips=100), 1)
     # 7200 draws: a deviation of 0.6 %
-    assert mirrored.shape == (7200,)
-    assert mirrored.mean() == pytest.approx(0.5, abs=0.03)
+    assert swapped.shape == (7200,)
+    assert swapped.mean() == pytest.approx(0.5, abs=0.03)
 
 
 def test_without_these_options_all_is_whole():
     assert short_windows(Training(), 1, 10, 100) is None
-    assert mirrored_mixtures(Training(), 1) is None
+    assert draw_swapped(Training(), 1) is None
