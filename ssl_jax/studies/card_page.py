@@ -28,28 +28,28 @@ WIDTH = 0.1  # of a bin of the histogram: a tenth of confidence
 
 def draw_reliability(path: Path) -> None:
     """Draw what confidences are worth, and how many windows have them, for all packed networks."""
-    plt.rcParams.update(LOOK)
-    figure, (shares, counts) = plt.subplots(
-        2, 1, figsize=(7, 8), height_ratios=(3, 1.3), sharex=True, layout="constrained"
-    )
-    shares.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
-    bins_of = {}
-    for name in available():
-        bins = describe(name).get("reliability")
-        if bins:
-            bins_of[name] = bins
-    for number, (name, bins) in enumerate(bins_of.items()):
-        stated, within, windows = np.transpose(bins)
-        (line,) = shares.plot(stated, within, marker="o", ms=6, label=name)
-        lower_ends = np.minimum(np.floor(10 * stated), 9) / 10  # of the tenths
-        # the networks' bars side by side, with a gap on either side of them
-        width = 0.8 * WIDTH / len(bins_of)
-        left = lower_ends + 0.1 * WIDTH + number * width
-        counts.bar(left, windows, width, align="edge", color=line.get_color())
-    shares.set(title="Confidence and hits", ylabel="share within 10°", ylim=(0, 1))
-    shares.legend(loc="upper left")
-    counts.set(xlabel="confidence", ylabel="windows", xlim=(0, 1), yscale="log")
-    save_figure(figure, path)
+    with plt.rc_context(LOOK):
+        figure, (shares, counts) = plt.subplots(
+            2, 1, figsize=(7, 8), height_ratios=(3, 1.3), sharex=True, layout="constrained"
+        )
+        shares.plot([0, 1], [0, 1], color="0.7", lw=1, label="as stated")
+        bins_of = {}
+        for name in available():
+            bins = describe(name).get("reliability")
+            if bins:
+                bins_of[name] = bins
+        for number, (name, bins) in enumerate(bins_of.items()):
+            stated, within, windows = np.transpose(bins)
+            (line,) = shares.plot(stated, within, marker="o", ms=6, label=name)
+            lower_ends = np.minimum(np.floor(10 * stated), 9) / 10  # of the tenths
+            # the networks' bars side by side, with a gap on either side of them
+            width = 0.8 * WIDTH / len(bins_of)
+            left = lower_ends + 0.1 * WIDTH + number * width
+            counts.bar(left, windows, width, align="edge", color=line.get_color())
+        shares.set(title="Confidence and hits", ylabel="share within 10°", ylim=(0, 1))
+        shares.legend(loc="upper left")
+        counts.set(xlabel="confidence", ylabel="windows", xlim=(0, 1), yscale="log")
+        save_figure(figure, path)
 
 
 def write_card(path: Path) -> None:

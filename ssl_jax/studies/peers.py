@@ -15,12 +15,9 @@ def gammatone_filterbank(ear: np.ndarray, front: FrontEnd) -> Callable:
     return lambda: erb_filterbank(ear, coefficients)
 
 
-def torch_train_step(batch: int) -> Callable[[], None]:
-    """A training step of the three-branch network in PyTorch; ImportError without it."""
-    import torch
+def torch_network(device: str):
+    """The parts of the three-branch network in PyTorch, a ModuleList; ImportError without it."""
     from torch import nn
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
 
     def convolution(inputs: int) -> list[nn.Module]:
         return [nn.Conv1d(inputs, 64, 5, padding=2), nn.BatchNorm1d(64), nn.ReLU()]
@@ -32,7 +29,17 @@ def torch_train_step(batch: int) -> Callable[[], None]:
     attention = nn.MultiheadAttention(64, 4, batch_first=True, device=device)
     norm = nn.LayerNorm(64, device=device)
     classify = nn.Linear(192, AZIMUTHS, device=device)
-    modules = nn.ModuleList([branches, scores, attention, norm, classify])
+    return nn.ModuleList([branches, scores, attention, norm, classify])
+
+
+def torch_train_step(batch: int) -> Callable[[], None]:
+    """A training step of `torch_network`; ImportError without PyTorch."""
+    import torch
+    from torch import nn
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    modules = torch_network(device)
+    branches, scores, attention, norm, classify = modules
     optimiser = torch.optim.AdamW(modules.parameters(), lr=1e-3, weight_decay=0.01)
     cues = torch.randn(batch, 3, 32, 100, device=device)
     labels = torch.arange(batch, device=device) % AZIMUTHS

@@ -11,9 +11,11 @@ from ssl_jax.config import SoundFolders
 from ssl_jax.experiments import experiment
 from ssl_jax.metrics import Evaluation
 from ssl_jax.networks.packed import available
+from ssl_jax.report.style import plt
 from ssl_jax.studies import card_page, model_card
 from ssl_jax.studies.front_scores import front_rows
 from ssl_jax.studies.model_card import PackOptions, calibrated, corpus_name, reliability
+from support.artists import points_of
 from support.runs import refuses
 
 
@@ -70,6 +72,16 @@ def test_the_card_begins_with_the_front_where_it_is_noted():
     assert len(rows) == 6 and card_page.front_section({"`old`": {}}) == ""
 
 
-def test_confidences_are_drawn(tmp_path):
-    card_page.draw_reliability(tmp_path / "reliability.png")
-    assert (tmp_path / "reliability.png").stat().st_size > 10_000
+def test_confidences_are_drawn_as_they_are_noted(monkeypatch):
+    figures = []
+    monkeypatch.setattr(card_page, "save_figure", lambda figure, _: figures.append(figure))
+    notes = {"new": {"reliability": [[0.35, 0.3, 5], [0.95, 0.9, 40]]}, "old": {}}
+    monkeypatch.setattr(card_page, "available", lambda: list(notes))
+    monkeypatch.setattr(card_page, "describe", notes.__getitem__)
+    card_page.draw_reliability(Path("unused.png"))
+    shares, counts = figures[0].axes
+    assert points_of(shares, "new") == [(0.35, 0.3), (0.95, 0.9)]
+    assert [bar.get_height() for bar in counts.patches] == [5, 40]
+    # in the middle of each tenth
+    assert [bar.get_x() for bar in counts.patches] == pytest.approx([0.31, 0.91])
+    plt.close(figures[0])

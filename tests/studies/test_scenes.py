@@ -7,9 +7,11 @@ import pytest
 import soundfile
 
 from ssl_jax.common.files import sha256_of
+from ssl_jax.report.style import plt
 from ssl_jax.sounds.hrtf import head_files, select_directions
 from ssl_jax.sounds.steadiness import steadiness
 from ssl_jax.studies import scenes as study
+from ssl_jax.studies import scenes_report
 from ssl_jax.studies.scenes import AZIMUTHS, CORRECTED, FS, PLAIN, SAMPLES
 from ssl_jax.studies.scenes_report import run_scenes
 from support.runs import refuses
@@ -144,7 +146,9 @@ def published_alike(folder, scenes, monkeypatch):
     monkeypatch.setattr(study, "CHECKSUMS", checksums)
 
 
-def test_the_stage_writes_page_and_figure(tmp_path, made, monkeypatch, capsys):
+def test_the_stage_writes_its_page_and_marks_each_scenes_head(tmp_path, made, monkeypatch, capsys):
+    figures = []
+    monkeypatch.setattr(scenes_report, "save_figure", lambda figure, _: figures.append(figure))
     published_alike(tmp_path / "Test_Audio", made.scenes, monkeypatch)
     heads = tmp_path / "heads"
     heads.mkdir()
@@ -158,7 +162,10 @@ def test_the_stage_writes_page_and_figure(tmp_path, made, monkeypatch, capsys):
     for azimuth, own in zip(AZIMUTHS, OWN, strict=True):
         assert f"| {azimuth}° | {HEADS[own]} |" in text
     assert "What they say" not in text  # that is said of the package's heads
-    assert (tmp_path / "figures/scenes.png").stat().st_size > 20_000
+    which_head = figures[0].axes[::3]
+    marked = [axes.texts[0].get_text() for axes in which_head]
+    assert marked == [scenes_report.short_name(HEADS[own]) for own in OWN]
+    plt.close(figures[0])
 
 
 def test_other_folders_and_files_are_refused(tmp_path, made, monkeypatch):
