@@ -63,7 +63,7 @@ def check_results(results: Path, settings: dict) -> None:
         settle_settings(path, settings, outputs="*.csv")
 
 
-def trained_before(results: Path) -> tuple[dict, dict]:
+def read_trained(results: Path) -> tuple[dict, dict]:
     """Metrics and settings of the runs that earlier calls trained here."""
     settings_path = results / "settings.json"
     metrics_path = results / "metrics.json"
@@ -109,7 +109,7 @@ def train_runs(ex: Experiment, plan: Plan) -> None:
         mixtures = Mixtures.of(store, read_manifest(work / "manifest.csv", store.count))
     settings = mixtures.settings
     by_main_process(check_results, results, settings)
-    metrics, run_settings = trained_before(results)
+    metrics, run_settings = read_trained(results)
     mesh = data_mesh() if plan.devices else None
     for name, config in runs.items():
         epochs = range(config.start_epoch + 1, config.epochs + 1)

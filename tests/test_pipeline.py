@@ -129,7 +129,7 @@ def test_results_of_an_older_version_stay(tmp_path):
     write_json(tmp_path / "metrics.json", {"model1": {"top1": 50.0}})
     settings = as_settings(database=Database(clips=4), front=FrontEnd(hop=882))
     pipeline.check_results(tmp_path, settings)
-    assert pipeline.trained_before(tmp_path) == ({"model1": {"top1": 50.0}}, {"model1": {}})
+    assert pipeline.read_trained(tmp_path) == ({"model1": {"top1": 50.0}}, {"model1": {}})
     for says, database, front in (
         ("front.hop = 882, now 441", {}, {"hop": 441}),
         ("database.other_targets = False, now True", {"other_targets": True}, {}),

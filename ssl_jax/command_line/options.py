@@ -102,14 +102,14 @@ def add_sound_options(parser) -> None:
     )
     parser.add_argument(
         "--noise-kinds",
-        type=listed,
+        type=parse_names,
         default=(),
         metavar="A,B,...",
         help="kinds of noise to use (default: all; of more than ten the ten steadiest)",
     )
 
 
-def listed(text: str) -> tuple[str, ...]:
+def parse_names(text: str) -> tuple[str, ...]:
     """Names with commas between, each once."""
     names = [name.strip() for name in text.split(",")]
     if not all(names):

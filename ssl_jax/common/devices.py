@@ -156,12 +156,12 @@ def data_mesh(each: int | None = None) -> Mesh:
     return mesh_of(devices)
 
 
-def on_all(mesh: Mesh) -> NamedSharding:
+def copy_on_each(mesh: Mesh) -> NamedSharding:
     """A copy on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def shared_out(mesh: Mesh) -> NamedSharding:
+def split_rows(mesh: Mesh) -> NamedSharding:
     """The first axis shared out among the devices."""
     return NamedSharding(mesh, PartitionSpec("data"))
 

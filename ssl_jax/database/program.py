@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from ssl_jax.common.devices import on_all, shared_out, to_devices
+from ssl_jax.common.devices import copy_on_each, split_rows, to_devices
 from ssl_jax.config import FrontEnd
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import Recipes
@@ -178,7 +178,7 @@ def cues_of(
 ) -> Iterator[list[WholeShard]]:
     """Have every device make blocks of mixtures; after each round, the shards that are whole."""
     program = render_and_extract(store.front, mesh, store.config.bits)
-    waveforms = to_devices(waveforms_of(sounds), on_all(mesh))
+    waveforms = to_devices(waveforms_of(sounds), copy_on_each(mesh))
     yield from run_program(program, waveforms, shards, store, recipes, sounds.speech, mesh)
 
 
@@ -195,7 +195,7 @@ def run_program(
         full = group + group[-1:] * (mesh.size - len(group))
         round_recipes = recipes.rows(np.concatenate([block.mixtures for block in full]))
         round_speech = np.concatenate([block.speech for block in full])
-        inputs = to_devices((round_speech, round_recipes), shared_out(mesh))
+        inputs = to_devices((round_speech, round_recipes), split_rows(mesh))
         started = Round(group, program(waveforms, *inputs))
         if running is not None:
             # only now: the devices work on the next round meanwhile

@@ -1,6 +1,7 @@
 """Trained networks of the package: data/weights/NAME.safetensors, arrays and what they are."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -138,8 +139,15 @@ def _converted(array: np.ndarray, old: type, new: type) -> np.ndarray:
     return array.astype(new) if array.dtype == old else array
 
 
-def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, FrontEnd]:
-    """Load a trained network, in evaluation mode, and its front-end.
+class LoadedNetwork(NamedTuple):
+    """A trained network, in evaluation mode, and what its cue maps come from."""
+
+    network: nnx.Module
+    front: FrontEnd
+
+
+def load_weights(name: str, folder: Path | None = None) -> LoadedNetwork:
+    """Load a trained network.
 
     Raises
     ------
@@ -159,7 +167,7 @@ def load_weights(name: str, folder: Path | None = None) -> tuple[nnx.Module, Fro
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{path}: does not fit this version ({error}): {REINSTALL}") from None
     network.eval()
-    return network, front
+    return LoadedNetwork(network, front)
 
 
 def temperature_of(name: str, folder: Path | None = None) -> float:

@@ -78,7 +78,7 @@ class Azimuths:
 
     @property
     def _overall(self) -> Overall:
-        return Overall().add(self)
+        return Overall.of(self)
 
     def plot(self, axes=None):
         """Draw the posterior over time, and the estimates on it.
@@ -194,4 +194,4 @@ def mean_azimuth(estimates: Windows | Azimuths) -> float:
     float
         Degrees, from 0 to below 360; NaN where there is no one azimuth, see `Overall.azimuth`.
     """
-    return Overall().add(estimates).azimuth
+    return Overall.of(estimates).azimuth

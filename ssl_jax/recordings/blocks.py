@@ -55,7 +55,7 @@ def remove_offset(block: np.ndarray, offset: np.ndarray, fs: int) -> tuple[np.nd
     return (block - means).astype(np.float32), means[-1]
 
 
-def resampled(blocks: Iterable[np.ndarray], fs: int, wanted_fs: int) -> Iterator[np.ndarray]:
+def resample_blocks(blocks: Iterable[np.ndarray], fs: int, wanted_fs: int) -> Iterator[np.ndarray]:
     """The sound at another rate: block by block what `resample_poly` makes of the whole.
 
     Parameters
@@ -91,7 +91,7 @@ def resampled(blocks: Iterable[np.ndarray], fs: int, wanted_fs: int) -> Iterator
         yield result[done // down * up :].astype(np.float32)
 
 
-def filled(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+def cut_evenly(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     """The same rows in parts of one size, and so in one compiled program.
 
     Zeros fill up the last part.

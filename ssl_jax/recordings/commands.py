@@ -11,7 +11,7 @@ from ssl_jax.common.errors import InputError, os_error_message
 from ssl_jax.common.files import check_outputs, picture_kind, write_text
 from ssl_jax.common.progress import say
 from ssl_jax.recordings.azimuths import Azimuths
-from ssl_jax.recordings.localisation import localise_file
+from ssl_jax.recordings.localisation import localise_recording, open_recording
 from ssl_jax.recordings.scene import RenderOptions, render_file, scene_kind, write_scene
 from ssl_jax.recordings.tables import (
     CSV_COLUMNS,
@@ -73,21 +73,15 @@ def localise_files(
             f"--plot {outputs.picture}: draws one recording, not {len(paths)}: give one FILE"
         )
     # refused here: a wrong setting is no file's fault
-    load_listener(settings)
+    listener = load_listener(settings)
     with_cues = outputs.picture is not None
     localised: dict[str, Azimuths] = {}
     failures: list[str] = []
     try:
         for path in paths:
             try:
-                azimuths = localise_file(
-                    path,
-                    settings.window_s,
-                    settings.step_s,
-                    settings.model,
-                    with_cues,
-                    settings.prior,
-                )
+                recording = open_recording(path)
+                azimuths = localise_recording(recording, listener, settings, cues=with_cues)
             except (InputError, OSError) as error:
                 failures.append(_message(error))
                 continue

@@ -12,7 +12,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.config import AZIMUTHS, FrontEnd
 from ssl_jax.frontend.cues import CueGrid, Cues
 from ssl_jax.recordings.azimuths import Azimuths, Windows, join_windows
-from ssl_jax.recordings.blocks import filled, resampled
+from ssl_jax.recordings.blocks import cut_evenly, resample_blocks
 from ssl_jax.recordings.overview import Overview
 from ssl_jax.recordings.posteriors import SURE, mirror_azimuth, peak_azimuth
 from ssl_jax.recordings.priors import apply_prior
@@ -53,7 +53,7 @@ def live_estimates(
 def sound_cues(quality: Quality, blocks: Iterable[np.ndarray], run_frames: int) -> Iterator[Cues]:
     """Cues of a sound in blocks (any, 2) of its own rate, watched by `quality`."""
     watched = quality.watch(blocks)
-    return cue_runs(resampled(watched, quality.fs, quality.front.fs), quality, run_frames)
+    return cue_runs(resample_blocks(watched, quality.fs, quality.front.fs), quality, run_frames)
 
 
 def estimates(
@@ -65,7 +65,7 @@ def estimates(
     """
     classify = build_classifier(listener)
     count = 0  # windows so far
-    for maps in filled(cut_windows(runs, listener), batch):
+    for maps in cut_evenly(cut_windows(runs, listener), batch):
         span = maps.shape[-1]
         posterior = classify(maps)
         if quality.ended:

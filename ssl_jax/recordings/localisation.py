@@ -13,7 +13,7 @@ from ssl_jax.common.progress import track
 from ssl_jax.frontend.cues import Cues
 from ssl_jax.frontend.streaming import ENDLESS
 from ssl_jax.recordings.azimuths import Azimuths
-from ssl_jax.recordings.blocks import resampled
+from ssl_jax.recordings.blocks import resample_blocks
 from ssl_jax.recordings.estimates import check_length, estimates, join_estimates, sound_cues
 from ssl_jax.recordings.overview import Overview
 from ssl_jax.recordings.priors import DEFAULT_PRIOR
@@ -101,7 +101,7 @@ def _known_length_cues(quality: Quality, recording: Recording, samples: int) -> 
     if samples < LONG_S * quality.front.fs:
         return sound_cues(quality, recording.blocks, RUN_FRAMES)
     watched = quality.watch(recording.blocks)
-    blocks = resampled(watched, quality.fs, quality.front.fs)
+    blocks = resample_blocks(watched, quality.fs, quality.front.fs)
     return long_cue_runs(blocks, samples, quality, RUN_FRAMES)
 
 
@@ -183,9 +183,19 @@ def localise_file(
     InputError, OSError
         The file cannot be read; InputError also as `localise` does.
     """
+    settings = WindowSettings(window, step, model, prior)
+    return localise_blocks(open_recording(path), settings, cues=cues)
+
+
+def open_recording(path: Path) -> Recording:
+    """A sound file in blocks.
+
+    Raises
+    ------
+    InputError, OSError
+        The file cannot be read, or is not of two ears.
+    """
     info = sound_info(path)
     if info.channels != 2:
         raise InputError(f"{path}: {ears_needed(info.channels)}")
-    recording = Recording(str(path), info.fs, info.samples, sound_blocks(path, info.fs))
-    settings = WindowSettings(window, step, model, prior)
-    return localise_blocks(recording, settings, cues=cues)
+    return Recording(str(path), info.fs, info.samples, sound_blocks(path, info.fs))

@@ -105,7 +105,14 @@ class Overall:
         self._unflagged_votes = _Votes()
         self._path = _Path()
 
-    def add(self, estimates: "Windows | Azimuths") -> "Overall":
+    @classmethod
+    def of(cls, estimates: "Windows | Azimuths") -> "Overall":
+        """What these windows say together."""
+        overall = cls()
+        overall.add(estimates)
+        return overall
+
+    def add(self, estimates: "Windows | Azimuths") -> None:
         """Count windows."""
         heard = np.isfinite(estimates.azimuth)
         unflagged = np.array([not flags for flags in estimates.flags], bool)
@@ -119,7 +126,6 @@ class Overall:
         self._heard += int(heard.sum())
         self.windows += len(heard)
         self.flagged += int((~unflagged).sum())
-        return self
 
     @property
     def azimuth(self) -> float:

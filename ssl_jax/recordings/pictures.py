@@ -66,7 +66,7 @@ def _draw_from_above(axes, azimuths: Azimuths) -> None:
         linewidths=0,
         zorder=4,
     )
-    overall = Overall().add(azimuths)
+    overall = Overall.of(azimuths)
     arrow = {"arrowstyle": "-|>", "color": ESTIMATE, "lw": 3, "mutation_scale": 18}
     for azimuth in overall.shown:
         tail, tip = _point(azimuth, 0.33), _point(azimuth, INNER)

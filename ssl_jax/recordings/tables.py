@@ -76,7 +76,7 @@ def table(name: str, azimuths: Azimuths) -> str:
     lines += [table_line(azimuths, i) for i in range(0, count, spacing)]
     if spacing > 1:
         lines.append(f"({count} windows, one in {spacing} shown; --csv and --json have all)")
-    lines.append(summary(Overall().add(azimuths)))
+    lines.append(summary(Overall.of(azimuths)))
     return "\n".join(lines)
 
 
@@ -105,7 +105,7 @@ def as_json(name: str, azimuths: Azimuths) -> dict:
 
 def as_dict(azimuths: Azimuths) -> dict:
     """See `Azimuths.to_dict`."""
-    overall = Overall().add(azimuths)
+    overall = Overall.of(azimuths)
     several = [
         {"azimuth_deg": _json_degrees(peak.azimuth), "share": round(peak.share, 4)}
         for peak in overall.directions

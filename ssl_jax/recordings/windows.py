@@ -14,7 +14,7 @@ from ssl_jax.frontend.cues import Cues
 from ssl_jax.frontend.segments import cues_in_segments
 from ssl_jax.frontend.streaming import ENDLESS, cue_block, start_cues
 from ssl_jax.networks.packed import default_weights, load_weights, temperature_of
-from ssl_jax.recordings.blocks import filled
+from ssl_jax.recordings.blocks import cut_evenly
 from ssl_jax.recordings.priors import DEFAULT_PRIOR, prior_of
 from ssl_jax.recordings.quality import Quality
 from ssl_jax.sounds.reading import check_rate
@@ -102,7 +102,7 @@ def cue_runs(blocks: Iterable[np.ndarray], quality: Quality, run_frames: int) ->
     # silence after the sound brings out its last frames
     silence = np.zeros((max(size // 2, 2 * step), 2), np.float32)
     frames = 0
-    for block in filled(itertools.chain(blocks, [silence]), size):
+    for block in cut_evenly(itertools.chain(blocks, [silence]), size):
         stream, cues = cue_block(stream, block)
         if stream.samples > ENDLESS - size:
             hours = ENDLESS / quality.front.fs / 3600

@@ -16,7 +16,7 @@ from ssl_jax.report.logs import (
     logs_of_seeds,
     read_reported,
 )
-from ssl_jax.report.tables import markdown_table, spread
+from ssl_jax.report.tables import markdown_table, mean_and_deviation
 from ssl_jax.runs import RUNS
 
 TOP5 = (
@@ -166,7 +166,7 @@ def agreement_table(results: Path, name: str) -> str:
 
 def seeds_cell(values: list[float], column: str, reported: float | None) -> str:
     """Mean and standard deviation over seeds, and the reported figure where there is one."""
-    cell = spread(values, unit_of(column), digits=".3f" if "loss" in column else ".2f")
+    cell = mean_and_deviation(values, unit_of(column), digits=".3f" if "loss" in column else ".2f")
     return cell if reported is None else f"{cell} ({format_measure(column, reported)})"
 
 

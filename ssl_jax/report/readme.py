@@ -12,7 +12,7 @@ from ssl_jax.common.provenance import commit_of
 from ssl_jax.report.comparison import LAST_CLIPS_NOTE, PART_TITLES, TOP5, seeds_cell
 from ssl_jax.report.conditions import conditions_line, read_conditions
 from ssl_jax.report.logs import TITLES, logs_of_seeds, metrics_of_seeds, read_reported
-from ssl_jax.report.tables import markdown_table, put_section, spread
+from ssl_jax.report.tables import markdown_table, mean_and_deviation, put_section
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,10 @@ def cite_section(results: Path, citation: Citation) -> str:
             f"./reproduce.sh --protocol {CITED_PROTOCOL} --runs {CITED_RUN}"
         )
     title = TITLES[CITED_RUN]
-    top1 = spread([scores["top1"] for scores in metrics], " %")
+    top1 = mean_and_deviation([scores["top1"] for scores in metrics], " %")
     cells = [title, str(len(metrics))]
     for score, (_, unit) in CITED_SCORES.items():
-        cells.append(spread([scores[score] for scores in metrics], unit))
+        cells.append(mean_and_deviation([scores[score] for scores in metrics], unit))
     commit = commit_of(read_json(results / CITED_PROTOCOL / "timing.json"), CITED_RUN)
     heading = (
         f"**The number to cite: {top1} Top-1** ({title}, protocol `{CITED_PROTOCOL}`), "

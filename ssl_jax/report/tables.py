@@ -44,7 +44,7 @@ def snr_cells(row: Iterable[str]) -> list[str]:
     return [f"{float(low):g}-{float(high):g}", mixtures, hits, f"{error}°", confused]
 
 
-def spread(values: Sequence[float], unit: str = "", digits: str = ".2f") -> str:
+def mean_and_deviation(values: Sequence[float], unit: str = "", digits: str = ".2f") -> str:
     """Mean, and standard deviation where there are several: "43.10 ± 0.52"."""
     mean = format(statistics.fmean(values), digits)
     if len(values) == 1:

@@ -200,7 +200,7 @@ def scale_head(sofa: Sofa, factor: float) -> Sofa:
     return replace(sofa, name=f"{sofa.name}-{factor:.3f}", hrirs=hrirs)
 
 
-def turned_to_midline(sofa: Sofa) -> Sofa:
+def turn_to_midline(sofa: Sofa) -> Sofa:
     """The head turned until its ITDs on the horizontal plane are alike on both sides.
 
     Only frequencies below LATERAL_HZ count. Some people look up to 12 degrees beside azimuth 0

@@ -49,7 +49,7 @@ def load_noises(folder: Path | None, kinds: Sequence[str], fs: int) -> Noises:
     loaded = load_kinds(folder, kinds, fs)
     if not kinds and len(loaded) > KINDS:
         loaded = steadiest(folder, loaded, fs)
-    return together(loaded, fs)
+    return join_kinds(loaded, fs)
 
 
 def load_kinds(folder: Path, kinds: Sequence[str], fs: int) -> dict[str, Kind]:
@@ -142,7 +142,7 @@ def steadiest(folder: Path, loaded: dict[str, Kind], fs: int) -> dict[str, Kind]
     return {kind: loaded[kind] for kind in chosen}
 
 
-def together(loaded: dict[str, Kind], fs: int) -> Noises:
+def join_kinds(loaded: dict[str, Kind], fs: int) -> Noises:
     """Clips by kind as one array."""
     most = max(len(kind.names) for kind in loaded.values())
     waveforms = np.zeros((len(loaded), most, fs), np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
 from ssl_jax.config import AZIMUTHS, EVALUATION, TRAINING, VALIDATION, Database
-from ssl_jax.sounds.hrtf import OTHER_HEADS, Heads, head_files, turned_to_midline
+from ssl_jax.sounds.hrtf import OTHER_HEADS, Heads, head_files, turn_to_midline
 from ssl_jax.sounds.shoebox import EARLY_S, Room, draw_room, room_responses
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
@@ -86,7 +86,7 @@ def load_rooms(folder: Path | None, config: Database, fs: int) -> Heads:
         For fewer heads than three besides KEMAR.
     """
     paths = [*OTHER_HEADS, *head_files(folder)]
-    heads = [turned_to_midline(read_sofa(path, fs)) for path in paths]
+    heads = [turn_to_midline(read_sofa(path, fs)) for path in paths]
     part_of_head = parts_of_heads([head.name for head in heads], config)
     part_of_room = part_of_rooms(config.rooms)
     early = np.zeros((config.rooms, AZIMUTHS, 2, round(EARLY_S * fs)), np.float32)

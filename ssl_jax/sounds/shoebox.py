@@ -92,7 +92,7 @@ def image_sources(room: Room, azimuth: np.ndarray) -> Images:
     positions = np.stack(positions)[order]  # images, n, 3
     reflected = wall_amplitude(room) ** np.array(walls)[order][:, None]
     amplitudes = reflected * room.distance / np.linalg.norm(positions, axis=-1)
-    return Images(turned(positions, -room.facing), amplitudes)
+    return Images(turn(positions, -room.facing), amplitudes)
 
 
 def wall_amplitude(room: Room) -> float:
@@ -102,7 +102,7 @@ def wall_amplitude(room: Room) -> float:
     return np.exp(-EYRING * room.size.prod() / (surface * room.t60) / 2)
 
 
-def turned(positions: np.ndarray, degrees: float) -> np.ndarray:
+def turn(positions: np.ndarray, degrees: float) -> np.ndarray:
     """Positions (..., 3) turned counter-clockwise about the vertical axis."""
     turn = np.radians(degrees)
     x = np.cos(turn) * positions[..., 0] - np.sin(turn) * positions[..., 1]
@@ -197,12 +197,12 @@ def room_responses(head: Sofa, room: Room, samples: int, rng: np.random.Generato
         early += reflections * np.sqrt(early_energy / np.square(reflections).sum())
         tail *= np.sqrt(late_share * energy / np.square(tail).sum())
     if room.narrow:
-        early = narrowed(early, head.fs)
-        tail = narrowed(tail, head.fs)
+        early = fade_out_treble(early, head.fs)
+        tail = fade_out_treble(tail, head.fs)
     return RoomResponses(early, tail)
 
 
-def narrowed(sound: np.ndarray, fs: int) -> np.ndarray:
+def fade_out_treble(sound: np.ndarray, fs: int) -> np.ndarray:
     """A sound (..., samples) that fades out over frequencies NARROW_FADE_HZ."""
     low, high = NARROW_FADE_HZ
     frequency = np.fft.rfftfreq(sound.shape[-1], 1 / fs)

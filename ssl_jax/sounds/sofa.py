@@ -71,7 +71,7 @@ def read_sofa(path: Path | str, fs: int | None = None, ears: str = "", azimuths:
         check_itd(path, sofa)
     if fs is None or fs == sofa.fs:
         return sofa
-    return resampled(path, sofa, fs)
+    return resample_head(path, sofa, fs)
 
 
 def with_ears_swapped(sofa: Sofa) -> Sofa:
@@ -141,7 +141,7 @@ def check_itd(path: Path, sofa: Sofa) -> None:
         )
 
 
-def resampled(path: Path, sofa: Sofa, fs: int) -> Sofa:
+def resample_head(path: Path, sofa: Sofa, fs: int) -> Sofa:
     """The head at another rate."""
     if not fs > 0 or fs != int(fs):
         raise InputError(f"{path}: cannot be read at {fs} Hz: use a whole number above 0")

@@ -75,7 +75,7 @@ def read_contents(sofa: SofaFile) -> Contents:
         )
         hrirs, delay = hrirs[heard], delay[heard]
         azimuth, elevation = azimuth[heard], elevation[heard]
-    return Contents(delayed(hrirs, delay), azimuth, elevation, stored.fs, right_first)
+    return Contents(apply_delays(hrirs, delay), azimuth, elevation, stored.fs, right_first)
 
 
 def read_directions(sofa: SofaFile) -> tuple[np.ndarray, np.ndarray]:
@@ -254,7 +254,7 @@ def frequencies_in_steps(sofa: SofaFile, frequencies: np.ndarray) -> int:
     )
 
 
-def delayed(hrirs: np.ndarray, delay: np.ndarray) -> np.ndarray:
+def apply_delays(hrirs: np.ndarray, delay: np.ndarray) -> np.ndarray:
     """Responses (n, 2, taps) with a delay (n, 2), samples, of each; longer by the longest."""
     longest = int(np.ceil(delay.max()))
     if longest == 0:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ssl_jax.config import Database
 from ssl_jax.sounds.made_sounds import MADE_SOUNDS
-from ssl_jax.sounds.noises import Kind, Noises, load_kinds, together
+from ssl_jax.sounds.noises import Kind, Noises, join_kinds, load_kinds
 from ssl_jax.sounds.speech import Speech, SpeechClip
 
 TARGETS = 7  # what a generator is for, part of its seed
@@ -97,7 +97,7 @@ class Targets:
         if isinstance(clip, SpeechClip):
             sound = self.speech[number // 2]
             if rng.random() < EXTENDED_SHARE:
-                sound = extended(sound, fs, rng)
+                sound = extend_voice(sound, fs, rng)
         elif clip.place is not None:
             sound = self.recorded.waveforms[clip.place.kind, clip.place.file]
         else:
@@ -128,10 +128,10 @@ def load_targets(speech: Speech, noises: Noises, folder: Path | None, config: Da
         for kind, clips in load_kinds(folder, (), fs).items():
             # the noises come first, and keep their places; a folder may use their names
             kinds[f"{folder.name}/{kind}"] = clips
-    return Targets(speech, together(kinds, fs), config.clips, config.seed)
+    return Targets(speech, join_kinds(kinds, fs), config.clips, config.seed)
 
 
-def extended(voice: np.ndarray, fs: int, rng: np.random.Generator) -> np.ndarray:
+def extend_voice(voice: np.ndarray, fs: int, rng: np.random.Generator) -> np.ndarray:
     """A voice (samples,) that goes on above SPEECH_TOP_HZ as noise with the envelope below it.
 
     The voice itself where the rate `fs` (Hz) leaves nothing above.

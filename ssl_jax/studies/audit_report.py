@@ -9,7 +9,7 @@ from ssl_jax.common.files import lock_folder
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTHS, Database
 from ssl_jax.report.logs import logs_of_seeds, read_reported
-from ssl_jax.report.tables import DEGREES, SCORES, markdown_table, spread, write_page
+from ssl_jax.report.tables import DEGREES, SCORES, markdown_table, mean_and_deviation, write_page
 from ssl_jax.studies.audit import STORES_OF_WEIGHTS, Audit
 from ssl_jax.studies.audit_rows import QUESTIONS, AuditOptions, Question, Variant
 from ssl_jax.studies.audit_runs import runs_section
@@ -62,7 +62,7 @@ def mean_cells(entries: list[dict]) -> list[str]:
     cells = []
     for score in SCORES:
         unit = "°" if score in DEGREES else ""
-        cells.append(spread([entry[score] for entry in entries], unit))
+        cells.append(mean_and_deviation([entry[score] for entry in entries], unit))
     return cells
 
 
@@ -74,7 +74,7 @@ def change_cell(entries: dict[int, dict], reference: dict[int, dict]) -> str:
     changes = []
     for score, unit in (("top1", ""), ("mean_angular_error", "°")):
         differences = [entries[seed][score] - reference[seed][score] for seed in seeds]
-        changes.append(spread(differences, unit, "+.2f"))
+        changes.append(mean_and_deviation(differences, unit, "+.2f"))
     return ", ".join(changes)
 
 

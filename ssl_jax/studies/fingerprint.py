@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from ssl_jax.common.devices import mesh_of, on_all, to_devices
+from ssl_jax.common.devices import copy_on_each, mesh_of, to_devices
 from ssl_jax.config import AZIMUTHS, FrontEnd
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.program import render_and_extract, run_program, waveforms_of
@@ -184,7 +184,7 @@ def statistics(
     store = CueStore(Path(), config, front)
     mesh = mesh_of(jax.local_devices())
     program = compiled_program(front, config.bits, mesh)
-    waveforms = to_devices(waveforms_of(corpus.sounds), on_all(mesh))
+    waveforms = to_devices(waveforms_of(corpus.sounds), copy_on_each(mesh))
     kinds = len(corpus.sounds.noises.kinds)
     cue_sums = np.zeros((kinds, 3, front.channels))
     moment_sums = np.zeros((kinds, len(checkpoints), *MOMENTS_SHAPE))

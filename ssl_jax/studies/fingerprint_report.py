@@ -12,7 +12,7 @@ from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTHS, IC_MAP, FrontEnd, SoundFolders
 from ssl_jax.experiments import Experiment, Options, experiment
 from ssl_jax.report.logs import reported_table
-from ssl_jax.report.tables import markdown_table, spread, write_page
+from ssl_jax.report.tables import markdown_table, mean_and_deviation, write_page
 from ssl_jax.studies import fingerprint_corpora
 from ssl_jax.studies.fingerprint import Means, layers_of
 from ssl_jax.studies.fingerprint_corpora import (
@@ -101,9 +101,9 @@ def nearest_section(nearest: Nearest) -> str:
     for snr_range, scores in nearest.draws.items():
         above = ""
         if snr_range != nearest.least:
-            above = spread(nearest.above_least(snr_range), digits="+.4f")
+            above = mean_and_deviation(nearest.above_least(snr_range), digits="+.4f")
         cells = [f"{score:.4f}" for score in scores]
-        rows.append([snr_range.name, *cells, spread(scores, digits=".4f"), above])
+        rows.append([snr_range.name, *cells, mean_and_deviation(scores, digits=".4f"), above])
     titles = [f"draw {draw}" for draw in range(DRAWS)]
     table = markdown_table(["SNR of each noise", *titles, "mean", "above the least"], rows)
     others = [snr_range.name for snr_range in nearest.tied if snr_range != nearest.least]

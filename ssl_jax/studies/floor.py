@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from ssl_jax.common.devices import shared_out
+from ssl_jax.common.devices import split_rows
 from ssl_jax.config import FrontEnd
 
 FRONT = FrontEnd()
@@ -62,7 +62,7 @@ def machine_rates(mesh: Mesh) -> dict[str, float]:
     rng = np.random.default_rng(0)
     matrices = rng.standard_normal((mesh.size, n, n), np.float32)
     ones = np.ones((mesh.size, 2**26 // mesh.size), np.float32)
-    a, big = jax.device_put((matrices, ones), shared_out(mesh))
+    a, big = jax.device_put((matrices, ones), split_rows(mesh))
     product = on_all_devices(lambda x: jnp.matmul(x[0], x[0], precision="highest")[None], mesh)
     copy = on_all_devices(lambda x: x + 1, mesh)
     operations = mesh.size * 2 * n**3

@@ -7,7 +7,7 @@ import numpy as np
 from ssl_jax.config import AZIMUTH_STEP
 from ssl_jax.metrics import degrees_apart
 from ssl_jax.recordings.priors import apply_prior
-from ssl_jax.studies.unseen_heads import SCORE_TITLES, Listening, cells, joined, scores_of
+from ssl_jax.studies.unseen_heads import SCORE_TITLES, Listening, cells, join_heard, scores_of
 
 PRIORS = ("frontal", "uniform")  # "front" leaves nothing to confuse
 # degrees off straight ahead, up to which sources count
@@ -42,5 +42,5 @@ def front_rows(sounds: str, posterior: np.ndarray, truth: np.ndarray) -> list[li
 
 def front_rows_of(sounds: str, listenings: Sequence[Listening], network: str) -> list[list[str]]:
     """The same for what a network heard at all places together, in windows of 1 s."""
-    heard = joined([listening[network, 1.0] for listening in listenings])
+    heard = join_heard([listening[network, 1.0] for listening in listenings])
     return front_rows(sounds, heard.posterior, heard.truth)

@@ -104,7 +104,7 @@ def pack_run(options: PackOptions) -> dict[str, float]:
     # packed twice: the scores are those of the rounded weights, read back from the file
     pack(source, options.name, notes)
     trainer = Trainer(config, 1, ex.front)
-    trainer.set_model(load_weights(options.name)[0])
+    trainer.set_model(load_weights(options.name).network)
     notes |= scores_of_run(trainer, mixtures, manifest, config)
     pack(source, options.name, notes)
     return notes["metrics"]
@@ -140,7 +140,7 @@ def scores_of_run(
     if manifest.part is not None and (manifest.part == VALIDATION).any():
         # then `numbers` are of the validation part
         heard_unlike = predict_all(trainer, mixtures, numbers, UNLIKE)
-        temperature = calibrated(heard_unlike)
+        temperature = fit_temperature(heard_unlike)
         notes["temperature"] = temperature
         numbers = np.flatnonzero(manifest.part == EVALUATION)
     heard = predict_all(trainer, mixtures, numbers)
@@ -161,7 +161,7 @@ def stated_and_right(heard: Evaluation, temperature: float) -> tuple[np.ndarray,
     return confidence, errors <= PEAK_REACH
 
 
-def calibrated(heard: Evaluation) -> float:
+def fit_temperature(heard: Evaluation) -> float:
     """The temperature whose confidences have the least log loss (Guo et al. 2017, ICML)."""
 
     def loss(log_temperature):

@@ -70,11 +70,11 @@ def measured_place(path: Path, fs: int, ears: str = "", azimuths: str = "") -> P
     if len(chosen) > AZIMUTHS:
         apart = degrees_apart(sofa.azimuth[chosen], classes[:, None])
         chosen = chosen[np.unique(apart.argmin(axis=1))]
-    hrirs = folded(sofa.hrirs[chosen], fs).astype(np.float32)
+    hrirs = fold_seconds(sofa.hrirs[chosen], fs).astype(np.float32)
     return Place(path.stem, hrirs, sofa.azimuth[chosen], sofa.elevation[chosen])
 
 
-def folded(hrirs: np.ndarray, fs: int) -> np.ndarray:
+def fold_seconds(hrirs: np.ndarray, fs: int) -> np.ndarray:
     """Responses (n, 2, taps) of at most `fs` taps: what comes after a second falls on the next."""
     taps = hrirs.shape[-1]
     if taps <= fs:

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from scipy import signal as sps
 
-from ssl_jax.common.devices import data_mesh, on_all, shared_out, to_devices
+from ssl_jax.common.devices import copy_on_each, data_mesh, split_rows, to_devices
 from ssl_jax.common.files import write_json
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
@@ -77,7 +77,7 @@ class Material:
 
     def on_devices(self, count: int) -> jax.Array:
         """The first `count` mixtures, shared among the devices."""
-        return jax.device_put(self.mixtures[:count], shared_out(self.mesh))
+        return jax.device_put(self.mixtures[:count], split_rows(self.mesh))
 
 
 def material_on(mesh: Mesh) -> Material:
@@ -88,9 +88,9 @@ def material_on(mesh: Mesh) -> Material:
     numbers = np.linspace(0, CLIPS * AZIMUTHS, batch, endpoint=False, dtype=int)
     recipes = recipes_of(config, sounds)[0].rows(numbers)
     speech = sounds.speech[recipes.clip]
-    free_field = jax.device_put(waveforms_of(sounds), on_all(mesh))
+    free_field = jax.device_put(waveforms_of(sounds), copy_on_each(mesh))
     halls = load_sounds(SoundFolders(), replace(config, rooms=ROOMS), FRONT.fs)
-    rooms = jax.device_put(waveforms_of(halls), on_all(mesh))
+    rooms = jax.device_put(waveforms_of(halls), copy_on_each(mesh))
     rendered_from = (free_field, speech, recipes)
     mixtures = np.asarray(jax.jit(render)(*rendered_from))
     in_rooms = replace(recipes, head=recipes.head % ROOMS)
@@ -162,7 +162,7 @@ def training_jobs() -> list[Job]:
     maps = rng.standard_normal(shape).astype(np.float16)
     labels = np.arange(RUN.batch, dtype=np.int32)
     trainer = Trainer(RUN, 1, FRONT)
-    next_batch = partial(to_devices, (maps, labels), shared_out(trainer.mesh))
+    next_batch = partial(to_devices, (maps, labels), split_rows(trainer.mesh))
     taught = STEPS * RUN.batch
 
     def train_some_steps():

@@ -129,10 +129,10 @@ def heard_at(
                 posterior = network.posterior(maps)[use]
                 heard = Heard(posterior, block.truth[use])
                 parts.setdefault((network.name, seconds), []).append(heard)
-    return {condition: joined(blocks) for condition, blocks in parts.items()}
+    return {condition: join_heard(blocks) for condition, blocks in parts.items()}
 
 
-def joined(parts: Sequence[Heard]) -> Heard:
+def join_heard(parts: Sequence[Heard]) -> Heard:
     """All windows of some blocks."""
     posterior = np.concatenate([part.posterior for part in parts])
     return Heard(posterior, np.concatenate([part.truth for part in parts]))

@@ -161,7 +161,7 @@ def peaks_of(ears: np.ndarray, network: Network) -> np.ndarray:
         model=network.name,
         prior="uniform",
     )
-    directions = Overall().add(windows).directions
+    directions = Overall.of(windows).directions
     return np.array([peak.azimuth for peak in directions[:2]])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jax.sharding import Mesh
 
-from ssl_jax.common.devices import local_rows, on_all, shared_out, to_devices
+from ssl_jax.common.devices import copy_on_each, local_rows, split_rows, to_devices
 from ssl_jax.config import (
     AZIMUTHS,
     EVALUATION,
@@ -173,6 +173,6 @@ def batches_of(
         cues, labels = mixtures.batch(ours, None if swapped is None else swapped[ours])
         if frames is not None:
             cues = np.ascontiguousarray(cues[..., frames[number]])
-        return to_devices((cues, labels), shared_out(mesh) if divides else on_all(mesh))
+        return to_devices((cues, labels), split_rows(mesh) if divides else copy_on_each(mesh))
 
     return prefetch(batch(number) for number in range(math.ceil(len(numbers) / size)))

@@ -13,7 +13,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from ssl_jax.common.devices import data_mesh, on_all, to_devices
+from ssl_jax.common.devices import copy_on_each, data_mesh, to_devices
 from ssl_jax.common.errors import InputError
 from ssl_jax.config import AZIMUTHS, ILD_MAP, LEVEL_MAP, FrontEnd, Training
 from ssl_jax.metrics import BatchCounts, Evaluation, batch_counts, class_distances_degrees
@@ -85,7 +85,7 @@ def smooth_curves(count: int, channels: int, rms_db: float, key: jax.Array) -> j
     return scale * jax.random.normal(key, (count, COSINES)) @ jnp.cos(angles)
 
 
-def coloured(cues: jax.Array, microphones: Microphones, key: jax.Array) -> jax.Array:
+def colour_maps(cues: jax.Array, microphones: Microphones, key: jax.Array) -> jax.Array:
     """Cue maps as other microphones give them.
 
     Parameters
@@ -161,7 +161,7 @@ class Trainer:
         # on a CPU one device a process is fastest: each operation uses all cores by itself
         self.mesh = mesh or data_mesh(1 if on_cpu else None)
         # weights are whole on every device; a batch is divided among them
-        self.everywhere = on_all(self.mesh)
+        self.everywhere = copy_on_each(self.mesh)
         # XLA's reductions among CPU devices lock up when a program begins before the last one ends
         self.one_by_one = on_cpu and self.mesh.size > 1
         self.step = jax.jit(self._step, donate_argnums=0, out_shardings=self.everywhere)
@@ -190,7 +190,7 @@ class Trainer:
             # other curves every step
             steps_before = count_steps(state.moments)
             key = jax.random.fold_in(jax.random.key(self.config.seed), steps_before)
-            cues = coloured(cues, microphones, key)
+            cues = colour_maps(cues, microphones, key)
 
         def loss_of(weights):
             model = nnx.merge(self.graph, weights, state.rest, copy=True)
@@ -288,7 +288,7 @@ def predict_all(
     batches = batches_of(mixtures, numbers, EVALUATION_BATCH, trainer.mesh)
     logits = []
     for number, (cues, _) in enumerate(batches):
-        cues = coloured(cues, microphones, jax.random.key(number))
+        cues = colour_maps(cues, microphones, jax.random.key(number))
         logits.append(trainer.predict(weights, rest, cues))
         if trainer.one_by_one:
             jax.block_until_ready(logits[-1])

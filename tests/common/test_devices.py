@@ -13,10 +13,10 @@ import pytest
 from ssl_jax.common import devices
 from ssl_jax.common.devices import (
     barrier,
+    copy_on_each,
     data_mesh,
     local_rows,
-    on_all,
-    shared_out,
+    split_rows,
     start,
     to_devices,
 )
@@ -150,12 +150,12 @@ def test_the_mesh_is_of_all_devices_or_the_first_of_a_process():
     assert data_mesh(1).axis_names == ("data",)
 
 
-@pytest.mark.parametrize("sharding", [shared_out, on_all])
+@pytest.mark.parametrize("sharding", [split_rows, copy_on_each])
 def test_arrays_keep_their_values_and_places_on_devices(sharding):
     rows = np.arange(4 * jax.device_count() * 3.0).reshape(-1, 3)
     placed = to_devices({"a": rows}, sharding(data_mesh()))["a"]
     assert (placed == rows).all() and placed.sharding == sharding(data_mesh())
-    whole = sharding is on_all
+    whole = sharding is copy_on_each
     shapes = {shard.data.shape for shard in placed.addressable_shards}
     assert shapes == {rows.shape if whole else (4, 3)}
 

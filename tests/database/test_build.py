@@ -29,10 +29,8 @@ SNR_TOLERANCE = 0.2  # dB: voice and noise of 4000 samples are not quite uncorre
 
 @pytest.fixture(scope="module")
 def rendered(sounds):
-    waveforms, recipes = (
-        jax.tree.map(jnp.asarray, waveforms_of(sounds)),
-        recipes_of(CONFIG, sounds)[0],
-    )
+    waveforms = jax.tree.map(jnp.asarray, waveforms_of(sounds))
+    recipes, _ = recipes_of(CONFIG, sounds)
 
     def render_some(numbers, *bits):
         some = recipes.rows(numbers)
@@ -80,13 +78,16 @@ def test_mix_has_the_asked_snr_and_peak():
         ratio = 10 * np.log10((gain * target).var() / (mixture - gain * target).var())
         # the scaled noise is divided by sqrt(2): 3 dB less than asked for (published)
         assert ratio == pytest.approx(min(snr) + 10 * np.log10(2), abs=SNR_TOLERANCE)
-    zero, none, snr = jnp.zeros((2, 100)), jnp.zeros((2, 2, 100)), jnp.array([15.0, 15.0])
+    zero = jnp.zeros((2, 100))
+    none = jnp.zeros((2, 2, 100))
+    snr = jnp.array([15.0, 15.0])
     assert not np.asarray(mix(zero, none, snr)).any()  # silence mixes to silence
     assert np.isfinite(np.asarray(mix(zero + 1, none, snr))).all()
 
 
 def test_exported_wav_is_the_mixture_in_sixteen_bits(tmp_path, sounds, rendered):
-    exact, stored = rendered(slice(2), 0), np.asarray(rendered(slice(2)))
+    exact = rendered(slice(2), 0)
+    stored = np.asarray(rendered(slice(2)))
     np.testing.assert_array_equal(stored / STEP, np.round(stored / STEP))
     # rounded, after scaling by one step less than 1
     np.testing.assert_allclose(stored, exact, atol=2 * STEP)
@@ -130,20 +131,27 @@ def test_rows_of_a_shard_are_those_of_the_file_and_one_cut_short_or_gone_is_name
 
 
 def test_what_is_no_shard_is_refused_though_its_checksum_agrees(copied):
-    path, short = copied.path(0), copied.path(0).read_bytes()[:-1]
-    arrays = [np.zeros((50, 3, 32, 99), np.float16), np.zeros(SHAPE, np.float32)]
-    arrays += [np.zeros(SHAPE, ">f2"), np.zeros(SHAPE, np.float16, "F")]
-    for content in (*arrays, short, b"x"):
-        path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
+    path = copied.path(0)
+    contents = [
+        np.zeros((50, 3, 32, 99), np.float16),
+        np.zeros(SHAPE, np.float32),
+        np.zeros(SHAPE, ">f2"),
+        np.zeros(SHAPE, np.float16, "F"),
+        path.read_bytes()[:-1],
+        b"x",
+    ]
+    for content in contents:
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            np.save(path, content)
         write_checksum(path)
         refuses("cues-00000.npy: is no shard of this store", copied.read)
 
 
 def test_a_store_of_other_settings_is_not_trained_on(copied):
-    apart, says = (
-        replace(CONFIG, disjoint=("speaker", "head")),
-        r"disjoint = \[\], now \['speaker', 'head'\]",
-    )
+    apart = replace(CONFIG, disjoint=("speaker", "head"))
+    says = r"disjoint = \[\], now \['speaker', 'head'\]"
     with pytest.raises(
         InputError, match=f"store.json: was made with database.{says}: use another --name"
     ):

@@ -95,16 +95,22 @@ def test_kinds_with_fewer_clips_draw_from_those():
 )
 @pytest.mark.parametrize("seed", [0, 7])
 def test_nothing_kept_apart_is_shared_and_the_share_is_a_fifth(apart, seed):
-    found, held_out = drawn(replace(CLEAN, disjoint=tuple(apart.split()), seed=seed))
+    recipes, held_out = drawn(replace(CLEAN, disjoint=tuple(apart.split()), seed=seed))
     assert held_out.mean() == pytest.approx(0.2, abs=SHARE_TOLERANCE)
-    noises = found.noise_kind[:, None] * 20 + found.noise_file
-    of = {"clip": found.clip, "speaker": found.clip // 4, "noise": noises, "head": found.head}
+    values_of = {
+        "clip": recipes.clip,
+        "speaker": recipes.clip // 4,
+        "noise": recipes.noise_kind[:, None] * 20 + recipes.noise_file,
+        "head": recipes.head,
+    }
     shared = {
         kind
-        for kind, values in of.items()
+        for kind, values in values_of.items()
         if np.intersect1d(values[held_out], values[~held_out]).size
     }
-    assert shared == set(of) - set(apart.split()) - ({"clip"} if "speaker" in apart else set())
+    assert shared == set(values_of) - set(apart.split()) - (
+        {"clip"} if "speaker" in apart else set()
+    )
 
 
 def test_both_parts_use_all_they_may_and_nothing_else_changes():

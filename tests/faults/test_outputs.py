@@ -82,7 +82,7 @@ def localised(monkeypatch):
         cues=Cues(*np.ones((4, 32, 40))),
         cfs=np.geomspace(16_000, 80, 32),
     )
-    monkeypatch.setattr(commands, "localise_file", lambda *_: answer)
+    monkeypatch.setattr(commands, "localise_recording", lambda *_, cues: answer)
     monkeypatch.setattr(commands, "load_listener", lambda _: None)
 
 

@@ -68,7 +68,7 @@ def test_packed_and_loaded_again(trained, packed, tmp_path):
 
 
 def test_loaded_networks_are_in_evaluation_mode(packed, tmp_path):
-    assert load_weights("mine", tmp_path)[0].branches[0].norm1.use_running_average
+    assert load_weights("mine", tmp_path).network.branches[0].norm1.use_running_average
 
 
 def test_the_notes_come_back(packed, tmp_path):
@@ -78,7 +78,7 @@ def test_the_notes_come_back(packed, tmp_path):
 def test_a_network_can_be_a_file_of_ones_own(trained, tmp_path):
     own = str(tmp_path / "elsewhere/mine.safetensors")
     assert str(pack(trained[0], own, NOTES)) == own
-    assert describe(own)["name"] == "mine" and load_weights(own)[1] == FRONT
+    assert describe(own)["name"] == "mine" and load_weights(own).front == FRONT
 
 
 def test_a_file_of_ones_own_that_is_missing_or_damaged_is_named(tmp_path):

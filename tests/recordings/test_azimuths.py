@@ -73,7 +73,7 @@ PATHS = [(20, 80), (80, 20), (330, 390), (45, 72)]
 @pytest.mark.parametrize("count", [20, 1000])
 @pytest.mark.parametrize("start, end", PATHS)
 def test_a_source_that_moves_has_no_azimuth(start, end, count):
-    overall = Overall().add(heard_at(np.linspace(start, end, count)))
+    overall = Overall.of(heard_at(np.linspace(start, end, count)))
     assert overall.moves
     assert np.isnan(overall.azimuth) and np.isnan(overall.mirrored)
     assert overall.shown == []
@@ -82,7 +82,7 @@ def test_a_source_that_moves_has_no_azimuth(start, end, count):
 
 def test_a_path_does_not_hang_on_how_windows_come():
     azimuth = np.linspace(20, 80, 333)
-    whole = Overall().add(heard_at(azimuth))
+    whole = Overall.of(heard_at(azimuth))
     parts = Overall()
     for part in np.split(azimuth, [1, 40, 41, 200]):
         parts.add(heard_at(part))
@@ -93,7 +93,7 @@ def test_a_path_does_not_hang_on_how_windows_come():
 @pytest.mark.parametrize("count", [1, 2, 11, 1000])
 def test_a_source_at_rest_does_not_move(count, spread):
     rng = np.random.default_rng(9)
-    overall = Overall().add(heard_at(355 + rng.normal(0, spread, count)))
+    overall = Overall.of(heard_at(355 + rng.normal(0, spread, count)))
     assert not overall.moves
     assert abs(signed_degrees(overall.azimuth + 5)) < 10  # one window may be two spreads off
 
@@ -101,14 +101,14 @@ def test_a_source_at_rest_does_not_move(count, spread):
 def test_a_stray_window_is_no_movement():
     azimuth = np.full(20, 30.0)
     azimuth[7] = 50
-    assert not Overall().add(heard_at(azimuth)).moves
+    assert not Overall.of(heard_at(azimuth)).moves
 
 
 def test_talkers_in_turn_do_not_move():
     """However often: a jump is no movement."""
     rng = np.random.default_rng(10)
     azimuth = np.where(np.arange(400) // 20 % 2, 40, 290) + rng.normal(0, 3, 400)
-    overall = Overall().add(heard_at(azimuth))
+    overall = Overall.of(heard_at(azimuth))
     assert not overall.moves
     first, second = sorted(overall.shown)
     assert (first, second) == (pytest.approx(40, abs=2.5), pytest.approx(290, abs=2.5))
@@ -122,7 +122,7 @@ def both(front, back, count=11):
 
 
 def test_where_front_and_back_stay_open_both_are_the_answer():
-    overall = Overall().add(windows_of(both(0.7, 0.25)))
+    overall = Overall.of(windows_of(both(0.7, 0.25)))
     assert (overall.azimuth, overall.mirrored) == (pytest.approx(0), pytest.approx(180))
     assert overall.shown == [overall.azimuth, overall.mirrored]
     assert len(overall.directions) == 1
@@ -132,21 +132,21 @@ def test_where_front_and_back_stay_open_both_are_the_answer():
 
 def test_the_likelier_one_is_first_and_windows_may_differ():
     posterior = np.concatenate([both(0.4, 0.5, 6), both(0.5, 0.4, 5)])
-    assert summary(Overall().add(windows_of(posterior))) == "overall 180.0° or 0.0°"
+    assert summary(Overall.of(windows_of(posterior))) == "overall 180.0° or 0.0°"
 
 
 def test_little_behind_is_not_open():
-    assert summary(Overall().add(windows_of(both(0.85, 0.1)))) == "overall 0.0°"
+    assert summary(Overall.of(windows_of(both(0.85, 0.1)))) == "overall 0.0°"
 
 
 def test_a_window_that_knows_nothing_of_front_and_back_is_open_under_the_default_prior():
     doubt = apply_prior(both(0.49, 0.49), DEFAULT_PRIOR)
-    assert summary(Overall().add(windows_of(doubt))) == "overall 0.0° or 180.0°"
+    assert summary(Overall.of(windows_of(doubt))) == "overall 0.0° or 180.0°"
 
 
 def test_a_mirror_image_that_is_heard_by_itself_is_a_direction():
     """Two talkers in turn, at 0 and 180 degrees: each window knows where it is."""
-    overall = Overall().add(heard_at([0] * 12 + [180] * 8))
+    overall = Overall.of(heard_at([0] * 12 + [180] * 8))
     assert np.isnan(overall.azimuth) and np.isnan(overall.mirrored)
     assert summary(overall) == "no one azimuth: 0.0° (60%), 180.0° (40%)"
 
@@ -156,12 +156,12 @@ def test_a_second_talker_is_named_and_not_averaged():
     posterior = np.zeros((10, AZIMUTHS))
     posterior[:, 8] = 0.7
     posterior[:, 58] = 0.3
-    overall = Overall().add(windows([40] * 10, [0.7] * 10, posterior=posterior))
+    overall = Overall.of(windows([40] * 10, [0.7] * 10, posterior=posterior))
     assert np.isnan(overall.azimuth)
     assert summary(overall) == "no one azimuth: 40.0° (70%), 290.0° (30%)"
     posterior[:, 8] = 0.85
     posterior[:, 58] = 0.15
-    one = Overall().add(windows([40] * 10, [0.85] * 10, posterior=posterior))
+    one = Overall.of(windows([40] * 10, [0.85] * 10, posterior=posterior))
     assert summary(one) == "overall 40.0°"
 
 
@@ -193,5 +193,5 @@ def test_shown_azimuths_are_below_360():
     assert row[2] == "0.00"
     (window,) = json_windows(windows([359.996], [1]))
     assert window["azimuth_deg"] == 0
-    overall = Overall().add(windows([359.97] * 3, [1] * 3))
+    overall = Overall.of(windows([359.97] * 3, [1] * 3))
     assert summary(overall) == "overall 0.0°"

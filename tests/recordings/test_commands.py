@@ -13,7 +13,7 @@ import soundfile
 from ssl_jax.common.angles import signed_degrees
 from ssl_jax.config import AZIMUTHS
 from ssl_jax.recordings import commands
-from ssl_jax.recordings.localisation import localise_file
+from ssl_jax.recordings.localisation import open_recording
 from ssl_jax.recordings.tables import print_text
 from support.runs import refused
 
@@ -95,12 +95,12 @@ def test_of_several_files_the_good_ones_are_done(a_wav, tmp_path, call, capsys):
 
 
 def test_an_interrupt_keeps_the_files_before(a_wav, tmp_path, call, monkeypatch):
-    def interrupted_at_b(path, *settings):
+    def interrupted_at_b(path):
         if path.name == "b.wav":
             raise KeyboardInterrupt
-        return localise_file(path, *settings)
+        return open_recording(path)
 
-    monkeypatch.setattr(commands, "localise_file", interrupted_at_b)
+    monkeypatch.setattr(commands, "open_recording", interrupted_at_b)
     ended = call("localise", "a.wav", "b.wav", "--step=1", "--csv=a.csv")
     assert ended.status == 130
     assert ended.out.startswith("a.wav: 2.00 s")

@@ -11,7 +11,7 @@ from ssl_jax.config import AZIMUTHS
 from ssl_jax.frontend.binaural_feature import Cues
 from ssl_jax.recordings import localisation
 from ssl_jax.recordings.azimuths import mean_azimuth
-from ssl_jax.recordings.blocks import resampled
+from ssl_jax.recordings.blocks import resample_blocks
 from ssl_jax.recordings.localisation import Recording, localise_blocks, localise_file
 from ssl_jax.recordings.overall import SECOND_SHARE, Overall
 from ssl_jax.recordings.overview import MOST_COLUMNS, Overview
@@ -164,7 +164,7 @@ def test_a_long_sound_in_segments_is_the_same_sound(at_60, monkeypatch):
 )
 def test_resampling_in_blocks_is_that_of_the_whole(fs, wanted):
     x = np.random.default_rng(5).standard_normal((50_001, 2)).astype(np.float32)
-    blocks = list(resampled(pieces(x, (20_000, 1, 333)), fs, wanted))
+    blocks = list(resample_blocks(pieces(x, (20_000, 1, 333)), fs, wanted))
     whole = sps.resample_poly(x, wanted, fs, axis=0)
     # float32
     np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-6, rtol=1e-6)
@@ -180,7 +180,7 @@ def test_a_trajectory_is_followed(speech, noises):
     truth = scene.azimuths[(azimuths.times * FS).astype(int)]
     assert np.median(apart(azimuths.azimuth, truth)) < RIGHT
     assert azimuths.azimuth[-1] - azimuths.azimuth[0] > 15
-    overall = Overall().add(azimuths)
+    overall = Overall.of(azimuths)
     assert overall.moves and np.isnan(overall.azimuth)
 
 

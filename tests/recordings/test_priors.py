@@ -64,7 +64,7 @@ def test_a_prior_counts_once_for_all_windows():
     doubt[:, [4, 32]] = 0.5
     posterior = apply_prior(doubt, "frontal")
     for count in (1, 100):
-        overall = Overall().add(windows_of(posterior[:count]))
+        overall = Overall.of(windows_of(posterior[:count]))
         assert overall.directions[0].share == pytest.approx(0.8)
         assert overall.shown == pytest.approx([20, 160])
 

@@ -132,7 +132,7 @@ def test_scaled_head_scales_itd_and_spectrum(factor):
 
 
 def test_a_head_that_looked_aside_is_turned_to_its_midline():
-    turned = hrtf.turned_to_midline(replace(MEASURED, azimuth=(MEASURED.azimuth + 8) % 360)).azimuth
+    turned = hrtf.turn_to_midline(replace(MEASURED, azimuth=(MEASURED.azimuth + 8) % 360)).azimuth
     # KEMAR is symmetric: its midline is where the measurement says
     np.testing.assert_allclose((turned - MEASURED.azimuth + 180) % 360, 180, atol=0.5)
 

@@ -71,14 +71,14 @@ def test_a_tail_is_as_coherent_as_a_diffuse_field():
 
 def test_parts_share_no_head_and_a_third_is_the_free_field():
     config = replace(experiment(Options(protocol="rooms")).database, rooms=30)
-    found = rooms.load_rooms(None, config, FS)
-    heads = [name.split("-")[0] for name in found.names]
-    of = [
-        {head for head, part in zip(heads, found.part, strict=True) if part == k} for k in range(3)
-    ]
-    assert all(of) and not (of[0] & of[1] or of[0] & of[2] or of[1] & of[2])
-    assert {"MIT_KEMAR_normal_pinna", "kemar_large"}.isdisjoint(of[1] | of[2])
-    free = np.array(["-free" in name for name in found.names])
-    assert free.sum() == 10 and not found.tails[free].any() and found.tails[~free].any((1, 2)).all()
+    halls = rooms.load_rooms(None, config, FS)
+    heads = np.array([name.split("-")[0] for name in halls.names])
+    training, evaluation, validation = (set(heads[halls.part == k]) for k in range(3))
+    assert training and evaluation and validation
+    assert not training & evaluation and not training & validation and not evaluation & validation
+    assert {"MIT_KEMAR_normal_pinna", "kemar_large"}.isdisjoint(evaluation | validation)
+    free = np.array(["-free" in name for name in halls.names])
+    assert free.sum() == 10
+    assert not halls.tails[free].any() and halls.tails[~free].any((1, 2)).all()
     again = rooms.load_rooms(None, replace(config, rooms=3), FS)
-    np.testing.assert_array_equal(again.hrirs, found.hrirs[:3])
+    np.testing.assert_array_equal(again.hrirs, halls.hrirs[:3])

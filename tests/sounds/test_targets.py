@@ -11,7 +11,7 @@ from ssl_jax.sounds.targets import (
     CHOICE,
     EXTENSION_DB,
     WAVEFORM,
-    extended,
+    extend_voice,
     load_targets,
     target_generator,
 )
@@ -93,7 +93,7 @@ def test_an_extension_lies_above_8_khz_at_a_level_drawn():
     noise = np.fft.rfft(np.random.default_rng(0).standard_normal(FS))
     noise[8000:] = 0
     voice = np.fft.irfft(noise, FS)
-    added = extended(voice, FS, np.random.default_rng(1)) - voice
+    added = extend_voice(voice, FS, np.random.default_rng(1)) - voice
     level = 10 * np.log10(energy(added, 8000, FS / 2) / energy(voice, 4000, 8000))
     assert EXTENSION_DB[0] <= level <= EXTENSION_DB[1]
     assert energy(added, 0, 7999) < 1e-9 * energy(added, 8000, FS / 2)
@@ -102,7 +102,7 @@ def test_an_extension_lies_above_8_khz_at_a_level_drawn():
 def test_an_extension_is_silent_where_the_voice_is():
     voice = np.zeros(FS)
     voice[: FS // 2] = np.random.default_rng(0).standard_normal(FS // 2)
-    added = extended(voice, FS, np.random.default_rng(1)) - voice
+    added = extend_voice(voice, FS, np.random.default_rng(1)) - voice
     # the band filter rings on for some ms
     assert np.square(added[FS // 2 + FS // 20 :]).sum() < 1e-3 * np.square(added).sum()
 
@@ -110,11 +110,11 @@ def test_an_extension_is_silent_where_the_voice_is():
 def test_a_voice_without_anything_above_4_khz_stays_as_it_is():
     voice = np.sin(2 * np.pi * 440 * np.arange(FS) / FS)
     rng = np.random.default_rng(0)
-    np.testing.assert_allclose(extended(voice, FS, rng), voice, atol=1e-9)  # rounding
+    np.testing.assert_allclose(extend_voice(voice, FS, rng), voice, atol=1e-9)  # rounding
 
 
 def test_a_silent_voice_stays_silent():
-    assert not extended(np.zeros(FS), FS, np.random.default_rng(0)).any()
+    assert not extend_voice(np.zeros(FS), FS, np.random.default_rng(0)).any()
 
 
 @pytest.mark.parametrize("name", MADE_SOUNDS)

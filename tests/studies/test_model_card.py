@@ -14,7 +14,7 @@ from ssl_jax.networks.packed import available
 from ssl_jax.report.style import plt
 from ssl_jax.studies import card_page, model_card
 from ssl_jax.studies.front_scores import front_rows
-from ssl_jax.studies.model_card import PackOptions, calibrated, corpus_name, reliability
+from ssl_jax.studies.model_card import PackOptions, corpus_name, fit_temperature, reliability
 from support.artists import points_of
 from support.runs import refuses
 
@@ -36,7 +36,7 @@ def test_reliability_counts_by_tenths():
 
 def test_too_sure_a_network_is_cooled_down():
     """Stated 0.99, right in two of three: the temperature brings the confidence to two thirds."""
-    temperature = calibrated(heard([0.99] * 3, [0, 0, 9]))
+    temperature = fit_temperature(heard([0.99] * 3, [0, 0, 9]))
     assert 1 / (1 + (0.01 / 0.99) ** (1 / temperature)) == pytest.approx(2 / 3, abs=0.01)
 
 

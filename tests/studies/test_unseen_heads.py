@@ -8,7 +8,7 @@ from scipy.signal import butter, sosfilt
 from ssl_jax.config import AZIMUTH_STEP
 from ssl_jax.networks.packed import default_weights
 from ssl_jax.sounds.hrtf import KEMAR
-from ssl_jax.studies.places import Place, folded, measured_place
+from ssl_jax.studies.places import Place, fold_seconds, measured_place
 from ssl_jax.studies.unseen_heads import SHORT_WINDOWS, cells, loud_windows, scores_of
 from ssl_jax.studies.voices import bundled_voices, wide_band_sounds
 from support.runs import refused, refuses
@@ -69,8 +69,8 @@ def test_quiet_windows_are_left_out():
 def test_a_long_response_falls_on_the_next_second():
     hrirs = np.zeros((1, 2, 7))
     hrirs[0, 0, [1, 6]] = 1.0, 0.5
-    assert folded(hrirs, 5)[0, 0].tolist() == [0, 1.5, 0, 0, 0]
-    assert folded(hrirs, 7) is hrirs
+    assert fold_seconds(hrirs, 5)[0, 0].tolist() == [0, 1.5, 0, 0, 0]
+    assert fold_seconds(hrirs, 7) is hrirs
 
 
 def test_a_place_has_its_horizontal_directions():

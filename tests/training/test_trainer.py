@@ -8,7 +8,7 @@ from ssl_jax.runs import RUNS
 from ssl_jax.training.trainer import (
     Microphones,
     Trainer,
-    coloured,
+    colour_maps,
     learning_rates,
     predict_all,
     target_table,
@@ -68,7 +68,7 @@ def test_targets_are_spread_round_the_circle():
 def added():
     """What microphones that differ by 1 dB add to 2000 mixtures of silent maps."""
     cues = jax.numpy.zeros((2000, 4, 32, 2), "float16")
-    return np.asarray(coloured(cues, Microphones(ild_db=1.0), jax.random.key(0)), np.float64)
+    return np.asarray(colour_maps(cues, Microphones(ild_db=1.0), jax.random.key(0)), np.float64)
 
 
 def test_unlike_microphones_change_ilds_alone(added):
@@ -92,14 +92,14 @@ def test_unlike_microphones_leave_the_mean_over_channels(added):
 
 def test_curved_microphones_change_levels_alone():
     cues = jax.numpy.zeros((2000, 4, 32, 2), "float16")
-    added = np.asarray(coloured(cues, Microphones(level_db=3.0), jax.random.key(0)), np.float64)
+    added = np.asarray(colour_maps(cues, Microphones(level_db=3.0), jax.random.key(0)), np.float64)
     assert not added[:, :3].any()
     assert np.sqrt(np.mean(added[:, 3] ** 2)) == pytest.approx(3, rel=0.05)
 
 
 def test_unlike_microphones_are_others_for_another_key(added):
     cues = jax.numpy.zeros((2000, 4, 32, 2), "float16")
-    other = np.asarray(coloured(cues, Microphones(ild_db=1.0), jax.random.key(1)), np.float64)
+    other = np.asarray(colour_maps(cues, Microphones(ild_db=1.0), jax.random.key(1)), np.float64)
     assert not np.array_equal(added, other)
 
 
