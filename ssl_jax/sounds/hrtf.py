@@ -207,7 +207,8 @@ def turn_to_midline(sofa: Sofa) -> Sofa:
     while they are measured.
     """
     nfft = 1024
-    spectra = np.fft.rfft(select_directions(sofa, "horizontal")[0], nfft)  # 72, 2, nfft/2+1
+    responses, _ = select_directions(sofa, "horizontal")
+    spectra = np.fft.rfft(responses, nfft)  # 72, 2, nfft/2+1
     spectra[..., np.fft.rfftfreq(nfft, 1 / sofa.fs) > LATERAL_HZ] = 0
     # the right ear's lag, over azimuth a sine of azimuth + turn
     itd = delay_between(spectra[:, 0], spectra[:, 1], nfft)

@@ -179,7 +179,7 @@ class RoomResponses:
 def room_responses(head: Sofa, room: Room, samples: int, rng: np.random.Generator) -> RoomResponses:
     """A head's responses in a room, with a tail of `samples`; in the free field where T60 is 0."""
     head = scale_head(head, room.scale)
-    direct = select_directions(head, "horizontal")[0]  # 72, 2, taps of the head
+    direct, _ = select_directions(head, "horizontal")  # 72, 2, taps of the head
     taps = round(EARLY_S * head.fs)
     early = np.zeros((AZIMUTHS, 2, taps))
     used = min(taps, direct.shape[-1])

@@ -31,14 +31,16 @@ class Corpus:
 def load_corpus(folders: SoundFolders, config: Database, front: FrontEnd) -> Corpus:
     """The corpus of some folders; raises InputError as `load_sounds` does."""
     sounds = load_sounds(folders, config, front.fs)
-    return Corpus(config, sounds, sounds.speech[:], recipes_of(config, sounds)[0])
+    recipes, _ = recipes_of(config, sounds)
+    return Corpus(config, sounds, sounds.speech[:], recipes)
 
 
 def with_noises(corpus: Corpus, folder: Path, front: FrontEnd) -> Corpus:
     """The same speech and heads with all noises of a folder; raises InputError as `load_noises`."""
     sounds = replace(corpus.sounds, noises=load_noises(folder, (), front.fs))
     config = replace(corpus.config, noise=folder.name, noise_kinds=())
-    return Corpus(config, sounds, corpus.speech, recipes_of(config, sounds)[0])
+    recipes, _ = recipes_of(config, sounds)
+    return Corpus(config, sounds, corpus.speech, recipes)
 
 
 def some_recipes(corpus: Corpus, draw: int = 0) -> Recipes:

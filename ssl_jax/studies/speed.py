@@ -86,7 +86,8 @@ def material_on(mesh: Mesh) -> Material:
     config = Database(clips=CLIPS)
     sounds = load_sounds(SoundFolders(), config, FRONT.fs)
     numbers = np.linspace(0, CLIPS * AZIMUTHS, batch, endpoint=False, dtype=int)
-    recipes = recipes_of(config, sounds)[0].rows(numbers)
+    every_recipe, _ = recipes_of(config, sounds)
+    recipes = every_recipe.rows(numbers)
     speech = sounds.speech[recipes.clip]
     free_field = jax.device_put(waveforms_of(sounds), copy_on_each(mesh))
     halls = load_sounds(SoundFolders(), replace(config, rooms=ROOMS), FRONT.fs)
