@@ -44,7 +44,7 @@ from ssl_jax.studies.peers import gammatone_filterbank, torch_train_step
 from ssl_jax.studies.whole_commands import (
     commands_section,
     reproduction_section,
-    time_commands,
+    time_all,
 )
 from ssl_jax.training.trainer import Trainer
 
@@ -247,7 +247,7 @@ def run_benchmark(results: Path, write: bool) -> None:
         **rates,
         "rows": measure(jobs, rates),
     }
-    waited = time_commands()
+    waited = time_all()
     path = results / f"benchmark/{jax.default_backend()}.md" if write else None
     if path is not None:
         commands = [asdict(row) for row in waited]

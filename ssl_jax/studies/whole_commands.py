@@ -1,5 +1,6 @@
 """Whole commands, as somebody waits for them: each in a process of its own."""
 
+import math
 import os
 import subprocess
 import sys
@@ -7,6 +8,9 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import soundfile
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json
@@ -37,50 +41,39 @@ class Waited:
     sound_s: float
     first_s: float  # programs may be compiled
     again_s: float  # the compiled programs are kept in the user's cache folder
-    peak_memory_mb: int  # the second time
 
 
-def render_and_localise(title: str, seconds: int) -> tuple[Command, Command]:
-    """A voice in rain, carried once around the head, and where it comes from."""
-    scene = "render voice:27 --trajectory 0:360 --noise noise:rain --noise-azimuth 200"
-    wav = f"{seconds}s.wav"
-    render = (*scene.split(), "--seconds", str(seconds), "-o", wav)
-    localise = ("localise", wav, "--csv", f"{seconds}s.csv")
-    return (
-        Command(f"`render`, {title}", render, seconds),
-        Command(f"`localise`, {title}", localise, seconds),
-    )
-
-
-COMMANDS = (
+SCENE_S = 12  # as long as the voice lasts
+SCENE = "render voice:27 --trajectory 0:360 --noise noise:rain --noise-azimuth 200 -o scene.wav"
+MAKE = (
     Command("start-up: `--version`", ("--version",)),
-    *render_and_localise("two seconds", 2),
-    *render_and_localise("a minute", 60),
-    *render_and_localise("ten minutes", 600),
+    Command(f"`render`, {SCENE_S} s", (*SCENE.split(), "--seconds", str(SCENE_S)), SCENE_S),
+)
+LOCALISE = (
+    Command(f"`localise`, {SCENE_S} s", ("localise", "scene.wav", "--csv", "scene.csv"), SCENE_S),
+    Command("`localise`, a minute", ("localise", "60.wav", "--csv", "60.csv"), 60),
+    Command("`localise`, ten minutes", ("localise", "600.wav", "--csv", "600.csv"), 600),
 )
 
 
-def run_once(words: tuple[str, ...], folder: Path) -> tuple[float, int]:
-    """Seconds and MiB at most of a command, run in a folder; InputError where it fails."""
+def run_once(words: tuple[str, ...], folder: Path) -> float:
+    """Seconds of a command, run in a folder; InputError where it fails."""
     line = [sys.executable, "-m", "ssl_jax", *words]
     paths = [str(PACKAGE_PARENT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
-        process = subprocess.Popen(line, cwd=folder, env=environment, stdout=output, stderr=output)
-        _, status, usage = os.wait4(process.pid, 0)
+        done = subprocess.run(line, cwd=folder, env=environment, stdout=output, stderr=output)
         seconds = time.perf_counter() - began
-        # wait4 has collected the process, so Popen is not to wait for it
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+        if done.returncode:
             output.seek(0)
             said = output.read().decode(errors="replace").strip().splitlines() or ["nothing"]
             raise InputError(f"ssl_jax {' '.join(words)}: failed: it says: {said[-1]}")
-    return seconds, usage.ru_maxrss // 2**10
+    return seconds
 
 
-def time_commands(commands: tuple[Command, ...] = COMMANDS) -> list[Waited]:
-    """Run each command twice, all in one temporary folder: later ones take what earlier ones made.
+def time_commands(commands: tuple[Command, ...], folder: Path) -> list[Waited]:
+    """Run each command twice in a folder: later ones take what earlier ones made.
 
     Raises
     ------
@@ -88,12 +81,29 @@ def time_commands(commands: tuple[Command, ...] = COMMANDS) -> list[Waited]:
         Where a command fails.
     """
     waited = []
-    with tempfile.TemporaryDirectory() as folder:
-        for command in track(commands, "whole commands", total=len(commands)):
-            first_s, _ = run_once(command.words, Path(folder))
-            again_s, memory = run_once(command.words, Path(folder))
-            waited.append(Waited(command.title, command.sound_s, first_s, again_s, memory))
+    for command in track(commands, "whole commands", total=len(commands)):
+        first_s = run_once(command.words, folder)
+        again_s = run_once(command.words, folder)
+        waited.append(Waited(command.title, command.sound_s, first_s, again_s))
     return waited
+
+
+def repeat_scene(folder: Path, seconds: int) -> None:
+    """Write scene.wav over and over into SECONDS.wav of the same folder."""
+    scene, fs = soundfile.read(folder / "scene.wav", dtype="int16")
+    samples = seconds * fs
+    times = math.ceil(samples / len(scene))
+    soundfile.write(folder / f"{seconds}.wav", np.tile(scene, (times, 1))[:samples], fs)
+
+
+def time_all() -> list[Waited]:
+    """Start-up, a scene rendered, and recordings localised that repeat it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        waited = time_commands(MAKE, folder)
+        for seconds in (60, 600):
+            repeat_scene(folder, seconds)
+        return waited + time_commands(LOCALISE, folder)
 
 
 def commands_section(waited: list[Waited]) -> str:
@@ -101,9 +111,8 @@ def commands_section(waited: list[Waited]) -> str:
     rows = []
     for row in waited:
         speed = f"{row.sound_s / row.again_s:.0f}" if row.sound_s else ""
-        cells = [f"{row.first_s:.1f}", f"{row.again_s:.1f}", speed, f"{row.peak_memory_mb:,}"]
-        rows.append([row.title, *cells])
-    head = ["command", "first time, s", "again, s", "times real time", "most memory, MiB"]
+        rows.append([row.title, f"{row.first_s:.1f}", f"{row.again_s:.1f}", speed])
+    head = ["command", "first time, s", "again, s", "times real time"]
     return (
         "## Whole commands\n\nEach in a process of its own. The first time may compile; the user's "
         f"cache folder keeps compiled programs.\n\n{markdown_table(head, rows)}"
