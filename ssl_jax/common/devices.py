@@ -162,7 +162,7 @@ def copy_on_each(mesh: Mesh) -> NamedSharding:
 
 
 def split_rows(mesh: Mesh) -> NamedSharding:
-    """The first axis shared out among the devices."""
+    """The first axis divided among the devices."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
 

@@ -122,19 +122,18 @@ def cite_section(results: Path, citation: Citation) -> str:
             f"./reproduce.sh --protocol {CITED_PROTOCOL} --runs {CITED_RUN}"
         )
     title = TITLES[CITED_RUN]
-    top1 = mean_and_deviation([scores["top1"] for scores in metrics], " %")
-    cells = [title, str(len(metrics))]
+    cited = {}
     for score, (_, unit) in CITED_SCORES.items():
-        cells.append(mean_and_deviation([scores[score] for scores in metrics], unit))
+        cited[score] = mean_and_deviation([scores[score] for scores in metrics], unit)
     commit = commit_of(read_json(results / CITED_PROTOCOL / "timing.json"), CITED_RUN)
     heading = (
-        f"**The number to cite: {top1} Top-1** ({title}, protocol `{CITED_PROTOCOL}`), "
+        f"**The number to cite: {cited['top1']} Top-1** ({title}, protocol `{CITED_PROTOCOL}`), "
         "on speakers, heads and noise files that were not in training. "
         f"Mean ± standard deviation over seeds; ssl_jax {version()}, "
         f"commit {commit}."
     )
     head = ["network", "seeds", *(score_title for score_title, _ in CITED_SCORES.values())]
-    table = markdown_table(head, [cells])
+    table = markdown_table(head, [[title, str(len(metrics)), *cited.values()]])
     box = "".join(f"> {line}\n" for line in [heading, "", *table.splitlines()])
     return box.replace("> \n", ">\n") + "\n" + bibtex(citation, commit)
 

@@ -104,9 +104,9 @@ def wall_amplitude(room: Room) -> float:
 
 def turn(positions: np.ndarray, degrees: float) -> np.ndarray:
     """Positions (..., 3) turned counter-clockwise about the vertical axis."""
-    turn = np.radians(degrees)
-    x = np.cos(turn) * positions[..., 0] - np.sin(turn) * positions[..., 1]
-    y = np.sin(turn) * positions[..., 0] + np.cos(turn) * positions[..., 1]
+    angle = np.radians(degrees)
+    x = np.cos(angle) * positions[..., 0] - np.sin(angle) * positions[..., 1]
+    y = np.sin(angle) * positions[..., 0] + np.cos(angle) * positions[..., 1]
     return np.stack([x, y, positions[..., 2]], axis=-1)
 
 

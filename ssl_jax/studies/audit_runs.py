@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_jax.common.files import read_csv, read_json
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
+from ssl_jax.config import AZIMUTHS
 from ssl_jax.metrics import error_by_azimuth
 from ssl_jax.report.directions import DEGREES, off_plane_azimuths
 from ssl_jax.report.logs import TITLES, read_confusion
@@ -59,19 +59,19 @@ def snr_table(results: Path) -> str:
 
 def azimuth_table(results: Path) -> str:
     """Errors on and off the horizontal plane, and the hardest azimuths; empty without a run."""
+    paths = {run: results / f"{run}_confusion.csv" for run in WHOLE_RUNS}
+    trained = [run for run in WHOLE_RUNS if paths[run].exists()]
+    if not trained:
+        return ""
     is_off_plane = np.isin(DEGREES, off_plane_azimuths())
     rows = []
-    for run in WHOLE_RUNS:
-        path = results / f"{run}_confusion.csv"
-        if path.exists():
-            errors = error_by_azimuth(read_confusion(path))
-            hardest = np.argsort(-errors)[:HARDEST]
-            named = ", ".join(f"{AZIMUTH_STEP * c}° ({errors[c]:.1f}°)" for c in hardest)
-            on = errors[~is_off_plane].mean()
-            off = errors[is_off_plane].mean()
-            rows.append([TITLES[run], f"{on:.2f}°", f"{off:.2f}°", named])
-    if not rows:
-        return ""
+    for run in trained:
+        errors = error_by_azimuth(read_confusion(paths[run]))
+        hardest = np.argsort(-errors)[:HARDEST]
+        named = ", ".join(f"{DEGREES[c]}° ({errors[c]:.1f}°)" for c in hardest)
+        on = errors[~is_off_plane].mean()
+        off = errors[is_off_plane].mean()
+        rows.append([TITLES[run], f"{on:.2f}°", f"{off:.2f}°", named])
     count = int(is_off_plane.sum())
     head = ["run", f"{AZIMUTHS - count} azimuths on the plane", f"{count} off it", "hardest"]
     return markdown_table(head, rows)

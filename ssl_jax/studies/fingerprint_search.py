@@ -140,8 +140,9 @@ class Nearest:
     @property
     def snr_range(self) -> SnrRange:
         """The middle of the tied ranges: the median of their lower and of their upper ends."""
-        low = statistics.median_low(snr_range.low for snr_range in self.tied)
-        high = statistics.median_low(snr_range.high for snr_range in self.tied)
+        tied = self.tied
+        low = statistics.median_low(snr_range.low for snr_range in tied)
+        high = statistics.median_low(snr_range.high for snr_range in tied)
         return SnrRange(low, high)
 
 

@@ -64,8 +64,12 @@ def test_a_folder_without_heads_is_refused(call, tmp_path):
 def every_second_direction(path, fs):
     """A place as it is measured, in steps of 10 degrees."""
     place = measured_place(path, fs)
-    azimuth, elevation = place.azimuth[::2], place.elevation[::2]
-    return replace(place, hrirs=place.hrirs[::2], azimuth=azimuth, elevation=elevation)
+    return replace(
+        place,
+        hrirs=place.hrirs[::2],
+        azimuth=place.azimuth[::2],
+        elevation=place.elevation[::2],
+    )
 
 
 def test_a_head_and_two_talkers_are_scored(call, tmp_path, monkeypatch):
