@@ -31,6 +31,14 @@ LEVEL_MAP = 3  # with `FrontEnd.levels` alone
 SIDED_MAPS = slice(ITD_MAP, IC_MAP)  # they change their sign where the ears are swapped
 
 
+def class_azimuths() -> "np.ndarray":
+    """The azimuth of each class (72,), degrees."""
+    # here, because `--help` need not wait for NumPy
+    import numpy as np
+
+    return AZIMUTH_STEP * np.arange(AZIMUTHS)
+
+
 @dataclass(frozen=True)
 class FrontEnd:
     """From two ear signals to cue maps."""

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import PowerNorm
 
 from ssl_jax.common.angles import signed_degrees
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
+from ssl_jax.config import AZIMUTH_STEP, class_azimuths
 from ssl_jax.recordings.azimuths import Azimuths
 
 ESTIMATE = "#d9730d"
@@ -32,7 +32,7 @@ def add_bar(image, axes, label: str = "", **look) -> None:
 def draw_over_time(axes, azimuths: Azimuths) -> None:
     """The posterior as an image, and the estimates on it."""
     # classes from -180 to 175 degrees: front in the middle
-    order = np.argsort(signed_degrees(np.arange(AZIMUTHS) * AZIMUTH_STEP))
+    order = np.argsort(signed_degrees(class_azimuths()))
     heard = np.isfinite(azimuths.azimuth)
     image = np.where(heard[:, None], azimuths.posterior, np.nan)[:, order]
     # back once more, at the top

@@ -4,14 +4,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
+from ssl_jax.config import class_azimuths
 from ssl_jax.metrics import in_front
 
 DEFAULT_PRIOR = "frontal"
 # weights of a class in the front half and of one behind. People look at what they record.
 WEIGHTS = {"frontal": (4.0, 1.0), "uniform": (1.0, 1.0), "front": (1.0, 0.0)}
 # (72,) of bool: the classes from -90 to 90 degrees
-IN_FRONT = in_front(AZIMUTH_STEP * np.arange(AZIMUTHS))
+IN_FRONT = in_front(class_azimuths())
 
 
 def prior_of(name: str) -> np.ndarray:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
 from ssl_jax.common.files import read_csv
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, FrontEnd
+from ssl_jax.config import AZIMUTH_STEP, FrontEnd, class_azimuths
 from ssl_jax.metrics import error_by_azimuth
 from ssl_jax.report.logs import TITLES, read_confusion, reported_table
 from ssl_jax.report.style import (
@@ -27,7 +27,6 @@ from ssl_jax.report.style import (
 from ssl_jax.sounds.hrtf import head_files, select_directions
 from ssl_jax.sounds.sofa import ON_GRID, read_sofa
 
-DEGREES = AZIMUTH_STEP * np.arange(AZIMUTHS)  # azimuth of each class
 EIGHTHS = range(0, 361, 45)
 RIM = 45.0  # degrees: larger errors are numbers, so that one azimuth does not dwarf the others
 # degrees of error beyond the rim, where the numbers of the first run stand, and of each further one
@@ -90,7 +89,7 @@ def off_plane_azimuths() -> np.ndarray:
     """Azimuths whose nearest direction in CIPIC's grid is above or below the horizontal plane."""
     head = read_sofa(head_files(None)[0], FrontEnd.fs)
     _, elevations = select_directions(head, "nearest_azimuth")
-    return DEGREES[np.abs(elevations) > ON_GRID]
+    return class_azimuths()[np.abs(elevations) > ON_GRID]
 
 
 def recall(results: Path, name: str) -> Figure:
@@ -110,7 +109,9 @@ def recall(results: Path, name: str) -> Figure:
         lw=1.2,
         label="reported, epoch 39",
     )
-    axis.plot(DEGREES, ours, "o-", color=OURS, markersize=4, lw=1.2, label="ours, epoch 40")
+    axis.plot(
+        class_azimuths(), ours, "o-", color=OURS, markersize=4, lw=1.2, label="ours, epoch 40"
+    )
     axis.fill_between([], [], color="0.92", label="measured off the horizontal plane")
     axis.set(
         xlim=(-AZIMUTH_STEP / 2, 360 - AZIMUTH_STEP / 2),
@@ -159,10 +160,10 @@ def draw_around(axis, error: np.ndarray, run: str) -> None:
     """Error by azimuth (72,) around the head, cut off at RIM, with points there for larger ones."""
     style = RUN_STYLES[run]
     closed = np.minimum(np.append(error, error[0]), RIM)
-    angles = np.radians(np.append(DEGREES, 360))
+    angles = np.radians(np.append(class_azimuths(), 360))
     axis.plot(angles, closed, style.line, color=style.colour, lw=1.5)
     axis.plot(
-        np.radians(DEGREES[error > RIM]),
+        np.radians(class_azimuths()[error > RIM]),
         np.full((error > RIM).sum(), RIM),
         style.marker,
         color=style.colour,
@@ -174,7 +175,7 @@ def write_beyond_rim(axis, error: np.ndarray, run: str, radius: float) -> None:
     """Errors (72,) over RIM as numbers at their azimuths, `radius` from the middle."""
     for number in np.flatnonzero(error > RIM):
         axis.text(
-            np.radians(DEGREES[number]),
+            np.radians(AZIMUTH_STEP * number),
             radius,
             f"{error[number]:.0f}",
             color=RUN_STYLES[run].colour,

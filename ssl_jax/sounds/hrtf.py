@@ -8,7 +8,7 @@ import numpy as np
 from ssl_jax.common.angles import circle_degrees, signed_degrees
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import package_data
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, DIRECTION_RULES
+from ssl_jax.config import AZIMUTHS, DIRECTION_RULES, class_azimuths
 from ssl_jax.sounds.sofa import ON_GRID, Sofa, read_sofa
 
 CIPIC = "cipic_*.sofa"  # the 20 people of the published experiment, in the package
@@ -112,7 +112,7 @@ def select_directions(sofa: Sofa, rule: str, azimuths=None) -> tuple[np.ndarray,
             f"direction rule {rule!r}: unknown: use one of {', '.join(DIRECTION_RULES)}"
         )
     if azimuths is None:
-        azimuths = np.arange(AZIMUTHS) * AZIMUTH_STEP
+        azimuths = class_azimuths()
     azimuths = np.asarray(azimuths, float)
     if rule == "nearest_azimuth":
         # the first of equals
@@ -212,7 +212,7 @@ def turn_to_midline(sofa: Sofa) -> Sofa:
     spectra[..., np.fft.rfftfreq(nfft, 1 / sofa.fs) > LATERAL_HZ] = 0
     # the right ear's lag, over azimuth a sine of azimuth + turn
     itd = delay_between(spectra[:, 0], spectra[:, 1], nfft)
-    azimuths = np.radians(AZIMUTH_STEP * np.arange(AZIMUTHS))
+    azimuths = np.radians(class_azimuths())
     turn = np.degrees(np.angle(1j * itd @ np.exp(-1j * azimuths)))
     return replace(sofa, azimuth=circle_degrees(sofa.azimuth + turn))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
+from ssl_jax.config import AZIMUTHS, class_azimuths
 from ssl_jax.sounds.hrtf import scale_head, select_directions
 from ssl_jax.sounds.sofa import Sofa
 
@@ -186,8 +186,7 @@ def room_responses(head: Sofa, room: Room, samples: int, rng: np.random.Generato
     early[..., :used] = direct[..., :used]
     tail = np.zeros((2, samples))
     if room.t60:
-        azimuth = AZIMUTH_STEP * np.arange(AZIMUTHS)
-        reflections = early_reflections(head, room, azimuth, taps)
+        reflections = early_reflections(head, room, class_azimuths(), taps)
         tail = diffuse_tail(head, room, samples, rng)
         # of all that is reflected, on average over azimuths
         energy = np.square(early).sum() / AZIMUTHS / 10 ** (room.drr / 10)

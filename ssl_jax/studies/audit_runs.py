@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from ssl_jax.common.files import read_csv, read_json
-from ssl_jax.config import AZIMUTHS
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, class_azimuths
 from ssl_jax.metrics import error_by_azimuth
-from ssl_jax.report.directions import DEGREES, off_plane_azimuths
+from ssl_jax.report.directions import off_plane_azimuths
 from ssl_jax.report.logs import TITLES, read_confusion
 from ssl_jax.report.tables import EVALUATED, SCORES, markdown_table, score_cells, snr_cells
 from ssl_jax.runs import MAIN_RUNS
@@ -63,12 +63,12 @@ def azimuth_table(results: Path) -> str:
     trained = [run for run in WHOLE_RUNS if paths[run].exists()]
     if not trained:
         return ""
-    is_off_plane = np.isin(DEGREES, off_plane_azimuths())
+    is_off_plane = np.isin(class_azimuths(), off_plane_azimuths())
     rows = []
     for run in trained:
         errors = error_by_azimuth(read_confusion(paths[run]))
         hardest = np.argsort(-errors)[:HARDEST]
-        named = ", ".join(f"{DEGREES[c]}° ({errors[c]:.1f}°)" for c in hardest)
+        named = ", ".join(f"{AZIMUTH_STEP * c}° ({errors[c]:.1f}°)" for c in hardest)
         on = errors[~is_off_plane].mean()
         off = errors[is_off_plane].mean()
         rows.append([TITLES[run], f"{on:.2f}°", f"{off:.2f}°", named])

@@ -9,7 +9,7 @@ import numpy as np
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, Database
+from ssl_jax.config import AZIMUTHS, Database, class_azimuths
 from ssl_jax.database.program import Waveforms, block_size, render
 from ssl_jax.database.recipes import Choices, Recipes, draw_recipes
 from ssl_jax.experiments import PROTOCOLS
@@ -62,7 +62,7 @@ def measured_place(path: Path, fs: int, ears: str = "", azimuths: str = "") -> P
         As `read_sofa` does.
     """
     sofa = read_sofa(path, fs, ears=ears, azimuths=azimuths)
-    classes = AZIMUTH_STEP * np.arange(AZIMUTHS)
+    classes = class_azimuths()
     try:
         chosen = horizontal_ring(sofa, classes)
     except InputError:  # the ring has gaps
