@@ -37,7 +37,8 @@ from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.context import weights_path
 from ssl_jax.training.log import csv_text
-from ssl_jax.training.trainer import UNLIKE, Trainer, predict_all
+from ssl_jax.training.microphones import UNLIKE
+from ssl_jax.training.trainer import Trainer, predict_all
 
 TENTHS = 10  # bins of confidence in the reliability figure
 

@@ -43,7 +43,8 @@ from ssl_jax.studies.unseen_heads import (
 )
 from ssl_jax.studies.voices import bundled_voices, wide_band_sounds
 from ssl_jax.training.batches import Mixtures
-from ssl_jax.training.trainer import UNLIKE, Microphones, Trainer, predict_all
+from ssl_jax.training.microphones import ALIKE, UNLIKE
+from ssl_jax.training.trainer import Trainer, predict_all
 
 SCENES = 200  # of two talkers
 TALKERS = 30  # whose voices the scenes draw from
@@ -214,7 +215,7 @@ def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
     unlike = {what: conditions[what] for what in ("rooms", "free field")}
     rows = []
     for microphones, about, masks in (
-        (Microphones(), "", conditions),
+        (ALIKE, "", conditions),
         (UNLIKE, ", unlike microphones", unlike),
     ):
         heard = predict_all(trainer, mixtures, numbers, microphones)

@@ -15,15 +15,12 @@ from jax.sharding import Mesh
 
 from ssl_jax.common.devices import copy_on_each, data_mesh, to_devices
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import AZIMUTHS, ILD_MAP, LEVEL_MAP, FrontEnd, Training
+from ssl_jax.config import AZIMUTHS, FrontEnd, Training
 from ssl_jax.metrics import BatchCounts, Evaluation, batch_counts, class_distances_degrees
-from ssl_jax.networks.layers import CUES
 from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, named_arrays, split
 from ssl_jax.training.batches import EVALUATION_BATCH, Mixtures, batches_of
-
-# cosines in a curve over the channels: the slowest four, as microphones' responses are smooth
-COSINES = 4
+from ssl_jax.training.microphones import ALIKE, Microphones, colour_maps
 
 
 def learning_rates(config: Training, steps_per_epoch: int) -> optax.Schedule:
@@ -57,59 +54,6 @@ def target_table(deviation_degrees: float) -> np.ndarray:
     """Targets (72, 72) of every class: a circular normal of that standard deviation about it."""
     weights = np.exp(-0.5 * (class_distances_degrees() / deviation_degrees) ** 2)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Microphones:
-    """How far two microphones are from each other and from flat."""
-
-    ild_db: float = 0.0  # standard deviation of smooth random curves on ILDs
-    level_db: float = 0.0  # the same on the levels of both ears
-
-
-# where a network is tried on microphones unlike those of its training
-UNLIKE = Microphones(ild_db=1.0, level_db=3.0)
-
-
-def smooth_curves(count: int, channels: int, rms_db: float, key: jax.Array) -> jax.Array:
-    """Random sums of COSINES cosines over the channels, dB, (count, channels).
-
-    Their root mean square is `rms_db` on average.
-    """
-    # (COSINES, channels)
-    positions = (jnp.arange(channels) + 0.5) / channels
-    angles = jnp.pi * jnp.outer(jnp.arange(1, COSINES + 1), positions)
-    # the mean square of a cosine is 1/2
-    scale = rms_db * (2 / COSINES) ** 0.5
-    # (count, COSINES) -> (count, channels)
-    return scale * jax.random.normal(key, (count, COSINES)) @ jnp.cos(angles)
-
-
-def colour_maps(cues: jax.Array, microphones: Microphones, key: jax.Array) -> jax.Array:
-    """Cue maps as other microphones give them.
-
-    Parameters
-    ----------
-    cues : jax.Array
-        (batch, maps, channels, frames)
-    microphones : Microphones
-        How strong the random curves of each mixture are.
-    key : jax.Array
-        Draws the curves.
-
-    Returns
-    -------
-    jax.Array
-        Of the shape and kind of `cues`.
-    """
-    count, maps, channels, _ = cues.shape
-    if microphones.ild_db:
-        curves = smooth_curves(count, channels, microphones.ild_db, key)
-        cues = cues.at[:, ILD_MAP].add(curves[..., None].astype(cues.dtype))
-    if microphones.level_db and maps > CUES:
-        curves = smooth_curves(count, channels, microphones.level_db, jax.random.fold_in(key, 1))
-        cues = cues.at[:, LEVEL_MAP].add(curves[..., None].astype(cues.dtype))
-    return cues
 
 
 @jax.tree_util.register_dataclass
@@ -185,8 +129,9 @@ class Trainer:
 
     def _step(self, state: State, cues: jax.Array, labels: jax.Array) -> State:
         """The state after one batch."""
-        microphones = Microphones(self.config.coloured, self.config.level_curves)
-        if microphones != Microphones():
+        config = self.config
+        microphones = Microphones(config.coloured, config.level_curves, config.level_cosines)
+        if microphones.ild_db or microphones.level_db:
             # other curves every step
             steps_before = count_steps(state.moments)
             key = jax.random.fold_in(jax.random.key(self.config.seed), steps_before)
@@ -266,7 +211,7 @@ def predict_all(
     trainer: Trainer,
     mixtures: Mixtures,
     numbers: np.ndarray,
-    microphones: Microphones = Microphones(),
+    microphones: Microphones = ALIKE,
 ) -> Evaluation:
     """What the network says of mixtures.
 
