@@ -170,10 +170,8 @@ class Training:
     short_share: float = 0.0
     # dB, standard deviation of smooth random curves on ILDs: unlike microphones
     coloured: float = 0.0
-    # dB, standard deviation of random curves on the levels of both ears: unlike ears
+    # dB, standard deviation of such curves on the levels of both ears
     level_curves: float = 0.0
-    # cosines in these: more are finer. Ears differ in finer detail than microphones do.
-    level_cosines: int = 4
     # ears of half the mixtures of an epoch swapped, and left with right: more heads
     mirrored: bool = False
     seed: int = 0  # of the run: initial weights, split, order of mixtures

@@ -22,8 +22,7 @@ _GENERAL = Training(
     label_spread=5.0,
     short_share=0.3,
     coloured=0.75,
-    level_curves=4.0,
-    level_cosines=10,
+    level_curves=3.0,
     mirrored=True,
 )
 # The runs of the published tables, what the public notebook holds beyond them, and ours.

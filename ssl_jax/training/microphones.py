@@ -1,4 +1,4 @@
-"""Cue maps as other microphones and other ears give them: random curves over the channels."""
+"""Cue maps as other microphones give them: smooth random curves over the channels."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ssl_jax.config import ILD_MAP, LEVEL_MAP
 from ssl_jax.networks.layers import CUES
 
-# cosines in a microphone's curve over the channels: the slowest four, as its response is smooth
+# cosines in a curve over the channels: the slowest four, as microphones' responses are smooth
 COSINES = 4
 
 
@@ -18,7 +18,6 @@ class Microphones:
 
     ild_db: float = 0.0  # standard deviation of smooth random curves on ILDs
     level_db: float = 0.0  # the same on the levels of both ears
-    level_cosines: int = COSINES  # in a curve on levels
 
 
 # as good as the same microphone twice
@@ -27,20 +26,18 @@ ALIKE = Microphones()
 UNLIKE = Microphones(ild_db=1.0, level_db=3.0)
 
 
-def smooth_curves(
-    count: int, channels: int, rms_db: float, key: jax.Array, cosines: int = COSINES
-) -> jax.Array:
-    """Random sums of the slowest `cosines` cosines over the channels, dB, (count, channels).
+def smooth_curves(count: int, channels: int, rms_db: float, key: jax.Array) -> jax.Array:
+    """Random sums of COSINES cosines over the channels, dB, (count, channels).
 
     Their root mean square is `rms_db` on average.
     """
-    # (cosines, channels)
+    # (COSINES, channels)
     positions = (jnp.arange(channels) + 0.5) / channels
-    angles = jnp.pi * jnp.outer(jnp.arange(1, cosines + 1), positions)
+    angles = jnp.pi * jnp.outer(jnp.arange(1, COSINES + 1), positions)
     # the mean square of a cosine is 1/2
-    scale = rms_db * (2 / cosines) ** 0.5
-    # (count, cosines) -> (count, channels)
-    return scale * jax.random.normal(key, (count, cosines)) @ jnp.cos(angles)
+    scale = rms_db * (2 / COSINES) ** 0.5
+    # (count, COSINES) -> (count, channels)
+    return scale * jax.random.normal(key, (count, COSINES)) @ jnp.cos(angles)
 
 
 def colour_maps(cues: jax.Array, microphones: Microphones, key: jax.Array) -> jax.Array:
@@ -65,9 +62,6 @@ def colour_maps(cues: jax.Array, microphones: Microphones, key: jax.Array) -> ja
         curves = smooth_curves(count, channels, microphones.ild_db, key)
         cues = cues.at[:, ILD_MAP].add(curves[..., None].astype(cues.dtype))
     if microphones.level_db and maps > CUES:
-        level_key = jax.random.fold_in(key, 1)
-        curves = smooth_curves(
-            count, channels, microphones.level_db, level_key, microphones.level_cosines
-        )
+        curves = smooth_curves(count, channels, microphones.level_db, jax.random.fold_in(key, 1))
         cues = cues.at[:, LEVEL_MAP].add(curves[..., None].astype(cues.dtype))
     return cues

@@ -129,9 +129,8 @@ class Trainer:
 
     def _step(self, state: State, cues: jax.Array, labels: jax.Array) -> State:
         """The state after one batch."""
-        config = self.config
-        microphones = Microphones(config.coloured, config.level_curves, config.level_cosines)
-        if microphones.ild_db or microphones.level_db:
+        microphones = Microphones(self.config.coloured, self.config.level_curves)
+        if microphones != ALIKE:
             # other curves every step
             steps_before = count_steps(state.moments)
             key = jax.random.fold_in(jax.random.key(self.config.seed), steps_before)
