@@ -1,8 +1,12 @@
-"""What others offer for the same sums: the peers of the benchmark. Their packages are optional."""
+"""What others offer for the same sums: the peers of the benchmark.
+
+Their packages are optional, but for SciPy.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
+from scipy import signal as sps
 
 from ssl_jax.config import AZIMUTHS, FrontEnd
 
@@ -13,6 +17,26 @@ def gammatone_filterbank(ear: np.ndarray, front: FrontEnd) -> Callable:
 
     coefficients = make_erb_filters(front.fs, front.cfs)
     return lambda: erb_filterbank(ear, coefficients)
+
+
+def scipy_rendering(sources: np.ndarray, responses: np.ndarray, snr: np.ndarray) -> Callable:
+    """A mixture by SciPy's convolutions, overlap and add: (2, samples), peak 1.
+
+    Parameters
+    ----------
+    sources : (1 + k, samples), the target and k noises
+    responses : (1 + k, 2, taps), left ear first
+    snr : (k,) dB, see `sounds.mixing.mix`
+    """
+
+    def render() -> np.ndarray:
+        ears = sps.oaconvolve(sources[:, None], responses, axes=-1)[..., : sources.shape[-1]]
+        power = np.mean(ears**2, axis=(1, 2))
+        gain = np.sqrt(power[0] / power[1:] * 10 ** (-snr / 10) / len(snr))
+        mixture = ears[0] + np.einsum("k,kes->es", gain, ears[1:])
+        return mixture / np.abs(mixture).max()
+
+    return render
 
 
 def torch_network(device: str):

@@ -40,7 +40,7 @@ from ssl_jax.studies.floor import (
     seconds_of,
 )
 from ssl_jax.studies.pages import show_page
-from ssl_jax.studies.peers import gammatone_filterbank, torch_train_step
+from ssl_jax.studies.peers import gammatone_filterbank, scipy_rendering, torch_train_step
 from ssl_jax.studies.whole_commands import (
     commands_section,
     reproduction_section,
@@ -98,6 +98,16 @@ def material_on(mesh: Mesh) -> Material:
     return Material(mesh, rendered_from, (rooms, speech, in_rooms), mixtures)
 
 
+def first_mixture(material: Material) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sources (3, samples), their responses (3, 2, taps) and SNRs (2,) of the first mixture."""
+    waveforms, speech, recipes = material.rendered_from
+    one = recipes.rows(0)
+    noises = np.asarray(waveforms.noises)[one.noise_kind, one.noise_file]
+    azimuths = np.append(one.azimuth, one.noise_azimuth)
+    responses = np.asarray(waveforms.hrirs)[one.head, azimuths]
+    return np.concatenate([speech[:1], noises]), responses, one.snr
+
+
 def filterbank_jobs(material: Material) -> list[Job]:
     """The filterbank, ours and others'."""
     mesh = material.mesh
@@ -148,8 +158,10 @@ def rendering_jobs(material: Material) -> list[Job]:
     batch = len(material.mixtures)
     rendering = on_all_devices(render, material.mesh, (jax.P(), EACH, EACH))
     whole = render_and_extract(FRONT, material.mesh)
+    peer = scipy_rendering(*first_mixture(material))
     return [
         Job(RENDERING, "ours", lambda: rendering(*material.rendered_from), batch),
+        Job(RENDERING, "scipy.signal.oaconvolve", peer, 1),
         Job(RENDERING, "ours, in rooms", lambda: rendering(*material.rooms_from), batch),
         Job(WHOLE, "ours", lambda: whole(*material.rendered_from), batch),
     ]

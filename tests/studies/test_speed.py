@@ -1,10 +1,12 @@
 """The benchmark: its peers run, and its table says what they take."""
 
+import numpy as np
 import pytest
 
+from ssl_jax.sounds.mixing import mix, spatialise
 from ssl_jax.studies import floor
 from ssl_jax.studies.floor import needs, seconds_of
-from ssl_jax.studies.peers import torch_network
+from ssl_jax.studies.peers import scipy_rendering, torch_network
 from ssl_jax.studies.speed import table
 
 
@@ -12,6 +14,16 @@ def test_a_peer_trains_a_network_of_the_same_size():
     pytest.importorskip("torch", reason="a peer is optional")
     parameters = torch_network("cpu").parameters()
     assert sum(parameter.numel() for parameter in parameters) == 124_171
+
+
+def test_a_peer_renders_the_same_mixture(speech, noises, heads):
+    sources = np.stack([speech[0], *noises.waveforms[0, :2]])
+    responses = heads.hrirs[3, [12, 40, 62]]
+    snr = np.array([3.0, 20.0])
+    ears = np.asarray(spatialise(sources, responses))
+    ours = np.asarray(mix(ears[0], ears[1:], snr))
+    # of float32 sums, where the peak is 1
+    np.testing.assert_allclose(scipy_rendering(sources, responses, snr)(), ours, atol=1e-5)
 
 
 def test_every_sample_needs_more_than_every_hop():
