@@ -39,6 +39,27 @@ def block_size() -> int:
     return 12 if jax.default_backend() == "cpu" else 120
 
 
+def sources_of(
+    waveforms: Waveforms, speech: jax.Array, recipes: Recipes
+) -> tuple[jax.Array, jax.Array]:
+    """Each mixture's target and two noises, and the responses that they come through.
+
+    Parameters
+    ----------
+    waveforms : noises and responses
+    speech : (n, samples)
+    recipes : of n mixtures
+
+    Returns
+    -------
+    (n, 3, samples) and (n, 3, 2, taps), the target first
+    """
+    noise = waveforms.noises[recipes.noise_kind[:, None], recipes.noise_file]  # n, 2, samples
+    azimuths = jnp.concatenate([recipes.azimuth[:, None], recipes.noise_azimuth], axis=1)  # n, 3
+    hrirs = waveforms.hrirs[recipes.head[:, None], azimuths]
+    return jnp.concatenate([speech[:, None], noise], axis=1), hrirs
+
+
 def render(waveforms: Waveforms, speech: jax.Array, recipes: Recipes, bits: int = 16) -> jax.Array:
     """Mixtures as two ears hear them.
 
@@ -55,10 +76,7 @@ def render(waveforms: Waveforms, speech: jax.Array, recipes: Recipes, bits: int 
     -------
     (n, 2, samples), left ear first, peak 1
     """
-    noise = waveforms.noises[recipes.noise_kind[:, None], recipes.noise_file]  # n, 2, samples
-    azimuths = jnp.concatenate([recipes.azimuth[:, None], recipes.noise_azimuth], axis=1)  # n, 3
-    hrirs = waveforms.hrirs[recipes.head[:, None], azimuths]  # n, 3, 2, taps
-    sources = jnp.concatenate([speech[:, None], noise], axis=1)  # n, 3, samples
+    sources, hrirs = sources_of(waveforms, speech, recipes)
     if waveforms.tails is None:
         ears = spatialise(sources, hrirs)  # n, 3, 2, samples
     else:

@@ -16,7 +16,13 @@ from ssl_jax.common.files import write_json
 from ssl_jax.common.progress import track
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTHS, Database, SoundFolders
-from ssl_jax.database.program import block_size, render, render_and_extract, waveforms_of
+from ssl_jax.database.program import (
+    block_size,
+    render,
+    render_and_extract,
+    sources_of,
+    waveforms_of,
+)
 from ssl_jax.database.recipes import recipes_of
 from ssl_jax.experiments import experiment
 from ssl_jax.frontend.auditory_model import GF_spectrogram
@@ -101,11 +107,9 @@ def material_on(mesh: Mesh) -> Material:
 def first_mixture(material: Material) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sources (3, samples), their responses (3, 2, taps) and SNRs (2,) of the first mixture."""
     waveforms, speech, recipes = material.rendered_from
-    one = recipes.rows(0)
-    noises = np.asarray(waveforms.noises)[one.noise_kind, one.noise_file]
-    azimuths = np.append(one.azimuth, one.noise_azimuth)
-    responses = np.asarray(waveforms.hrirs)[one.head, azimuths]
-    return np.concatenate([speech[:1], noises]), responses, one.snr
+    first = recipes.rows(slice(1))
+    sources, responses = sources_of(waveforms, speech[:1], first)
+    return np.asarray(sources[0]), np.asarray(responses[0]), first.snr[0]
 
 
 def filterbank_jobs(material: Material) -> list[Job]:
