@@ -27,6 +27,10 @@ from ssl_jax.frontend.running_correlation import (
     advance_short_hops,
 )
 
+# How to compile programs that scan: AVX-512 where a CPU has it, of which XLA would use half. Each
+# lane computes the same.
+WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 512}
+
 
 class ScanState(NamedTuple):
     """What a step of the scan leaves for the next."""

@@ -28,7 +28,7 @@ from scipy.special import bdtr
 
 from ssl_jax.frontend.binaural_feature import to_cues
 from ssl_jax.frontend.correlation_settings import CorrelationOptions, CorrelationSettings
-from ssl_jax.frontend.cue_scan import initial_state, scan_steps
+from ssl_jax.frontend.cue_scan import WIDE_VECTORS, initial_state, scan_steps
 from ssl_jax.frontend.cues import CueGrid, Cues
 from ssl_jax.frontend.filter_design import gammatone_pole
 from ssl_jax.frontend.lag_cues import TINY, FrameCues
@@ -55,9 +55,6 @@ CUE_BYTES = 16
 
 # The longest segment, in memories: its warming up is then 6 % of the work.
 MOST_MEMORIES = 16
-
-# AVX-512 where a CPU has it: XLA halves its vectors otherwise. Each lane computes the same.
-COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ def plan_segments(
     return min(cuts, key=lambda cut: cut.computed(samples))
 
 
-@partial(jax.jit, static_argnames=("periphery", "settings"), compiler_options=COMPILER_OPTIONS)
+@partial(jax.jit, static_argnames=("periphery", "settings"), compiler_options=WIDE_VECTORS)
 def _cues_side_by_side(
     sounds: jax.Array, ends: jax.Array, periphery: PeripherySettings, settings: CorrelationSettings
 ) -> FrameCues:

@@ -15,7 +15,7 @@ from ssl_jax.frontend.correlation_settings import (
     CorrelationSettings,
     correlation_settings,
 )
-from ssl_jax.frontend.cue_scan import ScanState, initial_state, scan_steps
+from ssl_jax.frontend.cue_scan import WIDE_VECTORS, ScanState, initial_state, scan_steps
 from ssl_jax.frontend.cues import CueGrid, Cues
 from ssl_jax.frontend.lag_cues import FrameCues
 from ssl_jax.frontend.periphery import (
@@ -72,7 +72,7 @@ def start_cues(
     return CueStream(periphery, settings, state=None, waiting=np.zeros((0, 2)), samples=0)
 
 
-@partial(jax.jit, static_argnames=("periphery", "settings"))
+@partial(jax.jit, static_argnames=("periphery", "settings"), compiler_options=WIDE_VECTORS)
 def _next_steps(
     state: ScanState,
     sounds: jax.Array,

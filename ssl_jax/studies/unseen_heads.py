@@ -12,6 +12,7 @@ from scipy.special import softmax
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import FrontEnd
 from ssl_jax.database.program import extract
+from ssl_jax.frontend.cue_scan import WIDE_VECTORS
 from ssl_jax.metrics import degrees_apart, front_back_rate, frontal_rmse, in_front
 from ssl_jax.networks.packed import available, load_weights, temperature_of
 from ssl_jax.recordings.posteriors import PEAK_REACH, SURE, peak_azimuth
@@ -64,7 +65,7 @@ class Network:
     def load(cls, name: str) -> "Network":
         """The network of that name; InputError where there is none."""
         model, front = load_weights(name)
-        cues = jax.jit(partial(extract, front=front))
+        cues = jax.jit(partial(extract, front=front), compiler_options=WIDE_VECTORS)
         return cls(name, front, cues, jax.jit(lambda maps: model(maps)), temperature_of(name))
 
     def posterior(self, maps: jax.Array) -> np.ndarray:
