@@ -12,7 +12,7 @@ MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in 
 
 _GENERAL = Training(
     model="phase_spectrum",
-    clips=720,
+    clips=1400,
     epochs=24,
     epochs_planned=24,
     batch=64,

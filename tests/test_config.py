@@ -79,7 +79,7 @@ def test_protocols_differ_in_what_they_say():
     database = experiment(Options(protocol="clean")).database
     assert set(database.disjoint) == {"speaker", "noise", "head"}
     rooms = experiment(Options(protocol="rooms"))
-    assert rooms.database.rooms == 1260 and rooms.front.levels and rooms.front.max_ild == 20
+    assert rooms.database.rooms == 2520 and rooms.front.levels and rooms.front.max_ild == 20
     assert tuple(rooms.runs) == rooms.usual_runs == ("general_coloured", "general")
 
 
