@@ -89,12 +89,14 @@ def _phases(g: Graph, angles_per_unit: list, x: str) -> list[str]:
 
 
 def _level_features(g: Graph, level: str) -> tuple[str, str]:
-    """Append the level about its channel's mean, and its rise since the last frame; in units."""
+    """Append the level about the mean around it, and its rise since the last frame; in units."""
     # the first frame comes twice, the last not at all: the frame before each
     padded = g.Pad(level, [0, 0, 1, 0, 0, 0], mode="edge")
     before = g.Slice(padded, [0], [-1], [2])
     rise = g.Div(g.Sub(level, before), phase.ONSET_UNIT)
-    about_mean = g.Div(g.Sub(level, g.ReduceMean(level, [2])), phase.LEVEL_UNIT)
+    half = phase.LEVEL_FRAMES // 2
+    mean = g.AveragePool(level, kernel_shape=[2 * half], pads=[half, half - 1], count_include_pad=0)
+    about_mean = g.Div(g.Sub(level, mean), phase.LEVEL_UNIT)
     return (
         g.Clip(about_mean, -phase.LEVEL_MOST, phase.LEVEL_MOST),
         g.Clip(rise, -phase.ONSET_MOST, phase.ONSET_MOST),

@@ -45,7 +45,9 @@ IC_SCALE = 5
 # features of a channel in a frame: 8 from phases of the ITD and 4 of the ILD, and the cues
 PHASES = 12
 FEATURES = PHASES + CUES
-# dB in one unit of a level about its channel's mean, and how many units are told apart
+# frames whose mean a level is about: a second at the usual hop, as long as the windows of training
+LEVEL_FRAMES = 100
+# dB in one unit of a level about its mean, and how many units are told apart
 LEVEL_UNIT = 10.0
 LEVEL_MOST = 4.0
 # the same of a level's rise from one frame to the next
@@ -76,12 +78,23 @@ def _double_angle(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Ar
     return 2 * sine * cosine, 1 - 2 * sine * sine
 
 
+def mean_around(level: jax.Array) -> jax.Array:
+    """The mean (..., frames) of the LEVEL_FRAMES frames around each, of those that there are."""
+    frames = np.arange(level.shape[-1])
+    first = np.maximum(frames - LEVEL_FRAMES // 2, 0)
+    stop = np.minimum(frames + LEVEL_FRAMES // 2, len(frames))
+    padding = [(0, 0)] * (level.ndim - 1) + [(1, 0)]
+    # [..., k]: the sum of the first k frames
+    sums = jnp.cumsum(jnp.pad(level, padding), axis=-1)
+    return (sums[..., stop] - sums[..., first]) / (stop - first)
+
+
 def _level_features(level: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Levels (batch, channels, frames), dB, about their channel's mean, and their rises; in units.
+    """Levels (batch, channels, frames), dB, about the mean around them, and their rises; in units.
 
     A microphone's gain moves a channel's mean alone, so neither shows it.
     """
-    about_mean = (level - level.mean(-1, keepdims=True)) / LEVEL_UNIT
+    about_mean = (level - mean_around(level)) / LEVEL_UNIT
     rise = jnp.diff(level, axis=-1, prepend=level[..., :1]) / ONSET_UNIT
     return (
         jnp.clip(about_mean, -LEVEL_MOST, LEVEL_MOST),
@@ -92,10 +105,10 @@ def _level_features(level: jax.Array) -> tuple[jax.Array, jax.Array]:
 class PhaseNetwork(nnx.Module):
     """Cue maps to azimuth classes; 415,628 parameters with the usual options.
 
-    Where the front-end gives levels, each channel's level about its own mean and its rise since the
-    last frame are features. They also move the gate: the first wavefront tells the direction
-    (Litovsky et al. 1999). Once training is over, such a network answers twice, for the sound and
-    for its ears swapped, and gives the mean.
+    Where the front-end gives levels, each channel's level about its mean in the second around, and
+    its rise since the last frame, are features. They also move the gate: the first wavefront tells
+    the direction (Litovsky et al. 1999). Once training is over, such a network answers twice, for
+    the sound and for its ears swapped, and gives the mean.
     """
 
     def __init__(self, rngs: nnx.Rngs, front: FrontEnd, options: PhaseOptions = PhaseOptions()):

@@ -10,7 +10,7 @@ from flax import nnx
 
 from ssl_jax.config import FrontEnd
 from ssl_jax.networks.packed import default_weights, describe, load_weights
-from ssl_jax.networks.phase_network import SWAPPED_CLASSES
+from ssl_jax.networks.phase_network import SWAPPED_CLASSES, mean_around
 from ssl_jax.networks.registry import NETWORKS, build_model
 from support.networks import BLOCK_TOLERANCE, LOGIT_TOLERANCE, apply, build, cue_maps
 
@@ -90,6 +90,16 @@ def test_swapped_ears_mirror_what_a_network_with_levels_says(phase_with_levels):
     swapped = apply(phase_with_levels, cues * np.reshape([-1, -1, 1, 1], (4, 1, 1)))
     expected = apply(phase_with_levels, cues)[:, SWAPPED_CLASSES]
     np.testing.assert_allclose(swapped, expected, atol=BLOCK_TOLERANCE)
+
+
+@pytest.mark.parametrize("frames", [1, 30, 100, 250])
+def test_a_level_is_about_the_mean_of_the_second_around(frames):
+    level = np.random.default_rng(0).uniform(-100, 0, (2, 3, frames))
+    expected = np.empty_like(level)
+    for t in range(frames):
+        expected[..., t] = level[..., max(t - 50, 0) : t + 50].mean(-1)
+    # float32 sums of up to 250 levels of 100 dB
+    np.testing.assert_allclose(mean_around(jnp.asarray(level)), expected, atol=0.01)
 
 
 def test_a_microphones_gain_changes_nothing(phase_with_levels):
