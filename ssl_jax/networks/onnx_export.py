@@ -14,8 +14,8 @@ import numpy as np
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import atomic_write
 from ssl_jax.config import AZIMUTHS, IC_MAP, ILD_MAP, LEVEL_MAP, FrontEnd
+from ssl_jax.networks import level_features, spectrum
 from ssl_jax.networks import phase_network as phase
-from ssl_jax.networks import spectrum
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
 from ssl_jax.networks.spectrum import Spectrum
 
@@ -93,13 +93,13 @@ def _level_features(g: Graph, level: str) -> tuple[str, str]:
     # the first frame comes twice, the last not at all: the frame before each
     padded = g.Pad(level, [0, 0, 1, 0, 0, 0], mode="edge")
     before = g.Slice(padded, [0], [-1], [2])
-    rise = g.Div(g.Sub(level, before), phase.ONSET_UNIT)
-    half = phase.LEVEL_FRAMES // 2
+    rise = g.Div(g.Sub(level, before), level_features.ONSET_UNIT)
+    half = level_features.MEAN_FRAMES // 2
     mean = g.AveragePool(level, kernel_shape=[2 * half], pads=[half, half - 1], count_include_pad=0)
-    about_mean = g.Div(g.Sub(level, mean), phase.LEVEL_UNIT)
+    about_mean = g.Div(g.Sub(level, mean), level_features.LEVEL_UNIT)
     return (
-        g.Clip(about_mean, -phase.LEVEL_MOST, phase.LEVEL_MOST),
-        g.Clip(rise, -phase.ONSET_MOST, phase.ONSET_MOST),
+        g.Clip(about_mean, -level_features.LEVEL_MOST, level_features.LEVEL_MOST),
+        g.Clip(rise, -level_features.ONSET_MOST, level_features.ONSET_MOST),
     )
 
 

@@ -6,7 +6,7 @@ channel's own among them, and every ILD likewise. A gate by IC turns incoherent 
 & Merimaa 2004 select cues the same way). All channels and cues of a frame then meet in one layer,
 two residual convolutions see some 70 ms, and four attention heads choose the frames to sum up.
 
-In shape comments B is the batch, T frames, F features of a channel, C channels.
+In shape comments B is the batch, T frames, F features of a channel, C channels, S sides.
 """
 
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ from ssl_jax.config import (
 )
 from ssl_jax.metrics import swapped_class
 from ssl_jax.networks.layers import CUES, BatchNorm, check_cue_maps, conv, linear
+from ssl_jax.networks.level_features import Extent, level_features
 from ssl_jax.networks.spectrum import OUTPUTS as SPECTRUM_FEATURES
 from ssl_jax.networks.spectrum import Spectrum
 
@@ -45,16 +46,9 @@ IC_SCALE = 5
 # features of a channel in a frame: 8 from phases of the ITD and 4 of the ILD, and the cues
 PHASES = 12
 FEATURES = PHASES + CUES
-# frames whose mean a level is about: a second at the usual hop, as long as the windows of training
-LEVEL_FRAMES = 100
-# dB in one unit of a level about its mean, and how many units are told apart
-LEVEL_UNIT = 10.0
-LEVEL_MOST = 4.0
-# the same of a level's rise from one frame to the next
-ONSET_UNIT = 3.0
-ONSET_MOST = 3.0
 ATTENTION_HEADS = 4
 CONVOLUTIONS = 2
+FRAMES_IN_PAIR = 2  # whose mean the convolutions see
 # features between the pooled frames and the classes
 HIDDEN = 256
 SWAPPED_CLASSES = swapped_class(np.arange(AZIMUTHS))
@@ -76,30 +70,6 @@ class PhaseOptions:
 def _double_angle(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Sine and cosine of twice the angle, by two multiplications instead of two series."""
     return 2 * sine * cosine, 1 - 2 * sine * sine
-
-
-def mean_around(level: jax.Array) -> jax.Array:
-    """The mean (..., frames) of the LEVEL_FRAMES frames around each, of those that there are."""
-    frames = np.arange(level.shape[-1])
-    first = np.maximum(frames - LEVEL_FRAMES // 2, 0)
-    stop = np.minimum(frames + LEVEL_FRAMES // 2, len(frames))
-    padding = [(0, 0)] * (level.ndim - 1) + [(1, 0)]
-    # [..., k]: the sum of the first k frames
-    sums = jnp.cumsum(jnp.pad(level, padding), axis=-1)
-    return (sums[..., stop] - sums[..., first]) / (stop - first)
-
-
-def _level_features(level: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Levels (batch, channels, frames), dB, about the mean around them, and their rises; in units.
-
-    A microphone's gain moves a channel's mean alone, so neither shows it.
-    """
-    about_mean = (level - mean_around(level)) / LEVEL_UNIT
-    rise = jnp.diff(level, axis=-1, prepend=level[..., :1]) / ONSET_UNIT
-    return (
-        jnp.clip(about_mean, -LEVEL_MOST, LEVEL_MOST),
-        jnp.clip(rise, -ONSET_MOST, ONSET_MOST),
-    )
 
 
 class PhaseNetwork(nnx.Module):
@@ -181,27 +151,45 @@ class PhaseNetwork(nnx.Module):
     def __call__(self, cues: jax.Array) -> jax.Array:
         """Logits (batch, 72) of maps (batch, maps, 32, frames); ValueError for another shape."""
         check_cue_maps(cues, self.channels, self.maps)
-        evaluating = self.dropout.deterministic
-        if self.levels and evaluating:
-            return self._logits_of_both_sides(jnp.asarray(cues))
-        return self._logits(cues)
+        cues = jnp.asarray(cues).astype(jnp.float32)
+        gate, features = self.frame_features(cues)
+        frames = self.convolved(self.mixed_of_sides(features))
+        return self.answer(frames, self.cues_of_sides(cues), gate)
 
-    def _logits_of_both_sides(self, cues: jax.Array) -> jax.Array:
-        """The mean of the logits for the sound, and for its ears swapped."""
-        cues = cues.astype(jnp.float32)
-        gate, x = self._frame_features(cues)
+    @property
+    def sides(self) -> int:
+        """2 where the network answers for the sound and for its ears swapped, else 1."""
+        return 2 if self.levels and self.dropout.deterministic else 1
+
+    def frame_features(
+        self, cues: jax.Array, extent: Extent | None = None
+    ) -> tuple[jax.Array, jax.Array]:
+        """The gate (B, C, T), and the features (B, F, C, T) of cue maps (B, maps, C, T)."""
+        levels = level_features(cues[:, LEVEL_MAP], extent) if self.levels else ()
+        gate = self.opened(cues, levels)
+        return gate, self.features(cues, levels, gate)
+
+    def mixed_of_sides(self, x: jax.Array) -> jax.Array:
+        """Frames (S B, T, width) as they leave the mixing layer, of features (B, F, C, T).
+
+        S sides: first all sounds as heard, then all with their ears swapped.
+        """
+        if self.sides == 1:
+            B, F, C, T = x.shape
+            # (B, F, C, T) -> (B, T, F C) -> (B, T, width)
+            return self.mixed(x.reshape(B, F * C, T).swapaxes(1, 2))
         # Swapped, ITD and ILD change their sign, and with them the odd features. IC, levels and the
         # gate have no side. So half of the products serves both.
         is_odd = np.isin(np.arange(x.shape[1]), self._odd_features())
         odd = self._mixed_part(x, is_odd)
         even = self._mixed_part(x, ~is_odd) + self.mixed.bias[...]  # type: ignore[index]
-        # 2 B in one batch
-        frames = jnp.concatenate([even + odd, even - odd])
-        swapped_ears = cues.at[:, SIDED_MAPS].multiply(-1)
-        both = jnp.concatenate([cues, swapped_ears])
-        logits = self._logits_of_frames(frames, both, jnp.concatenate([gate, gate]))
-        as_heard, swapped = logits[: len(cues)], logits[len(cues) :]
-        return (as_heard + swapped[:, SWAPPED_CLASSES]) / 2
+        return jnp.concatenate([even + odd, even - odd])
+
+    def cues_of_sides(self, cues: jax.Array) -> jax.Array:
+        """Cue maps (S B, maps, C, T) of the sides of cue maps (B, maps, C, T)."""
+        if self.sides == 1:
+            return cues
+        return jnp.concatenate([cues, cues.at[:, SIDED_MAPS].multiply(-1)])
 
     def _odd_features(self) -> tuple[int, ...]:
         """Numbers of the features that change their sign where the ears are swapped."""
@@ -221,37 +209,47 @@ class PhaseNetwork(nnx.Module):
         some = x[:, chosen].reshape(len(x), -1, x.shape[3]).swapaxes(1, 2)
         return some @ kernel.reshape(-1, kernel.shape[2])
 
-    def _logits(self, cues: jax.Array) -> jax.Array:
-        """Logits (batch, 72) of cue maps (batch, maps, 32, frames)."""
-        cues = cues.astype(jnp.float32)
-        gate, x = self._frame_features(cues)
-        B, F, C, T = x.shape
-        # (B, F, C, T) -> (B, T, F C) -> (B, T, width)
-        return self._logits_of_frames(self.mixed(x.reshape(B, F * C, T).swapaxes(1, 2)), cues, gate)
+    def convolved(self, x: jax.Array, extent: Extent | None = None) -> jax.Array:
+        """Frames (B, T, width) from the mixing layer to what is pooled: (B, T / 2, width).
 
-    def _frame_features(self, cues: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The gate (B, C, T), and the features (B, F, C, T) of cue maps (B, maps, C, T)."""
-        levels = _level_features(cues[:, LEVEL_MAP]) if self.levels else ()
-        gate = self.opened(cues, levels)
-        return gate, self.features(cues, levels, gate)
-
-    def _logits_of_frames(self, x: jax.Array, cues: jax.Array, gate: jax.Array) -> jax.Array:
-        """Logits (B, 72) of frames (B, T, width) as they leave the mixing layer."""
+        Frames outside the extent count as zero; it is all of them unless given.
+        """
         T = x.shape[1]
         x = nnx.relu(self.mixed_norm(x))
         if T > 1:
             # two frames of 10 ms share most of a 10 ms window and a syllable's direction
             # -> (B, T / 2 rounded down, width)
-            x = x[:, : T // 2 * 2].reshape(len(x), T // 2, 2, -1).mean(2)
+            pairs = T // FRAMES_IN_PAIR
+            x = x[:, : pairs * FRAMES_IN_PAIR].reshape(len(x), pairs, FRAMES_IN_PAIR, -1).mean(2)
         for layer, norm in zip(self.convs, self.norms, strict=True):
+            if extent is not None:
+                number = FRAMES_IN_PAIR * np.arange(x.shape[1])
+                is_heard = (number >= extent.first) & (number + 1 < extent.stop)
+                x = jnp.where(is_heard[:, None], x, 0)
             x = x + nnx.relu(norm(layer(x)))
+        return x
+
+    def answer(self, x: jax.Array, cues: jax.Array, gate: jax.Array) -> jax.Array:
+        """Logits (B, 72) of what `convolved` gives; the mean of both sides where there are two.
+
+        Parameters
+        ----------
+        x : (S B, T / 2, width)
+        cues : (S B, maps, C, T)
+        gate : (B, C, T)
+        """
         x = self._pool(x)
         if self.options.spectrum:
-            spectrum = self.spectrum(cues[:, LEVEL_MAP], cues[:, ILD_MAP], gate)
+            gates = jnp.concatenate([gate] * self.sides)
+            spectrum = self.spectrum(cues[:, LEVEL_MAP], cues[:, ILD_MAP], gates)
             x = jnp.concatenate([x, spectrum], axis=1)
-        # -> (B, 256) -> (B, 72)
+        # -> (S B, 256) -> (S B, 72)
         x = nnx.relu(self.hidden_norm(self.hidden(x)))
-        return self.classify(self.dropout(x))
+        logits = self.classify(self.dropout(x))
+        if self.sides == 1:
+            return logits
+        as_heard, swapped = jnp.split(logits, 2)
+        return (as_heard + swapped[:, SWAPPED_CLASSES]) / 2
 
     def _pool(self, x: jax.Array) -> jax.Array:
         """Frames (batch, frames, width) to (batch, heads * width); their mean without attention."""

@@ -1,6 +1,6 @@
 """Windows of cues to azimuths: the network, the prior and the flags, as sound comes in."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,9 +11,11 @@ from flax import nnx
 from ssl_jax.common.errors import InputError
 from ssl_jax.config import AZIMUTHS, FrontEnd
 from ssl_jax.frontend.cues import CueGrid, Cues
+from ssl_jax.networks.overlapping_windows import logits_of_windows
 from ssl_jax.recordings.azimuths import Azimuths, Windows, join_windows
 from ssl_jax.recordings.blocks import cut_evenly, resample_blocks
 from ssl_jax.recordings.overview import Overview
+from ssl_jax.recordings.pieces import cut_pieces
 from ssl_jax.recordings.posteriors import SURE, mirror_azimuth, peak_azimuth
 from ssl_jax.recordings.priors import apply_prior
 from ssl_jax.recordings.quality import Levels, Quality, level_flags
@@ -28,10 +30,35 @@ def _posterior(graph, state, cues, temperature):
     return jax.nn.softmax(nnx.merge(graph, state)(cues) / temperature)
 
 
-def build_classifier(listener: Listener) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from windows of cue maps to posteriors: see `_posterior`."""
+@partial(jax.jit, static_argnames=("graph", "span"))
+def _posterior_of_piece(graph, state, piece, temperature, span):
+    """Maps, extent and first frames of a `Piece` -> (windows, 72)."""
+    logits = logits_of_windows(nnx.merge(graph, state), *piece, span)
+    return jax.nn.softmax(logits / temperature)
+
+
+def hear_windows(listener: Listener, runs: Iterable[Cues], batch: int) -> Iterator[np.ndarray]:
+    """Posteriors (batch, 72) of the windows of a sound, each heard by itself.
+
+    The last windows of the last batch may be none of the sound's. A sound that is shorter than a
+    window is one window.
+    """
     graph, state = nnx.split(listener.network)
-    return lambda maps: np.array(_posterior(graph, state, maps, listener.temperature))
+    for maps in cut_evenly(cut_windows(runs, listener), batch):
+        yield np.array(_posterior(graph, state, maps, listener.temperature))
+
+
+def hear_long_sound(listener: Listener, runs: Iterable[Cues], batch: int) -> Iterator[np.ndarray]:
+    """`hear_windows` of a sound longer than a window, whose windows share frames: sooner.
+
+    A window hears a little more than by itself: see `networks.overlapping_windows`.
+    """
+    graph, state = nnx.split(listener.network)
+    for piece in cut_pieces(runs, listener, batch):
+        content = (piece.maps, piece.extent, piece.first_frames)
+        yield np.array(
+            _posterior_of_piece(graph, state, content, listener.temperature, listener.span_frames)
+        )
 
 
 def live_estimates(
@@ -47,7 +74,7 @@ def live_estimates(
     runs = sound_cues(quality, blocks, LIVE_RUN_FRAMES)
     if overview is not None:
         runs = overview.collect(runs)
-    yield from estimates(listener, quality, runs, batch=1)
+    yield from estimates(listener, quality, hear_windows(listener, runs, batch=1))
 
 
 def sound_cues(quality: Quality, blocks: Iterable[np.ndarray], run_frames: int) -> Iterator[Cues]:
@@ -57,19 +84,18 @@ def sound_cues(quality: Quality, blocks: Iterable[np.ndarray], run_frames: int) 
 
 
 def estimates(
-    listener: Listener, quality: Quality, runs: Iterable[Cues], batch: int
+    listener: Listener, quality: Quality, posteriors: Iterable[np.ndarray]
 ) -> Iterator[Windows]:
-    """Estimates of the cues of `sound_cues`, for `batch` windows at a time.
+    """Estimates of windows that follow one another, from their posteriors (any, 72).
 
     Raises InputError at the end where nothing sounded.
     """
-    classify = build_classifier(listener)
     count = 0  # windows so far
-    for maps in cut_evenly(cut_windows(runs, listener), batch):
-        span = maps.shape[-1]
-        posterior = classify(maps)
+    for posterior in posteriors:
+        span = listener.span_frames
         if quality.ended:
-            # the zeros that fill up the last batch are no windows
+            span = min(span, quality.frames)
+            # what fills up the last batch is no window
             total = (quality.frames - span) // listener.step_frames + 1
             posterior = posterior[: total - count]
         if not len(posterior):

@@ -10,12 +10,21 @@ from numpy.typing import ArrayLike
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
+from ssl_jax.config import FrontEnd
 from ssl_jax.frontend.cues import Cues
 from ssl_jax.frontend.streaming import ENDLESS
 from ssl_jax.recordings.azimuths import Azimuths
 from ssl_jax.recordings.blocks import resample_blocks
-from ssl_jax.recordings.estimates import check_length, estimates, join_estimates, sound_cues
+from ssl_jax.recordings.estimates import (
+    check_length,
+    estimates,
+    hear_long_sound,
+    hear_windows,
+    join_estimates,
+    sound_cues,
+)
 from ssl_jax.recordings.overview import Overview
+from ssl_jax.recordings.pieces import can_share_frames
 from ssl_jax.recordings.priors import DEFAULT_PRIOR
 from ssl_jax.recordings.quality import Quality
 from ssl_jax.recordings.signals import signal_blocks
@@ -32,7 +41,7 @@ from ssl_jax.recordings.windows import (
 from ssl_jax.sounds.reading import ears_needed, sound_blocks, sound_info
 
 RUN_FRAMES = 200  # of cues computed at a time
-# s, of a sound that is cut into segments: a shorter one does not fill a batch of them
+# s, of a sound that is cut into segments and pieces: a shorter one does not fill a batch of them
 LONG_S = 60.0
 BATCH_FRAMES = 6400  # in a batch of windows: 64 windows of one second
 
@@ -84,9 +93,10 @@ def localise_recording(
     if overview is not None:
         runs = overview.collect(runs)
     batch = most_windows or max(1, BATCH_FRAMES // listener.span_frames)
-    azimuths = join_estimates(
-        list(estimates(listener, quality, runs, batch)), listener, quality, overview
-    )
+    is_long = _is_long(samples, front) and can_share_frames(listener)
+    hear = hear_long_sound if is_long else hear_windows
+    windows = list(estimates(listener, quality, hear(listener, runs, batch)))
+    azimuths = join_estimates(windows, listener, quality, overview)
     if frames < listener.span_frames:
         note = (
             f"{seconds:.2f} s of sound, shorter than the window of {settings.window_s:g} s, "
@@ -96,9 +106,13 @@ def localise_recording(
     return azimuths
 
 
+def _is_long(samples: int, front: FrontEnd) -> bool:
+    return samples >= LONG_S * front.fs
+
+
 def _known_length_cues(quality: Quality, recording: Recording, samples: int) -> Iterator[Cues]:
     """Cues of a recording that has `samples` samples at the front-end's rate."""
-    if samples < LONG_S * quality.front.fs:
+    if not _is_long(samples, quality.front):
         return sound_cues(quality, recording.blocks, RUN_FRAMES)
     watched = quality.watch(recording.blocks)
     blocks = resample_blocks(watched, quality.fs, quality.front.fs)

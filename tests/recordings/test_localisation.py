@@ -142,21 +142,40 @@ def test_blocks_of_a_longer_sound_are_the_whole(at_60):
     np.testing.assert_allclose(localised([x], 1.5), whole[::30], atol=1e-5)
 
 
-def test_a_long_sound_in_segments_is_the_same_sound(at_60, monkeypatch):
+def six_seconds(at_60, settings):
+    """What is heard of six seconds at 48 kHz that come in blocks."""
     x = np.concatenate([at_60, 0.5 * at_60[::-1], at_60])[: 6 * FS - 300]
+    recording = Recording("x", 48_000, len(x), pieces(x, (48_000, 11)))
+    return localise_blocks(recording, settings, cues=True)
 
-    def localised():
-        recording = Recording("x", 48_000, len(x), pieces(x, (48_000, 11)))
-        return localise_blocks(recording, WindowSettings(), cues=True)
 
-    streamed = localised()
+def test_a_long_sound_in_segments_is_the_same_sound(at_60, monkeypatch):
+    # of a step of 11 frames, windows share none
+    settings = WindowSettings(step_s=0.11)
+    streamed = six_seconds(at_60, settings)
     monkeypatch.setattr(localisation, "LONG_S", 0)
-    in_segments = localised()
+    in_segments = six_seconds(at_60, settings)
     np.testing.assert_allclose(in_segments.posterior, streamed.posterior, atol=ROUNDED)
     assert in_segments.flags == streamed.flags
     assert in_segments.notes == streamed.notes
     assert in_segments.cues.itd.shape == streamed.cues.itd.shape
-    np.testing.assert_array_equal(localised().posterior, in_segments.posterior)
+    again = six_seconds(at_60, settings)
+    np.testing.assert_array_equal(again.posterior, in_segments.posterior)
+
+
+def test_windows_of_a_long_sound_share_frames(at_60, monkeypatch):
+    alone = six_seconds(at_60, WindowSettings())
+    monkeypatch.setattr(localisation, "LONG_S", 0)
+    whole = six_seconds(at_60, WindowSettings())
+    np.testing.assert_array_equal(whole.times, alone.times)
+    # a window hears what lies around it too; its voice is loud and near enough alone
+    assert np.median(apart(whole.azimuth, alone.azimuth)) < 1
+    # three windows at a time
+    monkeypatch.setattr(localisation, "BATCH_FRAMES", 300)
+    in_pieces = six_seconds(at_60, WindowSettings())
+    # float32 sums over pieces of other lengths
+    np.testing.assert_allclose(in_pieces.posterior, whole.posterior, atol=1e-5)
+    assert in_pieces.flags == whole.flags
 
 
 @pytest.mark.parametrize(
