@@ -87,17 +87,17 @@ class FrontEnd:
         """Maps that a network gets: ITD, ILD and IC, and with `levels` power."""
         return 4 if self.levels else 3
 
-    def maps(self, cues: "Cues", axis: int) -> "jax.Array":
+    def maps(self, cues: "Cues", axis: int) -> "jax.Array | np.ndarray":
         """Cues as a network gets them, float16, stacked along a new `axis`.
 
-        The power is in dB, at least -100.
+        The power is in dB, at least -100. Of JAX's arrays they are JAX's, of NumPy's NumPy's: on
+        the host nothing waits for a device.
         """
-        import jax.numpy as jnp
-
+        xp = cues.itd.__array_namespace__()
         maps = [cues.itd, cues.ild, cues.ic]
         if self.levels:
-            maps.append(10 * jnp.log10(jnp.maximum(cues.power, 1e-10)))
-        return jnp.stack(maps, axis=axis).astype(jnp.float16)
+            maps.append(10 * xp.log10(xp.maximum(cues.power, 1e-10)))
+        return xp.stack(maps, axis=axis).astype(xp.float16)
 
 
 @dataclass(frozen=True)

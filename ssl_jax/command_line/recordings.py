@@ -124,7 +124,6 @@ def run_export(args) -> None:
 def _add_localise(stages) -> None:
     text = "where the sound in a binaural recording comes from, over time"
     parser = add_stage(stages, "localise", text, run_localise, LOCALISE_EPILOG)
-    parser.set_defaults(needs_devices=False)
     _add_source_options(parser)
     _add_window_options(parser)
     add_path(parser, "--plot", metavar="FILE", help="picture of one recording: PNG, PDF or SVG")

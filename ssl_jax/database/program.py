@@ -94,7 +94,7 @@ def extract(mixtures: jax.Array, front: FrontEnd) -> jax.Array:
 
     See `FrontEnd.maps`.
     """
-    return front.maps(front.cues(mixtures.swapaxes(1, 2)), 1)
+    return jnp.asarray(front.maps(front.cues(mixtures.swapaxes(1, 2)), 1))
 
 
 def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16) -> Callable:

@@ -22,6 +22,7 @@ from typing import Unpack
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from numpy.typing import ArrayLike
 from scipy import signal as sps
 from scipy.special import bdtr
@@ -39,7 +40,7 @@ from ssl_jax.frontend.streaming import ENDLESS, start_cues
 # Cascaded one-pole filters that a gammatone is made of.
 ORDER = 4
 
-# Segments at a time. Two are as fast as more on a CPU; a GPU wants many rows.
+# Segments at a time of each device. Two are as fast as more on a CPU; a GPU wants many rows.
 CPU_SEGMENTS = 2
 GPU_SEGMENTS = 128
 
@@ -55,6 +56,10 @@ CUE_BYTES = 16
 
 # The longest segment, in memories: its warming up is then 6 % of the work.
 MOST_MEMORIES = 16
+
+
+# The axis of the devices, among which segments are shared.
+DEVICES = "devices"
 
 
 @dataclass(frozen=True)
@@ -123,12 +128,14 @@ def plan_segments(
     some COPIES of its sound and cues.
     """
     memory = memory_samples(periphery, settings)
-    count = CPU_SEGMENTS
+    devices = jax.local_device_count()
+    count = CPU_SEGMENTS * devices
     batch_bytes = float(CPU_BYTES)
     if jax.default_backend() != "cpu":
-        count = GPU_SEGMENTS
+        count = GPU_SEGMENTS * devices
         statistics = jax.local_devices()[0].memory_stats() or {}
-        batch_bytes = GPU_SHARE * statistics.get("bytes_limit", CPU_BYTES / GPU_SHARE)
+        device_bytes = GPU_SHARE * statistics.get("bytes_limit", CPU_BYTES / GPU_SHARE)
+        batch_bytes = devices * device_bytes
     bytes_a_sample = COPIES * (SAMPLE_BYTES + CUE_BYTES * len(periphery.cfs) / settings.hop)
     most_samples = batch_bytes / (count * bytes_a_sample)  # of a segment, with its memory
     cuts = [Segments(memory, memory, count)]
@@ -139,8 +146,25 @@ def plan_segments(
     return min(cuts, key=lambda cut: cut.computed(samples))
 
 
-@partial(jax.jit, static_argnames=("periphery", "settings"), compiler_options=WIDE_VECTORS)
-def _cues_side_by_side(
+@lru_cache(maxsize=8)
+def _side_by_side(periphery: PeripherySettings, settings: CorrelationSettings) -> Callable:
+    """`_cues_of_some` as one program, in which every device has its share of the segments.
+
+    On a CPU one device a core takes half of the time that one device for all cores takes: XLA
+    cuts each step of the scan up among the cores, and the steps are short.
+    """
+    mesh = Mesh(np.array(jax.local_devices()), (DEVICES,))
+    shared = jax.shard_map(
+        partial(_cues_of_some, periphery=periphery, settings=settings),
+        mesh=mesh,
+        in_specs=(PartitionSpec(DEVICES), PartitionSpec(DEVICES)),
+        out_specs=PartitionSpec(None, DEVICES),
+        check_vma=False,
+    )
+    return jax.jit(shared, compiler_options=WIDE_VECTORS)
+
+
+def _cues_of_some(
     sounds: jax.Array, ends: jax.Array, periphery: PeripherySettings, settings: CorrelationSettings
 ) -> FrameCues:
     """Cues (hops, segments, C) of sounds (segments, samples, 2) that end at `ends` (segments,).
@@ -200,7 +224,7 @@ def _batch_cues(
         piece = batch.sound[start : start + size - early]
         row[early : early + len(piece)] = piece
     ends = np.minimum(batch.end_sample - batch.first_sample - starts, ENDLESS).astype(np.int32)
-    cues = _cues_side_by_side(sounds, ends, periphery, settings)
+    cues = _side_by_side(periphery, settings)(sounds, ends)
     warming_hops = segments.memory // settings.hop
     # the whole sound's first segment has nothing to warm up for
     skipped_hops = warming_hops if batch.first_sample else 0

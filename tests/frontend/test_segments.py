@@ -1,5 +1,9 @@
 """Cues of long sounds in segments: those of one pass, at every rate, in bounded memory."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -8,6 +12,7 @@ from ssl_jax.frontend.binaural_feature import get_cues_clean
 from ssl_jax.frontend.cues import Cues
 from ssl_jax.frontend.segments import cues_in_segments, memory_samples, plan_segments
 from ssl_jax.frontend.streaming import start_cues
+from support.runs import ROOT
 from support.sound_blocks import pieces
 
 FS = 44_100
@@ -110,6 +115,27 @@ def test_a_sound_shorter_than_a_segment(mixture):
 def test_any_blocks_give_the_same_bytes(long_sound):
     whole = in_segments(long_sound, sizes=(len(long_sound),))
     np.testing.assert_array_equal(in_segments(long_sound, sizes=(999, 70_001)), whole)
+
+
+ON_THREE_DEVICES = """
+import sys
+import jax
+import numpy as np
+from ssl_jax.frontend.segments import cues_in_segments
+
+jax.config.update("jax_num_cpu_devices", 3)
+sound = np.load(sys.argv[1])
+runs = list(cues_in_segments([sound], 1, 44_100, [4000.0, 700.0, 200.0]))
+np.save(sys.argv[2], [np.concatenate(cue, axis=-1) for cue in zip(*runs, strict=True)])
+"""
+
+
+def test_segments_shared_among_devices_are_the_same(long_sound, tmp_path):
+    np.save(tmp_path / "sound.npy", long_sound)
+    files = [str(tmp_path / name) for name in ("sound.npy", "cues.npy")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", ON_THREE_DEVICES, *files], env=environment, check=True)
+    assert_alike(Cues(*np.load(files[1])), get_cues_clean(long_sound, FS, CFS))
 
 
 def test_times_count_from_the_beginning(long_sound):
