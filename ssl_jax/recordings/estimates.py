@@ -31,9 +31,10 @@ def _posterior(graph, state, cues, temperature):
 
 
 @partial(jax.jit, static_argnames=("graph", "span"))
-def _posterior_of_piece(graph, state, piece, temperature, span):
-    """Maps, extent and first frames of a `Piece` -> (windows, 72)."""
-    logits = logits_of_windows(nnx.merge(graph, state), *piece, span)
+def _posterior_of_piece(graph, state, maps, extent, first_frames, temperature, span):
+    """(maps, channels, frames) -> (windows, 72), see `logits_of_windows`."""
+    network = nnx.merge(graph, state)
+    logits = logits_of_windows(network, maps, extent, first_frames, span)
     return jax.nn.softmax(logits / temperature)
 
 
@@ -55,10 +56,16 @@ def hear_long_sound(listener: Listener, runs: Iterable[Cues], batch: int) -> Ite
     """
     graph, state = nnx.split(listener.network)
     for piece in cut_pieces(runs, listener, batch):
-        content = (piece.maps, piece.extent, piece.first_frames)
-        yield np.array(
-            _posterior_of_piece(graph, state, content, listener.temperature, listener.span_frames)
+        posterior = _posterior_of_piece(
+            graph,
+            state,
+            piece.maps,
+            piece.extent,
+            piece.first_frames,
+            listener.temperature,
+            listener.span_frames,
         )
+        yield np.array(posterior)
 
 
 def live_estimates(

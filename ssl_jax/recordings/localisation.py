@@ -93,8 +93,9 @@ def localise_recording(
     if overview is not None:
         runs = overview.collect(runs)
     batch = most_windows or max(1, BATCH_FRAMES // listener.span_frames)
-    is_long = _is_long(samples, front) and can_share_frames(listener)
-    hear = hear_long_sound if is_long else hear_windows
+    several_windows = frames > listener.span_frames
+    shares_frames = _is_long(samples, front) and several_windows and can_share_frames(listener)
+    hear = hear_long_sound if shares_frames else hear_windows
     windows = list(estimates(listener, quality, hear(listener, runs, batch)))
     azimuths = join_estimates(windows, listener, quality, overview)
     if frames < listener.span_frames:
