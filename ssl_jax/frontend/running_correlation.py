@@ -30,6 +30,7 @@ later is the same for all lags, onset only decays after the first hop.
 In shapes: `clips` sounds at a time, C channels, time before channels.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -73,6 +74,21 @@ def _hop_weights(settings: CorrelationSettings, count: int, dtype) -> jax.Array:
     return jnp.asarray(weights, dtype)[:, None]
 
 
+def _sum_by_chunks(add_samples: Callable, total, count: int):
+    """`total` and `count` samples, where `add_samples(total, start, size)` adds some of them.
+
+    The samples of a chunk are added in one pass over `total`: their sum stays in registers.
+    """
+    chunk = _chunk_size(count)
+
+    def add_chunk(number, total):
+        return add_samples(total, number * chunk, chunk)
+
+    total = lax.fori_loop(0, count // chunk, add_chunk, total)
+    rest = count % chunk
+    return add_samples(total, count - rest, rest) if rest else total
+
+
 def _advance_correlation(settings: CorrelationSettings, total, left, right):
     """LR one hop later, (clips, 2 D + 1, C).
 
@@ -80,25 +96,15 @@ def _advance_correlation(settings: CorrelationSettings, total, left, right):
     """
     hop = settings.hop
     span = settings.span
-    chunk = _chunk_size(hop)
     # weighted once for the whole hop: a decay per chunk would add up its rounding
     left = _hop_weights(settings, hop, left.dtype) * left
 
     def add_samples(total, start, count):
         l = lax.dynamic_slice_in_dim(left, start, count, 1)
         r = lax.dynamic_slice_in_dim(right, start, count + span - 1, 1)
-        # unrolled: one pass over `total`, the sum stays in registers
         return total + sum(l[:, k, None] * r[:, k : k + span] for k in range(count))
 
-    def add_chunk(number, total):
-        return add_samples(total, number * chunk, chunk)
-
-    total = total * settings.decay**hop
-    total = lax.fori_loop(0, hop // chunk, add_chunk, total)
-    rest = hop % chunk
-    if rest:
-        total = add_samples(total, hop - rest, rest)
-    return total
+    return _sum_by_chunks(add_samples, total * settings.decay**hop, hop)
 
 
 def _running_energy(settings: CorrelationSettings, before, squares):
@@ -107,10 +113,13 @@ def _running_energy(settings: CorrelationSettings, before, squares):
     By doubling: before each pass E[j] holds the last `step` squares up to j, weighted; after it
     twice as many.
     """
+    count = squares.shape[1]
     energy = (settings.gain * squares).at[:, 0].add(settings.decay * before)
     step = 1
-    while step < squares.shape[1]:
-        energy = energy.at[:, step:].add(settings.decay**step * energy[:, :-step])
+    while step < count:
+        # padded, not updated in place: so a pass is one loop
+        earlier = jnp.pad(energy, ((0, 0), (step, 0), (0, 0)))[:, :count]
+        energy = energy + settings.decay**step * earlier
         step *= 2
     return energy
 
@@ -119,21 +128,26 @@ def _advance_energy(settings: CorrelationSettings, before, squares):
     """The last value of `_running_energy` alone: a decay and a weighted sum over axis 1."""
     count = squares.shape[1]
     weights = _hop_weights(settings, count, squares.dtype)
-    return before * settings.decay**count + (weights * squares).sum(1)
+
+    def add_samples(total, start, size):
+        w = lax.dynamic_slice_in_dim(weights, start, size, 0)
+        square = lax.dynamic_slice_in_dim(squares, start, size, 1)
+        return total + sum(w[k] * square[:, k] for k in range(size))
+
+    return _sum_by_chunks(add_samples, before * settings.decay**count, count)
 
 
-def _start_onset(settings: CorrelationSettings, squares):
-    """onset[H-1,m] (clips, 2 D + 1, C) from the squares of r[-D..H-1+D], the first hop's."""
+def _start_onset(settings: CorrelationSettings, first_samples):
+    """onset[H-1,m] (clips, 2 D + 1, C) from r[0..D], the beginning of the first hop."""
     lags = settings.lags
     hop = settings.hop
     i = np.arange(lags + 1.0)
     m = np.arange(-lags, lags + 1)[:, None]
     weights = np.where(i >= m, settings.gain * settings.decay ** (hop - 1 + m - i), 0)
-    first_squares = squares[:, lags : 2 * lags + 1]  # r[0..D]^2
     return jnp.einsum(
         "mi,bic->bmc",
-        jnp.asarray(weights, squares.dtype),
-        first_squares,
+        jnp.asarray(weights, first_samples.dtype),
+        first_samples * first_samples,
         precision=lax.Precision.HIGHEST,
     )
 
@@ -159,9 +173,9 @@ def advance_long_hop(settings: CorrelationSettings, sums: LongHopSums, number, l
     after_onset = squares * (sample > lags)[None, :, None].astype(right.dtype)
     onset = lax.cond(
         number == 1,
-        lambda squares: _start_onset(settings, squares),
-        lambda squares: sums.onset * settings.decay**hop,
-        squares,
+        lambda first_samples: _start_onset(settings, first_samples),
+        lambda _: sums.onset * settings.decay**hop,
+        right[:, lags : 2 * lags + 1],
     )
     cross = _advance_correlation(settings, sums.cross, left, right)
     left_energy = _advance_energy(settings, sums.left, left * left)
