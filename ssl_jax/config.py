@@ -90,8 +90,8 @@ class FrontEnd:
     def maps(self, cues: "Cues", axis: int) -> "jax.Array | np.ndarray":
         """Cues as a network gets them, float16, stacked along a new `axis`.
 
-        The power is in dB, at least -100. Of JAX's arrays they are JAX's, of NumPy's NumPy's: on
-        the host nothing waits for a device.
+        The power is in dB, at least -100. The result is a NumPy array where the cues are, so that
+        nothing on the host waits for a device; else it is a JAX array.
         """
         xp = cues.itd.__array_namespace__()
         maps = [cues.itd, cues.ild, cues.ic]

@@ -27,8 +27,8 @@ from ssl_jax.frontend.running_correlation import (
     advance_short_hops,
 )
 
-# How to compile programs that scan: AVX-512 where a CPU has it, of which XLA would use half. Each
-# lane computes the same.
+# How to compile programs that scan: vectors of 512 bits where a CPU has them. XLA takes 256 by
+# default. Each lane computes the same.
 WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 512}
 
 

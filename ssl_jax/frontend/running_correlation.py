@@ -74,7 +74,7 @@ def _hop_weights(settings: CorrelationSettings, count: int, dtype) -> jax.Array:
     return jnp.asarray(weights, dtype)[:, None]
 
 
-def _sum_by_chunks(add_samples: Callable, total, count: int):
+def _add_by_chunks(add_samples: Callable, total, count: int):
     """`total` and `count` samples, where `add_samples(total, start, size)` adds some of them.
 
     The samples of a chunk are added in one pass over `total`: their sum stays in registers.
@@ -104,7 +104,7 @@ def _advance_correlation(settings: CorrelationSettings, total, left, right):
         r = lax.dynamic_slice_in_dim(right, start, count + span - 1, 1)
         return total + sum(l[:, k, None] * r[:, k : k + span] for k in range(count))
 
-    return _sum_by_chunks(add_samples, total * settings.decay**hop, hop)
+    return _add_by_chunks(add_samples, total * settings.decay**hop, hop)
 
 
 def _running_energy(settings: CorrelationSettings, before, squares):
@@ -134,7 +134,7 @@ def _advance_energy(settings: CorrelationSettings, before, squares):
         square = lax.dynamic_slice_in_dim(squares, start, size, 1)
         return total + sum(w[k] * square[:, k] for k in range(size))
 
-    return _sum_by_chunks(add_samples, before * settings.decay**count, count)
+    return _add_by_chunks(add_samples, before * settings.decay**count, count)
 
 
 def _start_onset(settings: CorrelationSettings, first_samples):

@@ -44,10 +44,13 @@ ORDER = 4
 CPU_SEGMENTS = 2
 GPU_SEGMENTS = 128
 
-# Bytes of a batch on a CPU: it computes while the next batch is read, so there are three of them.
-CPU_BYTES = 2**26
-# Share of a GPU's memory that a batch may take.
+# Bytes of each CPU device's share of a batch. It computes while the next batch is read, so there
+# are three batches.
+CPU_BYTES = 2**25
+# Share of each GPU's memory that a batch may take.
 GPU_SHARE = 0.25
+# CPU devices that segments are shared among, at most: memory grows with them.
+MOST_CPU_DEVICES = 8
 # Copies of a batch's sound and cues while it is computed: as it came, cut, and moved.
 COPIES = 3
 # Bytes in float32 of a sample of both ears, and of the four cues of a channel and hop.
@@ -56,7 +59,6 @@ CUE_BYTES = 16
 
 # The longest segment, in memories: its warming up is then 6 % of the work.
 MOST_MEMORIES = 16
-
 
 # The axis of the devices, among which segments are shared.
 DEVICES = "devices"
@@ -119,6 +121,15 @@ def memory_samples(periphery: PeripherySettings, settings: CorrelationSettings) 
     return math.ceil(samples / settings.step) * settings.step
 
 
+def sharing_devices() -> tuple[jax.Device, ...]:
+    """The devices that segments are shared among: the one that JAX is told to use, or all here."""
+    chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
+    if isinstance(chosen, jax.Device):
+        return (chosen,)
+    devices = jax.local_devices(backend=chosen)
+    return tuple(devices[:MOST_CPU_DEVICES] if devices[0].platform == "cpu" else devices)
+
+
 def plan_segments(
     periphery: PeripherySettings, settings: CorrelationSettings, samples: int
 ) -> Segments:
@@ -128,16 +139,16 @@ def plan_segments(
     some COPIES of its sound and cues.
     """
     memory = memory_samples(periphery, settings)
-    devices = jax.local_device_count()
-    count = CPU_SEGMENTS * devices
-    batch_bytes = float(CPU_BYTES)
-    if jax.default_backend() != "cpu":
-        count = GPU_SEGMENTS * devices
-        statistics = jax.local_devices()[0].memory_stats() or {}
-        device_bytes = GPU_SHARE * statistics.get("bytes_limit", CPU_BYTES / GPU_SHARE)
-        batch_bytes = devices * device_bytes
+    devices = sharing_devices()
+    segments = CPU_SEGMENTS  # of each device
+    share_bytes = float(CPU_BYTES)
+    if devices[0].platform != "cpu":
+        segments = GPU_SEGMENTS
+        statistics = devices[0].memory_stats() or {}
+        share_bytes = GPU_SHARE * statistics.get("bytes_limit", CPU_BYTES / GPU_SHARE)
     bytes_a_sample = COPIES * (SAMPLE_BYTES + CUE_BYTES * len(periphery.cfs) / settings.hop)
-    most_samples = batch_bytes / (count * bytes_a_sample)  # of a segment, with its memory
+    most_samples = share_bytes / (segments * bytes_a_sample)  # of a segment, with its memory
+    count = segments * len(devices)
     cuts = [Segments(memory, memory, count)]
     memories = 2  # that a length is
     while memories <= MOST_MEMORIES and (1 + memories) * memory <= most_samples:
@@ -147,13 +158,15 @@ def plan_segments(
 
 
 @lru_cache(maxsize=8)
-def _side_by_side(periphery: PeripherySettings, settings: CorrelationSettings) -> Callable:
+def _side_by_side(
+    devices: tuple[jax.Device, ...], periphery: PeripherySettings, settings: CorrelationSettings
+) -> Callable:
     """`_cues_of_some` as one program, in which every device has its share of the segments.
 
     On a CPU one device a core takes half of the time that one device for all cores takes: XLA
     cuts each step of the scan up among the cores, and the steps are short.
     """
-    mesh = Mesh(np.array(jax.local_devices()), (DEVICES,))
+    mesh = Mesh(np.array(devices), (DEVICES,))
     shared = jax.shard_map(
         partial(_cues_of_some, periphery=periphery, settings=settings),
         mesh=mesh,
@@ -224,7 +237,7 @@ def _batch_cues(
         piece = batch.sound[start : start + size - early]
         row[early : early + len(piece)] = piece
     ends = np.minimum(batch.end_sample - batch.first_sample - starts, ENDLESS).astype(np.int32)
-    cues = _side_by_side(periphery, settings)(sounds, ends)
+    cues = _side_by_side(sharing_devices(), periphery, settings)(sounds, ends)
     warming_hops = segments.memory // settings.hop
     # the whole sound's first segment has nothing to warm up for
     skipped_hops = warming_hops if batch.first_sample else 0

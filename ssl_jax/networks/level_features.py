@@ -29,7 +29,10 @@ class Extent(NamedTuple):
 
 
 def mean_around(level: jax.Array, extent: Extent) -> jax.Array:
-    """The mean (..., T) of the MEAN_FRAMES frames around each, of those of the extent."""
+    """Means (..., T) over the MEAN_FRAMES frames around each: half of them before it.
+
+    Only frames of the extent count.
+    """
     frames = np.arange(level.shape[-1])
     first = jnp.maximum(frames - MEAN_FRAMES // 2, extent.first)
     stop = jnp.minimum(frames + MEAN_FRAMES // 2, extent.stop)

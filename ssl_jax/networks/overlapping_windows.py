@@ -18,8 +18,8 @@ import numpy as np
 from ssl_jax.networks.level_features import MEAN_FRAMES, Extent
 from ssl_jax.networks.phase_network import CONVOLUTIONS, FRAMES_IN_PAIR, PhaseNetwork
 
-# Frames beyond a window's ends that count: half of those that a mean is over, and one pair for each
-# convolution, of three.
+# Frames beyond a window's ends that count: half of those of a mean, and one pair for each
+# convolution (its kernel has three).
 CONTEXT = MEAN_FRAMES // 2 + FRAMES_IN_PAIR * CONVOLUTIONS
 
 
@@ -48,7 +48,7 @@ def logits_of_windows(
     cues = run[None].astype(jnp.float32)
     gate, features = network.frame_features(cues, extent)
     # (S, T / 2, width)
-    frames = network.convolved(network.mixed_of_sides(features), extent)
+    frames = network.convolve(network.mix_sides(features), extent)
     size = span // FRAMES_IN_PAIR
     pairs = cut_at(frames.swapaxes(1, 2), first_frames // FRAMES_IN_PAIR, size)
     # (n, S, width, span / 2) -> (S n, span / 2, width)

@@ -4,7 +4,7 @@ A linear layer cannot read an ambiguous ITD: above some 700 Hz one direction giv
 period apart. So every ITD enters as sines and cosines of its phase at a few frequencies, the
 channel's own among them, and every ILD likewise. A gate by IC turns incoherent moments down (Faller
 & Merimaa 2004 select cues the same way). All channels and cues of a frame then meet in one layer,
-two residual convolutions see some 70 ms, and four attention heads choose the frames to sum up.
+two residual convolutions see some 100 ms, and four attention heads choose the frames to sum up.
 
 In shape comments B is the batch, T frames, F features of a channel, C channels, S sides.
 """
@@ -153,7 +153,7 @@ class PhaseNetwork(nnx.Module):
         check_cue_maps(cues, self.channels, self.maps)
         cues = jnp.asarray(cues).astype(jnp.float32)
         gate, features = self.frame_features(cues)
-        frames = self.convolved(self.mixed_of_sides(features))
+        frames = self.convolve(self.mix_sides(features))
         return self.answer(frames, self.cues_of_sides(cues), gate)
 
     @property
@@ -169,7 +169,7 @@ class PhaseNetwork(nnx.Module):
         gate = self.opened(cues, levels)
         return gate, self.features(cues, levels, gate)
 
-    def mixed_of_sides(self, x: jax.Array) -> jax.Array:
+    def mix_sides(self, x: jax.Array) -> jax.Array:
         """Frames (S B, T, width) as they leave the mixing layer, of features (B, F, C, T).
 
         S sides: first all sounds as heard, then all with their ears swapped.
@@ -209,7 +209,7 @@ class PhaseNetwork(nnx.Module):
         some = x[:, chosen].reshape(len(x), -1, x.shape[3]).swapaxes(1, 2)
         return some @ kernel.reshape(-1, kernel.shape[2])
 
-    def convolved(self, x: jax.Array, extent: Extent | None = None) -> jax.Array:
+    def convolve(self, x: jax.Array, extent: Extent | None = None) -> jax.Array:
         """Frames (B, T, width) from the mixing layer to what is pooled: (B, T / 2, width).
 
         Frames outside the extent count as zero; it is all of them unless given.
@@ -230,7 +230,7 @@ class PhaseNetwork(nnx.Module):
         return x
 
     def answer(self, x: jax.Array, cues: jax.Array, gate: jax.Array) -> jax.Array:
-        """Logits (B, 72) of what `convolved` gives; the mean of both sides where there are two.
+        """Logits (B, 72) of what `convolve` gives; the mean of both sides where there are two.
 
         Parameters
         ----------

@@ -38,7 +38,9 @@ def _posterior_of_piece(graph, state, maps, extent, first_frames, temperature, s
     return jax.nn.softmax(logits / temperature)
 
 
-def hear_windows(listener: Listener, runs: Iterable[Cues], batch: int) -> Iterator[np.ndarray]:
+def posteriors_by_window(
+    listener: Listener, runs: Iterable[Cues], batch: int
+) -> Iterator[np.ndarray]:
     """Posteriors (batch, 72) of the windows of a sound, each heard by itself.
 
     The last windows of the last batch may be none of the sound's. A sound that is shorter than a
@@ -49,8 +51,10 @@ def hear_windows(listener: Listener, runs: Iterable[Cues], batch: int) -> Iterat
         yield np.array(_posterior(graph, state, maps, listener.temperature))
 
 
-def hear_long_sound(listener: Listener, runs: Iterable[Cues], batch: int) -> Iterator[np.ndarray]:
-    """`hear_windows` of a sound longer than a window, whose windows share frames: sooner.
+def posteriors_by_piece(
+    listener: Listener, runs: Iterable[Cues], batch: int
+) -> Iterator[np.ndarray]:
+    """`posteriors_by_window` of a sound longer than a window, whose windows share frames: sooner.
 
     A window hears a little more than by itself: see `networks.overlapping_windows`.
     """
@@ -81,7 +85,7 @@ def live_estimates(
     runs = sound_cues(quality, blocks, LIVE_RUN_FRAMES)
     if overview is not None:
         runs = overview.collect(runs)
-    yield from estimates(listener, quality, hear_windows(listener, runs, batch=1))
+    yield from estimates(listener, quality, posteriors_by_window(listener, runs, batch=1))
 
 
 def sound_cues(quality: Quality, blocks: Iterable[np.ndarray], run_frames: int) -> Iterator[Cues]:

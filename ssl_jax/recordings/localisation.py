@@ -18,9 +18,9 @@ from ssl_jax.recordings.blocks import resample_blocks
 from ssl_jax.recordings.estimates import (
     check_length,
     estimates,
-    hear_long_sound,
-    hear_windows,
     join_estimates,
+    posteriors_by_piece,
+    posteriors_by_window,
     sound_cues,
 )
 from ssl_jax.recordings.overview import Overview
@@ -93,10 +93,12 @@ def localise_recording(
     if overview is not None:
         runs = overview.collect(runs)
     batch = most_windows or max(1, BATCH_FRAMES // listener.span_frames)
-    several_windows = frames > listener.span_frames
-    shares_frames = _is_long(samples, front) and several_windows and can_share_frames(listener)
-    hear = hear_long_sound if shares_frames else hear_windows
-    windows = list(estimates(listener, quality, hear(listener, runs, batch)))
+    # alone in a piece, a window would share nothing
+    if _is_long(samples, front) and batch > 1 and can_share_frames(listener):
+        posteriors = posteriors_by_piece(listener, runs, batch)
+    else:
+        posteriors = posteriors_by_window(listener, runs, batch)
+    windows = list(estimates(listener, quality, posteriors))
     azimuths = join_estimates(windows, listener, quality, overview)
     if frames < listener.span_frames:
         note = (

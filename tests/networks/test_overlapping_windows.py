@@ -59,6 +59,15 @@ def test_frames_that_fill_up_a_run_change_nothing(network):
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
+def test_half_a_pair_at_the_end_counts_as_no_pair(network):
+    """The extent ends with the first frame of a pair, whose second one only fills up."""
+    run = made_run(200)
+    extent = Extent(0, 199)
+    expected = logits(network, run, extent, [0, 98], 100)
+    run[..., 199] = 7
+    np.testing.assert_allclose(logits(network, run, extent, [0, 98], 100), expected, atol=TOLERANCE)
+
+
 def test_nothing_beyond_the_context_counts(network):
     run = made_run(400)
     first = 150

@@ -70,5 +70,5 @@ def test_pieces_hold_every_window_and_its_surroundings(windows, lengths, span, s
         (100, 10, "three_branch", False),
     ],
 )
-def test_windows_that_overlap_by_whole_pairs_share_frames(span, step, model, expected):
+def test_windows_of_whole_pairs_that_overlap_share_frames(span, step, model, expected):
     assert can_share_frames(made_listener(span, step, model)) is expected
