@@ -4,13 +4,15 @@ import os
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
-from ssl_jax.frontend import reference, segments
+from ssl_jax.frontend import reference, segment_plan
 from ssl_jax.frontend.binaural_feature import get_cues_clean
 from ssl_jax.frontend.cues import Cues
-from ssl_jax.frontend.segments import cues_in_segments, memory_samples, plan_segments
+from ssl_jax.frontend.segment_plan import memory_samples, plan_segments
+from ssl_jax.frontend.segments import cues_in_segments
 from ssl_jax.frontend.streaming import start_cues
 from support.runs import ROOT
 from support.sound_blocks import pieces
@@ -138,6 +140,15 @@ def test_segments_shared_among_devices_are_the_same(long_sound, tmp_path):
     assert_alike(Cues(*np.load(files[1])), get_cues_clean(long_sound, FS, CFS))
 
 
+def test_the_device_that_jax_is_told_to_use_has_all_segments(long_sound):
+    device = jax.devices()[-1]
+    with jax.default_device(device):
+        assert segment_plan.sharing_devices() == (device,)
+        assert plan_of(SHORTEST).count == segment_plan.CPU_SEGMENTS
+        cues = in_segments(long_sound)
+    assert_alike(cues, get_cues_clean(long_sound, FS, CFS))
+
+
 def test_times_count_from_the_beginning(long_sound):
     runs = list(cues_in_segments(pieces(long_sound, (50_000,)), SHORTEST, FS, CFS))
     times = np.concatenate([cues.times for cues in runs])
@@ -178,7 +189,7 @@ def test_live_segments_are_bounded_at_any_length(mixture):
 def test_a_batch_takes_no_more_memory_than_the_device_allows(monkeypatch):
     long = 3600 * FS
     roomy = plan_of(long)
-    monkeypatch.setattr(segments, "CPU_BYTES", segments.CPU_BYTES / 4)
+    monkeypatch.setattr(segment_plan, "CPU_BYTES", segment_plan.CPU_BYTES / 4)
     tight = plan_of(long)
     assert tight.batch < roomy.batch
     assert tight.length >= tight.memory
