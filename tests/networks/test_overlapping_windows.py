@@ -70,17 +70,14 @@ def test_half_a_pair_at_the_end_counts_as_no_pair(network):
 
 def test_nothing_beyond_the_context_counts(network):
     run = made_run(400)
+    extent = Extent(0, 400)
     first = 150
-    expected = logits(network, run, Extent(0, 400), [first], 100)
+    expected = logits(network, run, extent, [first], 100)
     far = run.copy()
     far[..., : first - CONTEXT] = 0.9
     far[..., first + 100 + CONTEXT :] = 0.9
-    np.testing.assert_allclose(
-        logits(network, far, Extent(0, 400), [first], 100), expected, atol=TOLERANCE
-    )
+    np.testing.assert_allclose(logits(network, far, extent, [first], 100), expected, atol=TOLERANCE)
     near = run.copy()
     near[..., first - 4 : first] = 0.9
-    assert (
-        np.abs(logits(network, near, Extent(0, 400), [first], 100) - expected).max()
-        > 10 * TOLERANCE
-    )
+    changed = logits(network, near, extent, [first], 100)
+    assert np.abs(changed - expected).max() > 10 * TOLERANCE

@@ -49,7 +49,8 @@ def test_pieces_hold_every_window_and_its_surroundings(windows, lengths, span, s
             of_sound = number * step
             before = min(of_sound, CONTEXT)
             after = min(frames - of_sound - span, CONTEXT)
-            start, stop = first - before, first + span + after
+            start = first - before
+            stop = first + span + after
             assert piece.extent.first <= start and stop <= piece.extent.stop
             surroundings = whole[..., of_sound - before : of_sound + span + after]
             np.testing.assert_array_equal(piece.maps[..., start:stop], surroundings)
