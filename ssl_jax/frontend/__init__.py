@@ -9,8 +9,10 @@ sound_checks         refuses sounds that are none
 auditory_model       filterbank and hair cell of whole sounds
 periphery            the same block by block
 correlation_settings the constants of the interaural cross-correlation
-running_correlation  that correlation, hop by hop
 lag_cues             from its sums to cues: the best lag, and what is read there
+running_correlation  that correlation, hop by hop
+long_hops            hops longer than all lags
+short_hops           shorter ones
 cue_scan             filterbank, hair cell and correlation as one scan
 cues, cue_plot       the result and its picture
 binaural_feature     cues of whole sounds

@@ -20,12 +20,8 @@ from jax import lax
 
 from ssl_jax.frontend.correlation_settings import CorrelationSettings
 from ssl_jax.frontend.lag_cues import FrameCues
-from ssl_jax.frontend.running_correlation import (
-    LongHopSums,
-    ShortHopSums,
-    advance_long_hop,
-    advance_short_hops,
-)
+from ssl_jax.frontend.long_hops import LongHopSums, advance_long_hop
+from ssl_jax.frontend.short_hops import ShortHopSums, advance_short_hops
 
 # How to compile programs that scan: vectors of 512 bits where a CPU has them. XLA takes 256 by
 # default. Each lane computes the same.
@@ -56,7 +52,7 @@ def initial_state(
     if settings.hops_per_step == 1:
         sums = LongHopSums(cross=zeros(span), left=zeros(), later=zeros(), onset=zeros(span))
     else:
-        sums = ShortHopSums(cross=zeros(span), left=zeros(), right=zeros(span))
+        sums = ShortHopSums(cross=zeros(span), left=zeros(), right=zeros(span), uncounted=zeros())
     return ScanState(jnp.int32(0), periphery_state, zeros(lags), zeros(2 * lags), sums)
 
 

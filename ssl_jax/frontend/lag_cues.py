@@ -21,16 +21,14 @@ class FrameCues(NamedTuple):
     power: jax.Array  # LL + RR[m*]
 
 
-def _best_lag(settings: CorrelationSettings, cross, right):
-    """m* of LR and RR, each (clips, 2 D + 1, C), as whole samples (clips, C).
+def best_lag(settings: CorrelationSettings, score) -> jax.Array:
+    """m*, the lag of the highest score (clips, 2 D + 1, C): whole samples (clips, C).
 
-    Lags are compared by LR |LR| / RR, which orders them as gamma does: LL is the same for all,
-    and no root is needed. Unrolled, the comparison is one pass over LR and RR; XLA's own argmax
-    and gather are several times slower.
+    The score is LR |LR| / RR, which orders lags as gamma does: LL is the same for all, and no root
+    is needed. Unrolled, the comparison is one pass over the lags; XLA's own argmax is several times
+    slower.
     """
-    # silence is kept out of quotients: their slopes are infinite
-    safe = jnp.where(right > TINY, right, 1)
-    score = lax.stop_gradient(jnp.where(right > TINY, cross * (jnp.abs(cross) / safe), 0))
+    score = lax.stop_gradient(score)
     best = score[:, 0]
     lag = jnp.full_like(best, -settings.lags)
     for m in range(1, settings.span):
@@ -40,12 +38,18 @@ def _best_lag(settings: CorrelationSettings, cross, right):
     return lag
 
 
-def _soft_lag(settings: CorrelationSettings, cross, left, right, both_heard):
+def at_lag(settings: CorrelationSettings, sums, lag) -> jax.Array:
+    """The value (clips, C) that sums (clips, 2 D + 1, C) have at a lag (clips, C)."""
+    place = lag.astype(int)[:, None] + settings.lags
+    return jnp.take_along_axis(sums, place, axis=1)[:, 0]
+
+
+def _soft_lag(settings: CorrelationSettings, cross, left, right):
     """The mean lag weighted by softmax(sharpness gamma), (clips, C)."""
     lags = jnp.arange(-settings.lags, settings.lags + 1, dtype=cross.dtype)
-    # as above, silence is kept out of quotients
+    # silence is kept out of quotients: their slopes are infinite
     safe_right = jnp.where(right > TINY, right, 1)
-    safe_left = jnp.where(both_heard, left, 1)
+    safe_left = jnp.where(left > TINY, left, 1)
     gamma = cross / jnp.sqrt(safe_right * safe_left[:, None])
     share = jax.nn.softmax(settings.sharpness * gamma, axis=1)
     return jnp.einsum("bmc,m->bc", share, lags, precision=lax.Precision.HIGHEST)
@@ -53,19 +57,27 @@ def _soft_lag(settings: CorrelationSettings, cross, left, right, both_heard):
 
 def cues_of_sums(settings: CorrelationSettings, cross, left, right) -> FrameCues:
     """Cues (clips, C) from LR (clips, 2 D + 1, C), LL (clips, C) and RR (clips, 2 D + 1, C)."""
-    lag = _best_lag(settings, cross, right)
-    lags = jnp.arange(-settings.lags, settings.lags + 1, dtype=cross.dtype)
-    chosen = lags[:, None] == lag[:, None]  # clips, 2 D + 1, C: true at one lag
-    right_at_best = jnp.where(chosen, right, 0).sum(1)
+    # silence is kept out of quotients here too
+    safe = jnp.where(right > TINY, right, 1)
+    score = jnp.where(right > TINY, cross * (jnp.abs(cross) / safe), 0)
+    lag = best_lag(settings, score)
+    cross_at_best = at_lag(settings, cross, lag)
+    right_at_best = at_lag(settings, right, lag)
+    if settings.sharpness is not None:
+        lag = _soft_lag(settings, cross, left, right)
+    return cues_at_best(settings, lag, cross_at_best, left, right_at_best)
+
+
+def cues_at_best(
+    settings: CorrelationSettings, lag, cross_at_best, left, right_at_best
+) -> FrameCues:
+    """Cues from m*, LR[m*], LL and RR[m*], all of one shape, which the cues have too."""
     both_heard = (left > TINY) & (right_at_best > TINY)
     one_heard = (left > TINY) | (right_at_best > TINY)
     # silence is kept out of roots too
     safe_left = jnp.where(both_heard, left, 1)
     root = jnp.sqrt(safe_left) * jnp.sqrt(jnp.where(both_heard, right_at_best, 1))
-    cross_at_best = jnp.where(chosen, cross, 0).sum(1)
     ic = jnp.where(both_heard, jnp.clip(cross_at_best / root, 0, 1), 0)
-    if settings.sharpness is not None:
-        lag = _soft_lag(settings, cross, left, right, both_heard)
     level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(right_at_best, TINY))
     ild = jnp.clip(10 * level, -settings.max_ild, settings.max_ild)
     return FrameCues(

@@ -235,6 +235,24 @@ def test_gradients_against_finite_differences():
     assert slope == pytest.approx(float(difference), rel=1e-4)
 
 
+@pytest.mark.slow
+def test_gradients_at_a_short_hop_against_finite_differences():
+    """d(ILD, IC)/d(sound) in float64, to where the energy of an ear serves all lags."""
+    with jax.enable_x64(new_val=True):
+        rng = np.random.default_rng(0)
+        left, right, direction = rng.standard_normal((3, 1, 4000))
+        right[:, 4:] = 0.6 * left[:, :-4] + 0.2 * right[:, 4:]
+
+        def value(right):
+            cues = calculate_itd_ild_ic(left, right, 8000, hop=16)
+            return (cues.ild + 3 * cues.ic)[:, 10:].sum()
+
+        slope = (jax.grad(value)(right) * direction).sum()
+        step = 1e-7
+        difference = value(right + step * direction) - value(right - step * direction)
+    assert slope == pytest.approx(float(difference) / (2 * step), rel=1e-5)
+
+
 @pytest.mark.parametrize("hop", [441, pytest.param(50, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sound", ["silence", "click"])
 def test_gradients_of_silence_are_finite(hop, sound):

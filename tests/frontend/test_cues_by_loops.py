@@ -112,6 +112,19 @@ def test_a_click_at_the_start(hop):
     assert_envelopes_like_reference(ears, hop)
 
 
+@pytest.mark.parametrize("loud", [0, 6])
+@pytest.mark.parametrize("hop", [1, 3])
+def test_short_hops_long_after_the_start(hop, loud):
+    """What E has and RR has not fades within 1300 samples, or 2800 after a loud start."""
+    fs = 8000
+    ears = np.random.default_rng(2).standard_normal((2, 2, 4000))
+    ears[1, :, 5:] = 0.7 * ears[0, :, :-5] + 0.3 * ears[1, :, 5:]
+    ears[:, :, :loud] *= 1e4
+    left, right = ears.astype(np.float32)
+    ours = calculate_itd_ild_ic(left, right, fs, hop=hop)
+    assert_like_reference(ours, running_cues(left, right, fs, hop=hop), skip=fs // 200 // hop)
+
+
 @pytest.mark.parametrize("hop", [441, 100, 20])
 def test_very_quiet_sound(hop):
     assert_envelopes_like_reference(1e-6 * quiet_ears(), hop)

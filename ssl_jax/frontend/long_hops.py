@@ -1,0 +1,87 @@
+"""The running correlation for hops longer than all lags: a whole hop at a time.
+
+See `running_correlation` for the equations. RR needs no sum per lag if the first samples r[0..D],
+the onset, stand apart:
+
+    RR[n,m] = later[n+m] + onset[n,m]
+    later[j] = (1-a) later[j-1] + a r[j]^2 (j > D)
+    onset[n,m] = sum over i = max(m, 0)..D of a (1-a)^(n+m-i) r[i]^2
+
+later is the same for all lags, onset only decays after the first hop.
+
+In shapes: `clips` sounds at a time, C channels, time before channels.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ssl_jax.frontend.correlation_settings import CorrelationSettings
+from ssl_jax.frontend.lag_cues import cues_of_sums
+from ssl_jax.frontend.running_correlation import (
+    advance_correlation,
+    advance_energy,
+    running_energy,
+)
+
+
+class LongHopSums(NamedTuple):
+    """Running sums at the end of a hop longer than all lags."""
+
+    cross: jax.Array  # (clips, 2 D + 1, C), LR[n,m]
+    left: jax.Array  # (clips, C), LL[n]
+    later: jax.Array  # (clips, C), later[n-D]
+    onset: jax.Array  # (clips, 2 D + 1, C), onset[n,m]
+
+
+def _start_onset(settings: CorrelationSettings, first_samples):
+    """onset[H-1,m] (clips, 2 D + 1, C) from r[0..D], the beginning of the first hop."""
+    lags = settings.lags
+    hop = settings.hop
+    i = np.arange(lags + 1.0)
+    m = np.arange(-lags, lags + 1)[:, None]
+    weights = np.where(i >= m, settings.gain * settings.decay ** (hop - 1 + m - i), 0)
+    return jnp.einsum(
+        "mi,bic->bmc",
+        jnp.asarray(weights, first_samples.dtype),
+        first_samples * first_samples,
+        precision=lax.Precision.HIGHEST,
+    )
+
+
+def advance_long_hop(settings: CorrelationSettings, sums: LongHopSums, number, left, right):
+    """Advance by one hop, longer than all lags: step `number` of the scan.
+
+    Parameters
+    ----------
+    number : int
+        The first hop of the sound is step 1; step 0 is silence before it.
+    left : (clips, H, C), the hop's samples
+    right : (clips, D + H + D, C), those and D on either side
+
+    Returns
+    -------
+    sums, cues : LongHopSums, FrameCues of (clips, C)
+    """
+    hop = settings.hop
+    lags = settings.lags
+    sample = (number - 1) * hop - lags + np.arange(right.shape[1])  # n of each row of `right`
+    squares = right * right
+    after_onset = squares * (sample > lags)[None, :, None].astype(right.dtype)
+    onset = lax.cond(
+        number == 1,
+        lambda first_samples: _start_onset(settings, first_samples),
+        lambda _: sums.onset * settings.decay**hop,
+        right[:, lags : 2 * lags + 1],
+    )
+    cross = advance_correlation(settings, sums.cross, left, right)
+    left_energy = advance_energy(settings, sums.left, left * left)
+    # the first H rows end D samples before the hop does, the other 2 D are those around its end
+    later = advance_energy(settings, sums.later, after_onset[:, :hop])
+    following = running_energy(settings, later, after_onset[:, hop:])
+    later_at_lags = jnp.concatenate([later[:, None], following], axis=1)  # later[n-D..n+D]
+    cues = cues_of_sums(settings, cross, left_energy, later_at_lags + onset)
+    return LongHopSums(cross, left_energy, later, onset), cues
