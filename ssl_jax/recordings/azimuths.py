@@ -140,7 +140,7 @@ class Azimuths:
             return " or ".join(in_words(azimuth) for azimuth in overall.shown)
         if overall.moves:
             return "no one azimuth: the source moves"
-        several = [f"{in_words(peak.azimuth)} {peak.share:.0%}" for peak in overall.directions]
+        several = [f"{in_words(peak.azimuth)} {peak.share:.0%}" for peak in overall.sources]
         return f"no one azimuth: {'; '.join(several) or 'nothing stands out'}"
 
     def _windows(self) -> str:

@@ -135,7 +135,7 @@ class Overall:
         are any. Where front and back stay open, it is the likelier one: see `mirrored`. NaN where
         there is a second direction, the source moves, or too few windows agree.
         """
-        peaks = self.directions
+        peaks = self.sources
         several = len(peaks) > 1 and peaks[1].share >= SECOND_SHARE
         if several or self.moves:
             return float("nan")
@@ -175,9 +175,14 @@ class Overall:
     def directions(self) -> list[Direction]:
         """The peaks of the mean posterior of all windows that something sounds in.
 
-        Without the first one's mirror image where front and back stay open.
+        Where front and back stay open, one of them may be the first one's mirror image.
         """
-        peaks = directions(self._mean_posterior)
+        return directions(self._mean_posterior)
+
+    @property
+    def sources(self) -> list[Direction]:
+        """`directions` without the first one's mirror image where front and back stay open."""
+        peaks = self.directions
         image = self._image
         if np.isnan(image):
             return peaks
@@ -192,7 +197,7 @@ class Overall:
         if not np.isnan(self.azimuth):
             either = [self.azimuth, self.mirrored]
             return [azimuth for azimuth in either if not np.isnan(azimuth)]
-        return [] if self.moves else [peak.azimuth for peak in self.directions]
+        return [] if self.moves else [peak.azimuth for peak in self.sources]
 
     @property
     def _mean_posterior(self) -> np.ndarray:

@@ -53,9 +53,7 @@ def summary(overall: Overall) -> str:
     elif overall.moves:
         text = "no one azimuth: the source moves"
     else:
-        several = [
-            f"{_degrees_text(peak.azimuth)} ({peak.share:.0%})" for peak in overall.directions
-        ]
+        several = [f"{_degrees_text(peak.azimuth)} ({peak.share:.0%})" for peak in overall.sources]
         text = f"no one azimuth: {', '.join(several) or 'nothing stands out'}"
     if overall.flagged:
         text += f", {overall.flagged} of {overall.windows} windows flagged"
