@@ -12,7 +12,7 @@ from ssl_jax.common.devices import copy_on_each, split_rows, to_devices
 from ssl_jax.config import FrontEnd
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import Recipes
-from ssl_jax.frontend.cue_scan import WIDE_VECTORS
+from ssl_jax.frontend.cue_scan import shared_program
 from ssl_jax.sounds.mixing import mix, spatialise, spatialise_endless
 from ssl_jax.sounds.sources import Sounds
 
@@ -107,11 +107,7 @@ def render_and_extract(front: FrontEnd, mesh: Mesh, bits: int = 16) -> Callable:
         return extract(render(waveforms, speech, recipes, bits), front)
 
     split = PartitionSpec("data")
-    specs = PartitionSpec(), split, split
-    return jax.jit(
-        jax.shard_map(one_device, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False),
-        compiler_options=WIDE_VECTORS,
-    )
+    return shared_program(one_device, mesh, (PartitionSpec(), split, split), split)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 
 from ssl_jax.frontend.binaural_feature import to_cues
 from ssl_jax.frontend.correlation_settings import CorrelationOptions, CorrelationSettings
-from ssl_jax.frontend.cue_scan import WIDE_VECTORS, initial_state, scan_steps
+from ssl_jax.frontend.cue_scan import initial_state, scan_steps, shared_program
 from ssl_jax.frontend.cues import CueGrid, Cues
 from ssl_jax.frontend.lag_cues import FrameCues
 from ssl_jax.frontend.periphery import PeripherySettings, periphery_step, silent_periphery
@@ -48,14 +48,9 @@ def _side_by_side(
     cuts each step of the scan up among the cores, and the steps are short.
     """
     mesh = Mesh(np.array(devices), (DEVICES,))
-    shared = jax.shard_map(
-        partial(_cues_of_some, periphery=periphery, settings=settings),
-        mesh=mesh,
-        in_specs=(PartitionSpec(DEVICES), PartitionSpec(DEVICES)),
-        out_specs=PartitionSpec(None, DEVICES),
-        check_vma=False,
-    )
-    return jax.jit(shared, compiler_options=WIDE_VECTORS)
+    cues_of_share = partial(_cues_of_some, periphery=periphery, settings=settings)
+    segments = PartitionSpec(DEVICES)
+    return shared_program(cues_of_share, mesh, (segments, segments), PartitionSpec(None, DEVICES))
 
 
 def _cues_of_some(

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from ssl_jax.common.devices import split_rows
 from ssl_jax.config import FrontEnd
-from ssl_jax.frontend.cue_scan import WIDE_VECTORS
+from ssl_jax.frontend.cue_scan import shared_program
 
 FRONT = FrontEnd()
 BIQUADS = 4  # of a channel; one with one zero takes 4 multiply-adds a sample
@@ -52,10 +52,7 @@ def seconds_of(work: Callable) -> float:
 
 def on_all_devices(function: Callable, mesh: Mesh, specs=EACH) -> Callable:
     """`function` of a batch (clips, ...), the clips shared among all devices."""
-    return jax.jit(
-        jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=EACH, check_vma=False),
-        compiler_options=WIDE_VECTORS,
-    )
+    return shared_program(function, mesh, specs, EACH)
 
 
 def machine_rates(mesh: Mesh) -> dict[str, float]:
