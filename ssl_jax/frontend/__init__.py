@@ -9,14 +9,15 @@ sound_checks         refuses sounds that are none
 auditory_model       filterbank and hair cell of whole sounds
 periphery            the same block by block
 correlation_settings the constants of the interaural cross-correlation
-lag_cues             from its sums to cues: the best lag, and what is read there
-running_correlation  that correlation, hop by hop
-long_hops            hops longer than all lags
-short_hops           shorter ones
+running_correlation  its sums, hop by hop: what long and short hops share
+long_hops            hops of more than 2 D samples, D the longest lag
+short_hops           hops of at most 2 D
+lag_cues             from the sums to cues: the best lag, and what is read there
 cue_scan             filterbank, hair cell and correlation as one scan
 cues, cue_plot       the result and its picture
 binaural_feature     cues of whole sounds
 streaming            cues of sounds that arrive block by block
+segment_plan         how a long sound is cut
 segments             cues of long sounds, several parts side by side
 """
 

@@ -17,32 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import Mesh
 
 from ssl_jax.frontend.correlation_settings import CorrelationSettings
 from ssl_jax.frontend.lag_cues import FrameCues
 from ssl_jax.frontend.long_hops import LongHopSums, advance_long_hop
 from ssl_jax.frontend.short_hops import ShortHopSums, advance_short_hops
-
-# How to compile programs that scan: vectors of 512 bits where a CPU has them. XLA takes 256 by
-# default. Each lane computes the same.
-WIDE_VECTORS = {"xla_cpu_prefer_vector_width": 512}
-
-
-def shared_program(function: Callable, mesh: Mesh, in_specs, out_specs) -> Callable:
-    """`function` as one compiled program, in which every device of the mesh has its share.
-
-    Parameters
-    ----------
-    function : of one device's share to one device's results
-    mesh
-    in_specs, out_specs : PartitionSpec, or a tree of them
-        How arguments and results are cut up among the devices, see `jax.shard_map`.
-    """
-    shared = jax.shard_map(
-        function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
-    )
-    return jax.jit(shared, compiler_options=WIDE_VECTORS)
 
 
 class ScanState(NamedTuple):

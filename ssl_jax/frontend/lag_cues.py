@@ -22,7 +22,7 @@ class FrameCues(NamedTuple):
 
 
 def best_lag(settings: CorrelationSettings, score) -> jax.Array:
-    """m*, the lag of the highest score (clips, 2 D + 1, C): whole samples (clips, C).
+    """m*, the lag of the highest score (clips, 2 D + 1, C): whole samples as floats (clips, C).
 
     The score is LR |LR| / RR, which orders lags as gamma does: LL is the same for all, and no root
     is needed. Unrolled, the comparison is one pass over the lags; XLA's own argmax is several times
@@ -57,7 +57,7 @@ def _soft_lag(settings: CorrelationSettings, cross, left, right):
 
 def cues_of_sums(settings: CorrelationSettings, cross, left, right) -> FrameCues:
     """Cues (clips, C) from LR (clips, 2 D + 1, C), LL (clips, C) and RR (clips, 2 D + 1, C)."""
-    # silence is kept out of quotients here too
+    # silence is kept out of quotients: 0 / 0 is no number
     safe = jnp.where(right > TINY, right, 1)
     score = jnp.where(right > TINY, cross * (jnp.abs(cross) / safe), 0)
     lag = best_lag(settings, score)
@@ -71,7 +71,7 @@ def cues_of_sums(settings: CorrelationSettings, cross, left, right) -> FrameCues
 def cues_at_best(
     settings: CorrelationSettings, lag, cross_at_best, left, right_at_best
 ) -> FrameCues:
-    """Cues from m*, LR[m*], LL and RR[m*], all of one shape, which the cues have too."""
+    """Cues from a lag (m*, or the soft one), LR[m*], LL and RR[m*]; all have one shape."""
     both_heard = (left > TINY) & (right_at_best > TINY)
     one_heard = (left > TINY) | (right_at_best > TINY)
     # silence is kept out of roots too

@@ -1,4 +1,4 @@
-"""The running correlation for hops longer than all lags: a whole hop at a time.
+"""The running correlation for hops of more than 2 D samples: a whole hop at a time.
 
 See `running_correlation` for the equations. RR needs no sum per lag if the first samples r[0..D],
 the onset, stand apart:

@@ -18,7 +18,8 @@ RR is the running energy of the right ear,
     E[j] = (1-a) E[j-1] + a r[j]^2
 
 read at j = n + m, but for the start: the equations begin at n = 0 for every lag, so RR[n,m] counts
-r from sample max(m, 0) on, while E counts all. `long_hops` and `short_hops` tell how each minds it.
+r from sample max(m, 0) on, while E counts all. `long_hops` and `short_hops` say how each allows for
+it.
 
 In shapes: `clips` sounds at a time, C channels, time before channels.
 """

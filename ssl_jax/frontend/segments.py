@@ -24,9 +24,10 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from numpy.typing import ArrayLike
 
+from ssl_jax.common.programs import shared_program
 from ssl_jax.frontend.binaural_feature import to_cues
 from ssl_jax.frontend.correlation_settings import CorrelationOptions, CorrelationSettings
-from ssl_jax.frontend.cue_scan import initial_state, scan_steps, shared_program
+from ssl_jax.frontend.cue_scan import initial_state, scan_steps
 from ssl_jax.frontend.cues import CueGrid, Cues
 from ssl_jax.frontend.lag_cues import FrameCues
 from ssl_jax.frontend.periphery import PeripherySettings, periphery_step, silent_periphery
@@ -49,8 +50,9 @@ def _side_by_side(
     """
     mesh = Mesh(np.array(devices), (DEVICES,))
     cues_of_share = partial(_cues_of_some, periphery=periphery, settings=settings)
-    segments = PartitionSpec(DEVICES)
-    return shared_program(cues_of_share, mesh, (segments, segments), PartitionSpec(None, DEVICES))
+    rows = PartitionSpec(DEVICES)  # of sounds and ends
+    columns = PartitionSpec(None, DEVICES)  # of cues (hops, segments, C)
+    return shared_program(cues_of_share, mesh, (rows, rows), columns)
 
 
 def _cues_of_some(

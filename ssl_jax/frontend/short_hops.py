@@ -1,13 +1,18 @@
-"""The running correlation for hops shorter than the lags: several hops a step.
+"""The running correlation for hops of at most 2 D samples: several hops a step.
 
-See `running_correlation` for the equations. A maximum over all lags is due at every hop, so what is
-done per lag counts most, a division above all. RR[n,m] has its lag axis in the equations, but
+See `running_correlation` for the equations. Cues are due at every hop, so most of the time goes
+into work per lag, above all into divisions. RR[n,m] has its lag axis for one reason: at lag m the
+equations begin with l[0] r[m], while E counts r[0..m-1] too,
 
     E[n+m] - RR[n,m] = (1-a)^(n+1) E[m-1]  (m > 0; else 0)
 
-is what E counts of r before the sound's first sample meets it, and it fades. Once it is negligible
-beside RR[n,m] at all lags, E[n+m] stands for RR[n,m]: 1 / E is then computed once a sample instead
-of once a sample and lag. The difference fades as fast as RR can, so it stays negligible.
+This part fades. Once it is negligible beside RR[n,m] at all lags, a running energy of the right ear
+serves all of them: 1 / E takes one division a sample, where 1 / RR takes one a hop and lag, and RR
+needs no sum per lag.
+
+That energy goes on from RR[n,D], which lacks r[0..D-1] altogether. So it is at most RR[n,m], where
+E is at least that; both differ from it by a negligible share, and this share never grows, for no
+sum fades faster than (1-a)^n.
 
 In shapes: `clips` sounds at a time, C channels, time before channels.
 """
@@ -37,35 +42,34 @@ from ssl_jax.frontend.running_correlation import (
 
 
 class ShortHopSums(NamedTuple):
-    """Running sums at the end of a hop shorter than the lags, as the equations have them."""
+    """Running sums at the end of a hop of at most 2 D samples."""
 
     cross: jax.Array  # (clips, 2 D + 1, C), LR[n,m]
     left: jax.Array  # (clips, C), LL[n]
-    right: jax.Array  # (clips, 2 D + 1, C), RR[n,m]
+    right: jax.Array  # (clips, 2 D + 1, C), RR[n,m], or the energy that serves for it
     uncounted: jax.Array  # (clips, C), at least E[n+m] - RR[n,m] at every lag
 
 
 def advance_short_hops(
     settings: CorrelationSettings, sums: ShortHopSums, number, left, right
 ) -> tuple[ShortHopSums, FrameCues]:
-    """Advance by a step of several hops.
+    """Advance by a step of several hops: step `number` of the scan.
 
     Parameters
     ----------
-    number : int
+    number : int, or a scalar array
         The sound starts with step 1; step 0 is silence before it.
-    left : (clips, step, C)
-    right : (clips, D + step + D, C)
+    left : (clips, step, C), the step's samples
+    right : (clips, D + step + D, C), those and D on either side
 
     Returns
     -------
     sums, cues : ShortHopSums, FrameCues of (hops, clips, C)
     """
     lags = settings.lags
-    # at least E[m-1] for m = 1..D, from r[0..D-1]: step 1 begins at n = 0
+    # step 1 begins at n = 0; a times the sum of r[0..D-1]^2 is at least E[m-1] for m = 1..D
     before_sound = settings.gain * (right[:, lags : 2 * lags] ** 2).sum(1)
     uncounted = jnp.where(number == 1, before_sound, sums.uncounted)
-    sums = sums._replace(uncounted=uncounted)
 
     def by_lags(sums):
         return _advance_by_lags(settings, sums, number, left, right)
@@ -77,9 +81,12 @@ def advance_short_hops(
         # a soft argmax weighs all lags
         sums, cues = by_lags(sums)
     else:
-        least = jnp.finfo(left.dtype).eps * sums.right.min(1)
-        is_negligible = (uncounted <= jnp.maximum(least, TINY)).all() & (number > 1)
-        sums, cues = lax.cond(is_negligible, by_energy, by_lags, sums)
+        negligible = jnp.finfo(left.dtype).eps * sums.right.min(1)
+        # below TINY it is silence; lags that have heard nothing yet would wait for it for ever
+        is_negligible = uncounted <= jnp.maximum(negligible, TINY)
+        # one way for all clips and channels: a branch for each would compute both
+        serves = is_negligible.all() & (number > 1)
+        sums, cues = lax.cond(serves, by_energy, by_lags, sums)
     return sums._replace(uncounted=uncounted * settings.decay**settings.step), cues
 
 
@@ -97,24 +104,26 @@ def _advance_by_lags(settings: CorrelationSettings, sums: ShortHopSums, number, 
         right_energy = advance_correlation(settings, sums.right, ones, begun * r * r)
         left_energy = advance_energy(settings, sums.left, l * l)
         cues = cues_of_sums(settings, cross, left_energy, right_energy)
-        return ShortHopSums(cross, left_energy, right_energy, sums.uncounted), cues
+        return sums._replace(cross=cross, left=left_energy, right=right_energy), cues
 
     return lax.scan(advance, sums, jnp.arange(0, settings.step, hop))
 
 
 def _advance_by_energy(settings: CorrelationSettings, sums: ShortHopSums, left, right):
-    """A step with E in the place of RR; see `advance_short_hops`."""
+    """A step with one running energy for RR at all lags; see `advance_short_hops`."""
     hop = settings.hop
     lags = settings.lags
     span = settings.span
-    # RR[n0-1,m] of the step's first sample n0 is E[n0-1-D..n0-1+D], and the step reads D further on
-    alike = _with_decay_of_hops(settings, left.dtype)
+    rounded = _as_rounded(settings, left.dtype)
+    # of the step's first sample n0, RR[n0-1,m] is E[n0-1-D..n0-1+D]; the step reads D further on
     ahead = right[:, 2 * lags :]
-    energy = running_energy(alike, sums.right[:, -1], ahead * ahead)
-    energy = jnp.concatenate([sums.right, energy], axis=1)  # E[n0-1-D..], (clips, span + step, C)
-    # silence is kept out of quotients: their slopes are infinite
+    following = running_energy(rounded, sums.right[:, -1], ahead * ahead)
+    energy = jnp.concatenate([sums.right, following], axis=1)  # E[n0-1-D..], clips, span + step, C
+    # silence is kept out of quotients: 0 / 0 is no number, and slopes there are infinite
     is_heard = energy > TINY
-    inverse = lax.stop_gradient(jnp.where(is_heard, 1 / jnp.where(is_heard, energy, 1), 0))
+    inverse = jnp.where(is_heard, 1 / jnp.where(is_heard, energy, 1), 0)
+    # lags have no slope, so the scan need not carry one
+    inverse = lax.stop_gradient(inverse)
 
     def advance(cross, start):
         l, r = _samples_of_hop(settings, left, right, start)
@@ -123,11 +132,11 @@ def _advance_by_energy(settings: CorrelationSettings, sums: ShortHopSums, left, 
         lag = best_lag(settings, cross * (jnp.abs(cross) * inverse_at_lags))
         return cross, (lag, at_lag(settings, cross, lag))
 
-    starts = np.arange(0, settings.step, hop)
-    cross, (lag, cross_at_best) = lax.scan(advance, sums.cross, jnp.asarray(starts))
-    ends = starts + hop - 1
-    left_energy = running_energy(alike, sums.left, left * left)
-    # of each hop (clips, hops, C): E[n+m*]
+    starts = jnp.arange(0, settings.step, hop)
+    cross, (lag, cross_at_best) = lax.scan(advance, sums.cross, starts)
+    ends = np.arange(hop - 1, settings.step, hop)
+    left_energy = running_energy(rounded, sums.left, left * left)
+    # where E[n+m*] stands in `energy`, (clips, hops, C)
     place = ends[:, None] + 1 + lags + jnp.moveaxis(lag, 0, 1).astype(int)
     right_at_best = jnp.take_along_axis(energy, place, axis=1)
     cues = cues_at_best(
@@ -137,16 +146,19 @@ def _advance_by_energy(settings: CorrelationSettings, sums: ShortHopSums, left, 
         jnp.moveaxis(left_energy[:, ends], 1, 0),
         jnp.moveaxis(right_at_best, 1, 0),
     )
-    sums = ShortHopSums(cross, left_energy[:, -1], energy[:, -span:], sums.uncounted)
-    return sums, cues
+    return sums._replace(cross=cross, left=left_energy[:, -1], right=energy[:, -span:]), cues
 
 
-def _with_decay_of_hops(settings: CorrelationSettings, dtype) -> CorrelationSettings:
-    """The settings with the decay that LR has, whose decay of a hop is rounded to `dtype`.
+def _as_rounded(settings: CorrelationSettings, dtype) -> CorrelationSettings:
+    """The settings with the decay that LR really has: its decay of a hop is rounded to `dtype`.
 
-    Over a window of 441 samples the rounding adds up to 1e-5, unless all sums share it.
+    With another decay, energies differ from LR by up to 1e-5 at a hop of 1 and a window of 441
+    samples, and IC with them.
     """
     decay_of_hop = float(np.asarray(settings.decay**settings.hop, dtype))
+    if decay_of_hop < np.finfo(dtype).tiny:
+        # a hop forgets all before it, so no rounding adds up
+        return settings
     return replace(settings, decay=decay_of_hop ** (1 / settings.hop))
 
 

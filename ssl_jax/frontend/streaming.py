@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ssl_jax.common.programs import WIDE_VECTORS
 from ssl_jax.frontend.binaural_feature import to_cues
 from ssl_jax.frontend.correlation_settings import (
     CorrelationOptions,
     CorrelationSettings,
     correlation_settings,
 )
-from ssl_jax.frontend.cue_scan import WIDE_VECTORS, ScanState, initial_state, scan_steps
+from ssl_jax.frontend.cue_scan import ScanState, initial_state, scan_steps
 from ssl_jax.frontend.cues import CueGrid, Cues
 from ssl_jax.frontend.lag_cues import FrameCues
 from ssl_jax.frontend.periphery import (

@@ -70,9 +70,9 @@ class Azimuths:
 
     @property
     def directions(self) -> list[Direction]:
-        """The peaks of the mean posterior, highest first: several where several sound.
+        """The peaks of the mean posterior, highest first.
 
-        See `Overall.directions`.
+        Several where several sound, or where front and back stay open: see `Overall.directions`.
         """
         return self._overall.directions
 

@@ -133,7 +133,7 @@ class Overall:
 
         The circular mean of the windows weighed by confidence, of those without flags if there
         are any. Where front and back stay open, it is the likelier one: see `mirrored`. NaN where
-        there is a second direction, the source moves, or too few windows agree.
+        a second of the `sources` has SECOND_SHARE, the source moves, or too few windows agree.
         """
         peaks = self.sources
         several = len(peaks) > 1 and peaks[1].share >= SECOND_SHARE
@@ -143,7 +143,7 @@ class Overall:
             # windows may hear either of the two: their mean would lie between them
             highest = int(self._posterior.argmax())
             agree = self._heard_votes.agree_on(highest, int(mirrored_class(highest)))
-            return peaks[0].azimuth if agree and peaks else float("nan")
+            return peaks[0].azimuth if peaks and agree else float("nan")
         if self._unflagged_votes.by_class.any():
             return self._unflagged_votes.azimuth()
         return self._heard_votes.azimuth()

@@ -125,6 +125,14 @@ def test_short_hops_long_after_the_start(hop, loud):
     assert_like_reference(ours, running_cues(left, right, fs, hop=hop), skip=fs // 200 // hop)
 
 
+def test_a_hop_that_forgets_all_before_it():
+    """The decay of a hop, 1e-49, is 0 in float32; that of a sample is not."""
+    left, right = quiet_ears().astype(np.float32)
+    settings = {"tau": 3e-5, "hop": 80}
+    ours = calculate_itd_ild_ic(left, right, FS, **settings)
+    assert_like_reference(ours, running_cues(left, right, FS, **settings))
+
+
 @pytest.mark.parametrize("hop", [441, 100, 20])
 def test_very_quiet_sound(hop):
     assert_envelopes_like_reference(1e-6 * quiet_ears(), hop)
