@@ -28,7 +28,7 @@ NETWORKS: dict = {
     "deep_three_branch": partial(ThreeBranch, embed=256, branch=DeepBranch),
     # ours: 415,628 parameters
     "phase": PhaseNetwork,
-    # ours for a front-end with levels: 1,220,428 parameters
+    # ours for a front-end with levels: 1,442,764 parameters
     "phase_spectrum": _phase(width=288, spectrum=True),
     # the rows of our network's ablation
     "phase_raw_cues": _phase(phases=False),

@@ -26,9 +26,9 @@ MOST = 4.0
 # of a window that is closed to all moments: its means are of nothing
 LEAST_POWER = 1e-9
 LEAST_OPENING = 1e-3
-HIDDEN = 512
+HIDDEN = 768
 # features that tell about a window as a whole
-OUTPUTS = 256
+OUTPUTS = 384
 # 10 log10(x) = DECIBEL ln(x)
 DECIBEL = 10 / np.log(10)
 
