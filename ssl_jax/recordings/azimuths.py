@@ -70,7 +70,7 @@ class Azimuths:
 
     @property
     def directions(self) -> list[Direction]:
-        """The peaks of the mean posterior, highest first.
+        """Where something sounds, the likeliest first.
 
         Several where several sound, or where front and back stay open: see `Overall.directions`.
         """

@@ -7,7 +7,10 @@ import numpy as np
 from ssl_jax.common.angles import circle_degrees, signed_degrees
 from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
 from ssl_jax.metrics import degrees_apart
+from ssl_jax.recordings.pairs import Pairs
 from ssl_jax.recordings.posteriors import (
+    LEAST_SHARE,
+    MOST_DIRECTIONS,
     PEAK_REACH,
     Direction,
     directions,
@@ -99,6 +102,7 @@ class Overall:
         self.flagged = 0  # windows
         self._heard = 0  # windows that something sounds in
         self._posterior = np.zeros(AZIMUTHS)  # sum over these
+        self._pairs = Pairs()
         # of these, by class: windows whose front and back are told apart
         self._known_front_back = np.zeros(AZIMUTHS)
         self._heard_votes = _Votes()
@@ -123,6 +127,7 @@ class Overall:
         known = heard & np.isnan(estimates.mirrored)
         np.add.at(self._known_front_back, _nearest_class(estimates.azimuth[known]), 1)
         self._posterior += estimates.posterior[heard].sum(axis=0)
+        self._pairs.add(estimates.posterior[heard])
         self._heard += int(heard.sum())
         self.windows += len(heard)
         self.flagged += int((~unflagged).sum())
@@ -173,11 +178,25 @@ class Overall:
 
     @property
     def directions(self) -> list[Direction]:
-        """The peaks of the mean posterior of all windows that something sounds in.
+        """Where something sounds, the likeliest first.
 
-        Where front and back stay open, one of them may be the first one's mirror image.
+        The pair that explains the windows best, if each of the two explains LEAST_SHARE of them;
+        a share is then of the windows. The other peaks of the mean posterior follow, with their
+        share of it. Where front and back stay open, one may be the first one's mirror image.
         """
-        return directions(self._mean_posterior)
+        mean = self._mean_posterior
+        peaks = directions(mean)
+        pair = self._pairs.best()
+        if pair is None or pair[1].share < LEAST_SHARE:
+            return peaks
+        found = []
+        for label, share in pair:
+            azimuth, _ = mean_about(mean, np.asarray(label))
+            found.append(Direction(float(azimuth), share))
+        for peak in peaks:
+            if all(degrees_apart(peak.azimuth, other.azimuth) > 2 * PEAK_REACH for other in found):
+                found.append(peak)
+        return found[:MOST_DIRECTIONS]
 
     @property
     def sources(self) -> list[Direction]:

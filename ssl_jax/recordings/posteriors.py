@@ -23,10 +23,10 @@ ON_AXIS = np.sin(np.radians(AZIMUTH_STEP / 2))
 
 
 class Direction(NamedTuple):
-    """A peak of a posterior."""
+    """A peak of a posterior, or of all windows."""
 
     azimuth: float  # degrees
-    share: float  # of the posterior, within 10 degrees of it
+    share: float  # of the posterior, within 10 degrees of it, or of the windows it explains
 
 
 def rounded_degrees(azimuth: float, decimals: int) -> float:

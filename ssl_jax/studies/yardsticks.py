@@ -119,8 +119,8 @@ def two_talkers(places: Sequence[Place], network: Network) -> str:
         directions = two_directions(place, rng)
         talkers = voices[rng.choice(len(voices), 2, replace=False)]
         ears = ears_of_two(place, directions, talkers)
-        peaks = peaks_of(ears, network)
-        errors = [nearest_error(peaks, place.azimuth[number]) for number in directions]
+        found = directions_of(ears, network)
+        errors = [nearest_error(found, place.azimuth[number]) for number in directions]
         hits_both += max(errors) <= PEAK_REACH
         hits_one += min(errors) <= PEAK_REACH
     heads = ", ".join(place.name for place in wide)
@@ -129,7 +129,7 @@ def two_talkers(places: Sequence[Place], network: Network) -> str:
     return (
         f"Two talkers of {SCENE_SECONDS} s at equal level, {LEAST_APART}° or more apart, {SCENES} "
         f"scenes on {heads}: both within {PEAK_REACH}° in {both_percent:.0f} %, at least one in "
-        f"{one_percent:.0f} % (the two highest peaks of the mean posterior, windows of "
+        f"{one_percent:.0f} % (the two directions that explain the windows best, windows of "
         f"{WINDOW_S:g} s, prior `uniform`).\n"
     )
 
@@ -152,8 +152,8 @@ def ears_of_two(place: Place, directions: Sequence[int], talkers: np.ndarray) ->
     return np.concatenate(mixed, axis=-1).T
 
 
-def peaks_of(ears: np.ndarray, network: Network) -> np.ndarray:
-    """The azimuths of the two highest peaks of the mean posterior (2,), or of the only one (1,)."""
+def directions_of(ears: np.ndarray, network: Network) -> np.ndarray:
+    """The azimuths of the two likeliest directions (2,), or of the only one (1,)."""
     windows = localise(
         ears,
         network.front.fs,
@@ -162,8 +162,8 @@ def peaks_of(ears: np.ndarray, network: Network) -> np.ndarray:
         model=network.name,
         prior="uniform",
     )
-    directions = Overall.of(windows).directions
-    return np.array([peak.azimuth for peak in directions[:2]])
+    found = Overall.of(windows).directions
+    return np.array([direction.azimuth for direction in found[:2]])
 
 
 def nearest_error(estimates: np.ndarray, azimuth: float) -> float:

@@ -6,6 +6,7 @@ import pytest
 from ssl_jax import localise
 from ssl_jax.config import AZIMUTHS
 from ssl_jax.recordings.overall import Overall
+from ssl_jax.recordings.pairs import CHANCE
 from ssl_jax.recordings.posteriors import peak_azimuth
 from ssl_jax.recordings.priors import apply_prior, prior_of
 from ssl_jax.recordings.scene import render_scene
@@ -65,7 +66,8 @@ def test_a_prior_counts_once_for_all_windows():
     posterior = apply_prior(doubt, "frontal")
     for count in (1, 100):
         overall = Overall.of(windows_of(posterior[:count]))
-        assert overall.directions[0].share == pytest.approx(0.8)
+        # each window may be either's by chance
+        assert overall.directions[0].share == pytest.approx(0.8, abs=CHANCE)
         assert overall.shown == pytest.approx([20, 160])
 
 

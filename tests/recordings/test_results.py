@@ -13,6 +13,7 @@ import pytest
 
 from ssl_jax import localise
 from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth
+from ssl_jax.recordings.pairs import CHANCE
 from ssl_jax.recordings.pictures import _draw_from_above
 from ssl_jax.recordings.posteriors import in_words
 from ssl_jax.recordings.tables import as_json
@@ -110,10 +111,11 @@ def test_the_mean_leaves_silent_windows_out():
     assert found.mean_azimuth == mean_azimuth(found) == pytest.approx(60)
 
 
-def test_directions_are_the_peaks_of_the_mean_posterior():
+def test_directions_have_their_share_of_the_windows():
     peaks = azimuths(60, 60, 300).directions
     assert [one.azimuth for one in peaks] == pytest.approx([60, 300])
-    assert [one.share for one in peaks] == pytest.approx([2 / 3, 1 / 3])
+    # each window may be either's by chance
+    assert [one.share for one in peaks] == pytest.approx([2 / 3, 1 / 3], abs=CHANCE)
 
 
 def test_an_answer_is_a_pytree_of_its_arrays():
