@@ -9,10 +9,10 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from ssl_jax.common.devices import copy_on_each, split_rows, to_devices
-from ssl_jax.common.programs import shared_program
 from ssl_jax.config import FrontEnd
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import Recipes
+from ssl_jax.frontend.programs import shared_program
 from ssl_jax.sounds.mixing import mix, spatialise, spatialise_endless
 from ssl_jax.sounds.sources import Sounds
 

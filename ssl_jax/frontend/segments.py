@@ -24,13 +24,13 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from numpy.typing import ArrayLike
 
-from ssl_jax.common.programs import shared_program
 from ssl_jax.frontend.binaural_feature import to_cues
 from ssl_jax.frontend.correlation_settings import CorrelationOptions, CorrelationSettings
 from ssl_jax.frontend.cue_scan import initial_state, scan_steps
 from ssl_jax.frontend.cues import CueGrid, Cues
 from ssl_jax.frontend.lag_cues import FrameCues
 from ssl_jax.frontend.periphery import PeripherySettings, periphery_step, silent_periphery
+from ssl_jax.frontend.programs import shared_program
 from ssl_jax.frontend.segment_plan import Segments, plan_segments, sharing_devices
 from ssl_jax.frontend.sound_checks import as_floats, require_two_ears
 from ssl_jax.frontend.streaming import ENDLESS, start_cues

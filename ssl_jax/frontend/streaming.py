@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ssl_jax.common.programs import WIDE_VECTORS
 from ssl_jax.frontend.binaural_feature import to_cues
 from ssl_jax.frontend.correlation_settings import (
     CorrelationOptions,
@@ -25,6 +24,7 @@ from ssl_jax.frontend.periphery import (
     periphery_step,
     silent_periphery,
 )
+from ssl_jax.frontend.programs import WIDE_VECTORS
 from ssl_jax.frontend.sound_checks import as_floats, require_two_ears
 
 # Samples, while the end of the sound is not known: 13 hours at 44.1 kHz. The scan counts in int32.

@@ -10,8 +10,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ssl_jax.common.devices import split_rows
-from ssl_jax.common.programs import shared_program
 from ssl_jax.config import FrontEnd
+from ssl_jax.frontend.programs import shared_program
 
 FRONT = FrontEnd()
 BIQUADS = 4  # of a channel; one with one zero takes 4 multiply-adds a sample

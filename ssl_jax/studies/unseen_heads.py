@@ -9,10 +9,10 @@ import jax
 import numpy as np
 from scipy.special import softmax
 
-from ssl_jax.common.programs import WIDE_VECTORS
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import FrontEnd
 from ssl_jax.database.program import extract
+from ssl_jax.frontend.programs import WIDE_VECTORS
 from ssl_jax.metrics import degrees_apart, front_back_rate, frontal_rmse, in_front
 from ssl_jax.networks.packed import available, load_weights, temperature_of
 from ssl_jax.recordings.posteriors import PEAK_REACH, SURE, peak_azimuth

@@ -28,8 +28,8 @@ PARAMETERS = {
     "resnet": 594_376,
     "deep_three_branch": 1_656_331,
     "phase": PHASE,
-    # with levels; 96 mean levels and ILDs to 512, to 256, to the hidden layer
-    "phase_spectrum": 972_364 + 97 * 512 + 2 * 512 + 513 * 256 + 2 * 256 + 256 * 256,
+    # with levels; 96 mean levels and ILDs to 768, to 384, to the hidden layer
+    "phase_spectrum": 972_364 + 97 * 768 + 2 * 768 + 769 * 384 + 2 * 384 + 384 * 256,
     # twelve features a channel less
     "phase_raw_cues": PHASE - 12 * 32 * 160,
     "phase_ungated": PHASE,
@@ -56,8 +56,8 @@ def test_the_default_network_has_the_parameters_that_the_registry_states():
     network, front = load_weights(name)
     assert describe(name)["model"] == "phase_spectrum"
     assert front.levels
-    assert parameter_count(network) == 1_220_428
-    assert parameter_count(build_model("phase_spectrum", 0, front)) == 1_220_428
+    assert parameter_count(network) == 1_442_764
+    assert parameter_count(build_model("phase_spectrum", 0, front)) == 1_442_764
 
 
 # the others are held to plain NumPy, or to their export
