@@ -67,7 +67,8 @@ def test_a_prior_counts_once_for_all_windows():
     for count in (1, 100):
         overall = Overall.of(windows_of(posterior[:count]))
         # each window may be either's by chance
-        assert overall.directions[0].share == pytest.approx(0.8, abs=CHANCE)
+        expected = (0.8 + CHANCE) / (1 + 2 * CHANCE)
+        assert overall.directions[0].share == pytest.approx(expected)
         assert overall.shown == pytest.approx([20, 160])
 
 
