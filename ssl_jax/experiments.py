@@ -18,7 +18,7 @@ class Protocol:
     snr_low: float  # dB, of each noise
     snr_high: float  # dB
     disjoint: tuple[str, ...] = ()  # of SPLIT_BY: what no two parts share
-    clips: int = 700  # seconds of speech
+    clips: int = 700  # targets of a second
     rooms: int = 0  # rooms and heads to draw from
     other_targets: bool = False  # every second target is another sound than speech
     evaluation_share: float = 0.2
@@ -50,7 +50,7 @@ PROTOCOLS = {
         snr_low=-5.0,
         snr_high=40.0,
         disjoint=("speaker", "noise", "head"),
-        clips=1400,
+        clips=2800,
         rooms=2520,
         other_targets=True,
         evaluation_share=0.1,

@@ -7,7 +7,7 @@ import numpy as np
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
-from ssl_jax.config import AZIMUTHS, EVALUATION, TRAINING, VALIDATION, Database
+from ssl_jax.config import AZIMUTHS, EVALUATION, PARTS, TRAINING, VALIDATION, Database
 from ssl_jax.sounds.hrtf import OTHER_HEADS, Heads, head_files, turn_to_midline
 from ssl_jax.sounds.shoebox import EARLY_S, Room, draw_room, room_responses
 from ssl_jax.sounds.sofa import Sofa, read_sofa
@@ -29,6 +29,9 @@ KEMAR_FILES = (
     "subject_165",
 )
 LEAST_HEADS = 3  # besides KEMAR: one for each part
+# heads that are manikins: rooms are measured with them, and many recordings made
+MANIKIN_FILES = (*KEMAR_FILES, "ku100")
+MANIKIN_SHARE = 0.1  # of the rooms of a part that has manikins and people
 
 
 def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
@@ -55,6 +58,15 @@ def part_of_rooms(rooms: int) -> np.ndarray:
     """Which part each room is of (rooms,); a free field and its two rooms are of the same."""
     triple = np.arange(rooms) // SETTINGS
     return PART_OF_TEN[triple % len(PART_OF_TEN)]
+
+
+def choose_head(rng: np.random.Generator, heads: list[Sofa]) -> Sofa:
+    """One of some heads: a manikin for MANIKIN_SHARE of the draws, where there are people too."""
+    manikins = [head for head in heads if head.name in MANIKIN_FILES]
+    people = [head for head in heads if head.name not in MANIKIN_FILES]
+    is_manikin = rng.random() < MANIKIN_SHARE if manikins and people else bool(manikins)
+    choices = manikins if is_manikin else people
+    return choices[rng.integers(len(choices))]
 
 
 def room_name(head: Sofa, room: Room) -> str:
@@ -89,13 +101,17 @@ def load_rooms(folder: Path | None, config: Database, fs: int) -> Heads:
     heads = [turn_to_midline(read_sofa(path, fs)) for path in paths]
     part_of_head = parts_of_heads([head.name for head in heads], config)
     part_of_room = part_of_rooms(config.rooms)
+    heads_of_part = [
+        [head for head, its_part in zip(heads, part_of_head, strict=True) if its_part == part]
+        for part in range(len(PARTS))
+    ]
     early = np.zeros((config.rooms, AZIMUTHS, 2, round(EARLY_S * fs)), np.float32)
     tails = np.zeros((config.rooms, 2, fs), np.float32)
     names = []
     for number in track(range(config.rooms), "rooms", total=config.rooms):
         rng = np.random.default_rng((config.seed, ROOMS, number + 1))
         room = draw_room(rng, free=number % SETTINGS == 0)
-        head = heads[rng.choice(np.flatnonzero(part_of_head == part_of_room[number]))]
+        head = choose_head(rng, heads_of_part[part_of_room[number]])
         responses = room_responses(head, room, fs, rng)
         early[number] = responses.early
         tails[number] = responses.tail

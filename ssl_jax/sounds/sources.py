@@ -10,7 +10,7 @@ from ssl_jax.sounds.hrtf import Heads, load_heads
 from ssl_jax.sounds.noises import Noises, load_noises
 from ssl_jax.sounds.rooms import load_rooms
 from ssl_jax.sounds.speech import Speech, load_speech
-from ssl_jax.sounds.targets import Targets, load_targets
+from ssl_jax.sounds.targets import Targets, load_targets, voices_for
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def load_clips(
 ) -> Speech | Targets:
     """What mixtures point at: speech, and other sounds too where a database asks for them."""
     if config.other_targets:
-        speech = load_speech(_path(folders.speech), (config.clips + 1) // 2, fs)
+        speech = load_speech(_path(folders.speech), voices_for(config.clips), fs)
         return load_targets(speech, noises, _path(folders.targets), config)
     return load_speech(_path(folders.speech), config.clips, fs)
 

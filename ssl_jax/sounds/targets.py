@@ -4,6 +4,7 @@ Speech corpora end at 8 kHz, while front and back differ most from 4 to 16 kHz. 
 reach higher, and half of the voices are extended.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ CHOICE = 1
 WAVEFORM = 2
 RECORDED_SHARE = 0.5  # of the other sounds; the rest is made
 EXTENDED_SHARE = 0.5  # of the voices
+VOICE_TURNS = 2  # times that a voice comes from every azimuth: in other rooms, among other noises
 SPEECH_TOP_HZ = 8000.0  # where corpora of 16 kHz end
 ENVELOPE_FROM_HZ = 4000.0  # the band below SPEECH_TOP_HZ whose envelope goes on above it
 EXTENSION_DB = (-25.0, -5.0)  # level of what is above SPEECH_TOP_HZ, relative to that band's
@@ -53,10 +55,16 @@ def target_generator(seed: int, number: int, purpose: int) -> np.random.Generato
     return np.random.default_rng((seed, TARGETS, number, purpose))
 
 
+def voices_for(count: int) -> int:
+    """How many voices `count` targets need: every second target is one, each VOICE_TURNS times."""
+    return math.ceil(count / 2 / VOICE_TURNS)
+
+
 class Targets:
     """Targets (clips, fs) of a second each, made when asked for; targets[i] is float32, peak 1.
 
-    Clips with even numbers are voices, those with odd numbers are other sounds.
+    Clips with even numbers are voices, those with odd numbers are other sounds. After its last
+    voice the speech begins again.
     """
 
     def __init__(self, speech: Speech, recorded: Noises, count: int, seed: int):
@@ -67,7 +75,7 @@ class Targets:
         self.clips: list[SpeechClip | OtherClip] = []
         for number in range(count):
             other = self._other_clip(number)
-            self.clips.append(other if number % 2 else speech.clips[number // 2])
+            self.clips.append(other if number % 2 else speech.clips[self._voice(number)])
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -78,6 +86,10 @@ class Targets:
         for place, number in np.ndenumerate(numbers):
             waveforms[place] = self._waveform(int(number))
         return waveforms
+
+    def _voice(self, number: int) -> int:
+        """Which clip of the speech the target of an even number is."""
+        return number // 2 % len(self.speech)
 
     def _other_clip(self, number: int) -> OtherClip:
         rng = target_generator(self.seed, number, CHOICE)
@@ -95,7 +107,7 @@ class Targets:
         fs = self.shape[1]  # and the samples of a clip, which lasts a second
         rng = target_generator(self.seed, number, WAVEFORM)
         if isinstance(clip, SpeechClip):
-            sound = self.speech[number // 2]
+            sound = self.speech[self._voice(number)]
             if rng.random() < EXTENDED_SHARE:
                 sound = extend_voice(sound, fs, rng)
         elif clip.place is not None:
@@ -110,7 +122,7 @@ def load_targets(speech: Speech, noises: Noises, folder: Path | None, config: Da
 
     Parameters
     ----------
-    speech : half of the clips, or one more
+    speech : as many clips as `voices_for` says
     noises : whose clips are targets too
     folder : of kinds of other sounds, see `noises.load_kinds`; None for none
     config : how many clips, and the seed

@@ -16,7 +16,7 @@ from ssl_jax.sounds.hrtf import Heads
 from ssl_jax.sounds.noises import Noises
 from ssl_jax.sounds.sources import Sounds
 from ssl_jax.sounds.speech import SpeechClip, load_speech
-from ssl_jax.sounds.targets import OtherClip, load_targets
+from ssl_jax.sounds.targets import OtherClip, load_targets, voices_for
 from support.runs import refuses
 
 SPEAKERS = [f"s{k // 4}" for k in range(40)]  # ten speakers, four clips each
@@ -154,7 +154,7 @@ def test_kinds_too_small_to_be_kept_apart_are_named():
 
 def test_no_part_hears_a_recorded_target_of_another_as_noise(noises, heads):
     config = replace(CLEAN, clips=200, other_targets=True, validation_share=0.1)
-    targets = load_targets(load_speech(None, 100, 44_100), noises, None, config)
+    targets = load_targets(load_speech(None, voices_for(200), 44_100), noises, None, config)
     recipes, part = recipes_of(config, Sounds(targets, noises, heads))
     part_of_file = {}
     for mixture in range(len(part)):

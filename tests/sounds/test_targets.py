@@ -14,6 +14,7 @@ from ssl_jax.sounds.targets import (
     extend_voice,
     load_targets,
     target_generator,
+    voices_for,
 )
 from support.made_sounds import put_sound, tone
 from support.runs import refuses
@@ -29,12 +30,20 @@ def energy(sound: np.ndarray, low: float, high: float) -> float:
 
 @pytest.fixture(scope="module")
 def targets(noises):
-    return load_targets(load_speech(None, 20, FS), noises, None, CONFIG)
+    return load_targets(load_speech(None, voices_for(40), FS), noises, None, CONFIG)
 
 
 def test_every_second_target_is_no_voice(targets):
     is_voice = [isinstance(clip, SpeechClip) for clip in targets.clips]
     assert is_voice == [True, False] * 20
+
+
+def test_every_voice_is_heard_twice(targets):
+    assert len(targets.speech) == voices_for(40) == 10
+    voices = [clip.name for clip in targets.clips[::2]]
+    assert voices[:10] == voices[10:] and len(set(voices)) == 10
+    # an odd one begins once more
+    assert voices_for(41) == 11 and voices_for(2) == voices_for(4) == 1
 
 
 def test_targets_have_peak_one(targets):
@@ -55,7 +64,7 @@ def test_what_a_sound_is_made_of_does_not_follow_from_its_choice():
 
 
 def test_half_of_the_voices_are_extended_above_8_khz(targets):
-    plain = np.stack([targets.speech[k] for k in range(20)])
+    plain = np.tile(targets.speech[:], (2, 1))
     plain /= np.abs(plain).max(axis=1, keepdims=True)
     voices = targets[::2]
     # float32 rounding
@@ -78,14 +87,14 @@ def test_a_folder_of_kinds_joins_the_noises(tmp_path, noises):
         for k in range(3):
             put_sound(folder / f"{kind}/{k}.wav", tone(1, 300))
     config = Database(clips=200, other_targets=True)
-    targets = load_targets(load_speech(None, 100, FS), noises, folder, config)
+    targets = load_targets(load_speech(None, voices_for(200), FS), noises, folder, config)
     assert targets.recorded.kinds == (*noises.kinds, "events/bell", "events/knock")
     assert {"bell", "knock"} < {clip.name.partition("/")[0] for clip in targets.clips}
 
 
 def test_a_folder_of_one_kind_is_refused(tmp_path, noises):
     put_sound(tmp_path / "bell/0.wav", tone(1, 300))
-    speech = load_speech(None, 20, FS)
+    speech = load_speech(None, voices_for(40), FS)
     refuses("has 1 kind of noise", load_targets, speech, noises, tmp_path, CONFIG)
 
 
