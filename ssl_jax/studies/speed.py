@@ -263,6 +263,8 @@ def run_benchmark(results: Path, write: bool) -> None:
     results : the folder of all results, where ./reproduce.sh notes what it took
     write : also write benchmark/cpu.md and cpu.json there, or gpu.md and gpu.json
     """
+    # first: a command that fails loses no measurements
+    waited = time_all()
     mesh = data_mesh()
     material = material_on(mesh)
     jobs = [*filterbank_jobs(material), *cue_jobs(material), *rendering_jobs(material)]
@@ -275,7 +277,6 @@ def run_benchmark(results: Path, write: bool) -> None:
         **rates,
         "rows": measure(jobs, rates),
     }
-    waited = time_all()
     path = results / f"benchmark/{jax.default_backend()}.md" if write else None
     if path is not None:
         commands = [asdict(row) for row in waited]

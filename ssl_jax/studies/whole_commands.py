@@ -60,7 +60,11 @@ def run_once(words: tuple[str, ...], folder: Path) -> float:
     """Seconds of a command, run in a folder; InputError where it fails."""
     line = [sys.executable, "-m", "ssl_jax", *words]
     paths = [str(PACKAGE_PARENT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(paths),
+        # the benchmark itself holds most of a GPU's memory: a command takes what it needs
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
         done = subprocess.run(line, cwd=folder, env=environment, stdout=output, stderr=output)
