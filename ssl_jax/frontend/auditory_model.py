@@ -123,7 +123,7 @@ def Roman(x: ArrayLike) -> jax.Array:
 
 @jax.custom_jvp
 def _root_of_positive(x: jax.Array) -> jax.Array:
-    """Root of the positive part. Selecting its slope too would take longer than the root itself."""
+    """Root of the positive part; its slope stands apart, so that the root takes one selection."""
     return jnp.sqrt(jnp.where(x > 0, x, 0))
 
 

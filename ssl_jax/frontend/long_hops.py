@@ -57,7 +57,7 @@ def _start_onset(settings: CorrelationSettings, first_samples):
 
 
 def sums_by_chunks(settings: CorrelationSettings, sums: LongHopSums, left, right, after_onset):
-    """LR, LL and later one hop on, chunk by chunk: what fills a core is in its registers."""
+    """LR, LL and later one hop on, chunk by chunk: a chunk's sums stay in a core's registers."""
     cross = advance_correlation(settings, sums.cross, left, right)
     left_energy = advance_energy(settings, sums.left, left * left)
     later = advance_energy(settings, sums.later, after_onset)
@@ -65,13 +65,14 @@ def sums_by_chunks(settings: CorrelationSettings, sums: LongHopSums, left, right
 
 
 def sums_at_once(settings: CorrelationSettings, sums: LongHopSums, left, right, after_onset):
-    """The same with all chunks at the same time: what fills a GPU.
+    """LR, LL and later one hop on, all chunks at the same time, which fills a GPU.
 
-    Of each chunk of K samples and the K + 2 D samples around it all products are made and added up,
+    Of a chunk's samples l[i], from its first on, and r[j], from D before that on, all products are
+    made, and added up over the chunks:
 
         P[i,j] = sum over chunks of w l[i] r[j]
 
-    so that the products of a lag lie on a diagonal: LR[m] = sum over i of P[i,i+D+m].
+    So the products of a lag lie on a diagonal: LR[m] = sum over i of P[i,i+D+m].
     """
     hop = settings.hop
     span = settings.span
@@ -97,7 +98,7 @@ def advance_long_hop(settings: CorrelationSettings, sums: LongHopSums, number, l
 
     Parameters
     ----------
-    number : int
+    number : int, or a scalar array
         The first hop of the sound is step 1; step 0 is silence before it.
     left : (clips, H, C), the hop's samples
     right : (clips, D + H + D, C), those and D on either side

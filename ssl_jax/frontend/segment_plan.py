@@ -17,8 +17,8 @@ from ssl_jax.frontend.periphery import PeripherySettings
 # Cascaded one-pole filters that a gammatone is made of.
 ORDER = 4
 
-# Segments at a time of each device. One is as fast as more on a CPU, and may be longer; a GPU wants
-# many rows.
+# Segments at a time of each device. On a CPU one is as fast as several, and the same memory holds a
+# longer one; a GPU wants many rows.
 CPU_SEGMENTS = 1
 GPU_SEGMENTS = 128
 

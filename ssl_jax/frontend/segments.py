@@ -30,7 +30,7 @@ from ssl_jax.frontend.lag_cues import FrameCues
 from ssl_jax.frontend.periphery import PeripherySettings, periphery_step, silent_periphery
 from ssl_jax.frontend.programs import shared_program
 from ssl_jax.frontend.segment_plan import Segments, plan_segments, sharing_devices
-from ssl_jax.frontend.sound_checks import as_floats, require_two_ears
+from ssl_jax.frontend.sound_checks import checked_floats, require_two_ears
 from ssl_jax.frontend.streaming import ENDLESS, start_cues
 
 # The axis of the devices, among which segments are shared.
@@ -95,16 +95,20 @@ def _batches(blocks: Iterable[np.ndarray], segments: Segments, lags: int) -> Ite
     size = 0
     first = 0
     for block in blocks:
-        waiting.append(np.asarray(require_two_ears(block)))
-        size += len(block)
-        while size >= needed:
-            sound = np.concatenate(waiting)
-            yield _Batch(sound[:needed], first, ENDLESS)
-            first += segments.batch
-            # a copy: a view would keep the whole batch
-            waiting = [sound[segments.batch :].copy()]
-            del sound
-            size -= segments.batch
+        rest = np.asarray(checked_floats(require_two_ears(block)))
+        while len(rest):
+            part = rest[: needed - size]
+            rest = rest[len(part) :]
+            waiting.append(part)
+            size += len(part)
+            if size == needed:
+                sound = np.concatenate(waiting)
+                yield _Batch(sound, first, ENDLESS)
+                first += segments.batch
+                # a copy: a view would keep the whole batch
+                waiting = [sound[segments.batch :].copy()]
+                size -= segments.batch
+                del sound
     # a later batch begins with what warms it up
     warming = segments.memory if first else 0
     if size > warming:
@@ -117,11 +121,10 @@ def _start(
     """Have the devices compute a batch by the program of `_side_by_side`; does not wait for it."""
     early = settings.step - settings.lags  # samples of silence that a scan begins with
     size = settings.step + segments.memory + segments.length
-    sound = np.asarray(as_floats(batch.sound))
-    sounds = np.zeros((segments.count, size, 2), sound.dtype)
+    sounds = np.zeros((segments.count, size, 2), batch.sound.dtype)
     starts = segments.length * np.arange(segments.count)
     for row, start in zip(sounds, starts, strict=True):
-        piece = sound[start : start + size - early]
+        piece = batch.sound[start : start + size - early]
         row[early : early + len(piece)] = piece
     ends = np.minimum(batch.end_sample - batch.first_sample - starts, ENDLESS).astype(np.int32)
     return _Started(batch.first_sample, batch.end_sample, program(sounds, ends))
@@ -154,7 +157,7 @@ def _finish(
 def _one_ahead(start: Callable, finish: Callable, items: Iterable) -> Iterator:
     """`finish(start(item))` of each item, where the next one is started before one is finished."""
     running = None
-    # map lets go of each item at once
+    # `map` and no loop over items: a name for the item would keep the sound of its batch
     for started in map(start, items):
         if running is not None:
             yield finish(running)

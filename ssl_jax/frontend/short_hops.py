@@ -14,6 +14,9 @@ That energy goes on from RR[n,D], which lacks r[0..D-1] altogether. So it is at 
 E is at least that; both differ from it by a negligible share, and this share never grows, for no
 sum fades faster than (1-a)^n.
 
+That is the way of a CPU, `advance_hop_by_hop`. A GPU divides fast and starts slowly, so elsewhere
+`advance_at_once` sums RR at every lag, all hops of a step at the same time.
+
 In shapes: `clips` sounds at a time, C channels, time before channels.
 """
 
@@ -68,8 +71,12 @@ def advance_short_hops(
     -------
     sums, cues : ShortHopSums, FrameCues of (hops, clips, C)
     """
-    return lax.platform_dependent(
-        sums,
+    lags = settings.lags
+    # step 1 begins at n = 0; a times the sum of r[0..D-1]^2 is at least E[m-1] for m = 1..D
+    before_sound = settings.gain * (right[:, lags : 2 * lags] ** 2).sum(1)
+    uncounted = jnp.where(number == 1, before_sound, sums.uncounted)
+    sums, cues = lax.platform_dependent(
+        sums._replace(uncounted=uncounted),
         number,
         left,
         right,
@@ -77,16 +84,16 @@ def advance_short_hops(
         # elsewhere a hop takes longer to start than to compute
         default=partial(advance_at_once, settings),
     )
+    return sums._replace(uncounted=uncounted * settings.decay**settings.step), cues
 
 
 def advance_hop_by_hop(
     settings: CorrelationSettings, sums: ShortHopSums, number, left, right
 ) -> tuple[ShortHopSums, FrameCues]:
-    """`advance_short_hops` with one hop after the other: what fills a core is in its cache."""
-    lags = settings.lags
-    # step 1 begins at n = 0; a times the sum of r[0..D-1]^2 is at least E[m-1] for m = 1..D
-    before_sound = settings.gain * (right[:, lags : 2 * lags] ** 2).sum(1)
-    uncounted = jnp.where(number == 1, before_sound, sums.uncounted)
+    """A step with one hop after the other: what a hop needs stays in a core's cache.
+
+    `sums.uncounted` is that of this step; see `advance_short_hops`.
+    """
 
     def by_lags(sums):
         return _advance_by_lags(settings, sums, number, left, right)
@@ -100,17 +107,17 @@ def advance_hop_by_hop(
     else:
         negligible = jnp.finfo(left.dtype).eps * sums.right.min(1)
         # below TINY it is silence; lags that have heard nothing yet would wait for it for ever
-        is_negligible = uncounted <= jnp.maximum(negligible, TINY)
+        is_negligible = sums.uncounted <= jnp.maximum(negligible, TINY)
         # one way for all clips and channels: a branch for each would compute both
         serves = is_negligible.all() & (number > 1)
         sums, cues = lax.cond(serves, by_energy, by_lags, sums)
-    return sums._replace(uncounted=uncounted * settings.decay**settings.step), cues
+    return sums, cues
 
 
 def advance_at_once(
     settings: CorrelationSettings, sums: ShortHopSums, number, left, right
 ) -> tuple[ShortHopSums, FrameCues]:
-    """`advance_short_hops` with all hops of the step at the same time: what fills a GPU.
+    """A step with all of its hops at the same time, which fills a GPU; see `advance_short_hops`.
 
     The sums of each hop by itself, then their running sums. Takes memory for all hops and lags.
     """

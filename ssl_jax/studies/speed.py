@@ -154,10 +154,10 @@ def cue_jobs(material: Material) -> list[Job]:
     left, right = bands[:, channel, : FRONT.fs // LOOP_SHARE]  # (1, samples) each
     looped = 1 / LOOP_SHARE / FRONT.channels
     loop = partial(running_cues, left, right, FRONT.fs)
-    second = material.mixtures[0].T
+    one_second = material.mixtures[0].T
 
     def long_sound():
-        sound = itertools.repeat(second, LONG_S)
+        sound = itertools.repeat(one_second, LONG_S)
         return list(cues_in_segments(sound, LONG_S * FRONT.fs, **FRONT.arguments()))
 
     clips = f"{CLIPS_AT_SAMPLES} clips a device"

@@ -119,6 +119,16 @@ def test_any_blocks_give_the_same_bytes(long_sound):
     np.testing.assert_array_equal(in_segments(long_sound, sizes=(999, 70_001)), whole)
 
 
+def test_blocks_of_unlike_numbers(mixture):
+    whole = (1000 * mixture[:4000]).astype(np.int16)
+    blocks = [whole[:1500], whole[1500:1600].astype(np.float64), whole[1600:].astype(np.float32)]
+    cues = list(cues_in_segments(blocks, SHORTEST, FS, CFS))
+    np.testing.assert_array_equal(cues[0], in_segments(whole.astype(np.float32))[:])
+    unsigned = [whole[:1500], whole[1500:].view(np.uint16)]
+    with pytest.raises(ValueError, match="holds uint16, without a sign"):
+        list(cues_in_segments(unsigned, SHORTEST, FS, CFS))
+
+
 ON_THREE_DEVICES = """
 import sys
 import jax
