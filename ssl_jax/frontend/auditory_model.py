@@ -118,9 +118,24 @@ def Roman(x: ArrayLike) -> jax.Array:
     x = as_floats(x)
     if x.size == 0:
         raise ValueError(f"a sound needs at least one sample, its shape is {x.shape}")
-    positive = x > 0
-    # the inner where keeps 0 from the root, whose slope there is infinite
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
+    return _root_of_positive(x)
+
+
+@jax.custom_jvp
+def _root_of_positive(x: jax.Array) -> jax.Array:
+    """Root of the positive part; its slope stands apart, so that the root takes one selection."""
+    return jnp.sqrt(jnp.where(x > 0, x, 0))
+
+
+@_root_of_positive.defjvp
+def _root_and_change(primals, tangents):
+    """The root and its change by 1 / (2 root), or by none where it is 0 and its slope infinite."""
+    (x,) = primals
+    (change,) = tangents
+    root = _root_of_positive(x)
+    is_positive = root > 0
+    slope = jnp.where(is_positive, 0.5 / jnp.where(is_positive, root, 1), 0)
+    return root, slope * change
 
 
 def _identity(x):

@@ -11,6 +11,10 @@ from ssl_jax.frontend.correlation_settings import CorrelationSettings
 # Energies below this (-370 dB) count as silence; about float32's smallest normal number.
 TINY = 1e-37
 
+# Energies below this (-180 dB) give quotients no slope: it divides by their product, which float32
+# holds only so far down.
+LEAST_WITH_SLOPE = 1e-18
+
 
 class FrameCues(NamedTuple):
     """Cues at the ends of hops; the axes are said where they are made."""
@@ -44,13 +48,22 @@ def at_lag(settings: CorrelationSettings, sums, lag) -> jax.Array:
     return jnp.take_along_axis(sums, place, axis=1)[:, 0]
 
 
+def _with_slope_where(has_slope, *values) -> list:
+    """The values as they are; gradients stop at those without a slope."""
+    return [jnp.where(has_slope, value, lax.stop_gradient(value)) for value in values]
+
+
 def _soft_lag(settings: CorrelationSettings, cross, left, right):
     """The mean lag weighted by softmax(sharpness gamma), (clips, C)."""
     lags = jnp.arange(-settings.lags, settings.lags + 1, dtype=cross.dtype)
     # silence is kept out of quotients: their slopes are infinite
     safe_right = jnp.where(right > TINY, right, 1)
     safe_left = jnp.where(left > TINY, left, 1)
-    gamma = cross / jnp.sqrt(safe_right * safe_left[:, None])
+    # two roots: the product of the energies may be beyond float32
+    root = jnp.sqrt(safe_right) * jnp.sqrt(safe_left)[:, None]
+    both_loud = jnp.minimum(right, left[:, None]) > LEAST_WITH_SLOPE
+    cross, root = _with_slope_where(both_loud, cross, root)
+    gamma = cross / root
     share = jax.nn.softmax(settings.sharpness * gamma, axis=1)
     return jnp.einsum("bmc,m->bc", share, lags, precision=lax.Precision.HIGHEST)
 
@@ -77,6 +90,8 @@ def cues_at_best(
     # silence is kept out of roots too
     safe_left = jnp.where(both_heard, left, 1)
     root = jnp.sqrt(safe_left) * jnp.sqrt(jnp.where(both_heard, right_at_best, 1))
+    both_loud = jnp.minimum(left, right_at_best) > LEAST_WITH_SLOPE
+    cross_at_best, root = _with_slope_where(both_loud, cross_at_best, root)
     ic = jnp.where(both_heard, jnp.clip(cross_at_best / root, 0, 1), 0)
     level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(right_at_best, TINY))
     ild = jnp.clip(10 * level, -settings.max_ild, settings.max_ild)

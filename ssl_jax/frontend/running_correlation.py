@@ -33,17 +33,17 @@ from jax import lax
 
 from ssl_jax.frontend.correlation_settings import CorrelationSettings
 
-# Samples of the correlation summed in registers at a time, at most; 21 to 49 are equally fast.
+# Samples of the correlation summed at a time, at most; on a CPU 21 to 49 are equally fast.
 CHUNK = 32
 
 
-def _chunk_size(hop: int) -> int:
+def chunk_size(hop: int) -> int:
     """Samples of a hop summed at a time: a divisor of the hop where there is one of fair size."""
     divisors = [size for size in range(CHUNK // 2, CHUNK + 1) if hop % size == 0]
     return max(divisors, default=min(hop, CHUNK))
 
 
-def _hop_weights(settings: CorrelationSettings, count: int, dtype) -> jax.Array:
+def hop_weights(settings: CorrelationSettings, count: int, dtype) -> jax.Array:
     """w[k] = a (1-a)^(count-1-k) for k = 0..count-1, as a column (count, 1)."""
     weights = settings.gain * settings.decay ** np.arange(count - 1, -1, -1.0)
     return jnp.asarray(weights, dtype)[:, None]
@@ -54,7 +54,7 @@ def _add_by_chunks(add_samples: Callable, total, count: int):
 
     The samples of a chunk are added in one pass over `total`: their sum stays in registers.
     """
-    chunk = _chunk_size(count)
+    chunk = chunk_size(count)
 
     def add_chunk(number, total):
         return add_samples(total, number * chunk, chunk)
@@ -72,7 +72,7 @@ def advance_correlation(settings: CorrelationSettings, total, left, right):
     hop = settings.hop
     span = settings.span
     # weighted once for the whole hop: a decay per chunk would add up its rounding
-    left = _hop_weights(settings, hop, left.dtype) * left
+    left = hop_weights(settings, hop, left.dtype) * left
 
     def add_samples(total, start, count):
         l = lax.dynamic_slice_in_dim(left, start, count, 1)
@@ -82,27 +82,34 @@ def advance_correlation(settings: CorrelationSettings, total, left, right):
     return _add_by_chunks(add_samples, total * settings.decay**hop, hop)
 
 
-def running_energy(settings: CorrelationSettings, before, squares):
-    """E[j] = (1-a) E[j-1] + a squares[j] along axis 1, E[-1] = before.
+def running_sum(decay: float, before, added):
+    """S[j] = decay S[j-1] + added[j] along axis 1, S[-1] = before.
 
-    By doubling: before each pass E[j] holds the last `step` squares up to j, weighted; after it
-    twice as many.
+    By doubling: before each pass S[j] holds the last `step` terms up to j, weighted; after it twice
+    as many.
     """
-    count = squares.shape[1]
-    energy = (settings.gain * squares).at[:, 0].add(settings.decay * before)
+    count = added.shape[1]
+    total = added.at[:, 0].add(decay * before)
     step = 1
     while step < count:
         # padded, not updated in place: so a pass is one loop
-        earlier = jnp.pad(energy, ((0, 0), (step, 0), (0, 0)))[:, :count]
-        energy = energy + settings.decay**step * earlier
+        padding = [(0, 0)] * total.ndim
+        padding[1] = (step, 0)
+        earlier = jnp.pad(total, padding)[:, :count]
+        total = total + decay**step * earlier
         step *= 2
-    return energy
+    return total
+
+
+def running_energy(settings: CorrelationSettings, before, squares):
+    """E[j] = (1-a) E[j-1] + a squares[j] along axis 1, E[-1] = before."""
+    return running_sum(settings.decay, before, settings.gain * squares)
 
 
 def advance_energy(settings: CorrelationSettings, before, squares):
     """The last value of `running_energy` alone: a decay and a weighted sum over axis 1."""
     count = squares.shape[1]
-    weights = _hop_weights(settings, count, squares.dtype)
+    weights = hop_weights(settings, count, squares.dtype)
 
     def add_samples(total, start, size):
         w = lax.dynamic_slice_in_dim(weights, start, size, 0)

@@ -17,8 +17,9 @@ from ssl_jax.frontend.periphery import PeripherySettings
 # Cascaded one-pole filters that a gammatone is made of.
 ORDER = 4
 
-# Segments at a time of each device. Two are as fast as more on a CPU; a GPU wants many rows.
-CPU_SEGMENTS = 2
+# Segments at a time of each device. On a CPU one is as fast as several, and the same memory holds a
+# longer one; a GPU wants many rows.
+CPU_SEGMENTS = 1
 GPU_SEGMENTS = 128
 
 # Bytes of each CPU device's share of a batch. It computes while the next batch is read, so there

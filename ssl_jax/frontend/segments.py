@@ -12,12 +12,10 @@ Segment i begins at sample i * length. The first one has silence before it, as t
 its cues count from the beginning.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 import jax
 import numpy as np
@@ -32,7 +30,7 @@ from ssl_jax.frontend.lag_cues import FrameCues
 from ssl_jax.frontend.periphery import PeripherySettings, periphery_step, silent_periphery
 from ssl_jax.frontend.programs import shared_program
 from ssl_jax.frontend.segment_plan import Segments, plan_segments, sharing_devices
-from ssl_jax.frontend.sound_checks import as_floats, require_two_ears
+from ssl_jax.frontend.sound_checks import checked_floats, require_two_ears
 from ssl_jax.frontend.streaming import ENDLESS, start_cues
 
 # The axis of the devices, among which segments are shared.
@@ -81,6 +79,14 @@ class _Batch:
     end_sample: int  # samples of the whole sound, ENDLESS until it is known
 
 
+class _Started(NamedTuple):
+    """A batch that the devices compute."""
+
+    first_sample: int  # of the whole sound, see `_Batch`
+    end_sample: int
+    cues: FrameCues  # (hops, segments, C), to come
+
+
 def _batches(blocks: Iterable[np.ndarray], segments: Segments, lags: int) -> Iterator[_Batch]:
     """The sound of each batch, as soon as it has come; the last one may be shorter."""
     # the right ear is read `lags` samples ahead
@@ -89,28 +95,30 @@ def _batches(blocks: Iterable[np.ndarray], segments: Segments, lags: int) -> Ite
     size = 0
     first = 0
     for block in blocks:
-        waiting.append(np.asarray(as_floats(require_two_ears(block))))
-        size += len(block)
-        while size >= needed:
-            sound = np.concatenate(waiting)
-            yield _Batch(sound[:needed], first, ENDLESS)
-            first += segments.batch
-            waiting = [sound[segments.batch :]]
-            size -= segments.batch
+        rest = np.asarray(checked_floats(require_two_ears(block)))
+        while len(rest):
+            part = rest[: needed - size]
+            rest = rest[len(part) :]
+            waiting.append(part)
+            size += len(part)
+            if size == needed:
+                sound = np.concatenate(waiting)
+                yield _Batch(sound, first, ENDLESS)
+                first += segments.batch
+                # a copy: a view would keep the whole batch
+                waiting = [sound[segments.batch :].copy()]
+                size -= segments.batch
+                del sound
     # a later batch begins with what warms it up
     warming = segments.memory if first else 0
     if size > warming:
         yield _Batch(np.concatenate(waiting), first, first + size)
 
 
-def _batch_cues(
-    batch: _Batch,
-    segments: Segments,
-    program: Callable,
-    periphery: PeripherySettings,
-    settings: CorrelationSettings,
-) -> Cues:
-    """The cues that a batch makes known, (channels, frames), by the program of `_side_by_side`."""
+def _start(
+    batch: _Batch, segments: Segments, program: Callable, settings: CorrelationSettings
+) -> _Started:
+    """Have the devices compute a batch by the program of `_side_by_side`; does not wait for it."""
     early = settings.step - settings.lags  # samples of silence that a scan begins with
     size = settings.step + segments.memory + segments.length
     sounds = np.zeros((segments.count, size, 2), batch.sound.dtype)
@@ -119,33 +127,43 @@ def _batch_cues(
         piece = batch.sound[start : start + size - early]
         row[early : early + len(piece)] = piece
     ends = np.minimum(batch.end_sample - batch.first_sample - starts, ENDLESS).astype(np.int32)
-    cues = program(sounds, ends)
+    return _Started(batch.first_sample, batch.end_sample, program(sounds, ends))
+
+
+def _finish(
+    started: _Started,
+    segments: Segments,
+    periphery: PeripherySettings,
+    settings: CorrelationSettings,
+) -> Cues:
+    """Wait for the cues that a batch makes known, (channels, frames)."""
+    first_sample = started.first_sample
     warming_hops = segments.memory // settings.hop
     # the whole sound's first segment has nothing to warm up for
-    skipped_hops = warming_hops if batch.first_sample else 0
-    sound_hops = (batch.end_sample - batch.first_sample) // settings.hop
+    skipped_hops = warming_hops if first_sample else 0
+    sound_hops = (started.end_sample - first_sample) // settings.hop
     known_hops = min(sound_hops, warming_hops + segments.batch // settings.hop)
     frames = max(known_hops - skipped_hops, 0)
     joined: list = []
-    for cue in map(np.asarray, cues):
+    for cue in map(np.asarray, started.cues):
         # (hops, segments, C) -> (segments * hops, C): one segment after the other
         warm = cue[warming_hops:].swapaxes(0, 1).reshape(-1, cue.shape[-1])
         joined.append(np.concatenate([cue[skipped_hops:warming_hops, 0], warm])[:frames].T)
-    first_frame = batch.first_sample // settings.hop + skipped_hops
+    first_frame = first_sample // settings.hop + skipped_hops
     grid = CueGrid(periphery.fs, settings.hop, frames, first_frame, periphery.cfs)
     return to_cues(FrameCues(*joined), grid, leading=())
 
 
-def _one_ahead(work: Callable, items: Iterable) -> Iterator:
-    """`map(work, items)`, where the next item is made while a thread works on the one before."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        pending: deque[Future] = deque()
-        for item in items:
-            pending.append(thread.submit(work, item))
-            if len(pending) > 1:
-                yield pending.popleft().result()
-        for future in pending:
-            yield future.result()
+def _one_ahead(start: Callable, finish: Callable, items: Iterable) -> Iterator:
+    """`finish(start(item))` of each item, where the next one is started before one is finished."""
+    running = None
+    # `map` and no loop over items: a name for the item would keep the sound of its batch
+    for started in map(start, items):
+        if running is not None:
+            yield finish(running)
+        running = started
+    if running is not None:
+        yield finish(running)
 
 
 def cues_in_segments(
@@ -185,10 +203,7 @@ def cues_in_segments(
     periphery = stream.periphery
     settings = stream.settings
     segments = plan_segments(periphery, settings, samples)
-    batches = _batches(blocks, segments, settings.lags)
-    # chosen here: another thread, which computes, does not know what this one told JAX
     program = _side_by_side(sharing_devices(), periphery, settings)
-    compute = partial(
-        _batch_cues, segments=segments, program=program, periphery=periphery, settings=settings
-    )
-    return _one_ahead(compute, batches)
+    start = partial(_start, segments=segments, program=program, settings=settings)
+    finish = partial(_finish, segments=segments, periphery=periphery, settings=settings)
+    return _one_ahead(start, finish, _batches(blocks, segments, settings.lags))

@@ -14,10 +14,14 @@ That energy goes on from RR[n,D], which lacks r[0..D-1] altogether. So it is at 
 E is at least that; both differ from it by a negligible share, and this share never grows, for no
 sum fades faster than (1-a)^n.
 
+That is the way of a CPU, `advance_hop_by_hop`. A GPU divides fast and starts slowly, so elsewhere
+`advance_at_once` sums RR at every lag, all hops of a step at the same time.
+
 In shapes: `clips` sounds at a time, C channels, time before channels.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -38,6 +42,7 @@ from ssl_jax.frontend.running_correlation import (
     advance_correlation,
     advance_energy,
     running_energy,
+    running_sum,
 )
 
 
@@ -70,6 +75,25 @@ def advance_short_hops(
     # step 1 begins at n = 0; a times the sum of r[0..D-1]^2 is at least E[m-1] for m = 1..D
     before_sound = settings.gain * (right[:, lags : 2 * lags] ** 2).sum(1)
     uncounted = jnp.where(number == 1, before_sound, sums.uncounted)
+    sums, cues = lax.platform_dependent(
+        sums._replace(uncounted=uncounted),
+        number,
+        left,
+        right,
+        cpu=partial(advance_hop_by_hop, settings),
+        # elsewhere a hop takes longer to start than to compute
+        default=partial(advance_at_once, settings),
+    )
+    return sums._replace(uncounted=uncounted * settings.decay**settings.step), cues
+
+
+def advance_hop_by_hop(
+    settings: CorrelationSettings, sums: ShortHopSums, number, left, right
+) -> tuple[ShortHopSums, FrameCues]:
+    """A step with one hop after the other: what a hop needs stays in a core's cache.
+
+    `sums.uncounted` is that of this step; see `advance_short_hops`.
+    """
 
     def by_lags(sums):
         return _advance_by_lags(settings, sums, number, left, right)
@@ -83,11 +107,50 @@ def advance_short_hops(
     else:
         negligible = jnp.finfo(left.dtype).eps * sums.right.min(1)
         # below TINY it is silence; lags that have heard nothing yet would wait for it for ever
-        is_negligible = uncounted <= jnp.maximum(negligible, TINY)
+        is_negligible = sums.uncounted <= jnp.maximum(negligible, TINY)
         # one way for all clips and channels: a branch for each would compute both
         serves = is_negligible.all() & (number > 1)
         sums, cues = lax.cond(serves, by_energy, by_lags, sums)
-    return sums._replace(uncounted=uncounted * settings.decay**settings.step), cues
+    return sums, cues
+
+
+def advance_at_once(
+    settings: CorrelationSettings, sums: ShortHopSums, number, left, right
+) -> tuple[ShortHopSums, FrameCues]:
+    """A step with all of its hops at the same time, which fills a GPU; see `advance_short_hops`.
+
+    The sums of each hop by itself, then their running sums. Takes memory for all hops and lags.
+    """
+    clips, _, channels = left.shape
+    hop = settings.hop
+    hops = settings.hops_per_step
+    starts = np.arange(0, settings.step, hop)
+    samples_of_hop = starts[:, None] + np.arange(hop + 2 * settings.lags)
+    # before the sound starts r[n + m] is not counted, whatever the lag
+    begun = ((number - 1) * settings.step + starts >= 0).astype(left.dtype)
+    # a row each: clips * hops, samples, C
+    l = left.reshape(-1, hop, channels)
+    r = right[:, samples_of_hop]
+    squares = (begun[:, None, None] * r * r).reshape(-1, *r.shape[2:])
+    r = r.reshape(squares.shape)
+
+    def running(before, of_hop):
+        """The sums at the end of each hop, (clips * hops, ...), from those of the hops alone."""
+        of_hop = of_hop.reshape(clips, hops, *of_hop.shape[1:])
+        return running_sum(settings.decay**hop, before, of_hop)
+
+    none = jnp.zeros((clips * hops, settings.span, channels), left.dtype)
+    cross = running(sums.cross, advance_correlation(settings, none, l, r))
+    # RR is a correlation too, of ones with r^2
+    right_energy = running(
+        sums.right, advance_correlation(settings, none, jnp.ones_like(l), squares)
+    )
+    left_energy = running(sums.left, advance_energy(settings, none[:, 0], l * l))
+    after = ShortHopSums(cross[:, -1], left_energy[:, -1], right_energy[:, -1], sums.uncounted)
+    rows = [x.reshape(-1, *x.shape[2:]) for x in (cross, left_energy, right_energy)]
+    cues = cues_of_sums(settings, *rows)
+    by_hop = (cue.reshape(clips, hops, channels).swapaxes(0, 1) for cue in cues)
+    return after, FrameCues(*by_hop)
 
 
 def _advance_by_lags(settings: CorrelationSettings, sums: ShortHopSums, number, left, right):

@@ -9,14 +9,49 @@ from numpy.typing import ArrayLike
 LARGEST = 1e15
 
 
-def _as_array(signal: ArrayLike) -> jax.Array:
-    """The signal as JAX takes it: bytes in this machine's order; ValueError for no numbers."""
-    if isinstance(signal, np.ndarray):
-        if signal.dtype.kind in "OSUmM":
-            raise ValueError(f"the sound holds {signal.dtype}: use floats, signal.astype(float)")
-        if not signal.dtype.isnative:
-            signal = signal.astype(signal.dtype.newbyteorder("="))
-    return jnp.asarray(signal)
+def _as_array(signal: ArrayLike) -> np.ndarray | jax.Array:
+    """The signal as an array, NumPy's where it is one; ValueError for no numbers."""
+    if not isinstance(signal, np.ndarray):
+        return jnp.asarray(signal)
+    if signal.dtype.kind in "OSUmM":
+        raise ValueError(f"the sound holds {signal.dtype}: use floats, signal.astype(float)")
+    return signal
+
+
+def _with_floats(x: np.ndarray | jax.Array) -> np.ndarray | jax.Array:
+    """Numbers in float32, or in float64 if they are and JAX is set to keep that.
+
+    Raises ValueError for complex or unsigned numbers.
+    """
+    if jnp.iscomplexobj(x):
+        raise ValueError("the sound holds complex numbers: use its real part")
+    if jnp.issubdtype(x.dtype, jnp.unsignedinteger):
+        # uint8 of a WAV file counts from 128: taken as it is, the cues would be of that offset
+        raise ValueError(f"the sound holds {x.dtype}, without a sign: subtract its zero as floats")
+    is_double = x.dtype == np.float64 and jax.dtypes.canonicalize_dtype(np.float64) == np.float64
+    # what overflows is infinite, and refused as that
+    with np.errstate(over="ignore"):
+        return x.astype(np.float64 if is_double else np.float32)
+
+
+def _has_usable_values(x: np.ndarray | jax.Array) -> bool:
+    """Whether all values are at most LARGEST either way; NaN is not."""
+    if isinstance(x, np.ndarray):
+        # with a NaN both extremes are NaN, and no comparison holds
+        return x.size == 0 or bool(x.max() <= LARGEST and x.min() >= -LARGEST)
+    # while another function is traced, this is still computed at once
+    with jax.ensure_compile_time_eval():
+        return bool((jnp.abs(x) <= LARGEST).all())
+
+
+def checked_floats(signal: ArrayLike) -> np.ndarray | jax.Array:
+    """`as_floats` where the signal is: NumPy's arrays are neither moved nor kept waiting."""
+    x = _with_floats(_as_array(signal))
+    if isinstance(x, jax.core.Tracer) or _has_usable_values(x):
+        return x
+    if not np.isfinite(x).all():
+        raise ValueError("the sound holds NaN or infinity: numpy.nan_to_num(signal) replaces them")
+    raise ValueError(f"the sound holds values over {LARGEST:g}: divide it by its full scale")
 
 
 def as_floats(signal: ArrayLike) -> jax.Array:
@@ -28,26 +63,7 @@ def as_floats(signal: ArrayLike) -> jax.Array:
         Complex or unsigned numbers; NaN, infinity or values over LARGEST. Values that JAX traces
         are not known: they pass.
     """
-    x = _as_array(signal)
-    if jnp.iscomplexobj(x):
-        raise ValueError("the sound holds complex numbers: use its real part")
-    if jnp.issubdtype(x.dtype, jnp.unsignedinteger):
-        # uint8 of a WAV file counts from 128: taken as it is, the cues would be of that offset
-        raise ValueError(f"the sound holds {x.dtype}, without a sign: subtract its zero as floats")
-    if x.dtype not in (np.float32, np.float64):
-        x = x.astype(jnp.float32)
-    if isinstance(x, jax.core.Tracer):
-        return x
-    # while another function is traced, this is still computed at once
-    with jax.ensure_compile_time_eval():
-        # one pass over the sound: NaN is not below it either
-        is_usable = bool((jnp.abs(x) <= LARGEST).all())
-        if is_usable:
-            return x
-        is_finite = bool(jnp.isfinite(x).all())
-    if not is_finite:
-        raise ValueError("the sound holds NaN or infinity: numpy.nan_to_num(signal) replaces them")
-    raise ValueError(f"the sound holds values over {LARGEST:g}: divide it by its full scale")
+    return jnp.asarray(checked_floats(signal))
 
 
 def as_sound(signal: ArrayLike) -> jax.Array:
@@ -58,7 +74,7 @@ def as_sound(signal: ArrayLike) -> jax.Array:
     return x
 
 
-def require_two_ears(signal: ArrayLike) -> jax.Array:
+def require_two_ears(signal: ArrayLike) -> np.ndarray | jax.Array:
     """The signal (..., samples, 2) as it is; ValueError for another shape."""
     x = _as_array(signal)
     if x.ndim >= 2 and x.shape[-1] == 2:

@@ -25,7 +25,7 @@ from ssl_jax.frontend.periphery import (
     silent_periphery,
 )
 from ssl_jax.frontend.programs import WIDE_VECTORS
-from ssl_jax.frontend.sound_checks import as_floats, require_two_ears
+from ssl_jax.frontend.sound_checks import checked_floats, require_two_ears
 
 # Samples, while the end of the sound is not known: 13 hours at 44.1 kHz. The scan counts in int32.
 ENDLESS = 2**31 - 1
@@ -119,7 +119,7 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
     ValueError
         The last axis is not two ears, NaN or infinity.
     """
-    block = np.asarray(as_floats(require_two_ears(block)))
+    block = np.asarray(checked_floats(require_two_ears(block)))
     *leading, length, _ = block.shape
     settings = stream.settings
     state = stream.state

@@ -1,6 +1,7 @@
 """How fast, against whom, how far from the floor: per second of 44.1 kHz stereo, 32 channels."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -28,6 +29,7 @@ from ssl_jax.experiments import experiment
 from ssl_jax.frontend.auditory_model import GF_spectrogram
 from ssl_jax.frontend.filter_design import gammatone_sos
 from ssl_jax.frontend.reference import running_cues
+from ssl_jax.frontend.segments import cues_in_segments
 from ssl_jax.report.tables import markdown_table
 from ssl_jax.runs import RUNS
 from ssl_jax.sounds.sources import load_sounds
@@ -57,6 +59,8 @@ from ssl_jax.training.trainer import Trainer
 RUN = RUNS["model2"]  # whose training step is timed
 CLIPS = 4  # of the database whose mixtures are rendered
 ROOMS = 3
+CLIPS_AT_SAMPLES = 4  # a device: cues of every sample take memory
+LONG_S = 600  # a long sound, that is cut into segments
 STEPS = 20  # of training at a time
 LOOP_CHANNEL = 9  # that the sample loop gets, for
 LOOP_SHARE = 50  # one over this of a second: it is slow
@@ -137,11 +141,11 @@ def filterbank_jobs(material: Material) -> list[Job]:
 
 
 def cue_jobs(material: Material) -> list[Job]:
-    """Cues at both hops, and the published loop."""
+    """Cues at both hops, of clips and of a long sound, and the published loop."""
     mesh = material.mesh
     batch = len(material.mixtures)
     ears = material.on_devices(batch)
-    few = material.on_devices(batch // 3)  # every sample's cues take memory
+    few = material.on_devices(CLIPS_AT_SAMPLES * mesh.size)
     every = replace(FRONT, hop=1)
     hop441 = on_all_devices(lambda x: FRONT.cues(x.swapaxes(1, 2)), mesh)
     hop1 = on_all_devices(lambda x: every.cues(x.swapaxes(1, 2)), mesh)
@@ -150,9 +154,17 @@ def cue_jobs(material: Material) -> list[Job]:
     left, right = bands[:, channel, : FRONT.fs // LOOP_SHARE]  # (1, samples) each
     looped = 1 / LOOP_SHARE / FRONT.channels
     loop = partial(running_cues, left, right, FRONT.fs)
+    one_second = material.mixtures[0].T
+
+    def long_sound():
+        sound = itertools.repeat(one_second, LONG_S)
+        return list(cues_in_segments(sound, LONG_S * FRONT.fs, **FRONT.arguments()))
+
+    clips = f"{CLIPS_AT_SAMPLES} clips a device"
     return [
         Job(CUES, "ours, filterbank included", lambda: hop441(ears), batch),
-        Job(ALL_CUES, "ours, filterbank included", lambda: hop1(few), len(few)),
+        Job(CUES, f"ours, a sound of {LONG_S // 60} minutes", long_sound, LONG_S),
+        Job(ALL_CUES, f"ours, filterbank included, {clips}", lambda: hop1(few), len(few)),
         Job(ALL_CUES, "sample loop, cues alone", loop, looped),
     ]
 
@@ -251,6 +263,8 @@ def run_benchmark(results: Path, write: bool) -> None:
     results : the folder of all results, where ./reproduce.sh notes what it took
     write : also write benchmark/cpu.md and cpu.json there, or gpu.md and gpu.json
     """
+    # first: a command that fails loses no measurements
+    waited = time_all()
     mesh = data_mesh()
     material = material_on(mesh)
     jobs = [*filterbank_jobs(material), *cue_jobs(material), *rendering_jobs(material)]
@@ -263,7 +277,6 @@ def run_benchmark(results: Path, write: bool) -> None:
         **rates,
         "rows": measure(jobs, rates),
     }
-    waited = time_all()
     path = results / f"benchmark/{jax.default_backend()}.md" if write else None
     if path is not None:
         commands = [asdict(row) for row in waited]

@@ -267,6 +267,29 @@ def test_gradients_of_silence_are_finite(hop, sound):
     assert np.isfinite(np.asarray(jax.grad(total)(x))).all()
 
 
+@pytest.mark.parametrize("gain", [1e-12, 1e-3, 1e12])
+def test_a_soft_lag_at_any_level(gain):
+    """Products of two energies leave float32 long before energies do."""
+    delay = 9
+    x = noise(FS // 4)
+    ears = np.stack([x[delay:], x[:-delay]], axis=-1)
+    cues = get_cues_clean(gain * ears, FS, [2000.0], sharpness=500.0)
+    # 200 ms in, as above
+    np.testing.assert_allclose(np.asarray(cues.itd)[:, 20:], 1000 * delay / FS, atol=1e-3)
+
+
+def test_gradients_of_what_dies_away_are_finite():
+    """Sums of 1e-20 still sound, but the square of their root is 0 in float32."""
+    x = np.zeros((FS, 2), np.float32)
+    x[: FS // 5] = noise(FS // 5, 2)
+
+    def total(x):
+        cues = get_cues_clean(x, FS, [2000.0], sharpness=20.0)
+        return cues.itd.sum() + cues.ic.sum()
+
+    assert np.isfinite(np.asarray(jax.grad(total)(x))).all()
+
+
 def test_every_product_is_float32_proper():
     """TF32 keeps ten bits: no product of the front-end may be left to a GPU's default precision."""
     x = np.zeros((1, 2000, 2), np.float32)

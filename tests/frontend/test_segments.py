@@ -119,6 +119,16 @@ def test_any_blocks_give_the_same_bytes(long_sound):
     np.testing.assert_array_equal(in_segments(long_sound, sizes=(999, 70_001)), whole)
 
 
+def test_blocks_of_unlike_numbers(mixture):
+    whole = (1000 * mixture[:4000]).astype(np.int16)
+    blocks = [whole[:1500], whole[1500:1600].astype(np.float64), whole[1600:].astype(np.float32)]
+    cues = list(cues_in_segments(blocks, SHORTEST, FS, CFS))
+    np.testing.assert_array_equal(cues[0], in_segments(whole.astype(np.float32))[:])
+    unsigned = [whole[:1500], whole[1500:].view(np.uint16)]
+    with pytest.raises(ValueError, match="holds uint16, without a sign"):
+        list(cues_in_segments(unsigned, SHORTEST, FS, CFS))
+
+
 ON_THREE_DEVICES = """
 import sys
 import jax
@@ -140,15 +150,21 @@ def test_segments_shared_among_devices_are_the_same(long_sound, tmp_path):
     assert_alike(Cues(*np.load(files[1])), get_cues_clean(long_sound, FS, CFS))
 
 
-def test_the_device_that_jax_is_told_to_use_has_all_segments(long_sound):
-    device = jax.devices()[-1]
+@pytest.fixture
+def cpu():
+    """A CPU that JAX is told to use: there few segments are a batch."""
+    device = jax.devices("cpu")[-1]
     with jax.default_device(device):
-        assert segment_plan.sharing_devices() == (device,)
-        assert plan_of(SHORTEST).count == segment_plan.CPU_SEGMENTS
-        cues = in_segments(long_sound)
-    assert_alike(cues, get_cues_clean(long_sound, FS, CFS))
+        yield device
 
 
+def test_the_device_that_jax_is_told_to_use_has_all_segments(long_sound, cpu):
+    assert segment_plan.sharing_devices() == (cpu,)
+    assert plan_of(SHORTEST).count == segment_plan.CPU_SEGMENTS
+    assert_alike(in_segments(long_sound), get_cues_clean(long_sound, FS, CFS))
+
+
+@pytest.mark.usefixtures("cpu")
 def test_times_count_from_the_beginning(long_sound):
     runs = list(cues_in_segments(pieces(long_sound, (50_000,)), SHORTEST, FS, CFS))
     times = np.concatenate([cues.times for cues in runs])
@@ -186,6 +202,7 @@ def test_live_segments_are_bounded_at_any_length(mixture):
         assert read - seen <= 3 * cut.batch + cut.memory + len(mixture)
 
 
+@pytest.mark.usefixtures("cpu")
 def test_a_batch_takes_no_more_memory_than_the_device_allows(monkeypatch):
     long = 3600 * FS
     roomy = plan_of(long)

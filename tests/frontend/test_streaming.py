@@ -1,3 +1,4 @@
+import jax
 import numpy as np
 import pytest
 
@@ -9,6 +10,9 @@ from support.sound_blocks import pieces
 FS = 44_100
 CFS = [4000.0, 700.0, 200.0]
 DRIFT = 0.02  # dB, after a minute of float32 states
+# relative: on a CPU the same arithmetic bit by bit; a GPU's programs for other lengths sum in
+# other orders
+SAME = 0 if jax.default_backend() == "cpu" else 1e-6
 BATCH_TOLERANCE = 1e-4  # dB: another batch, another order of the same float32 sums
 
 
@@ -26,8 +30,7 @@ def stream_cues(blocks, **settings):
 def test_cues_of_blocks_are_those_of_the_whole(mixture, hop, sizes, samples):
     x = mixture[:samples]
     streamed = stream_cues(pieces(x, sizes), hop=hop)
-    # the same steps of the scan: the same arithmetic, bit by bit
-    np.testing.assert_array_equal(streamed, get_cues_clean(x, FS, CFS, hop=hop))
+    np.testing.assert_allclose(streamed, get_cues_clean(x, FS, CFS, hop=hop), rtol=SAME)
 
 
 def test_batches_stream_too(mixture):
@@ -84,4 +87,4 @@ def test_a_block_with_nan_is_refused():
 def test_an_empty_last_block_ends_the_sound(mixture):
     x = mixture[:3000]
     streamed = stream_cues([x, x[:0]])
-    np.testing.assert_array_equal(streamed, get_cues_clean(x, FS, CFS))
+    np.testing.assert_allclose(streamed, get_cues_clean(x, FS, CFS), rtol=SAME)
