@@ -103,12 +103,12 @@ def _batches(blocks: Iterable[np.ndarray], segments: Segments, lags: int) -> Ite
             size += len(part)
             if size == needed:
                 sound = np.concatenate(waiting)
-                yield _Batch(sound, first, ENDLESS)
-                first += segments.batch
                 # a copy: a view would keep the whole batch
                 waiting = [sound[segments.batch :].copy()]
-                size -= segments.batch
+                yield _Batch(sound, first, ENDLESS)
                 del sound
+                first += segments.batch
+                size -= segments.batch
     # a later batch begins with what warms it up
     warming = segments.memory if first else 0
     if size > warming:

@@ -100,7 +100,7 @@ def test_every_part_of_rooms_is_scored(tmp_path):
         soundfile.write(tmp_path / f"voices/{name}.wav", seconds.reshape(-1), FS)
     folders = SoundFolders(speech=tmp_path / "voices")
     usual = experiment(Options(protocol="rooms", folders=folders))
-    ex = replace(usual, database=replace(usual.database, clips=3, shard=72, rooms=30))
+    ex = replace(usual, database=replace(usual.database, clips=5, shard=72, rooms=30))
     sounds = load_sounds(ex.folders, ex.database, ex.front.fs)
     build(tmp_path, ex.database, ex.front, sounds)
     rows = yardsticks.evaluation_rows(default_weights(), tmp_path, ex)
