@@ -12,7 +12,7 @@ from ssl_jax.common.devices import copy_on_each, split_rows, to_devices
 from ssl_jax.config import FrontEnd
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.recipes import Recipes
-from ssl_jax.frontend.programs import shared_program
+from ssl_jax.frontend.programs import one_ahead, shared_program
 from ssl_jax.sounds.mixing import mix, spatialise, spatialise_endless
 from ssl_jax.sounds.sources import Sounds
 
@@ -205,17 +205,13 @@ def run_program(
     size = block_size()  # however many devices there are, so that the cues do not depend on them
     collector = ShardCollector(store)
     blocks = blocks_of(shards, store, recipes, speech, size)
-    running: Round | None = None
-    for group in blocks_by_round(blocks, mesh.size):
+
+    def start(group: list[Block]) -> Round:
         # every device needs a block: the last round repeats its last
         full = group + group[-1:] * (mesh.size - len(group))
         round_recipes = recipes.rows(np.concatenate([block.mixtures for block in full]))
         round_speech = np.concatenate([block.speech for block in full])
         inputs = to_devices((round_speech, round_recipes), split_rows(mesh))
-        started = Round(group, program(waveforms, *inputs))
-        if running is not None:
-            # only now: the devices work on the next round meanwhile
-            yield collector.add(running)
-        running = started
-    if running is not None:
-        yield collector.add(running)
+        return Round(group, program(waveforms, *inputs))
+
+    return one_ahead(start, collector.add, blocks_by_round(blocks, mesh.size))

@@ -13,7 +13,7 @@ running_correlation  its sums, hop by hop: what long and short hops share
 long_hops            hops of more than 2 D samples, D the longest lag
 short_hops           hops of at most 2 D
 lag_cues             from the sums to cues: the best lag, and what is read there
-programs             how scans are compiled, for one device and for several
+programs             how scans are compiled and run, on one device and on several
 cue_scan             filterbank, hair cell and correlation as one scan
 cues, cue_plot       the result and its picture
 binaural_feature     cues of whole sounds

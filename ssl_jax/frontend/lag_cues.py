@@ -48,22 +48,23 @@ def at_lag(settings: CorrelationSettings, sums, lag) -> jax.Array:
     return jnp.take_along_axis(sums, place, axis=1)[:, 0]
 
 
-def _with_slope_where(has_slope, *values) -> list:
-    """The values as they are; gradients stop at those without a slope."""
-    return [jnp.where(has_slope, value, lax.stop_gradient(value)) for value in values]
+def _coherence(cross, left, right):
+    """LR / sqrt(LL RR), which is 0 where an ear is silent; no gradient where one is quiet."""
+    quieter = jnp.minimum(left, right)
+    # silence is kept out of quotients and roots: 0 / 0 is no number, and slopes there are infinite
+    heard = quieter > TINY
+    # two roots: the product of the energies may be beyond float32
+    root = jnp.sqrt(jnp.where(heard, left, 1)) * jnp.sqrt(jnp.where(heard, right, 1))
+    has_slope = quieter > LEAST_WITH_SLOPE
+    cross = jnp.where(has_slope, cross, lax.stop_gradient(cross))
+    root = jnp.where(has_slope, root, lax.stop_gradient(root))
+    return jnp.where(heard, cross / root, 0)
 
 
 def _soft_lag(settings: CorrelationSettings, cross, left, right):
     """The mean lag weighted by softmax(sharpness gamma), (clips, C)."""
     lags = jnp.arange(-settings.lags, settings.lags + 1, dtype=cross.dtype)
-    # silence is kept out of quotients: their slopes are infinite
-    safe_right = jnp.where(right > TINY, right, 1)
-    safe_left = jnp.where(left > TINY, left, 1)
-    # two roots: the product of the energies may be beyond float32
-    root = jnp.sqrt(safe_right) * jnp.sqrt(safe_left)[:, None]
-    both_loud = jnp.minimum(right, left[:, None]) > LEAST_WITH_SLOPE
-    cross, root = _with_slope_where(both_loud, cross, root)
-    gamma = cross / root
+    gamma = _coherence(cross, left[:, None], right)
     share = jax.nn.softmax(settings.sharpness * gamma, axis=1)
     return jnp.einsum("bmc,m->bc", share, lags, precision=lax.Precision.HIGHEST)
 
@@ -87,12 +88,7 @@ def cues_at_best(
     """Cues from a lag (m*, or the soft one), LR[m*], LL and RR[m*]; all have one shape."""
     both_heard = (left > TINY) & (right_at_best > TINY)
     one_heard = (left > TINY) | (right_at_best > TINY)
-    # silence is kept out of roots too
-    safe_left = jnp.where(both_heard, left, 1)
-    root = jnp.sqrt(safe_left) * jnp.sqrt(jnp.where(both_heard, right_at_best, 1))
-    both_loud = jnp.minimum(left, right_at_best) > LEAST_WITH_SLOPE
-    cross_at_best, root = _with_slope_where(both_loud, cross_at_best, root)
-    ic = jnp.where(both_heard, jnp.clip(cross_at_best / root, 0, 1), 0)
+    ic = jnp.clip(_coherence(cross_at_best, left, right_at_best), 0, 1)
     level = jnp.log10(jnp.maximum(left, TINY)) - jnp.log10(jnp.maximum(right_at_best, TINY))
     ild = jnp.clip(10 * level, -settings.max_ild, settings.max_ild)
     return FrameCues(

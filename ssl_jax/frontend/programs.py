@@ -1,6 +1,6 @@
-"""How programs are compiled, for one device and for several that share the work."""
+"""How programs are compiled and run, on one device and on several that share the work."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
 from jax.sharding import Mesh
@@ -27,3 +27,18 @@ def shared_program(function: Callable, mesh: Mesh, in_specs, out_specs) -> Calla
         function, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False
     )
     return jax.jit(shared, compiler_options=WIDE_VECTORS)
+
+
+def one_ahead(start: Callable, finish: Callable, items: Iterable) -> Iterator:
+    """`finish(start(item))` of each item; devices work on the next one while one is finished.
+
+    `start` has devices compute and does not wait, `finish` waits.
+    """
+    running = None
+    # `map` and no loop over items: a name for the item would keep its arrays in memory
+    for started in map(start, items):
+        if running is not None:
+            yield finish(running)
+        running = started
+    if running is not None:
+        yield finish(running)

@@ -15,7 +15,7 @@ its cues count from the beginning.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import NamedTuple, Unpack
+from typing import Unpack
 
 import jax
 import numpy as np
@@ -28,7 +28,7 @@ from ssl_jax.frontend.cue_scan import initial_state, scan_steps
 from ssl_jax.frontend.cues import CueGrid, Cues
 from ssl_jax.frontend.lag_cues import FrameCues
 from ssl_jax.frontend.periphery import PeripherySettings, periphery_step, silent_periphery
-from ssl_jax.frontend.programs import shared_program
+from ssl_jax.frontend.programs import one_ahead, shared_program
 from ssl_jax.frontend.segment_plan import Segments, plan_segments, sharing_devices
 from ssl_jax.frontend.sound_checks import checked_floats, require_two_ears
 from ssl_jax.frontend.streaming import ENDLESS, start_cues
@@ -79,7 +79,8 @@ class _Batch:
     end_sample: int  # samples of the whole sound, ENDLESS until it is known
 
 
-class _Started(NamedTuple):
+@dataclass(frozen=True)
+class _Started:
     """A batch that the devices compute."""
 
     first_sample: int  # of the whole sound, see `_Batch`
@@ -154,18 +155,6 @@ def _finish(
     return to_cues(FrameCues(*joined), grid, leading=())
 
 
-def _one_ahead(start: Callable, finish: Callable, items: Iterable) -> Iterator:
-    """`finish(start(item))` of each item, where the next one is started before one is finished."""
-    running = None
-    # `map` and no loop over items: a name for the item would keep the sound of its batch
-    for started in map(start, items):
-        if running is not None:
-            yield finish(running)
-        running = started
-    if running is not None:
-        yield finish(running)
-
-
 def cues_in_segments(
     blocks: Iterable[np.ndarray],
     samples: int,
@@ -206,4 +195,4 @@ def cues_in_segments(
     program = _side_by_side(sharing_devices(), periphery, settings)
     start = partial(_start, segments=segments, program=program, settings=settings)
     finish = partial(_finish, segments=segments, periphery=periphery, settings=settings)
-    return _one_ahead(start, finish, _batches(blocks, segments, settings.lags))
+    return one_ahead(start, finish, _batches(blocks, segments, settings.lags))

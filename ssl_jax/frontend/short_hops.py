@@ -103,15 +103,13 @@ def advance_hop_by_hop(
 
     if settings.sharpness is not None:
         # a soft argmax weighs all lags
-        sums, cues = by_lags(sums)
-    else:
-        negligible = jnp.finfo(left.dtype).eps * sums.right.min(1)
-        # below TINY it is silence; lags that have heard nothing yet would wait for it for ever
-        is_negligible = sums.uncounted <= jnp.maximum(negligible, TINY)
-        # one way for all clips and channels: a branch for each would compute both
-        serves = is_negligible.all() & (number > 1)
-        sums, cues = lax.cond(serves, by_energy, by_lags, sums)
-    return sums, cues
+        return by_lags(sums)
+    negligible = jnp.finfo(left.dtype).eps * sums.right.min(1)
+    # below TINY it is silence; lags that have heard nothing yet would wait for it for ever
+    is_negligible = sums.uncounted <= jnp.maximum(negligible, TINY)
+    # one way for all clips and channels: a branch for each would compute both
+    serves = is_negligible.all() & (number > 1)
+    return lax.cond(serves, by_energy, by_lags, sums)
 
 
 def advance_at_once(

@@ -74,8 +74,10 @@ class Targets:
         self.shape = (count, speech.shape[1])
         self.clips: list[SpeechClip | OtherClip] = []
         for number in range(count):
-            other = self._other_clip(number)
-            self.clips.append(other if number % 2 else speech.clips[self._voice(number)])
+            if number % 2:
+                self.clips.append(self._other_clip(number))
+            else:
+                self.clips.append(speech.clips[self._voice(number)])
 
     def __len__(self) -> int:
         return len(self.clips)
