@@ -156,7 +156,6 @@ class Training:
     evaluation_share: float = 0.2
     start_from: str = ""  # run whose weights it starts from, "" for fresh ones
     start_epoch: int = 0  # epoch of that run
-    start_share: float = 0.0  # of those weights in its last ones (Wortsman et al. 2022, CVPR)
     keep_optimiser: bool = False  # go on with that run's optimiser and cosine, not with fresh ones
     cosine_epochs: int = 0  # T_max of a per-epoch cosine, 0 for a constant rate
     cosine_floor: float = 1e-6  # eta_min of that cosine

@@ -21,7 +21,6 @@ TITLES = {
     "deep": "Deeper three-branch network",
     "ours": "Phase network",
     "ours_mirrored": "Phase network, heads mirrored",
-    "general_coloured": "for recordings, through unlike microphones",
     "general": "for recordings",
 }
 REPORTED_RUNS = (*MAIN_RUNS, "model2_to40", "model2_to60")  # tables in data/reported

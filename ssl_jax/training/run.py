@@ -23,7 +23,7 @@ from ssl_jax.training.batches import Mixtures, batches_of
 from ssl_jax.training.checkpoints import Checkpoint, save_checkpoint
 from ssl_jax.training.context import Run, RunFolders, weights_path
 from ssl_jax.training.log import EpochRow, csv_text, log_line, log_text
-from ssl_jax.training.start import blend_with_start, bring_to_start
+from ssl_jax.training.start import bring_to_start
 from ssl_jax.training.trainer import EpochScores, Trainer, predict_all
 
 # what a generator is for: part of its seed; batches.SPLIT is 1
@@ -89,9 +89,6 @@ def train(
         row, predictions = run_epoch(run, epoch)
         rows.append(row)
         by_main_process(save_state, run, rows)
-    if config.start_share:
-        blend_with_start(run)
-        predictions = None
     predictions = predictions or predict(run)
     by_main_process(write_results, run, rows, predictions)
     return evaluate(predictions.held_out)

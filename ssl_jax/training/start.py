@@ -58,8 +58,8 @@ def take_over(run: Run, checkpoint: Checkpoint, path: Path, *, optimiser: bool) 
         raise InputError(f"{path}: is of another network ({error}): {REMEDY}") from None
 
 
-def take_over_start(run: Run, *, optimiser: bool) -> Path:
-    """Bring the trainer to what the run starts from: the path of that checkpoint.
+def take_over_start(run: Run) -> None:
+    """Bring the trainer to what the run starts from.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def take_over_start(run: Run, *, optimiser: bool) -> Path:
     if checkpoint is None:
         remedy = f"delete that folder and train {config.start_from!r} again"
         raise InputError(f"{path}: missing or damaged: {remedy}")
-    take_over(run, checkpoint, path, optimiser=optimiser)
-    return path
+    take_over(run, checkpoint, path, optimiser=config.keep_optimiser)
+    settle_settings(path.with_name("settings.json"), run.mixtures.settings)
 
 
 def bring_to_start(run: Run) -> list[EpochRow]:
@@ -97,19 +97,5 @@ def bring_to_start(run: Run) -> list[EpochRow]:
         take_over(run, checkpoint, path, optimiser=True)
         return checkpoint.log
     if config.start_from:
-        path = take_over_start(run, optimiser=config.keep_optimiser)
-        settle_settings(path.with_name("settings.json"), run.mixtures.settings)
+        take_over_start(run)
     return []
-
-
-def blend_with_start(run: Run) -> None:
-    """Mix `start_share` of the weights that the run started from into the last ones."""
-    share = run.config.start_share
-    last = run.trainer.model_arrays()
-    take_over_start(run, optimiser=False)
-    blended = dict(last)
-    for name, start in run.trainer.model_arrays().items():
-        # not the keys and counts of dropout
-        if start.dtype == np.float32:
-            blended[name] = share * start + (1 - share) * last[name]
-    run.trainer.restore_model(blended)
