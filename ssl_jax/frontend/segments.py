@@ -38,6 +38,8 @@ from ssl_jax.frontend.streaming import ENDLESS, start_cues
 
 # The axis of the devices, among which segments are shared.
 DEVICES = "devices"
+# Samples of the whole sound, while its end is not known.
+NOT_ENDED = 2**62
 
 
 @lru_cache(maxsize=8)
@@ -98,7 +100,7 @@ class _Batch:
     sound: np.ndarray  # ((count * length + 1) * piece, 2): what warms the first one up, too
     length: int  # pieces from one segment to the next
     first_piece: int  # of the whole sound, that it begins with
-    end_sample: int  # samples of the whole sound, ENDLESS until it is known
+    end_sample: int  # samples of the whole sound, NOT_ENDED until they are known
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _batches(
                 sound = np.concatenate(waiting)
                 # a copy: a view would keep the whole batch
                 waiting = [sound[-piece:].copy()]
-                yield _Batch(sound, segments.length, first, ENDLESS)
+                yield _Batch(sound, segments.length, first, NOT_ENDED)
                 del sound
                 first += batch
                 size = piece

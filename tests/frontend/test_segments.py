@@ -236,6 +236,24 @@ def test_sounds_of_all_lengths_are_one_program(long_sound, monkeypatch):
     assert compiled[0] == compiled[1] == compiled[2] > 0
 
 
+@pytest.mark.parametrize("before", [0, 100_000], ids=["0 s", "a day"])
+def test_a_sound_has_its_end_after_any_time(before):
+    """The scan counts samples in int32, a segment's own: a day of sound has more."""
+    cut = plan()
+    sound = np.zeros(((cut.count + 1) * cut.piece, 2), np.float32)
+    first_sample = before * cut.piece
+    asked = []
+
+    def ends_alone(sounds, ends, pieces):
+        asked.append(ends)
+
+    for end in (segments.NOT_ENDED, first_sample + 500):
+        segments._start(segments._Batch(sound, 1, before, end), cut, ends_alone)
+    endless, ended = asked
+    assert (endless == segments.ENDLESS).all()
+    np.testing.assert_array_equal(ended, 500 - cut.piece * np.arange(cut.count))
+
+
 def test_nan_is_refused():
     with pytest.raises(ValueError, match="NaN or infinity"):
         list(cues_in_segments([np.full((100, 2), np.nan)], FS, CFS))
