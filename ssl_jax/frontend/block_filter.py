@@ -51,7 +51,7 @@ def filter_samples(
 
 
 def _product(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Full float32: TF32 on a GPU would miss the 5e-5 tolerance against the float64 cascade."""
+    """A matrix product in full float32: TF32 on a GPU would miss the 5e-5 tolerance."""
     return lax.dot(x, y, precision=lax.Precision.HIGHEST)
 
 
@@ -117,7 +117,7 @@ def _filter_blocks(
     unroll = min(samples // block, UNROLL)
     state, before = lax.scan(step, state, injected.swapaxes(0, 1), unroll=unroll)
     before = before.swapaxes(0, 1)  # rows, count, S, C: states at the start of each block
-    # each half is a thing more to start, which on a GPU takes longer than the products
+    # a GPU takes longer to start a second product than the halves save
     y = lax.platform_dependent(
         blocks, before, direct, observe, cpu=_outputs_by_halves, default=_outputs_at_once
     )

@@ -22,9 +22,10 @@ ORDER = 4
 CPU_SEGMENTS = 1
 GPU_SEGMENTS = 128
 
-# Bytes of a batch's sound and cues, on the host. It is computed while the next batch is read.
+# Bytes of a batch's sound and cues on the host, unless its shortest segments have more. It is
+# computed while the next batch is read.
 CPU_BYTES = 2**24
-GPU_BYTES = 2**27
+GPU_BYTES = 2**28
 # CPU devices that segments are shared among, at most: memory grows with them.
 MOST_CPU_DEVICES = 8
 # Bytes in float32 of a sample of both ears, and of the four cues of a channel and hop.
@@ -37,7 +38,7 @@ MOST_PIECES = 16
 
 @dataclass(frozen=True)
 class Segments:
-    """How a long sound is cut, in whole pieces."""
+    """How a long sound is cut into segments of whole pieces, see `segments`."""
 
     piece: int  # samples, a whole number of the scan's steps, over which a segment warms up
     length: int  # pieces from one segment to the next, at most
@@ -93,12 +94,14 @@ def sharing_devices() -> tuple[jax.Device, ...]:
 
 def plan_segments(periphery: PeripherySettings, settings: CorrelationSettings) -> Segments:
     """The cut of long sounds into segments: as long as the batch's bytes allow."""
-    # the scan's first step only waits for the lags; the others warm up
+    # what a scan hears in its first step it takes for the beginning of a sound
     piece = memory_samples(periphery, settings) + settings.step
     devices = sharing_devices()
     is_cpu = devices[0].platform == "cpu"
-    count = len(devices) * (CPU_SEGMENTS if is_cpu else GPU_SEGMENTS)
     bytes_a_sample = SAMPLE_BYTES + CUE_BYTES * len(periphery.cfs) / settings.hop
-    most_pieces = (CPU_BYTES if is_cpu else GPU_BYTES) / (piece * bytes_a_sample)
-    length = max(1, min(MOST_PIECES, int(most_pieces / count)))
-    return Segments(piece, length, count)
+    device_pieces = (CPU_BYTES if is_cpu else GPU_BYTES) / (piece * bytes_a_sample) / len(devices)
+    # a segment has a piece at least, and the one that warms it up
+    device_segments = min(CPU_SEGMENTS if is_cpu else GPU_SEGMENTS, int(device_pieces / 2))
+    device_segments = max(1, device_segments)
+    length = min(MOST_PIECES, int(device_pieces / device_segments) - 1)
+    return Segments(piece, max(1, length), len(devices) * device_segments)

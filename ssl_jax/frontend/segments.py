@@ -1,17 +1,18 @@
 """Cues of long sounds: overlapping segments at a time, in bounded memory.
 
 The running correlation follows a sound sample by sample, but it forgets. So a long sound is cut
-into segments that are computed side by side, piece by piece. A piece is as long as the memory of
-the front-end (`memory_samples`). Each segment begins a piece early and warms up over it, and what
-it gives meanwhile is left out:
+into pieces as long as the memory of the front-end (`memory_samples`, and a step of the scan), and
+segments of several pieces are computed side by side. Each begins a piece early. It warms up over
+this piece, and what it gives meanwhile is left out. With two pieces from one segment to the next:
 
-    segment 0   | warms up |  piece 1 |  piece 2 |
-    segment 1                         | warms up |  piece 1 |  piece 2 |
+    segment 0   | (piece 0) | piece 1 | piece 2 |
+    segment 1                         |(piece 2)| piece 3 | piece 4 |
 
-One program computes any number of pieces, so it serves sounds of any length. Before the whole sound
-there is silence, so there nothing needs to warm up.
+Before the whole sound there is silence, so its piece 0 counts too. One program computes any number
+of pieces, so it serves sounds of any length.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -38,8 +39,6 @@ from ssl_jax.frontend.streaming import ENDLESS, start_cues
 
 # The axis of the devices, among which segments are shared.
 DEVICES = "devices"
-# Samples of the whole sound, while its end is not known.
-NOT_ENDED = 2**62
 
 
 @lru_cache(maxsize=8)
@@ -94,92 +93,90 @@ def _cues_of_some(
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """The sound of some segments that follow one another."""
+class _Place:
+    """Where a batch of segments lies in the whole sound."""
 
-    sound: np.ndarray  # ((count * length + 1) * piece, 2): what warms the first one up, too
-    length: int  # pieces from one segment to the next
-    first_piece: int  # of the whole sound, that it begins with
-    end_sample: int  # samples of the whole sound, NOT_ENDED until they are known
-
-
-@dataclass(frozen=True)
-class _Started:
-    """A batch that the devices compute."""
-
-    length: int  # see `_Batch`
     first_piece: int
-    end_sample: int
-    cues: FrameCues  # (hops, segments, C), to come
+    length: int  # pieces from one segment to the next
+    end_sample: int  # of the whole sound, or of what has come of it
 
 
 def _batches(
     blocks: Iterable[np.ndarray], segments: Segments, settings: CorrelationSettings
-) -> Iterator[_Batch]:
-    """The sound of each batch, as soon as it has come; the last one may have shorter segments."""
+) -> Iterator[tuple[_Place, np.ndarray]]:
+    """Each batch's place and sound, as soon as it has come; the last one may have fewer pieces.
+
+    The sound ((count * length + 1) * piece, 2) holds the piece that warms up the first segment.
+    """
     piece = segments.piece
-    batch = segments.count * segments.length  # pieces from one batch to the next
-    full = (batch + 1) * piece  # samples
-    # the scan begins step - D samples before the sound
-    early = settings.step - settings.lags
-    waiting = [np.zeros((early, 2), np.float32)]
-    size = early
-    first = 0
-    for block in blocks:
+    batch_pieces = segments.count * segments.length  # from one batch to the next
+    full = (batch_pieces + 1) * piece  # samples
+    # the scan begins step - D samples before the sound, and its last hop hears D samples after it
+    waiting = [np.zeros((settings.step - settings.lags, 2), np.float32)]
+    silence = np.zeros((settings.lags, 2), np.float32)
+    waiting_samples = len(waiting[0])
+    first_piece = 0
+    end_sample = 0
+    for block in itertools.chain(blocks, [silence]):
         rest = np.asarray(checked_floats(require_two_ears(block)))
+        if block is not silence:
+            end_sample += len(rest)
         while len(rest):
-            part = rest[: full - size]
+            part = rest[: full - waiting_samples]
             rest = rest[len(part) :]
             waiting.append(part)
-            size += len(part)
-            if size == full:
-                sound = np.concatenate(waiting)
+            waiting_samples += len(part)
+            if waiting_samples == full:
+                joined = [np.concatenate(waiting)]
                 # a copy: a view would keep the whole batch
-                waiting = [sound[-piece:].copy()]
-                yield _Batch(sound, segments.length, first, NOT_ENDED)
-                del sound
-                first += batch
-                size = piece
-    # nothing new: silence before the sound, or what has warmed up the next batch
-    if size > (piece if first else early):
-        length = max(1, math.ceil((size / piece - 1) / segments.count))
-        missing = (segments.count * length + 1) * piece - size
-        waiting.append(np.zeros((missing, 2), np.float32))
-        yield _Batch(np.concatenate(waiting), length, first, first * piece + size - early)
+                waiting = [joined[0][-piece:].copy()]
+                waiting_samples = piece
+                # popped, so that nothing here keeps it
+                yield _Place(first_piece, segments.length, end_sample), joined.pop()
+                first_piece += batch_pieces
+    length = max(1, math.ceil((waiting_samples / piece - 1) / segments.count))
+    missing = (segments.count * length + 1) * piece - waiting_samples
+    waiting.append(np.zeros((missing, 2), np.float32))
+    yield _Place(first_piece, length, end_sample), np.concatenate(waiting)
 
 
-def _start(batch: _Batch, segments: Segments, program: Callable) -> _Started:
-    """Have the devices compute a batch by the program of `_side_by_side`; does not wait for it."""
+def _start(
+    batch: tuple[_Place, np.ndarray], segments: Segments, program: Callable
+) -> tuple[_Place, FrameCues]:
+    """Have the devices compute a batch by the program of `_side_by_side`; does not wait for it.
+
+    The cues (hops, segments, C) are to come.
+    """
+    place, sound = batch
     piece = segments.piece
-    sounds = np.zeros((segments.count, (segments.length + 1) * piece, 2), batch.sound.dtype)
-    starts = piece * batch.length * np.arange(segments.count)  # samples
-    size = (batch.length + 1) * piece
-    for row, start in zip(sounds, starts, strict=True):
-        row[:size] = batch.sound[start : start + size]
-    ends = batch.end_sample - batch.first_piece * piece - starts
+    rows = np.zeros((segments.count, (segments.length + 1) * piece, 2), sound.dtype)
+    starts = piece * place.length * np.arange(segments.count)  # samples
+    row_samples = (place.length + 1) * piece
+    for row, start in zip(rows, starts, strict=True):
+        row[:row_samples] = sound[start : start + row_samples]
+    ends = place.end_sample - place.first_piece * piece - starts
     ends = np.minimum(ends, ENDLESS).astype(np.int32)
-    cues = program(sounds, ends, np.int32(batch.length + 1))
-    return _Started(batch.length, batch.first_piece, batch.end_sample, cues)
+    return place, program(rows, ends, np.int32(place.length + 1))
 
 
 def _finish(
-    started: _Started,
+    started: tuple[_Place, FrameCues],
     segments: Segments,
     periphery: PeripherySettings,
     settings: CorrelationSettings,
 ) -> Cues:
     """Wait for the cues that a batch makes known, (channels, frames)."""
+    place, cues = started
     hops = segments.piece // settings.hop  # of a piece
-    late = settings.hops_per_step  # hops that a scan is behind its sound
-    is_first = started.first_piece == 0
+    late_hops = settings.hops_per_step  # that a scan is behind its sound
+    is_first = place.first_piece == 0
     joined: list = []
-    for cue in map(np.asarray, started.cues):
+    for cue in map(np.asarray, cues):
         # (hops, segments, C) -> (segments * hops, C): one segment after the other
-        warm = cue[hops : (started.length + 1) * hops].swapaxes(0, 1).reshape(-1, cue.shape[-1])
-        # the whole sound's first segment has nothing to warm up for
-        joined.append(np.concatenate([cue[late:hops, 0], warm]) if is_first else warm)
-    first_frame = 0 if is_first else (started.first_piece + 1) * hops - late
-    known = started.end_sample // settings.hop - first_frame
+        kept = cue[hops : (place.length + 1) * hops].swapaxes(0, 1).reshape(-1, cue.shape[-1])
+        joined.append(np.concatenate([cue[late_hops:hops, 0], kept]) if is_first else kept)
+    first_frame = 0 if is_first else (place.first_piece + 1) * hops - late_hops
+    known = place.end_sample // settings.hop - first_frame
     frames = max(0, min(len(joined[0]), known))
     grid = CueGrid(periphery.fs, settings.hop, frames, first_frame, periphery.cfs)
     return to_cues(FrameCues(*(cue[:frames].T for cue in joined)), grid, leading=())
@@ -196,7 +193,7 @@ def cues_in_segments(
     """The cues of a long sound that comes in blocks, computed in segments.
 
     They are those of `get_cues_clean` but for rounding, sooner. At most three batches of segments
-    are in memory.
+    are in memory, and the blocks that hold them.
 
     Parameters
     ----------
@@ -207,7 +204,8 @@ def cues_in_segments(
     Yields
     ------
     cues : Cues of (channels, frames), NumPy
-        Their times count from the beginning of the sound.
+        Their times count from the beginning of the sound. A sound shorter than a hop gives one
+        of no frames.
 
     Raises
     ------

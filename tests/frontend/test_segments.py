@@ -119,6 +119,26 @@ def test_a_very_short_last_segment(mixture, extra):
     assert_alike(in_segments(x), get_cues_clean(x, FS, CFS))
 
 
+@pytest.mark.parametrize("hop", [1, 7])
+def test_short_hops_at_the_end_of_a_batch(mixture, hop, cpu):
+    """The last hops need D samples of silence after the sound, which may be of a next batch."""
+    fs = 8000  # of which D is 8 samples
+    stream = start_cues(fs, CFS[1:], hop=hop)
+    cut = plan_segments(stream.periphery, stream.settings)
+    boundary = 2 * cut.piece - (stream.settings.step - 8)
+    for samples in (boundary - 8, boundary - 1, boundary, boundary + 1):
+        x = np.tile(mixture, (2, 1))[:samples]
+        runs = list(cues_in_segments([x], fs, CFS[1:], hop=hop))
+        joined = Cues(*(np.concatenate(cue, axis=-1) for cue in zip(*runs, strict=True)))
+        assert_alike(joined, get_cues_clean(x, fs, CFS[1:], hop=hop))
+
+
+@pytest.mark.parametrize("samples", [0, 440])
+def test_a_sound_shorter_than_a_hop_has_no_frames(samples):
+    (cues,) = cues_in_segments([np.zeros((samples, 2))], FS, CFS)
+    assert cues.itd.shape == (3, 0)
+
+
 def test_a_sound_shorter_than_a_segment(mixture):
     assert_alike(in_segments(mixture[:5000]), get_cues_clean(mixture[:5000], FS, CFS))
 
@@ -244,11 +264,11 @@ def test_a_sound_has_its_end_after_any_time(before):
     first_sample = before * cut.piece
     asked = []
 
-    def ends_alone(sounds, ends, pieces):
+    def ends_alone(rows, ends, pieces):
         asked.append(ends)
 
-    for end in (segments.NOT_ENDED, first_sample + 500):
-        segments._start(segments._Batch(sound, 1, before, end), cut, ends_alone)
+    for end in (2 * first_sample + 2**40, first_sample + 500):
+        segments._start((segments._Place(before, 1, end), sound), cut, ends_alone)
     endless, ended = asked
     assert (endless == segments.ENDLESS).all()
     np.testing.assert_array_equal(ended, 500 - cut.piece * np.arange(cut.count))
