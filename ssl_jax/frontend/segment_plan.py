@@ -17,45 +17,32 @@ from ssl_jax.frontend.periphery import PeripherySettings
 # Cascaded one-pole filters that a gammatone is made of.
 ORDER = 4
 
-# Segments at a time of each device. On a CPU one is as fast as several, and the same memory holds a
-# longer one; a GPU wants many rows.
+# Segments at a time of each device. On a CPU one is nearly as fast as several, and the same memory
+# holds a longer one; a GPU wants many rows.
 CPU_SEGMENTS = 1
 GPU_SEGMENTS = 128
 
-# Bytes of each CPU device's share of a batch. It computes while the next batch is read, so there
-# are three batches.
-CPU_BYTES = 2**25
-# Share of each GPU's memory that a batch may take.
-GPU_SHARE = 0.25
+# Bytes of a batch's sound and cues on the host, unless its shortest segments have more. It is
+# computed while the next batch is read.
+CPU_BYTES = 2**24
+GPU_BYTES = 2**28
 # CPU devices that segments are shared among, at most: memory grows with them.
 MOST_CPU_DEVICES = 8
-# Copies of a batch's sound and cues while it is computed: as it came, cut, and moved.
-COPIES = 3
 # Bytes in float32 of a sample of both ears, and of the four cues of a channel and hop.
 SAMPLE_BYTES = 8
 CUE_BYTES = 16
 
-# The longest segment, in memories: its warming up is then 6 % of the work.
-MOST_MEMORIES = 16
+# The longest segment, in pieces: the one more that warms it up is then 6 % of the work.
+MOST_PIECES = 16
 
 
 @dataclass(frozen=True)
 class Segments:
-    """How a long sound is cut, in whole steps of the scan."""
+    """How a long sound is cut into segments of whole pieces, see `segments`."""
 
-    memory: int  # samples, after which what came before counts no more
-    length: int  # samples from one segment to the next
+    piece: int  # samples, a whole number of the scan's steps, over which a segment warms up
+    length: int  # pieces from one segment to the next, at most
     count: int  # segments that are computed at a time
-
-    @property
-    def batch(self) -> int:
-        """Samples from one batch to the next."""
-        return self.count * self.length
-
-    def computed(self, samples: int) -> int:
-        """Samples that are computed for a sound of so many: also what warms up and fills up."""
-        batches = math.ceil(max(samples - self.memory, 1) / self.batch)
-        return batches * self.count * (self.memory + self.length)
 
 
 @lru_cache(maxsize=32)
@@ -105,28 +92,16 @@ def sharing_devices() -> tuple[jax.Device, ...]:
     return tuple(devices[:MOST_CPU_DEVICES] if devices[0].platform == "cpu" else devices)
 
 
-def plan_segments(
-    periphery: PeripherySettings, settings: CorrelationSettings, samples: int
-) -> Segments:
-    """The cut of a sound of so many samples that computes least, of lengths that the device allows.
-
-    A length is the memory times a power of two, so that few programs are compiled. A batch takes
-    some COPIES of its sound and cues.
-    """
-    memory = memory_samples(periphery, settings)
+def plan_segments(periphery: PeripherySettings, settings: CorrelationSettings) -> Segments:
+    """The cut of long sounds into segments: as long as the batch's bytes allow."""
+    # what a scan hears in its first step it takes for the beginning of a sound
+    piece = memory_samples(periphery, settings) + settings.step
     devices = sharing_devices()
-    segments = CPU_SEGMENTS  # of each device
-    share_bytes = float(CPU_BYTES)
-    if devices[0].platform != "cpu":
-        segments = GPU_SEGMENTS
-        statistics = devices[0].memory_stats() or {}
-        share_bytes = GPU_SHARE * statistics.get("bytes_limit", CPU_BYTES / GPU_SHARE)
-    bytes_a_sample = COPIES * (SAMPLE_BYTES + CUE_BYTES * len(periphery.cfs) / settings.hop)
-    most_samples = share_bytes / (segments * bytes_a_sample)  # of a segment, with its memory
-    count = segments * len(devices)
-    cuts = [Segments(memory, memory, count)]
-    memories = 2  # that a length is
-    while memories <= MOST_MEMORIES and (1 + memories) * memory <= most_samples:
-        cuts.append(Segments(memory, memories * memory, count))
-        memories *= 2
-    return min(cuts, key=lambda cut: cut.computed(samples))
+    is_cpu = devices[0].platform == "cpu"
+    bytes_a_sample = SAMPLE_BYTES + CUE_BYTES * len(periphery.cfs) / settings.hop
+    device_pieces = (CPU_BYTES if is_cpu else GPU_BYTES) / (piece * bytes_a_sample) / len(devices)
+    # a segment has a piece at least, and the one that warms it up
+    device_segments = min(CPU_SEGMENTS if is_cpu else GPU_SEGMENTS, int(device_pieces / 2))
+    device_segments = max(1, device_segments)
+    length = min(MOST_PIECES, int(device_pieces / device_segments) - 1)
+    return Segments(piece, max(1, length), len(devices) * device_segments)

@@ -1,24 +1,28 @@
 """Cues of long sounds: overlapping segments at a time, in bounded memory.
 
 The running correlation follows a sound sample by sample, but it forgets. So a long sound is cut
-into segments that are computed side by side. Each begins so early that nothing before it counts
-(`memory_samples`), and what it gives while it warms up is left out:
+into pieces as long as the memory of the front-end (`memory_samples`, and a step of the scan), and
+segments of several pieces are computed side by side. Each begins a piece early. It warms up over
+this piece, and what it gives meanwhile is left out. With two pieces from one segment to the next:
 
-    segment 0   |------ memory ------|------ length ------|
-    segment 1                        |------ memory ------|------ length ------|
-                                     (where length = memory)
+    segment 0   | (piece 0) | piece 1 | piece 2 |
+    segment 1                         |(piece 2)| piece 3 | piece 4 |
 
-Segment i begins at sample i * length. The first one has silence before it, as the sound itself, so
-its cues count from the beginning.
+Before the whole sound there is silence, so its piece 0 counts too. One program computes any number
+of pieces, so it serves sounds of any length.
 """
 
+import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Unpack
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from numpy.typing import ArrayLike
 
@@ -39,7 +43,10 @@ DEVICES = "devices"
 
 @lru_cache(maxsize=8)
 def _side_by_side(
-    devices: tuple[jax.Device, ...], periphery: PeripherySettings, settings: CorrelationSettings
+    devices: tuple[jax.Device, ...],
+    piece: int,
+    periphery: PeripherySettings,
+    settings: CorrelationSettings,
 ) -> Callable:
     """`_cues_of_some` as one program, in which every device has its share of the segments.
 
@@ -47,117 +54,136 @@ def _side_by_side(
     cuts each step of the scan up among the cores, and the steps are short.
     """
     mesh = Mesh(np.array(devices), (DEVICES,))
-    cues_of_share = partial(_cues_of_some, periphery=periphery, settings=settings)
+    share = partial(_cues_of_some, piece=piece, periphery=periphery, settings=settings)
     rows = PartitionSpec(DEVICES)  # of sounds and ends
     columns = PartitionSpec(None, DEVICES)  # of cues (hops, segments, C)
-    return shared_program(cues_of_share, mesh, (rows, rows), columns)
+    return shared_program(share, mesh, (rows, rows, PartitionSpec()), columns)
 
 
 def _cues_of_some(
-    sounds: jax.Array, ends: jax.Array, periphery: PeripherySettings, settings: CorrelationSettings
+    sounds: jax.Array,
+    ends: jax.Array,
+    pieces: jax.Array,
+    piece: int,
+    periphery: PeripherySettings,
+    settings: CorrelationSettings,
 ) -> FrameCues:
-    """Cues (hops, segments, C) of sounds (segments, samples, 2) that end at `ends` (segments,).
+    """Cues (hops, segments, C) of the first `pieces` of sounds (segments, samples, 2).
 
-    The sounds begin with the silence that the scan begins with.
+    They end at `ends` (segments,). The cues of later pieces are zeros.
     """
-    count = len(sounds)
-    pieces = sounds.reshape(count, -1, settings.step, 2).transpose(1, 0, 3, 2)
+    count, samples, _ = sounds.shape
+    channels = len(periphery.cfs)
     filters = silent_periphery(periphery, count, sounds.dtype)
-    state = initial_state(settings, count, len(periphery.cfs), filters, sounds.dtype)
+    state = initial_state(settings, count, channels, filters, sounds.dtype)
+    zeros = jnp.zeros((samples // settings.hop, count, channels), sounds.dtype)
     step = periphery_step(periphery, settings.step)
-    _, cues = scan_steps(settings, state, pieces, step, ends[:, None, None])
-    # the hops of the first step are silence
-    return FrameCues(*(cue[settings.hops_per_step :] for cue in cues))
+
+    def next_piece(number, carry):
+        state, cues = carry
+        sound = lax.dynamic_slice_in_dim(sounds, number * piece, piece, axis=1)
+        steps = sound.reshape(count, -1, settings.step, 2).transpose(1, 0, 3, 2)
+        state, new = scan_steps(settings, state, steps, step, ends[:, None, None])
+        first_hop = number * (piece // settings.hop)
+        place = partial(lax.dynamic_update_slice_in_dim, start_index=first_hop, axis=0)
+        return state, jax.tree.map(place, cues, new)
+
+    _, cues = lax.fori_loop(0, pieces, next_piece, (state, FrameCues(*[zeros] * 4)))
+    return cues
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """The sound of some segments that follow one another."""
+class _Place:
+    """Where a batch of segments lies in the whole sound."""
 
-    sound: np.ndarray  # (samples, 2), from the first segment's beginning on
-    first_sample: int  # of the whole sound, that it begins with
-    end_sample: int  # samples of the whole sound, ENDLESS until it is known
-
-
-@dataclass(frozen=True)
-class _Started:
-    """A batch that the devices compute."""
-
-    first_sample: int  # of the whole sound, see `_Batch`
-    end_sample: int
-    cues: FrameCues  # (hops, segments, C), to come
+    first_piece: int
+    length: int  # pieces from one segment to the next
+    end_sample: int  # of the whole sound, or of what has come of it
 
 
-def _batches(blocks: Iterable[np.ndarray], segments: Segments, lags: int) -> Iterator[_Batch]:
-    """The sound of each batch, as soon as it has come; the last one may be shorter."""
-    # the right ear is read `lags` samples ahead
-    needed = segments.batch + segments.memory + lags
-    waiting: list[np.ndarray] = []
-    size = 0
-    first = 0
-    for block in blocks:
+def _batches(
+    blocks: Iterable[np.ndarray], segments: Segments, settings: CorrelationSettings
+) -> Iterator[tuple[_Place, np.ndarray]]:
+    """Each batch's place and sound, as soon as it has come; the last one may have fewer pieces.
+
+    The sound ((count * length + 1) * piece, 2) holds the piece that warms up the first segment.
+    """
+    piece = segments.piece
+    batch_pieces = segments.count * segments.length  # from one batch to the next
+    full = (batch_pieces + 1) * piece  # samples
+    # the scan begins step - D samples before the sound, and its last hop hears D samples after it
+    waiting = [np.zeros((settings.step - settings.lags, 2), np.float32)]
+    silence = np.zeros((settings.lags, 2), np.float32)
+    waiting_samples = len(waiting[0])
+    first_piece = 0
+    end_sample = 0
+    for block in itertools.chain(blocks, [silence]):
         rest = np.asarray(checked_floats(require_two_ears(block)))
+        if block is not silence:
+            end_sample += len(rest)
         while len(rest):
-            part = rest[: needed - size]
+            part = rest[: full - waiting_samples]
             rest = rest[len(part) :]
             waiting.append(part)
-            size += len(part)
-            if size == needed:
-                sound = np.concatenate(waiting)
+            waiting_samples += len(part)
+            if waiting_samples == full:
+                joined = [np.concatenate(waiting)]
                 # a copy: a view would keep the whole batch
-                waiting = [sound[segments.batch :].copy()]
-                yield _Batch(sound, first, ENDLESS)
-                del sound
-                first += segments.batch
-                size -= segments.batch
-    # a later batch begins with what warms it up
-    warming = segments.memory if first else 0
-    if size > warming:
-        yield _Batch(np.concatenate(waiting), first, first + size)
+                waiting = [joined[0][-piece:].copy()]
+                waiting_samples = piece
+                # popped, so that nothing here keeps it
+                yield _Place(first_piece, segments.length, end_sample), joined.pop()
+                first_piece += batch_pieces
+    length = max(1, math.ceil((waiting_samples / piece - 1) / segments.count))
+    missing = (segments.count * length + 1) * piece - waiting_samples
+    waiting.append(np.zeros((missing, 2), np.float32))
+    yield _Place(first_piece, length, end_sample), np.concatenate(waiting)
 
 
 def _start(
-    batch: _Batch, segments: Segments, program: Callable, settings: CorrelationSettings
-) -> _Started:
-    """Have the devices compute a batch by the program of `_side_by_side`; does not wait for it."""
-    early = settings.step - settings.lags  # samples of silence that a scan begins with
-    size = settings.step + segments.memory + segments.length
-    sounds = np.zeros((segments.count, size, 2), batch.sound.dtype)
-    starts = segments.length * np.arange(segments.count)
-    for row, start in zip(sounds, starts, strict=True):
-        piece = batch.sound[start : start + size - early]
-        row[early : early + len(piece)] = piece
-    ends = np.minimum(batch.end_sample - batch.first_sample - starts, ENDLESS).astype(np.int32)
-    return _Started(batch.first_sample, batch.end_sample, program(sounds, ends))
+    batch: tuple[_Place, np.ndarray], segments: Segments, program: Callable
+) -> tuple[_Place, FrameCues]:
+    """Have the devices compute a batch by the program of `_side_by_side`; does not wait for it.
+
+    The cues (hops, segments, C) are to come.
+    """
+    place, sound = batch
+    piece = segments.piece
+    rows = np.zeros((segments.count, (segments.length + 1) * piece, 2), sound.dtype)
+    starts = piece * place.length * np.arange(segments.count)  # samples
+    row_samples = (place.length + 1) * piece
+    for row, start in zip(rows, starts, strict=True):
+        row[:row_samples] = sound[start : start + row_samples]
+    ends = place.end_sample - place.first_piece * piece - starts
+    ends = np.minimum(ends, ENDLESS).astype(np.int32)
+    return place, program(rows, ends, np.int32(place.length + 1))
 
 
 def _finish(
-    started: _Started,
+    started: tuple[_Place, FrameCues],
     segments: Segments,
     periphery: PeripherySettings,
     settings: CorrelationSettings,
 ) -> Cues:
     """Wait for the cues that a batch makes known, (channels, frames)."""
-    first_sample = started.first_sample
-    warming_hops = segments.memory // settings.hop
-    # the whole sound's first segment has nothing to warm up for
-    skipped_hops = warming_hops if first_sample else 0
-    sound_hops = (started.end_sample - first_sample) // settings.hop
-    known_hops = min(sound_hops, warming_hops + segments.batch // settings.hop)
-    frames = max(known_hops - skipped_hops, 0)
+    place, cues = started
+    hops = segments.piece // settings.hop  # of a piece
+    late_hops = settings.hops_per_step  # that a scan is behind its sound
+    is_first = place.first_piece == 0
     joined: list = []
-    for cue in map(np.asarray, started.cues):
+    for cue in map(np.asarray, cues):
         # (hops, segments, C) -> (segments * hops, C): one segment after the other
-        warm = cue[warming_hops:].swapaxes(0, 1).reshape(-1, cue.shape[-1])
-        joined.append(np.concatenate([cue[skipped_hops:warming_hops, 0], warm])[:frames].T)
-    first_frame = first_sample // settings.hop + skipped_hops
+        kept = cue[hops : (place.length + 1) * hops].swapaxes(0, 1).reshape(-1, cue.shape[-1])
+        joined.append(np.concatenate([cue[late_hops:hops, 0], kept]) if is_first else kept)
+    first_frame = 0 if is_first else (place.first_piece + 1) * hops - late_hops
+    known = place.end_sample // settings.hop - first_frame
+    frames = max(0, min(len(joined[0]), known))
     grid = CueGrid(periphery.fs, settings.hop, frames, first_frame, periphery.cfs)
-    return to_cues(FrameCues(*joined), grid, leading=())
+    return to_cues(FrameCues(*(cue[:frames].T for cue in joined)), grid, leading=())
 
 
 def cues_in_segments(
     blocks: Iterable[np.ndarray],
-    samples: int,
     fs: float,
     cfs: ArrayLike | None = None,
     filter_type: str = "gammatone",
@@ -167,20 +193,19 @@ def cues_in_segments(
     """The cues of a long sound that comes in blocks, computed in segments.
 
     They are those of `get_cues_clean` but for rounding, sooner. At most three batches of segments
-    are in memory.
+    are in memory, and the blocks that hold them.
 
     Parameters
     ----------
     blocks : (any, 2) each, left ear first
-    samples : int
-        Of the whole sound, about: the segments are cut for so many.
     fs, cfs, filter_type, hair_cell, **correlation
         See `get_cues_clean`. `max_itd` is in SECONDS.
 
     Yields
     ------
     cues : Cues of (channels, frames), NumPy
-        Their times count from the beginning of the sound.
+        Their times count from the beginning of the sound. A sound shorter than a hop gives one
+        of no frames.
 
     Raises
     ------
@@ -191,8 +216,8 @@ def cues_in_segments(
     stream = start_cues(fs, cfs, filter_type, hair_cell, **correlation)
     periphery = stream.periphery
     settings = stream.settings
-    segments = plan_segments(periphery, settings, samples)
-    program = _side_by_side(sharing_devices(), periphery, settings)
-    start = partial(_start, segments=segments, program=program, settings=settings)
+    segments = plan_segments(periphery, settings)
+    program = _side_by_side(sharing_devices(), segments.piece, periphery, settings)
+    start = partial(_start, segments=segments, program=program)
     finish = partial(_finish, segments=segments, periphery=periphery, settings=settings)
-    return one_ahead(start, finish, _batches(blocks, segments, settings.lags))
+    return one_ahead(start, finish, _batches(blocks, segments, settings))

@@ -119,7 +119,7 @@ def _known_length_cues(quality: Quality, recording: Recording, samples: int) -> 
         return sound_cues(quality, recording.blocks, RUN_FRAMES)
     watched = quality.watch(recording.blocks)
     blocks = resample_blocks(watched, quality.fs, quality.front.fs)
-    return long_cue_runs(blocks, samples, quality, RUN_FRAMES)
+    return long_cue_runs(blocks, quality, RUN_FRAMES)
 
 
 def localise(

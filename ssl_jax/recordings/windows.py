@@ -116,10 +116,10 @@ def cue_runs(blocks: Iterable[np.ndarray], quality: Quality, run_frames: int) ->
 
 
 def long_cue_runs(
-    blocks: Iterable[np.ndarray], samples: int, quality: Quality, run_frames: int
+    blocks: Iterable[np.ndarray], quality: Quality, run_frames: int
 ) -> Iterator[Cues]:
-    """`cue_runs` of a long sound of about so many samples: sooner, `run_frames` at most each."""
-    for cues in cues_in_segments(blocks, samples, **quality.front.arguments()):
+    """`cue_runs` of a long sound: sooner, `run_frames` at most each."""
+    for cues in cues_in_segments(blocks, **quality.front.arguments()):
         for start in range(0, cues.itd.shape[1], run_frames):
             yield _some_frames(cues, start, start + run_frames)
 

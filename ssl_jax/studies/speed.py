@@ -158,7 +158,7 @@ def cue_jobs(material: Material) -> list[Job]:
 
     def long_sound():
         sound = itertools.repeat(one_second, LONG_S)
-        return list(cues_in_segments(sound, LONG_S * FRONT.fs, **FRONT.arguments()))
+        return list(cues_in_segments(sound, **FRONT.arguments()))
 
     clips = f"{CLIPS_AT_SAMPLES} clips a device"
     return [
