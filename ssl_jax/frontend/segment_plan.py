@@ -24,7 +24,7 @@ GPU_SEGMENTS = 128
 
 # Bytes of a batch's sound and cues on the host, unless its shortest segments have more. It is
 # computed while the next batch is read.
-CPU_BYTES = 2**24
+CPU_BYTES = 2**25
 GPU_BYTES = 2**28
 # CPU devices that segments are shared among, at most: memory grows with them.
 MOST_CPU_DEVICES = 8
@@ -32,8 +32,8 @@ MOST_CPU_DEVICES = 8
 SAMPLE_BYTES = 8
 CUE_BYTES = 16
 
-# The longest segment, in pieces: the one more that warms it up is then 6 % of the work.
-MOST_PIECES = 16
+# The longest segment, in pieces: the one more that warms it up is then 3 % of the work.
+MOST_PIECES = 32
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike
 
 from ssl_jax.frontend.binaural_feature import to_cues
@@ -106,7 +107,8 @@ def _batches(
 ) -> Iterator[tuple[_Place, np.ndarray]]:
     """Each batch's place and sound, as soon as it has come; the last one may have fewer pieces.
 
-    The sound ((count * length + 1) * piece, 2) holds the piece that warms up the first segment.
+    The sound (samples, 2) begins with the piece that warms up the first segment, and lasts until
+    the last segment is as long as it can be.
     """
     piece = segments.piece
     batch_pieces = segments.count * segments.length  # from one batch to the next
@@ -135,7 +137,8 @@ def _batches(
                 yield _Place(first_piece, segments.length, end_sample), joined.pop()
                 first_piece += batch_pieces
     length = max(1, math.ceil((waiting_samples / piece - 1) / segments.count))
-    missing = (segments.count * length + 1) * piece - waiting_samples
+    pieces = (segments.count - 1) * length + segments.length + 1
+    missing = pieces * piece - waiting_samples
     waiting.append(np.zeros((missing, 2), np.float32))
     yield _Place(first_piece, length, end_sample), np.concatenate(waiting)
 
@@ -149,11 +152,11 @@ def _start(
     """
     place, sound = batch
     piece = segments.piece
-    rows = np.zeros((segments.count, (segments.length + 1) * piece, 2), sound.dtype)
     starts = piece * place.length * np.arange(segments.count)  # samples
-    row_samples = (place.length + 1) * piece
-    for row, start in zip(rows, starts, strict=True):
-        row[:row_samples] = sound[start : start + row_samples]
+    # a view, where what one segment ends with is what the next one begins with
+    segment_samples = (segments.length + 1) * piece
+    segment_strides = (place.length * piece * sound.strides[0], *sound.strides)
+    rows = as_strided(sound, (segments.count, segment_samples, 2), segment_strides, writeable=False)
     ends = place.end_sample - place.first_piece * piece - starts
     ends = np.minimum(ends, ENDLESS).astype(np.int32)
     return place, program(rows, ends, np.int32(place.length + 1))
