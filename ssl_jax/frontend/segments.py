@@ -3,7 +3,8 @@
 The running correlation follows a sound sample by sample, but it forgets. So a long sound is cut
 into pieces as long as the memory of the front-end (`memory_samples`, and a step of the scan), and
 segments of several pieces are computed side by side. Each begins a piece early. It warms up over
-this piece, and what it gives meanwhile is left out. With two pieces from one segment to the next:
+this piece, in brackets here, and what it gives meanwhile is left out. With two pieces from one
+segment to the next:
 
     segment 0   | (piece 0) | piece 1 | piece 2 |
     segment 1                         |(piece 2)| piece 3 | piece 4 |
