@@ -35,9 +35,9 @@ def short_segments(monkeypatch):
     monkeypatch.setattr(segment_plan, "MOST_PIECES", 1)
 
 
-def in_segments(x, fs=FS, sizes=(30_000,), **settings):
+def in_segments(x, fs=FS, cfs=CFS, sizes=(30_000,), **settings):
     """Cues of x (samples, 2) in segments, joined."""
-    runs = list(cues_in_segments(pieces(x, sizes), fs, CFS, **settings))
+    runs = list(cues_in_segments(pieces(x, sizes), fs, cfs, **settings))
     return Cues(*(np.concatenate(cue, axis=-1) for cue in zip(*runs, strict=True)))
 
 
@@ -80,10 +80,9 @@ def test_segments_give_what_the_equations_give(long_sound):
 @pytest.mark.parametrize("fs", [8_000, 16_000, 48_000, 96_000])
 def test_segments_at_other_rates(mixture, fs):
     x = np.tile(mixture, (1 + 4 * fs // FS, 1))[: 4 * fs]
-    cues = list(cues_in_segments([x], fs, [700.0, 200.0], hair_cell="roman"))
-    joined = Cues(*(np.concatenate(cue, axis=-1) for cue in zip(*cues, strict=True)))
-    whole = get_cues_clean(x, fs, [700.0, 200.0], hair_cell="roman")
-    assert_alike(joined, whole)
+    cfs = [700.0, 200.0]
+    joined = in_segments(x, fs, cfs, sizes=(len(x),), hair_cell="roman")
+    assert_alike(joined, get_cues_clean(x, fs, cfs, hair_cell="roman"))
 
 
 def test_every_sample_in_segments(mixture):
@@ -128,8 +127,7 @@ def test_short_hops_at_the_end_of_a_batch(mixture, hop, cpu):
     boundary = 2 * cut.piece - (stream.settings.step - 8)
     for samples in (boundary - 8, boundary - 1, boundary, boundary + 1):
         x = np.tile(mixture, (2, 1))[:samples]
-        runs = list(cues_in_segments([x], fs, CFS[1:], hop=hop))
-        joined = Cues(*(np.concatenate(cue, axis=-1) for cue in zip(*runs, strict=True)))
+        joined = in_segments(x, fs, CFS[1:], sizes=(samples,), hop=hop)
         assert_alike(joined, get_cues_clean(x, fs, CFS[1:], hop=hop))
 
 
