@@ -144,16 +144,8 @@ def test_made_sounds_are_often_wide_band(name):
 
 
 @pytest.mark.parametrize("option", ["speech", "noise", "targets"])
-def test_a_wrong_folder_is_refused_before_minutes_of_rooms(tmp_path, monkeypatch, option):
+def test_a_missing_folder_is_refused_before_minutes_of_rooms(tmp_path, monkeypatch, option):
     monkeypatch.setattr(sources, "load_rooms", lambda *_: pytest.fail("rooms were made first"))
+    folders = SoundFolders(**{option: tmp_path / "nowhere"})
     config = Database(clips=40, other_targets=True, rooms=10)
-    missing = SoundFolders(**{option: tmp_path / "nowhere"})
-    refuses("nowhere: no such folder", sources.load_sounds, missing, config, FS)
-    empty = SoundFolders(**{option: tmp_path})
-    refuses(tmp_path.name, sources.load_sounds, empty, config, FS)
-
-
-def test_a_wrong_folder_of_heads_is_refused_before_sounds_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "load_noises", lambda *_: pytest.fail("noises were read first"))
-    folders = SoundFolders(heads=tmp_path)
-    refuses("has 0 SOFA files", sources.load_sounds, folders, Database(), FS)
+    refuses("nowhere: no such folder", sources.load_sounds, folders, config, FS)
