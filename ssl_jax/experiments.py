@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.config import BUNDLED, Database, FrontEnd, SoundFolders, Training
-from ssl_jax.runs import MAIN_RUNS, QUICK_CLIPS, ROOM_RUNS, RUNS, quick_runs
+from ssl_jax.runs import MAIN_RUNS, QUICK_CLIPS, ROOM_RUNS, RUNS, quick_run
 
 MOST_SNR_DB = 100  # either way: more than mixtures of 16 bits hold
 
@@ -129,7 +129,7 @@ def experiment(options: Options | None = None) -> Experiment:
     names = protocol.usual_runs if options.quick else protocol.runs
     runs = {name: replace(RUNS[name], seed=options.seed) for name in names}
     if options.quick:
-        runs = quick_runs(runs)
+        runs = {name: quick_run(run) for name, run in runs.items()}
     name = options.name or folder_name(options, protocol)
     return Experiment(name, database, front, runs, protocol.usual_runs, options.folders)
 

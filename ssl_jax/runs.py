@@ -82,25 +82,19 @@ RUNS = {
 ROOM_RUNS = ("general",)
 
 
-def quick_runs(runs: dict[str, Training]) -> dict[str, Training]:
-    """The same runs with few clips and epochs; a last one that continues another still does."""
-    short = {}
-    for name, run in runs.items():
-        short[name] = replace(
-            run, clips=QUICK_CLIPS, epochs=QUICK_EPOCHS, epochs_planned=QUICK_EPOCHS
-        )
-    last = list(runs)[-1]
-    if not runs[last].start_from:
+def quick_run(run: Training) -> Training:
+    """The same run with few clips and epochs; what goes on from another run still does."""
+    short = replace(run, clips=QUICK_CLIPS, epochs=QUICK_EPOCHS, epochs_planned=QUICK_EPOCHS)
+    if not run.start_from:
         return short
-    sooner = runs[last].start_epoch - QUICK_EPOCHS
-    short[last] = replace(
-        short[last],
+    sooner = run.start_epoch - QUICK_EPOCHS
+    return replace(
+        short,
         start_epoch=QUICK_EPOCHS,
         epochs=2 * QUICK_EPOCHS,
         epochs_planned=2 * QUICK_EPOCHS,
-        restart_epochs=tuple(epoch - sooner for epoch in runs[last].restart_epochs),
+        restart_epochs=tuple(epoch - sooner for epoch in run.restart_epochs),
     )
-    return short
 
 
 def seeded_runs(
