@@ -171,6 +171,10 @@ class Training:
     coloured: float = 0.0
     # dB, standard deviation of such curves on the levels of both ears
     level_curves: float = 0.0
+    # of the mixtures, heard through an ear canal, as at a manikin's eardrum
+    canal_share: float = 0.0
+    # ILDs are multiplied by 1 +- at most so much: heads shadow more or less
+    ild_spread: float = 0.0
     # ears of half the mixtures of an epoch swapped, and left with right: more heads
     mirrored: bool = False
     seed: int = 0  # of the run: initial weights, split, order of mixtures

@@ -76,6 +76,8 @@ RUNS = {
         short_share=0.3,
         coloured=0.5,
         level_curves=3.0,
+        canal_share=0.5,
+        ild_spread=0.3,
         mirrored=True,
     ),
 }

@@ -95,6 +95,7 @@ class Trainer:
         self, config: Training, steps_per_epoch: int, front: FrontEnd, mesh: Mesh | None = None
     ):
         self.config = config
+        self.front = front
         self.graph, self.weights, self.rest = split(build_model(config.model, config.seed, front))
         self.rates = learning_rates(config, steps_per_epoch)
         # flattened: one long vector to update instead of dozens of small ones
@@ -129,12 +130,18 @@ class Trainer:
 
     def _step(self, state: State, cues: jax.Array, labels: jax.Array) -> State:
         """The state after one batch."""
-        microphones = Microphones(self.config.coloured, self.config.level_curves)
+        config = self.config
+        microphones = Microphones(
+            ild_db=config.coloured,
+            level_db=config.level_curves,
+            canal_share=config.canal_share,
+            ild_spread=config.ild_spread,
+        )
         if microphones != ALIKE:
             # other curves every step
             steps_before = count_steps(state.moments)
-            key = jax.random.fold_in(jax.random.key(self.config.seed), steps_before)
-            cues = colour_maps(cues, microphones, key)
+            key = jax.random.fold_in(jax.random.key(config.seed), steps_before)
+            cues = colour_maps(cues, microphones, key, self.front)
 
         def loss_of(weights):
             model = nnx.merge(self.graph, weights, state.rest, copy=True)
@@ -232,7 +239,7 @@ def predict_all(
     batches = batches_of(mixtures, numbers, EVALUATION_BATCH, trainer.mesh)
     logits = []
     for number, (cues, _) in enumerate(batches):
-        cues = colour_maps(cues, microphones, jax.random.key(number))
+        cues = colour_maps(cues, microphones, jax.random.key(number), mixtures.front)
         logits.append(trainer.predict(weights, rest, cues))
         if trainer.one_by_one:
             jax.block_until_ready(logits[-1])

@@ -77,7 +77,7 @@ def test_scores_by_snr_are_written_where_the_manifest_has_snrs(tmp_path, tiny, m
 OPTIONS = [
     # with dropout
     {"model": "resnet"},
-    {"mirrored": True, "label_spread": 5.0, "coloured": 1.0, "short_share": 0.5},
+    {"mirrored": True, "label_spread": 5.0, "coloured": 1.0, "ild_spread": 0.3, "short_share": 0.5},
 ]
 
 
