@@ -128,7 +128,7 @@ def switch_section(audit: Audit) -> str:
         f"{command(audit, SWITCH)}, after `./reproduce.sh` with the same sounds\n\n"
     )
     if not audit.switched_log():
-        return title + "Not measured: Model 2 of the whole published database is not there.\n"
+        return title + "Not measured.\n"
     rows = [row for curve in curves_around_the_switch(audit) for row in curve.rows()]
     return title + markdown_table(["", "train Top-1", "evaluation Top-1", "above training"], rows)
 
@@ -163,7 +163,7 @@ def weights_section(audit: Audit) -> str:
         f"{command(audit, WEIGHTS)}, with `--weights DIR`: {mixtures}\n\n"
     )
     if not scores:
-        return title + "Not measured: no published weights given.\n"
+        return title + "Not measured.\n"
     rows = []
     for checkpoint, by_store in scores.items():
         cells = [checkpoint, reported_top1(audit.options.results, checkpoint)]

@@ -85,12 +85,13 @@ def test_a_bad_file_or_option_is_one_line(a_wav, at_60, tmp_path, call, words):
 def test_of_several_files_the_good_ones_are_done(a_wav, tmp_path, call, capsys):
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(SystemExit) as ended:
-        call("localise", "text.wav", "a.wav", "--step=1", "--csv=a.csv")
+        call("localise", "text.wav", "a.wav", "--step=1", "--csv=a.csv", "--log=log")
     assert ended.value.code == 1
     out, err = capsys.readouterr()
     assert out.startswith("a.wav: 2.00 s")
     assert err.startswith("ssl_jax: text.wav: not a readable sound file")
     assert len(err.splitlines()) == 1
+    assert err.strip() in (tmp_path / "log").read_text("utf-8")
     assert {row["file"] for row in csv.DictReader((tmp_path / "a.csv").open())} == {"a.wav"}
 
 
