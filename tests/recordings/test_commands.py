@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from ssl_jax import __main__ as cli
 from ssl_jax.common.angles import signed_degrees
 from ssl_jax.config import AZIMUTHS
 from ssl_jax.recordings import commands
 from ssl_jax.recordings.localisation import open_recording
 from ssl_jax.recordings.tables import print_text
+from ssl_jax.recordings.windows import WindowSettings
 from support.runs import refused
 
 FS = 44_100
@@ -80,6 +82,13 @@ def test_a_bad_file_or_option_is_one_line(a_wav, at_60, tmp_path, call, words):
     ended = call("localise", *words.split())
     refused(ended, BAD[words])
     assert len(ended.lines) == 1
+
+
+def test_the_command_line_has_the_defaults_of_the_functions():
+    """It repeats them, because --help imports neither JAX nor NumPy."""
+    args = cli.parser().parse_args(["localise", "a.wav"])
+    named = WindowSettings(args.window, args.step, args.model, args.prior)
+    assert named == WindowSettings()
 
 
 def test_of_several_files_the_good_ones_are_done(a_wav, tmp_path, call, capsys):
