@@ -56,11 +56,11 @@ class FrontEnd:
 
     @classmethod
     def published(cls) -> "FrontEnd":
-        """The settings of the published cues: no hair cell, ILDs up to 7 dB, 10 ms at 44.1 kHz.
+        """The settings of the published cues, but a value every 10 ms instead of every sample.
 
         `FrontEnd.published().cues(signal)` computes them.
         """
-        # every other setting has its published value already
+        # every other setting but the hop has its published value already
         return cls(hair_cell="none")
 
     @property

@@ -159,6 +159,10 @@ def check_options(options: Options, protocol: Protocol) -> None:
         raise InputError(
             f"--targets: protocol {options.protocol} points at voices alone: use --protocol rooms"
         )
+    if protocol.rooms and protocol.direction_rule != "horizontal":
+        raise InputError(
+            f"--directions: protocol {options.protocol} is of the horizontal plane: leave it out"
+        )
     low, high = protocol.snr_low, protocol.snr_high
     if not -MOST_SNR_DB <= low < high <= MOST_SNR_DB:
         raise InputError(

@@ -85,7 +85,8 @@ def class_distances_degrees() -> np.ndarray:
 
 def degrees_apart(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     """Degrees between azimuths the short way round the circle, 0..180."""
-    return np.abs(signed_degrees(np.subtract(a, b)))
+    # in float64: differences of unsigned numbers would wrap round
+    return np.abs(signed_degrees(np.subtract(a, b, dtype=float)))
 
 
 def front_back_rate(estimate: ArrayLike, truth: ArrayLike) -> float:
@@ -93,7 +94,7 @@ def front_back_rate(estimate: ArrayLike, truth: ArrayLike) -> float:
 
     These are strictly nearer to the true azimuth's mirror image about the interaural axis than to
     itself (Wightman & Kistler 1989, J. Acoust. Soc. Am. 85, 868-878). Sources within AXIS_MARGIN of
-    the axis do not count: their image is too near.
+    the axis do not count: their image is too near. Nor do estimates of NaN, where nothing sounded.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def front_back_rate(estimate: ArrayLike, truth: ArrayLike) -> float:
     estimate = np.asarray(estimate, float)
     truth = np.asarray(truth, float)
     from_axis = np.minimum(degrees_apart(truth, 90), degrees_apart(truth, 270))
-    counts = from_axis > AXIS_MARGIN
+    counts = (from_axis > AXIS_MARGIN) & np.isfinite(estimate)
     if not counts.any():
         return float("nan")
     confused = degrees_apart(estimate, 180 - truth) < degrees_apart(estimate, truth)
@@ -243,7 +244,8 @@ def error_by_azimuth(counts: np.ndarray) -> np.ndarray:
 
 def swapped_class(label: ArrayLike) -> np.ndarray:
     """The class of a source whose ears are swapped: left and right change places."""
-    return -np.asarray(label) % AZIMUTHS
+    # not -label: it would wrap round where labels are unsigned
+    return (AZIMUTHS - np.asarray(label)) % AZIMUTHS
 
 
 class BatchCounts(NamedTuple):

@@ -80,6 +80,15 @@ def test_counts_of_a_batch_equal_plain_loops(n, seed, digits, kind):
 # ---- odd logits
 
 
+def test_unsigned_numbers_do_not_wrap_round():
+    assert metrics.degrees_apart(np.uint16(5), np.uint16(355)) == 10
+    assert metrics.swapped_class(np.uint8(5)) == 67
+
+
+def test_an_estimate_of_nan_is_neither_front_nor_back():
+    assert metrics.front_back_rate([np.nan, 180], [0, 0]) == 100
+
+
 def test_nan_ranks_last():
     logits = peaked(90)
     logits[3] = np.nan

@@ -1,5 +1,6 @@
 """The stages for recordings of one's own: localise, render, export."""
 
+import logging
 import sys
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def add_side_options(parser) -> None:
         "--ears",
         choices=("stated", "swap"),
         default="",
-        help="as stated or swapped; else by the responses",
+        help="as stated or swapped; without this and --azimuths the responses decide",
     )
     parser.add_argument(
         "--azimuths",
@@ -71,7 +72,9 @@ def run_localise(args) -> None:
         return
     failures = commands.localise_files(args.files, settings, outputs)
     for failure in failures:
-        print(f"ssl_jax: {' '.join(failure.split())}", file=sys.stderr)
+        line = f"ssl_jax: {' '.join(failure.split())}"
+        logging.getLogger("ssl_jax").info(line)
+        print(line, file=sys.stderr)
     if failures:
         sys.exit(SOME_FAILED)
 

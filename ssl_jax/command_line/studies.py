@@ -101,7 +101,8 @@ def _add_audit(stages) -> None:
         nargs="+",
         default=(),
         metavar="ROW",
-        help="only these questions (default: all but the ablations; a wrong name lists them)",
+        help="only these questions (default: all but hops, storage, protocols and the ablations; "
+        "a wrong name lists them)",
     )
     parser.add_argument(
         "--clips",

@@ -18,7 +18,7 @@ from ssl_jax.common.devices import (
     mesh_of,
 )
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import checksum_agrees, write_text
+from ssl_jax.common.files import OTHER_FOLDER, checksum_agrees, write_text
 from ssl_jax.common.progress import say, track
 from ssl_jax.config import AZIMUTH_STEP, Database, FrontEnd
 from ssl_jax.database.cue_store import CueStore
@@ -42,10 +42,7 @@ def write_manifest(path: Path, text: str, count: int) -> None:
     except InputError:  # none, or a damaged one
         write_text(path, text)
     if path.read_bytes() != text.encode():
-        raise InputError(
-            f"{path}: names other recordings than there are now: "
-            "use another --name, or delete that folder"
-        )
+        raise InputError(f"{path}: names other recordings than there are now: {OTHER_FOLDER}")
 
 
 def check_same_manifest(manifest: str) -> None:

@@ -233,15 +233,20 @@ def haircell_model(audiogram: ArrayLike, fs: float, hair_cell: str | None = "non
 hair_cell = haircell_model
 
 
+def check_hair_cell(hair_cell: str) -> None:
+    """Raise ValueError unless it is one of HAIR_CELLS."""
+    if hair_cell not in HAIR_CELLS:
+        raise ValueError(
+            f"hair cell {hair_cell!r} is not known: use one of {', '.join(HAIR_CELLS)}"
+        )
+
+
 @partial(jax.jit, static_argnames=("fs", "hair_cell"))
 def apply_hair_cell(audiogram: jax.Array, fs: float, hair_cell: str) -> jax.Array:
     """`haircell_model` of an audiogram that is checked already."""
     if hair_cell in MEMORYLESS:
         return MEMORYLESS[hair_cell](audiogram)
-    if hair_cell not in HAIR_CELLS:
-        raise ValueError(
-            f"hair cell {hair_cell!r} is not known: use one of {', '.join(HAIR_CELLS)}"
-        )
+    check_hair_cell(hair_cell)
     if hair_cell == "envelope":
         return _analytic_envelope(jax.nn.relu(audiogram))
     cutoff = CUTOFFS[hair_cell]

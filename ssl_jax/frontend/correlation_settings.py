@@ -4,11 +4,15 @@ import math
 from dataclasses import dataclass
 from typing import TypedDict
 
+from ssl_jax.frontend.filter_design import checked_rate
+
 # Short hops are taken together to steps of about 2 D samples and this many more. Every step reads
 # 2 D samples again and hands on the filterbank's state, so longer steps do that less often; shorter
 # ones hold less in the cache. The number is not critical: at a hop of 1 and 44.1 kHz, 24 and 192
 # take as long as 96 within a tenth. It changes speed and the rounding of the filterbank alone.
 SAMPLES_OVER_LAGS = 96
+# s, far longer than between any two ears: all lags are unrolled, so many more would never compile
+LONGEST_ITD = 0.05
 
 
 class CorrelationOptions(TypedDict, total=False):
@@ -53,13 +57,19 @@ def correlation_settings(
     sharpness: float | None = None,
 ) -> CorrelationSettings:
     """Constants for `CorrelationOptions`; ValueError for bad ones."""
+    fs = checked_rate(fs)
     if hop is None:
         hop = max(1, round(fs * 0.010))  # 10 ms, the window's own time constant
-    if not (fs > 0 and tau * fs >= 1 and max_itd > 0 and max_ild > 0 and int(hop) == hop >= 1):
-        values = fs, tau, max_itd, max_ild, hop
-        raise ValueError(
-            f"fs, tau, max_itd, max_ild, hop: over 0, tau * fs >= 1, hop whole, not {values}"
-        )
+    if not (1 <= tau * fs < math.inf):
+        raise ValueError(f"tau {tau}: use seconds, at least a sample")
+    if not 0 < max_itd <= LONGEST_ITD:
+        raise ValueError(f"max_itd {max_itd}: use seconds, up to {LONGEST_ITD:g}: 1 ms is 0.001")
+    if not max_ild > 0:
+        raise ValueError(f"max_ild {max_ild}: use more than 0 dB")
+    if not (1 <= hop < math.inf and int(hop) == hop):
+        raise ValueError(f"hop {hop}: use a whole number of samples, at least 1")
+    if sharpness is not None and not 0 < sharpness < math.inf:
+        raise ValueError(f"sharpness {sharpness}: use a number over 0, or None")
     hop = int(hop)
     lags = max(1, round(fs * max_itd))
     gain = 1.0 / (tau * fs)

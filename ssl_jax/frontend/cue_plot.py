@@ -19,7 +19,7 @@ class MapStyle:
 
     field: str  # of `Cues`
     title: str
-    limits: tuple[float, float]  # values at the ends of the colour map: all that there are
+    limits: tuple[float, float]  # ends of the colour map: all values there are by default
     close_limits: tuple[float, float]  # of most of a recording: small differences show
     colours: str
 

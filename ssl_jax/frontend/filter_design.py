@@ -13,6 +13,17 @@ POLE_BANDWIDTH = 1.019  # ERB
 FILTERS = ("gammatone", "allpole", "butterworth")
 
 
+def checked_rate(fs: float) -> float:
+    """A sampling rate, Hz, as a float; ValueError for anything else."""
+    try:
+        rate = float(fs)
+    except (TypeError, ValueError):
+        rate = np.nan
+    if not 0 < rate < np.inf:
+        raise ValueError(f"fs {fs!r}: not a sampling rate in Hz")
+    return rate
+
+
 def erb(f: ArrayLike) -> np.ndarray:
     """Equivalent rectangular bandwidth in Hz at `f` Hz (Glasberg & Moore 1990)."""
     return MIN_BANDWIDTH + np.asarray(f, np.float64) / EAR_Q
@@ -44,26 +55,34 @@ def centre_frequencies(
     Raises
     ------
     ValueError
-        Limits that make no sense.
+        Limits that make no sense, channels that are no whole number, or no rate.
 
     Notes
     -----
     Slaney (1993), Apple TR 35, `ERBSpace`.
     """
+    fs = checked_rate(fs)
     high_freq = fs / 2 if high_freq is None else high_freq
-    if not 0 < low_freq < high_freq <= fs / 2 or channels < 1:
+    if not 0 < low_freq < high_freq <= fs / 2 or channels < 1 or channels != int(channels):
         values = f"{low_freq}, {high_freq}, {fs / 2}, {channels}"
-        raise ValueError(f"need 0 < low_freq < high_freq <= fs / 2 and channels >= 1, not {values}")
+        raise ValueError(f"need 0 < low_freq < high_freq <= fs / 2, whole channels, not {values}")
     offset = EAR_Q * MIN_BANDWIDTH
     step = np.log((low_freq + offset) / (high_freq + offset)) / channels
     return (high_freq + offset) * np.exp(step * np.arange(1, channels + 1)) - offset
 
 
 def as_cfs(cfs: ArrayLike | None, fs: float) -> tuple[float, ...]:
-    """Centre frequencies as a hashable tuple; the default 32 for None."""
+    """Centre frequencies as a hashable tuple; the default 32 for None.
+
+    Raises ValueError for a rate that is none, and for a table of frequencies, or none at all.
+    """
+    fs = checked_rate(fs)
     if cfs is None:
         cfs = centre_frequencies(fs)
-    return tuple(np.asarray(cfs, np.float64).ravel().tolist())
+    cfs = np.asarray(cfs, np.float64)
+    if cfs.ndim > 1 or cfs.size == 0:
+        raise ValueError(f"centre frequencies must be a list, not of shape {cfs.shape}")
+    return tuple(cfs.ravel().tolist())
 
 
 def gammatone_sos(fs: float, cfs: ArrayLike) -> np.ndarray:

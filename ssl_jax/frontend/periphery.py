@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import jax
 from numpy.typing import ArrayLike
 
-from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE
-from ssl_jax.frontend.block_design import block_filters
+from ssl_jax.frontend.auditory_model import MEMORYLESS, ZERO_PHASE, check_hair_cell
+from ssl_jax.frontend.block_design import block_filters, steady_states
 from ssl_jax.frontend.block_filter import filter_samples, start_state
-from ssl_jax.frontend.filter_design import as_cfs
+from ssl_jax.frontend.filter_design import as_cfs, checked_rate
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,20 @@ class PeripherySettings:
 def periphery_settings(
     fs: float, cfs: ArrayLike | None, filter_type: str, hair_cell: str | None
 ) -> PeripherySettings:
-    """Settings as `get_cues_clean` takes them: None is the default 32 channels, or no hair cell."""
-    return PeripherySettings(float(fs), as_cfs(cfs, fs), filter_type, hair_cell or "none")
+    """Settings as `get_cues_clean` takes them: None is the default 32 channels, or no hair cell.
+
+    Raises ValueError for an unknown filter or hair cell, and a centre frequency that cannot be.
+    """
+    settings = PeripherySettings(
+        fs=checked_rate(fs),
+        cfs=as_cfs(cfs, fs),
+        filter_type=filter_type,
+        hair_cell=hair_cell or "none",
+    )
+    check_hair_cell(settings.hair_cell)
+    # the design of a block of one sample raises what a longer one would
+    steady_states(settings.fs, settings.cfs, filter_type)
+    return settings
 
 
 def silent_periphery(settings: PeripherySettings, clips: int, dtype) -> jax.Array:

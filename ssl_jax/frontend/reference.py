@@ -128,7 +128,9 @@ def hair_cell_output(audiogram, fs: float, hair_cell: str = "none") -> np.ndarra
         return y
     if hair_cell == "bernstein":
         envelope = np.abs(sps.hilbert(x))
-        compressed = x * envelope ** (0.23 - 1)  # its envelope is envelope^0.23
+        # its envelope is envelope^0.23; silence stays silence
+        is_heard = envelope > 0
+        compressed = np.where(is_heard, x * np.where(is_heard, envelope, 1) ** (0.23 - 1), 0)
         low_pass = sps.butter(4, 425, fs=fs, output="sos")
         return sps.sosfilt(low_pass, np.maximum(compressed, 0) ** 2)
     raise ValueError(f"hair cell {hair_cell!r} is not known: use one of {', '.join(HAIR_CELLS)}")
@@ -169,6 +171,11 @@ def running_cues(
     -------
     ReferenceCues, each (channels, samples // hop)
 
+    Raises
+    ------
+    ValueError
+        For a hop below 1 or longer than the sound.
+
     Notes
     -----
     The binaural processor of Faller & Merimaa (2004).
@@ -176,6 +183,8 @@ def running_cues(
     left = np.asarray(left, np.float64)
     right = np.asarray(right, np.float64)
     channels, samples = left.shape
+    if not 1 <= hop <= samples:
+        raise ValueError(f"hop {hop}: use 1 to {samples} samples, which the sound has")
     D = round(fs * max_itd)
     a = 1 / (tau * fs)
     padded_right = np.pad(right, ((0, 0), (D, D)))

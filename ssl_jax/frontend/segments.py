@@ -13,7 +13,6 @@ Before the whole sound there is silence, so its piece 0 counts too. One program 
 of pieces, so it serves sounds of any length.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -103,6 +102,16 @@ class _Place:
     end_sample: int  # of the whole sound, or of what has come of it
 
 
+def _blocks_to_the_end(blocks: Iterable[np.ndarray], lags: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Each block (samples, 2), and how many samples have come so far; then `lags` of silence."""
+    heard = 0
+    for block in blocks:
+        block = np.asarray(checked_floats(require_two_ears(block)))
+        heard += len(block)
+        yield block, heard
+    yield np.zeros((lags, 2), np.float32), heard
+
+
 def _batches(
     blocks: Iterable[np.ndarray], segments: Segments, settings: CorrelationSettings
 ) -> Iterator[tuple[_Place, np.ndarray]]:
@@ -116,14 +125,10 @@ def _batches(
     full = (batch_pieces + 1) * piece  # samples
     # the scan begins step - D samples before the sound, and its last hop hears D samples after it
     waiting = [np.zeros((settings.step - settings.lags, 2), np.float32)]
-    silence = np.zeros((settings.lags, 2), np.float32)
     waiting_samples = len(waiting[0])
     first_piece = 0
     end_sample = 0
-    for block in itertools.chain(blocks, [silence]):
-        rest = np.asarray(checked_floats(require_two_ears(block)))
-        if block is not silence:
-            end_sample += len(rest)
+    for rest, end_sample in _blocks_to_the_end(blocks, settings.lags):
         while len(rest):
             part = rest[: full - waiting_samples]
             rest = rest[len(part) :]

@@ -186,10 +186,16 @@ def _advance_by_energy(settings: CorrelationSettings, sums: ShortHopSums, left, 
     # lags have no slope, so the scan need not carry one
     inverse = lax.stop_gradient(inverse)
 
+    def place_of(sample, lag):
+        """Where E[n0+sample+lag] stands in `energy`."""
+        return sample + lag + 1 + lags
+
     def advance(cross, start):
         l, r = _samples_of_hop(settings, left, right, start)
         cross = advance_correlation(settings, cross, l, r)
-        inverse_at_lags = lax.dynamic_slice_in_dim(inverse, start + hop, span, 1)
+        # from the lag -D on, at the hop's last sample
+        first = place_of(start + hop - 1, -lags)
+        inverse_at_lags = lax.dynamic_slice_in_dim(inverse, first, span, 1)
         lag = best_lag(settings, cross * (jnp.abs(cross) * inverse_at_lags))
         return cross, (lag, at_lag(settings, cross, lag))
 
@@ -197,8 +203,8 @@ def _advance_by_energy(settings: CorrelationSettings, sums: ShortHopSums, left, 
     cross, (lag, cross_at_best) = lax.scan(advance, sums.cross, starts)
     ends = np.arange(hop - 1, settings.step, hop)
     left_energy = running_energy(rounded, sums.left, left * left)
-    # where E[n+m*] stands in `energy`, (clips, hops, C)
-    place = ends[:, None] + 1 + lags + jnp.moveaxis(lag, 0, 1).astype(int)
+    # (clips, hops, C)
+    place = place_of(ends[:, None], jnp.moveaxis(lag, 0, 1).astype(int))
     right_at_best = jnp.take_along_axis(energy, place, axis=1)
     cues = cues_at_best(
         settings,

@@ -33,13 +33,17 @@ ENDLESS = 2**31 - 1
 
 @dataclass(frozen=True)
 class CueStream:
-    """The cues' scan in the middle of a sound; blocks of one length compile once."""
+    """The cues' scan in the middle of a sound.
+
+    Blocks of one length compile twice at most, and once more for the last.
+    """
 
     periphery: PeripherySettings
     settings: CorrelationSettings
     state: ScanState | None  # None before the first block
     waiting: np.ndarray  # (..., samples, 2), not yet a whole step of the scan
     samples: int  # so far
+    ended: bool = False  # its last block has come
 
 
 def start_cues(
@@ -117,8 +121,11 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
     Raises
     ------
     ValueError
-        The last axis is not two ears, NaN or infinity.
+        The last axis is not two ears, NaN or infinity, a block of other leading axes than the
+        first, or one after the last.
     """
+    if stream.ended:
+        raise ValueError("this stream has had its last block: start_cues begins another")
     block = np.asarray(checked_floats(require_two_ears(block)))
     *leading, length, _ = block.shape
     settings = stream.settings
@@ -126,6 +133,9 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
     waiting = stream.waiting
     if state is None:
         state, waiting = _begin(stream, tuple(leading), block.dtype)
+    if waiting.shape[:-2] != tuple(leading):
+        raise ValueError(f"block has leading axes {tuple(leading)}, not {waiting.shape[:-2]}")
+    block = block.astype(waiting.dtype, copy=False)
     samples = stream.samples + length
     arrived = [waiting, block]
     if last:
@@ -144,7 +154,9 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
     if last:
         stop = max(samples // settings.hop - first_hop, 0)
     cues = FrameCues(*(jnp.moveaxis(cue[start:stop], 0, -1) for cue in cues))
-    stream = replace(stream, state=state, waiting=waiting[..., whole:, :], samples=samples)
+    stream = replace(
+        stream, state=state, waiting=waiting[..., whole:, :], samples=samples, ended=last
+    )
     periphery = stream.periphery
     grid = CueGrid(
         fs=periphery.fs,

@@ -52,6 +52,11 @@ def _path(name: str, folder: Path | None) -> Path:
     return Path(name) if is_own_file(name) else _folder(folder) / f"{name}{ENDING}"
 
 
+def _remedy(name: str) -> str:
+    """What to do about a file that does not hold what it should."""
+    return "pack it again" if is_own_file(name) else REINSTALL
+
+
 def available(folder: Path | None = None) -> list[str]:
     """Names of the networks there are, sorted; `folder` is the package's own unless given."""
     return sorted(path.stem for path in _folder(folder).glob("*.safetensors"))
@@ -90,7 +95,7 @@ def _read(name: str, folder: Path | None) -> ArrayFile:
     path = _path(name, folder)
     if is_own_file(name):
         files.require_file(path)
-    remedy = "pack it again" if is_own_file(name) else REINSTALL
+    remedy = _remedy(name)
     content = read_arrays(path, remedy, MAX_PACKED_BYTES)
     _check_fields(path, content.notes, remedy)
     return content
@@ -163,9 +168,10 @@ def load_weights(name: str, folder: Path | None = None) -> LoadedNetwork:
         network = _network_of(notes["model"], front, arrays)
     except InputError as error:
         wrong = f"not of the network {notes['model']!r} ({error})"
-        raise InputError(f"{path}: {wrong}: {REINSTALL}") from None
+        raise InputError(f"{path}: {wrong}: {_remedy(name)}") from None
     except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: does not fit this version ({error}): {REINSTALL}") from None
+        wrong = f"does not fit this version ({error})"
+        raise InputError(f"{path}: {wrong}: {_remedy(name)}") from None
     network.eval()
     return LoadedNetwork(network, front)
 
@@ -175,7 +181,8 @@ def temperature_of(name: str, folder: Path | None = None) -> float:
     temperature = describe(name, folder).get("temperature", 1.0)
     is_number = isinstance(temperature, (int, float))
     if not is_number or not LOWEST_TEMPERATURE < temperature < HIGHEST_TEMPERATURE:
-        raise InputError(f"{_path(name, folder)}: temperature is {temperature!r}: {REINSTALL}")
+        path = _path(name, folder)
+        raise InputError(f"{path}: temperature is {temperature!r}: {_remedy(name)}")
     return float(temperature)
 
 

@@ -46,7 +46,8 @@ class _Votes:
     def agree_on(self, *classes: int) -> bool:
         """Are most of them near one of these classes?"""
         _, near = mean_about(np.tile(self.by_class, (len(classes), 1)), np.array(classes))
-        return near.sum() >= AGREEING_SHARE * self.by_class.sum() > 0
+        total = self.by_class.sum()
+        return total > 0 and near.sum() >= AGREEING_SHARE * total
 
     def azimuth(self) -> float:
         """Their circular mean, degrees; NaN where too few are near to it."""

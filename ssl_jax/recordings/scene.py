@@ -143,7 +143,7 @@ def render_scene(
     source = _as_channel("source", source)
     noises = [_as_channel(f"noise {number}", noise) for number, noise in enumerate(noises)]
     corners = np.asarray(azimuths, float).ravel()
-    _check_scene(corners, azimuths, len(noises), len(noise_azimuths), snr)
+    _check_scene(corners, azimuths, len(noises), noise_azimuths, snr)
     if head is None:
         head = read_sofa(KEMAR, fs)
     _check_head(head, fs)
@@ -193,7 +193,7 @@ def _check_head(head: Sofa, fs: float) -> None:
 
 
 def _check_scene(
-    corners: np.ndarray, azimuths: ArrayLike, noises: int, noise_azimuths: int, snr: float
+    corners: np.ndarray, azimuths: ArrayLike, noises: int, noise_azimuths: ArrayLike, snr: float
 ) -> None:
     """Raise InputError where `render_scene` does.
 
@@ -201,13 +201,15 @@ def _check_scene(
     ----------
     corners : (n,), the azimuths as floats
     azimuths : as they came, for the message
-    noises, noise_azimuths : how many
+    noises : how many
+    noise_azimuths : (noises,) degrees
     snr : dB
     """
-    if noises != noise_azimuths:
-        raise InputError(
-            f"{noises} noises and {noise_azimuths} azimuths: give each one: --noise-azimuth"
-        )
+    count = np.size(noise_azimuths)
+    if noises != count:
+        raise InputError(f"{noises} noises and {count} azimuths: give each one: --noise-azimuth")
+    if not np.isfinite(noise_azimuths).all():
+        raise InputError(f"noise azimuths {noise_azimuths!r}: use numbers of degrees")
     is_usable = len(corners) > 0 and np.isfinite(corners).all()
     if not (is_usable and np.abs(np.diff(corners)).sum() <= MAX_TURN_DEGREES):
         raise InputError(

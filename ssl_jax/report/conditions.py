@@ -56,6 +56,9 @@ def sounds_of(database: dict) -> str:
         text = f"{BUNDLED} speech, noise and heads"
     else:
         text = ", ".join(f"{kind} {source}" for kind, source in sources.items())
+    targets = database.get("targets", BUNDLED)  # not in settings of old
+    if targets != BUNDLED:
+        text += f", targets {targets}"
     if database["noise_kinds"]:
         text += f" (kinds of noise {', '.join(database['noise_kinds'])})"
     if database["rooms"]:

@@ -16,6 +16,7 @@ from ssl_jax.report.logs import TITLES, read_confusion, reported_table
 from ssl_jax.report.style import (
     BLACK,
     BLUE,
+    EIGHTHS,
     GREEN,
     OURS,
     PURPLE,
@@ -27,7 +28,6 @@ from ssl_jax.report.style import (
 from ssl_jax.sounds.hrtf import head_files, select_directions
 from ssl_jax.sounds.sofa import ON_GRID, read_sofa
 
-EIGHTHS = range(0, 361, 45)
 RIM = 45.0  # degrees: larger errors are numbers, so that one azimuth does not dwarf the others
 # degrees of error beyond the rim, where the numbers of the first run stand, and of each further one
 NUMBERS_AT = 3.5

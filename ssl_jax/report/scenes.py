@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from ssl_jax.config import AZIMUTH_STEP, FrontEnd
 from ssl_jax.frontend.cue_plot import IC, ILD, ITD, MapStyle
-from ssl_jax.report.style import BLUE, VERMILLION, cue_map, plt, sounding
+from ssl_jax.report.style import BLUE, EIGHTHS, VERMILLION, cue_map, plt, sounding
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 from ssl_jax.sounds.noises import load_noises
@@ -19,7 +19,6 @@ PICTURE_MAX_ILD = ILD.limits[1]  # dB: a head gives up to 20; the networks' maps
 VOICE_S = 9  # consecutive seconds of the first speaker
 SPLIT_HZ = 1500  # below it ITDs lead, above it ILDs do
 HEARD = 1e-4  # of a channel's greatest power: below it are pauses, which hold no direction
-EVERY_45 = range(0, 361, 45)
 NOISE_KIND = "rain"
 SNRS = (0, 15)  # dB
 VOICE_AZIMUTH = 60  # degrees
@@ -109,7 +108,7 @@ def surround(front: FrontEnd) -> Figure:
     axes[0, 1].legend(loc="upper right", markerscale=2)
     axes[1, 1].legend(loc="upper right", markerscale=2)
     for axis in axes[1]:
-        axis.set(xlabel="azimuth (degrees, 90 = left)", xlim=(0, 360), xticks=EVERY_45)
+        axis.set(xlabel="azimuth (degrees, 90 = left)", xlim=(0, 360), xticks=EIGHTHS)
     figure.suptitle(
         f"A voice carried around the head in {VOICE_S} s; grey: pauses\n{settings_text(front)}",
         fontsize=11,

@@ -42,6 +42,7 @@ REPORTED = VERMILLION
 MASKED = "0.75"  # where a map has no value: a grey that no colour map holds
 SHARE_COLOURS = "viridis"  # of shares and probabilities
 
+EIGHTHS = range(0, 361, 45)  # degrees, of a circle
 # Hz
 TICKS = {
     80: "80",

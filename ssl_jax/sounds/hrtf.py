@@ -160,7 +160,7 @@ def horizontal_ring(sofa: Sofa, azimuths: np.ndarray) -> np.ndarray:
             return ring
     raise InputError(
         f"{sofa.name}.sofa: nothing measured at elevation 0 within {MAX_NEIGHBOUR:g} degrees"
-        f" of azimuth {azimuths[wide.argmax()]:g}: use the direction rule nearest"
+        f" of azimuth {azimuths[wide.argmax()]:g}: use another head, or the direction rule nearest"
     )
 
 
@@ -217,6 +217,11 @@ def turn_to_midline(sofa: Sofa) -> Sofa:
     return replace(sofa, azimuth=circle_degrees(sofa.azimuth + turn))
 
 
+def sofa_files(folder: Path) -> list[Path]:
+    """The SOFA files of a folder by name."""
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".sofa")
+
+
 def head_files(folder: Path | None) -> list[Path]:
     """The SOFA files of a folder by name, or the package's 20 people of CIPIC for None.
 
@@ -229,7 +234,7 @@ def head_files(folder: Path | None) -> list[Path]:
         return sorted(package_data("hrtf").glob(CIPIC))
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder: name a folder of SOFA files")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".sofa")
+    paths = sofa_files(folder)
     if len(paths) < 2:
         raise InputError(f"{folder}: has {len(paths)} SOFA files: name a folder with at least 2")
     return paths

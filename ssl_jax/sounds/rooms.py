@@ -54,6 +54,17 @@ def parts_of_heads(names: list[str], config: Database) -> np.ndarray:
     return part
 
 
+def check_names(paths: list[Path]) -> None:
+    """Raise InputError where two heads have the same name: one may be in another part."""
+    seen: set[str] = set()
+    for path in paths:
+        if path.stem in seen:
+            raise InputError(
+                f"{path}: {path.stem} comes with the package and joins the others: take it out"
+            )
+        seen.add(path.stem)
+
+
 def part_of_rooms(rooms: int) -> np.ndarray:
     """Which part each room is of (rooms,); a free field and its two rooms are of the same."""
     triple = np.arange(rooms) // SETTINGS
@@ -95,9 +106,10 @@ def load_rooms(folder: Path | None, config: Database, fs: int) -> Heads:
     Raises
     ------
     InputError
-        For fewer heads than three besides KEMAR.
+        For fewer heads than three besides KEMAR, and for a head of the package in the folder.
     """
     paths = [*OTHER_HEADS, *head_files(folder)]
+    check_names(paths)
     heads = [turn_to_midline(read_sofa(path, fs)) for path in paths]
     part_of_head = parts_of_heads([head.name for head in heads], config)
     part_of_room = part_of_rooms(config.rooms)

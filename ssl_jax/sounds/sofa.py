@@ -20,6 +20,9 @@ __all__ = ["ON_GRID", "Sofa", "read_sofa"]
 AGREED = 0.5  # mean vote that decides which side is left
 # s, of a source at 90 degrees: measured people and manikins have 0.57 to 0.82 ms
 LEAST_ITD, MOST_ITD = 0.3e-3, 1.0e-3
+# how a file may be read, "" as its responses say
+EARS = ("", "stated", "swap")
+AZIMUTH_WAYS = ("", "stated", "clockwise")
 # what h5py raises for damaged files
 BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError)
 
@@ -46,7 +49,8 @@ def read_sofa(path: Path | str, fs: int | None = None, ears: str = "", azimuths:
     fs : Hz; the responses are resampled to it if given
     ears : "stated" as in the file, "swap" exchanges them
     azimuths : "stated" as in the file, "clockwise" mirrors them
-        Without both, the responses decide (`settle_sides`) and are checked (`check_itd`).
+        Where neither is given, the responses decide (`settle_sides`) and are checked
+        (`check_itd`).
 
     Raises
     ------
@@ -54,6 +58,10 @@ def read_sofa(path: Path | str, fs: int | None = None, ears: str = "", azimuths:
         For anything else, anything damaged, and anything too large.
     """
     path = Path(path)
+    if ears not in EARS or azimuths not in AZIMUTH_WAYS:
+        raise InputError(
+            f"ears {ears!r}, azimuths {azimuths!r}: use one of {EARS} and of {AZIMUTH_WAYS}"
+        )
     require_file(path)
     try:
         with h5py.File(path, "r") as file:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import read_csv, read_json, write_json
+from ssl_jax.common.files import read_csv, read_json, sha256_of, write_json
 from ssl_jax.config import AZIMUTHS
 from ssl_jax.database.build import build
 from ssl_jax.database.cue_store import CueStore
@@ -25,7 +25,7 @@ from ssl_jax.studies.audit_rows import (
     stores,
     training_of,
 )
-from ssl_jax.studies.published_weights import load_checkpoints
+from ssl_jax.studies.published_weights import checkpoint_files, load_checkpoints
 from ssl_jax.training.batches import Mixtures
 from ssl_jax.training.checkpoints import checkpoint_path
 from ssl_jax.training.context import RunFolders
@@ -33,7 +33,7 @@ from ssl_jax.training.log import read_log
 from ssl_jax.training.run import train
 from ssl_jax.training.trainer import Trainer, predict_all
 
-LAST_CLIPS = 560  # the notebook later evaluates on clips 561 to 700
+FIRST_CLIPS = 560  # the notebook later evaluates on clips 561 to 700
 SWITCHED = "model2_switched"
 # stores that published checkpoints are scored on: the inferred noise level, and the code's
 STORES_OF_WEIGHTS = ("published", "snr15to40")
@@ -159,7 +159,7 @@ class Audit:
         if self.switch_key in self.measured:
             return
         manifest = read_manifest(work / "manifest.csv", store.count)
-        is_last = np.arange(store.count) >= LAST_CLIPS * AZIMUTHS
+        is_last = np.arange(store.count) >= FIRST_CLIPS * AZIMUTHS
         mixtures = Mixtures.of(store, replace(manifest, part=is_last.astype(int)))
         config = replace(self.published.runs["model2_continued"], last_share=0.0)
         results = self.folder / "switched"
@@ -179,19 +179,27 @@ class Audit:
 
         Their kernels span five samples, which hold the same cues: here, one frame.
         """
+        checksums = {name: sha256_of(path) for name, path in checkpoint_files(folder).items()}
         models = load_checkpoints(folder)
         every = np.arange(self.options.clips * AZIMUTHS)
         for store in STORES_OF_WEIGHTS:
-            missing = [n for n in models if self.weights_key(n, store) not in self.measured]
+            keys = {name: self.weights_key(name, store) for name in models}
+            # another file of the same name is measured anew
+            missing = [
+                name
+                for name, key in keys.items()
+                if self.measured.get(key, {}).get("sha256") != checksums[name]
+            ]
             if not missing:
                 continue
             mixtures = self.mixtures(store)
+            # the weights are those of the usual network, the graph holds a frame under all taps
             config = replace(RUNS["model2"], model="three_branch_held")
             trainer = Trainer(config, 1, mixtures.front)
             for name in missing:
                 trainer.set_model(models[name])
                 scores = evaluate(predict_all(trainer, mixtures, every))
-                self.keep(self.weights_key(name, store), scores)
+                self.keep(keys[name], {**scores, "sha256": checksums[name]})
 
     def weights_scores(self) -> dict[str, dict[str, dict]]:
         """What is measured of published checkpoints: scores by checkpoint and store."""

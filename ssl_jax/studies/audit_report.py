@@ -128,30 +128,36 @@ def switch_section(audit: Audit) -> str:
         f"{command(audit, SWITCH)}, after `./reproduce.sh` with the same sounds\n\n"
     )
     if not audit.switched_log():
-        return title + "Not measured: Model 2 of the whole published database is not there.\n"
+        return title + "Not measured.\n"
     rows = [row for curve in curves_around_the_switch(audit) for row in curve.rows()]
     return title + markdown_table(["", "train Top-1", "evaluation Top-1", "above training"], rows)
 
 
 def reported_top1(results: Path, checkpoint: str) -> str:
-    """The reported evaluation of a checkpoint; empty where there is none.
-
-    RUN_epochK, or as the reproduced repository names its files, [FOLDER/]epoch_K: Model 1 where
-    the folder begins with model1, Model 2, and with epoch 40 its continuation.
-    """
-    pattern = r"(?:(?P<run>.+)_epoch|(?:(?P<folder>.+)/)?epoch_)(?P<epoch>\d+)"
-    named = re.fullmatch(pattern, checkpoint)
-    if named is None:
-        return ""
-    run = named["run"]
-    epoch = int(named["epoch"])
-    if run is None:
-        run = "model2_to40" if epoch == LAST_REPORTED_EPOCH else "model2"
-        if Path(named["folder"] or "").name.startswith("model1"):
-            run = "model1"
+    """The reported evaluation of a checkpoint; empty where there is none."""
+    run, epoch = run_and_epoch(checkpoint)
     row = read_reported(results, run).get(float(epoch), {})
     top1 = row.get("eval_top1", row.get("last_top1"))
     return "" if top1 is None else f"{top1:.2f}"
+
+
+def run_and_epoch(checkpoint: str) -> tuple[str, int]:
+    """The run and epoch that a checkpoint's name tells; ("", 0) where it tells none.
+
+    Ours are RUN_epochK. The reproduced repository's are [FOLDER/]epoch_K: of Model 1 where the
+    folder begins with model1, else of Model 2, or with epoch 40 of its continuation.
+    """
+    ours = re.fullmatch(r"(.+)_epoch(\d+)", checkpoint)
+    if ours:
+        return ours[1], int(ours[2])
+    path = Path(checkpoint)
+    published = re.fullmatch(r"epoch_(\d+)", path.name)
+    if published is None:
+        return "", 0
+    epoch = int(published[1])
+    if path.parent.name.startswith("model1"):
+        return "model1", epoch
+    return "model2_to40" if epoch == LAST_REPORTED_EPOCH else "model2", epoch
 
 
 def weights_section(audit: Audit) -> str:
@@ -163,7 +169,7 @@ def weights_section(audit: Audit) -> str:
         f"{command(audit, WEIGHTS)}, with `--weights DIR`: {mixtures}\n\n"
     )
     if not scores:
-        return title + "Not measured: no published weights given.\n"
+        return title + "Not measured.\n"
     rows = []
     for checkpoint, by_store in scores.items():
         cells = [checkpoint, reported_top1(audit.options.results, checkpoint)]

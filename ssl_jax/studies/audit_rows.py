@@ -135,10 +135,12 @@ QUESTIONS = {
             replace(PUBLISHED, label="as published: five, here of 10 ms each"),
             Variant("one, as good as at hop 1", network="three_branch_held"),
         ),
+        usual=False,
     ),
     "storage": Question(
         "Mixtures stored in 16 bits, against floats",
         (PUBLISHED, Variant("floats", "float")),
+        usual=False,
     ),
     "protocols": Question(
         "The published protocol, against the clean one at the same noise level",
@@ -146,6 +148,7 @@ QUESTIONS = {
             PUBLISHED,
             Variant("clean: horizontal plane, Roman's hair cell, nothing in both", "clean"),
         ),
+        usual=False,
     ),
     "ablation_published": ablation("published"),
     "ablation_clean": ablation("clean"),

@@ -54,10 +54,9 @@ def draw_reliability(path: Path) -> None:
 
 def write_card(path: Path) -> None:
     """Put the scores between the card's markers, or make a card of them, and its header anew."""
-    if path.exists():
-        put_section(path, "scores", scores_of_packed())
-    else:
-        write_text(path, scores_of_packed())
+    if not path.exists():
+        write_text(path, "<!-- scores: begin -->\n<!-- scores: end -->\n")
+    put_section(path, "scores", scores_of_packed())
     text = FRONT_MATTER.sub("", path.read_text(encoding="utf-8"))
     write_text(path, f"{front_matter()}\n{text}")
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssl_jax.config import AZIMUTHS, Database, FrontEnd, SoundFolders
 from ssl_jax.database.recipes import Recipes, recipes_of
-from ssl_jax.sounds.noises import Noises, load_noises
+from ssl_jax.sounds.noises import Noises, files_by_kind, load_noises
 from ssl_jax.sounds.sources import Sounds, load_database_heads, load_sounds
 from ssl_jax.sounds.steadiness import steadiness
 
@@ -37,7 +37,9 @@ def load_corpus(folders: SoundFolders, config: Database, front: FrontEnd) -> Cor
 
 def with_noises(corpus: Corpus, folder: Path, front: FrontEnd) -> Corpus:
     """The same speech and heads with all noises of a folder; raises InputError as `load_noises`."""
-    sounds = replace(corpus.sounds, noises=load_noises(folder, (), front.fs))
+    # all kinds by name, or else the steadiest alone were taken
+    noises = load_noises(folder, tuple(files_by_kind(folder)), front.fs)
+    sounds = replace(corpus.sounds, noises=noises)
     config = replace(corpus.config, noise=folder.name, noise_kinds=())
     recipes, _ = recipes_of(config, sounds)
     return Corpus(config, sounds, corpus.speech, recipes)

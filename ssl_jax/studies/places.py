@@ -84,7 +84,7 @@ def fold_seconds(hrirs: np.ndarray, fs: int) -> np.ndarray:
 
 
 def recipes_at(place: Place, clips: int, noises: Noises, snr: tuple[float, float] = SNR) -> Recipes:
-    """Each sound from each direction, two noises of a kind from others; drawn with seed 0.
+    """Each sound from each direction, two noises of a kind from any; drawn with seed 0.
 
     Parameters
     ----------

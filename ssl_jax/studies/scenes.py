@@ -23,7 +23,7 @@ CHECKSUMS = {  # SHA-256 of the scene at each azimuth, at COMMIT
     180: "af6c7c7a39f5567e46f625462c154b494b71eb866215e0a908fc98a946776040",
     270: "6f95a4768fc2d41e740504362cf354f067c9a69acdaace41f7cb669d34c7e3eb",
 }
-AZIMUTHS = tuple(CHECKSUMS)  # degrees, of the voice
+SCENE_AZIMUTHS = tuple(CHECKSUMS)  # degrees, of the voice
 # of the Fourier transforms: the second, the longest response and room for what is cut off at the
 # second's end
 POINTS = 2**16
@@ -77,7 +77,7 @@ def read_scenes(folder: Path) -> np.ndarray:
 
     Returns
     -------
-    (scenes, 2, samples) at FS in the order of AZIMUTHS, left ear first
+    (scenes, 2, samples) at FS in the order of SCENE_AZIMUTHS, left ear first
 
     Raises
     ------
@@ -118,10 +118,10 @@ def read_heads(paths: Sequence[Path]) -> list[Sofa]:
 
 
 def head_spectra(heads: Sequence[Sofa]) -> np.ndarray:
-    """Spectra (heads, AZIMUTHS, 2, bins) of the responses that the published rule picks."""
+    """Spectra (heads, SCENE_AZIMUTHS, 2, bins) of the responses that the published rule picks."""
     spectra = []
     for head in heads:
-        responses, _ = select_directions(head, "nearest_azimuth", np.asarray(AZIMUTHS))
+        responses, _ = select_directions(head, "nearest_azimuth", np.asarray(SCENE_AZIMUTHS))
         spectra.append(np.fft.rfft(responses, POINTS))
     return np.stack(spectra)
 

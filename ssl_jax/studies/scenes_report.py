@@ -12,7 +12,7 @@ from ssl_jax.report.tables import markdown_table, write_page
 from ssl_jax.sounds.hrtf import head_files
 from ssl_jax.sounds.steadiness import BLOCK_S, block_levels, steadiness
 from ssl_jax.studies import scenes as study
-from ssl_jax.studies.scenes import AZIMUTHS, CORRECTED, FS, PLAIN, Direction, Separation
+from ssl_jax.studies.scenes import CORRECTED, FS, PLAIN, SCENE_AZIMUTHS, Direction, Separation
 
 OTHER = "#9aa5b1"  # heads that are not picked
 THIRDS = 1000 * 2 ** (np.arange(-21, 26, 2) / 6)  # Hz, edges of third octaves, 88 Hz to 18 kHz
@@ -87,7 +87,7 @@ def scene_steadiness(sounds: np.ndarray) -> np.ndarray:
 def heads_table(findings: Findings) -> str:
     """The head of each scene and the next."""
     rows = []
-    for azimuth, scores in zip(AZIMUTHS, findings.scores.T, strict=True):
+    for azimuth, scores in zip(SCENE_AZIMUTHS, findings.scores.T, strict=True):
         first, second = scores.argsort()[:2]
         row = [f"{azimuth}°"]
         for head in (first, second):
@@ -99,7 +99,7 @@ def heads_table(findings: Findings) -> str:
 def directions_table(findings: Findings) -> str:
     """The best of all measured directions for each scene, and the next."""
     rows = []
-    for azimuth, ranks in zip(AZIMUTHS, findings.ranks, strict=True):
+    for azimuth, ranks in zip(SCENE_AZIMUTHS, findings.ranks, strict=True):
         row = [f"{azimuth}°"]
         for best in ranks[:2]:
             row.append(
@@ -119,7 +119,7 @@ def parts_table(findings: Findings) -> str:
         head += [f"SNR, {name}", f"steadiness of the rest, {name}"]
         columns += [study.rest_snr(separation), scene_steadiness(separation.rest)]
     rows = []
-    for scene, azimuth in enumerate(AZIMUTHS):
+    for scene, azimuth in enumerate(SCENE_AZIMUTHS):
         levels = [f"{column[scene]:.1f} dB" for column in columns]
         rows.append([f"{azimuth}°", f"{findings.corrected.gains[scene]:.3f}", *levels])
     return markdown_table(head, rows)
@@ -131,7 +131,7 @@ def spectrum_table(rest: np.ndarray) -> str:
     levels = study.band_levels(rest, edges)
     total = 10 * np.log10(np.sum(10 ** (levels / 10), axis=-1, keepdims=True))
     rows = []
-    for azimuth, row in zip(AZIMUTHS, levels - total, strict=True):
+    for azimuth, row in zip(SCENE_AZIMUTHS, levels - total, strict=True):
         rows.append([f"{azimuth}°", *(f"{level:.0f}" for level in row)])
     centres = [f"{centre:g} Hz" for centre in OCTAVES[:-1] * np.sqrt(2)]
     return markdown_table(["azimuth", *centres, f"over {OCTAVES[-1] / 1000:.0f} kHz"], rows)
@@ -181,7 +181,7 @@ def draw_scores(axes, findings: Findings, scene: int) -> None:
         va="center",
         weight="bold",
     )
-    axes.set(ylabel=f"azimuth {AZIMUTHS[scene]}°\nscore (dB)")
+    axes.set(ylabel=f"azimuth {SCENE_AZIMUTHS[scene]}°\nscore (dB)")
 
 
 def draw_levels(axes, separation: Separation, scene: int) -> None:
@@ -219,7 +219,12 @@ def draw(path: Path, findings: Findings) -> None:
     """A row for each scene: which head, levels over time, spectra."""
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            len(AZIMUTHS), 3, figsize=(11, 9), sharex="col", sharey="col", width_ratios=(1.15, 1, 1)
+            len(SCENE_AZIMUTHS),
+            3,
+            figsize=(11, 9),
+            sharex="col",
+            sharey="col",
+            width_ratios=(1.15, 1, 1),
         )
         for scene, row in enumerate(grid):
             draw_scores(row[0], findings, scene)

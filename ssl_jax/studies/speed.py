@@ -127,7 +127,7 @@ def filterbank_jobs(material: Material) -> list[Job]:
     sections = gammatone_sos(FRONT.fs, FRONT.cfs)
     jobs = [
         Job(FILTERBANK, "ours, a clip a device", lambda: ours(a_clip_each), mesh.size),
-        Job(FILTERBANK, f"the same, {batch} clips at once", lambda: ours(all_ears), batch),
+        Job(FILTERBANK, f"ours, {batch} clips at once", lambda: ours(all_ears), batch),
     ]
     with contextlib.suppress(ImportError):
         left, right = (gammatone_filterbank(ear, FRONT) for ear in mixture)

@@ -192,9 +192,10 @@ def introduction(options: CheckOptions) -> str:
         "# Heads and rooms that no training heard\n\n"
         f"A second each of {options.clips} bundled speakers comes from each direction measured "
         f"nearest to the horizontal plane, two bundled noises at {SNR[0]:g} to "
-        f"{SNR[1]:g} dB each from others, seed 0; nothing is interpolated. Every packed "
-        "network may know these voices and noises from its training, but not these heads. Frontal: "
-        "sources in front, and estimates among frontal classes. Windows of 0.25 s that are 20 dB "
+        f"{SNR[1]:g} dB each from random ones, seed 0; nothing is interpolated. Every packed "
+        "network may know these voices and noises from its training; a head that it knows too is "
+        "no test of it. All directions are alike beforehand (prior `uniform`). Frontal: sources in "
+        "front, and estimates among frontal classes. Windows of 0.25 s that are 20 dB "
         "quieter than the loudest of their second are left out. `ssl_jax check FILE.sofa ...`; "
         f"{machine()}; commit {commit()}.\n"
     )

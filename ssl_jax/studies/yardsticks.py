@@ -20,6 +20,7 @@ from ssl_jax.recordings.localisation import localise
 from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.posteriors import PEAK_REACH
 from ssl_jax.report.tables import markdown_table
+from ssl_jax.sounds.hrtf import sofa_files
 from ssl_jax.sounds.mixing import mean_power, spatialise_endless
 from ssl_jax.sounds.noises import load_noises
 from ssl_jax.sounds.rooms import KEMAR_FILES, head_of
@@ -86,7 +87,7 @@ BESIDE = (
     "One voice, windows of 1 s, the same for every method; estimates in the frontal half alone. "
     "Mean error, RMSE, and how far estimates of sources "
     f"{SIDE_DEGREES[0]:g} to {SIDE_DEGREES[1]:g}° to the side are too far out. Two noises from "
-    f"other directions at {NOISY_SNR_DB[0]:g} to {NOISY_SNR_DB[1]:g} dB each, or none. GCC-PHAT "
+    f"random directions at {NOISY_SNR_DB[0]:g} to {NOISY_SNR_DB[1]:g} dB each, or none. GCC-PHAT "
     "and the lookup know the package's KEMAR.\n"
 )
 EACH = "## Each head and room\n\nUnder the prior `uniform`.\n"
@@ -200,14 +201,17 @@ def evaluated_conditions(manifest: Manifest, numbers: np.ndarray) -> dict[str, n
 
 
 def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
-    """Scores on the evaluation part of a cue store of rooms; none without a store."""
+    """Scores on the evaluation part of a cue store of rooms; none without a store of rooms."""
     if not (folder / "manifest.csv").exists():
         say(f"{folder}: not there: the evaluation part is left out (`ssl_jax database` makes it)")
+        return []
+    model, front = load_weights(name)
+    if front != ex.front or not ex.database.rooms:
+        say(f"{folder}: not what {name} was trained on: the evaluation part is left out")
         return []
     store = CueStore(folder / "cues", ex.database, ex.front)
     manifest = read_manifest(folder / "manifest.csv", store.count)
     mixtures = Mixtures.of(store, manifest)
-    model, front = load_weights(name)
     trainer = Trainer(Training(model=describe(name)["model"]), 1, front)
     trainer.set_model(model)
     numbers = np.flatnonzero(manifest.part == EVALUATION)
@@ -227,17 +231,11 @@ def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
     return rows
 
 
-def sofa_paths(folder: Path) -> list[Path]:
-    """The SOFA files of a folder by name; InputError where there is none."""
-    paths = sorted(folder.glob("*.sofa"))
-    if not paths:
-        raise InputError(f"{folder}: no .sofa files: name a folder of heads and rooms")
-    return paths
-
-
 def run_yardsticks(options: YardstickOptions) -> None:
     """The stage `yardsticks`: print the scores, and write the page that is asked for."""
-    paths = sofa_paths(options.places)
+    paths = sofa_files(options.places)
+    if not paths:
+        raise InputError(f"{options.places}: no .sofa files: name a folder of heads and rooms")
     network = Network.load(options.network or default_weights())
     fs = network.front.fs
     voices = bundled_voices(options.clips, fs)[:, 0]

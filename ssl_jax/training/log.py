@@ -124,7 +124,11 @@ def read_log(path: Path, extra: tuple[str, ...] = ()) -> list[dict[str, float]]:
     except (ValueError, TypeError):
         wrong = "holds something else than numbers"
         raise InputError(f"{path}: {wrong}: delete it and run again") from None
-    if not rows or not all(row["epoch"].is_integer() for row in rows):
+    epochs = [row.get("epoch", 0.5) for row in rows]
+    if not rows or not all(epoch.is_integer() for epoch in epochs):
         wrong = "has no epochs, or one that is no whole number"
+        raise InputError(f"{path}: {wrong}: delete it and run again")
+    if any(name not in row for row in rows for name in extra):
+        wrong = f"has blank cells under {', '.join(extra)}"
         raise InputError(f"{path}: {wrong}: delete it and run again")
     return rows

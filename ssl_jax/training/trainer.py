@@ -192,7 +192,7 @@ class Trainer:
         )
 
     def set_model(self, model: nnx.Module) -> None:
-        """Take over the weights and statistics of a network of the same kind."""
+        """Take over the weights and statistics of a network that has the same ones."""
         _, self.weights, self.rest = split(model)
 
     def model_arrays(self) -> dict[str, np.ndarray]:

@@ -177,13 +177,26 @@ def test_a_sound_shorter_than_a_hop_is_refused():
         get_cues_clean(np.zeros((100, 2)), FS)
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [{"hop": 0}, {"hop": 2.5}, {"tau": -1}, {"tau": 1e-6}, {"max_itd": 0}, {"max_ild": 0}],
-)
-def test_senseless_settings_are_refused(setting):
-    with pytest.raises(ValueError, match="over 0"):
-        get_cues_clean(np.zeros((1000, 2)), FS, **setting)
+SENSELESS = {
+    "hop": [0, 2.5, np.inf],
+    "tau": [-1, 1e-6, np.inf],
+    "max_itd": [0, 1.0],
+    "max_ild": [0, np.nan],
+    "sharpness": [-5, np.nan],
+}
+
+
+@pytest.mark.parametrize("name", SENSELESS)
+def test_senseless_settings_are_refused(name):
+    for value in SENSELESS[name]:
+        with pytest.raises(ValueError, match=f"^{name} "):
+            get_cues_clean(np.zeros((1000, 2)), FS, **{name: value})
+
+
+@pytest.mark.parametrize("fs", ["fast", None, 0, np.nan, np.inf])
+def test_a_rate_that_is_none_is_refused(fs):
+    with pytest.raises(ValueError, match="not a sampling rate"):
+        get_cues_clean(np.zeros((1000, 2)), fs)
 
 
 @pytest.mark.parametrize("left, right", [((2, 1000), (3, 1000)), ((1000,), (1000,))])

@@ -3,7 +3,7 @@ import pytest
 from scipy import signal as sps
 
 from ssl_jax.frontend.block_design import block_filters
-from ssl_jax.frontend.filter_design import FILTERS, centre_frequencies, erb
+from ssl_jax.frontend.filter_design import FILTERS, as_cfs, centre_frequencies, erb
 from ssl_jax.frontend.reference import sections
 
 FS = 44_100
@@ -67,6 +67,17 @@ def test_butterworth_filters_wider_than_their_place_are_refused():
 def test_centre_frequencies_above_half_the_rate_are_refused():
     with pytest.raises(ValueError, match="low_freq < high_freq"):
         centre_frequencies(100.0, 32, 80.0)
+
+
+def test_half_a_channel_is_refused():
+    with pytest.raises(ValueError, match="whole channels"):
+        centre_frequencies(FS, 2.5)
+
+
+@pytest.mark.parametrize("cfs", [[], [[100, 200], [300, 400]]])
+def test_what_is_no_list_of_frequencies_is_refused(cfs):
+    with pytest.raises(ValueError, match="must be a list"):
+        as_cfs(cfs, FS)
 
 
 def test_no_centre_frequency_at_all_is_refused():

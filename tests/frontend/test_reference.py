@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ssl_jax.frontend import HAIR_CELLS
 from ssl_jax.frontend.filter_design import FILTERS, centre_frequencies
 from ssl_jax.frontend.reference import (
     cues_of_sound,
@@ -100,6 +101,17 @@ def test_silence_is_zero():
     cues = running_cues(np.zeros((2, 100)), np.zeros((2, 100)), FS)
     for values in (cues.itd, cues.ild, cues.ic, cues.power):
         np.testing.assert_array_equal(values, np.zeros((2, 100)))
+
+
+def test_silence_is_silent_in_every_hair_cell():
+    for hair_cell in HAIR_CELLS:
+        assert not hair_cell_output(np.zeros(500), FS, hair_cell).any()
+
+
+@pytest.mark.parametrize("hop", [0, -5, 101])
+def test_a_hop_that_the_sound_has_not_is_refused(hop):
+    with pytest.raises(ValueError, match="use 1 to 100 samples"):
+        running_cues(np.ones((1, 100)), np.ones((1, 100)), FS, hop=hop)
 
 
 def test_a_hop_keeps_the_value_at_its_last_sample():

@@ -84,6 +84,38 @@ def test_a_block_with_nan_is_refused():
         cue_block(start_cues(FS, CFS), np.full((100, 2), np.nan))
 
 
+@pytest.mark.parametrize(
+    "setting, says",
+    [
+        ({"filter_type": "nonsense"}, "'nonsense' is not known"),
+        ({"hair_cell": "nonsense"}, "'nonsense' is not known"),
+        ({"cfs": [FS]}, "centre frequencies"),
+    ],
+)
+def test_what_there_is_not_is_refused_at_the_start(setting, says):
+    with pytest.raises(ValueError, match=says):
+        start_cues(FS, **setting)
+
+
+def test_nothing_comes_after_the_last_block(mixture):
+    stream, _ = cue_block(start_cues(FS), mixture, last=True)
+    with pytest.raises(ValueError, match="has had its last block"):
+        cue_block(stream, mixture)
+
+
+def test_a_block_of_other_leading_axes_is_refused(mixture):
+    stream, _ = cue_block(start_cues(FS), np.stack([mixture, mixture]))
+    with pytest.raises(ValueError, match=r"leading axes \(\), not \(2,\)"):
+        cue_block(stream, mixture)
+
+
+def test_a_block_of_another_kind_is_taken_as_the_first_was(mixture):
+    with jax.enable_x64(new_val=True):
+        stream, _ = cue_block(start_cues(FS), np.asarray(mixture, np.float32))
+        _, cues = cue_block(stream, np.zeros((0, 2)), last=True)
+    assert cues.ild.dtype == np.float32
+
+
 def test_an_empty_last_block_ends_the_sound(mixture):
     x = mixture[:3000]
     streamed = stream_cues([x, x[:0]])

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from ssl_jax import __main__ as cli
 from ssl_jax.common.angles import signed_degrees
 from ssl_jax.config import AZIMUTHS
 from ssl_jax.recordings import commands
 from ssl_jax.recordings.localisation import open_recording
 from ssl_jax.recordings.tables import print_text
+from ssl_jax.recordings.windows import WindowSettings
 from support.runs import refused
 
 FS = 44_100
@@ -82,15 +84,23 @@ def test_a_bad_file_or_option_is_one_line(a_wav, at_60, tmp_path, call, words):
     assert len(ended.lines) == 1
 
 
+def test_the_command_line_has_the_defaults_of_the_functions():
+    """It repeats them, because --help imports neither JAX nor NumPy."""
+    args = cli.parser().parse_args(["localise", "a.wav"])
+    named = WindowSettings(args.window, args.step, args.model, args.prior)
+    assert named == WindowSettings()
+
+
 def test_of_several_files_the_good_ones_are_done(a_wav, tmp_path, call, capsys):
     (tmp_path / "text.wav").write_text("no sound")
     with pytest.raises(SystemExit) as ended:
-        call("localise", "text.wav", "a.wav", "--step=1", "--csv=a.csv")
+        call("localise", "text.wav", "a.wav", "--step=1", "--csv=a.csv", "--log=log")
     assert ended.value.code == 1
     out, err = capsys.readouterr()
     assert out.startswith("a.wav: 2.00 s")
     assert err.startswith("ssl_jax: text.wav: not a readable sound file")
     assert len(err.splitlines()) == 1
+    assert err.strip() in (tmp_path / "log").read_text("utf-8")
     assert {row["file"] for row in csv.DictReader((tmp_path / "a.csv").open())} == {"a.wav"}
 
 

@@ -89,6 +89,7 @@ def test_noise_level_and_repetition(kemar):
         "source: its rate is 0 Hz": {"fs": 0},
         "noise 0: holds NaN": {"noises": [[np.inf]], "noise_azimuths": [90]},
         r"noise 0: has shape \(0,\)": {"noises": [[]], "noise_azimuths": [90]},
+        r"noise azimuths \[nan\]: use numbers": {"noises": [TONE], "noise_azimuths": [np.nan]},
         "not a head: use read_sofa": {"head": "head.sofa"},
     }.items(),
 )

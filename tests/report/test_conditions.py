@@ -38,6 +38,7 @@ def test_a_line_leaves_out_what_it_is_told_to():
         ({"heads": "bundled"}, "bundled speech, noise and heads"),
         ({"noise_kinds": ["rain", "wind"]}, "(kinds of noise rain, wind)"),
         ({"rooms": 1260}, "in 1,260 rooms"),
+        ({"targets": "events"}, ", targets events"),
     ],
 )
 def test_sounds_in_words(changed, wanted):

@@ -10,6 +10,8 @@ from ssl_jax.experiments import Options, experiment
 from ssl_jax.sounds import rooms, shoebox
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.sofa import read_sofa
+from support.made_sofa import write_sofa
+from support.runs import refuses
 
 FS = 44_100
 HEAD = read_sofa(KEMAR, FS)
@@ -82,6 +84,14 @@ def test_parts_share_no_head_and_a_third_is_the_free_field():
     assert not halls.tails[free].any() and halls.tails[~free].any((1, 2)).all()
     again = rooms.load_rooms(None, replace(config, rooms=3), FS)
     np.testing.assert_array_equal(again.hrirs, halls.hrirs[:3])
+
+
+def test_a_head_that_comes_with_the_package_too_is_refused(tmp_path):
+    config = experiment(Options(protocol="rooms")).database
+    for name in ("ku100", "somebody"):
+        write_sofa(tmp_path / f"{name}.sofa")
+    says = "ku100.sofa: ku100 comes with the package .*: take it out"
+    refuses(says, rooms.load_rooms, tmp_path, config, FS)
 
 
 def test_one_room_in_ten_has_a_manikin_where_there_are_people_too():

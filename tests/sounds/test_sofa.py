@@ -160,6 +160,12 @@ def test_receivers_at_the_origin_are_taken_in_their_order(tmp_path, capsys, ears
     assert "ReceiverPosition tells no left ear" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("way", [{"ears": "swapped"}, {"azimuths": "anticlockwise"}])
+def test_another_way_to_read_a_file_is_refused(tmp_path, way):
+    path = write_sofa(tmp_path / "a.sofa")
+    refuses("use one of .*'swap'.* and of .*'clockwise'", read_sofa, path, **way)
+
+
 @pytest.mark.parametrize("value", [0.0, 9.96920997e36])  # the second: NetCDF's fill value
 def test_a_direction_that_is_silent_or_unwritten_is_left_out_and_said(tmp_path, capsys, value):
     responses = RESPONSES.copy()

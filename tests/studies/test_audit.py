@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from ssl_jax.common.files import package_data
 from ssl_jax.common.provenance import commit
 from ssl_jax.config import AZIMUTHS, Database, FrontEnd, SoundFolders, as_settings
 from ssl_jax.database.manifest import Manifest
-from ssl_jax.metrics import error_by_azimuth
-from ssl_jax.networks.registry import NETWORKS
+from ssl_jax.metrics import Evaluation, error_by_azimuth
+from ssl_jax.networks.registry import NETWORKS, build_model
 from ssl_jax.report.logs import read_confusion
 from ssl_jax.report.tables import SCORES
 from ssl_jax.sounds.noises import files_by_kind
@@ -98,7 +99,8 @@ def test_every_row_can_be_trained(name, tmp_path):
 
 def test_ablations_are_measured_only_when_asked_for():
     usual = audit_report.chosen_rows(AuditOptions())
-    assert set(QUESTIONS) - set(usual) == {"ablation_published", "ablation_clean"}
+    unusual = {"hops", "storage", "protocols", "ablation_published", "ablation_clean"}
+    assert set(QUESTIONS) - set(usual) == unusual
     assert audit_report.chosen_rows(AuditOptions(rows=("ablation_published",)))
 
 
@@ -241,6 +243,27 @@ def test_published_weights_stand_beside_their_reported_evaluation(tmp_path):
     for name, top1 in reported.items():
         assert f"| {name} | {top1} | 38.40 (90.00) | 38.40 (90.00) |" in text
     assert "| 2.5 to 20 dB | 15 to 40 dB |" in text
+
+
+def test_published_weights_are_measured_once_and_another_file_of_their_name_anew(
+    tmp_path, monkeypatch
+):
+    front = FrontEnd.published()
+    model = build_model("three_branch", 0, front)
+    heard = []
+
+    def predict(trainer, mixtures, numbers):
+        heard.append(mixtures)
+        return Evaluation(np.zeros((1, AZIMUTHS)), np.zeros(1, int))
+
+    monkeypatch.setattr(audit_module, "load_checkpoints", lambda folder: {"epoch_20": model})
+    monkeypatch.setattr(audit_module, "predict_all", predict)
+    monkeypatch.setattr(Audit, "mixtures", lambda self, store: SimpleNamespace(front=front))
+    audit = audit_of(tmp_path)
+    for content in ("one", "one", "another"):
+        (tmp_path / "epoch_20.pth").write_text(content)
+        audit.measure_weights(tmp_path)
+    assert len(heard) == 2 * len(audit_module.STORES_OF_WEIGHTS)
 
 
 def test_from_sounds_to_a_page(call, tmp_path, monkeypatch):

@@ -63,6 +63,14 @@ def test_the_card_is_made_and_made_anew(tmp_path):
     assert card.read_text("utf-8") == text
 
 
+def test_a_card_that_was_not_there_can_be_made_anew_too(tmp_path):
+    card = tmp_path / "card.md"
+    card_page.write_card(card)
+    text = card.read_text("utf-8")
+    card_page.write_card(card)
+    assert card.read_text("utf-8") == text
+
+
 def test_the_card_begins_with_the_front_where_it_is_noted():
     posterior = np.eye(72)[[0, 36, 18]]
     notes = {"front_scores": front_rows("evaluation part", posterior, np.array([0.0, 0.0, 90.0]))}

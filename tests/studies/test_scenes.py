@@ -12,7 +12,7 @@ from ssl_jax.sounds.hrtf import head_files, select_directions
 from ssl_jax.sounds.steadiness import steadiness
 from ssl_jax.studies import scenes as study
 from ssl_jax.studies import scenes_report
-from ssl_jax.studies.scenes import AZIMUTHS, CORRECTED, FS, PLAIN, SAMPLES
+from ssl_jax.studies.scenes import CORRECTED, FS, PLAIN, SAMPLES, SCENE_AZIMUTHS
 from ssl_jax.studies.scenes_report import run_scenes
 from support.runs import refuses
 
@@ -49,7 +49,7 @@ def made(heads):
     rng = np.random.default_rng(0)
     voice = below("voice", 7_900, rng)
     scenes, gains, noises = [], [], []
-    for azimuth, own, snr in zip(AZIMUTHS, OWN, SNRS, strict=True):
+    for azimuth, own, snr in zip(SCENE_AZIMUTHS, OWN, SNRS, strict=True):
         responses, _ = select_directions(heads[own], "nearest_azimuth")
         target = spatial(voice, responses[azimuth // 5])
         noise = np.zeros_like(target)
@@ -81,7 +81,7 @@ def test_the_head_of_each_scene_has_the_lowest_score(heads, made):
 
 def test_without_noise_the_right_head_explains_all(heads):
     voice = below("voice", 7_900, np.random.default_rng(1))
-    responses, _ = select_directions(heads[0], "nearest_azimuth", np.array(AZIMUTHS))
+    responses, _ = select_directions(heads[0], "nearest_azimuth", np.array(SCENE_AZIMUTHS))
     scenes = np.stack([spatial(voice, pair) for pair in responses])
     scores = study.response_scores(scenes, study.head_spectra(heads[:1]))
     assert (scores < -40).all()  # dB: only what the end of the second cuts off is left
@@ -139,7 +139,7 @@ def published_alike(folder, scenes, monkeypatch):
     """Scenes as the four files in a folder, which then pass for the published ones."""
     folder.mkdir()
     checksums = {}
-    for azimuth, scene in zip(AZIMUTHS, scenes, strict=True):
+    for azimuth, scene in zip(SCENE_AZIMUTHS, scenes, strict=True):
         path = folder / f"main_audio_100_azi{azimuth}.wav"
         soundfile.write(path, scene.T, FS)
         checksums[azimuth] = sha256_of(path)
@@ -159,7 +159,7 @@ def test_the_stage_writes_its_page_and_marks_each_scenes_head(tmp_path, made, mo
     run_scenes(tmp_path, heads, **folders)
     text = (tmp_path / "results/scenes.md").read_text()
     assert text in capsys.readouterr().out
-    for azimuth, own in zip(AZIMUTHS, OWN, strict=True):
+    for azimuth, own in zip(SCENE_AZIMUTHS, OWN, strict=True):
         assert f"| {azimuth}° | {HEADS[own]} |" in text
     assert "What they say" not in text  # that is said of the package's heads
     which_head = figures[0].axes[::3]

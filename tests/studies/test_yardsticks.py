@@ -108,3 +108,11 @@ def test_every_part_of_rooms_is_scored(tmp_path):
     assert len(rows) == 7
     # within 10 degrees; chance: 7
     assert within["evaluation part, free field"] > 40 and within["evaluation part, rooms"] > 40
+
+
+@pytest.mark.parametrize("name, protocol", [("freefield", "rooms"), ("baseline", "published")])
+def test_a_store_that_the_network_cannot_hear_is_left_out(tmp_path, capsys, name, protocol):
+    (tmp_path / "manifest.csv").write_text("")
+    ex = experiment(Options(protocol=protocol))
+    assert yardsticks.evaluation_rows(name, tmp_path, ex) == []
+    assert f"not what {name} was trained on" in capsys.readouterr().err

@@ -7,7 +7,7 @@ follow is in a copy of it. What a fault took away is given back after its run, b
 deleted. A line of stderr, END and the exit status, ends each.
 
 A fault is {"do": one of FAULTS, "at": [stage, nth], ...}: it happens at the nth opening or renaming
-of a file of that stage, on any machine the same; without "at", before the run.
+of a file of that stage, on any machine the same; with "at": null, before the run.
 """
 
 import ctypes

@@ -73,12 +73,19 @@ def test_blank_cells_of_a_reported_log_are_left_out(tmp_path):
         ("epoch,a\n1,x\n", "something else than numbers"),
         ("epoch,a\n1.5,1\n", "no whole number"),
         ("epoch,a\n", "has no epochs"),
+        ("epoch,a\n,1\n", "has no epochs"),
     ],
 )
 def test_another_table_is_refused(tmp_path, text, says):
     path = tmp_path / "a.csv"
     path.write_text(text)
     refuses(f"a.csv: .*{says}", read_log, path)
+
+
+def test_blank_cells_of_a_column_that_is_needed_are_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("epoch,train_top1\n1,5\n2,\n")
+    refuses("a.csv: has blank cells under train_top1", read_log, path, ("train_top1",))
 
 
 @pytest.mark.parametrize("row", [ROW, LAST])
