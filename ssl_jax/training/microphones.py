@@ -67,7 +67,7 @@ def canal_curves(count: int, cfs: np.ndarray, share: float, key: jax.Array) -> j
 
 
 def _resonance(cfs: np.ndarray, centre: jax.Array) -> jax.Array:
-    """1 at `centre` (count, 1), Hz, and one half HALF_WIDTH octaves beside it: (count, channels)."""
+    """(count, channels): 1 at `centre` (count, 1), Hz, and 1/2 at HALF_WIDTH octaves beside it."""
     octaves = jnp.log2(cfs / centre)
     return 1 / (1 + (octaves / HALF_WIDTH) ** 2)
 
