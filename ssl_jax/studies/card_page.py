@@ -24,6 +24,7 @@ FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n+", re.DOTALL)
 # metrics as model hubs call them, and as we do
 HUB_METRICS = {"accuracy": "top1", "angular_error": "mean_angular_error"}
 WIDTH = 0.1  # of a bin of the histogram: a tenth of confidence
+LEAST_WINDOWS = 10  # in a tenth whose share is drawn: fewer tell none
 
 
 def draw_reliability(path: Path) -> None:
@@ -40,7 +41,8 @@ def draw_reliability(path: Path) -> None:
                 bins_of[name] = bins
         for number, (name, bins) in enumerate(bins_of.items()):
             stated, within, windows = np.transpose(bins)
-            (line,) = shares.plot(stated, within, marker="o", ms=6, label=name)
+            enough = windows >= LEAST_WINDOWS
+            (line,) = shares.plot(stated[enough], within[enough], marker="o", ms=6, label=name)
             lower_ends = np.minimum(np.floor(10 * stated), 9) / 10  # of the tenths
             # the networks' bars side by side, with a gap on either side of them
             width = 0.8 * WIDTH / len(bins_of)

@@ -12,8 +12,8 @@ from ssl_jax.networks.layers import CUES
 # cosines in a curve over the channels: the slowest four, as microphones' responses are smooth
 COSINES = 4
 # An ear canal closed by the eardrum resonates at a quarter of a wavelength, by some 10 dB, and at
-# three quarters (Shaw & Teranishi 1968). A canal adds as much from every direction (Hammershoi &
-# Moller 1996). Bounds of what is drawn:
+# three quarters (Shaw & Teranishi 1968). A canal adds as much from every direction (Hammershøi &
+# Møller 1996). Bounds of what is drawn:
 CANAL_HZ = (2000.0, 4000.0)
 CANAL_DB = (0.0, 15.0)
 OVERTONE = 3  # the second resonance by the first, in frequency

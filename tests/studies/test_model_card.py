@@ -83,13 +83,14 @@ def test_the_card_begins_with_the_front_where_it_is_noted():
 def test_confidences_are_drawn_as_they_are_noted(monkeypatch):
     figures = []
     monkeypatch.setattr(card_page, "save_figure", lambda figure, _: figures.append(figure))
-    notes = {"new": {"reliability": [[0.35, 0.3, 5], [0.95, 0.9, 40]]}, "old": {}}
+    notes = {"new": {"reliability": [[0.25, 1.0, 1], [0.35, 0.3, 10], [0.95, 0.9, 40]]}, "old": {}}
     monkeypatch.setattr(card_page, "available", lambda: list(notes))
     monkeypatch.setattr(card_page, "describe", notes.__getitem__)
     card_page.draw_reliability(Path("unused.png"))
     shares, counts = figures[0].axes
+    # one window tells no share
     assert points_of(shares, "new") == [(0.35, 0.3), (0.95, 0.9)]
-    assert [bar.get_height() for bar in counts.patches] == [5, 40]
+    assert [bar.get_height() for bar in counts.patches] == [1, 10, 40]
     # in the middle of each tenth
-    assert [bar.get_x() for bar in counts.patches] == pytest.approx([0.31, 0.91])
+    assert [bar.get_x() for bar in counts.patches] == pytest.approx([0.21, 0.31, 0.91])
     plt.close(figures[0])
