@@ -134,7 +134,9 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
     if state is None:
         state, waiting = _begin(stream, tuple(leading), block.dtype)
     if waiting.shape[:-2] != tuple(leading):
-        raise ValueError(f"block has leading axes {tuple(leading)}, not {waiting.shape[:-2]}")
+        raise ValueError(
+            f"block has leading axes {tuple(leading)}, not {waiting.shape[:-2]} as those before"
+        )
     block = block.astype(waiting.dtype, copy=False)
     samples = stream.samples + length
     arrived = [waiting, block]

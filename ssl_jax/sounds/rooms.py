@@ -60,7 +60,8 @@ def check_names(paths: list[Path]) -> None:
     for path in paths:
         if path.stem in seen:
             raise InputError(
-                f"{path}: {path.stem} comes with the package and joins the others: take it out"
+                f"{path}: a head {path.stem} is there already (the package's join the folder's): "
+                "take it out, or rename it if it is another"
             )
         seen.add(path.stem)
 

@@ -1,5 +1,6 @@
 """The training log: in the published log's own lines, as CSV, and read back."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -124,7 +125,8 @@ def read_log(path: Path, extra: tuple[str, ...] = ()) -> list[dict[str, float]]:
     except (ValueError, TypeError):
         wrong = "holds something else than numbers"
         raise InputError(f"{path}: {wrong}: delete it and run again") from None
-    epochs = [row.get("epoch", 0.5) for row in rows]
+    # a blank one has no column
+    epochs = [row.get("epoch", math.nan) for row in rows]
     if not rows or not all(epoch.is_integer() for epoch in epochs):
         wrong = "has no epochs, or one that is no whole number"
         raise InputError(f"{path}: {wrong}: delete it and run again")

@@ -90,7 +90,7 @@ def test_a_head_that_comes_with_the_package_too_is_refused(tmp_path):
     config = experiment(Options(protocol="rooms")).database
     for name in ("ku100", "somebody"):
         write_sofa(tmp_path / f"{name}.sofa")
-    says = "ku100.sofa: ku100 comes with the package .*: take it out"
+    says = "ku100.sofa: a head ku100 is there already .*: take it out"
     refuses(says, rooms.load_rooms, tmp_path, config, FS)
 
 
