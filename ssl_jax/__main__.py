@@ -15,7 +15,7 @@ from ssl_jax.command_line.options import PATHS
 from ssl_jax.command_line.recordings import add_recording_stages
 from ssl_jax.command_line.studies import add_study_stages
 from ssl_jax.common.commit import UNKNOWN, commit
-from ssl_jax.common.errors import InputError, error_reason, os_error_message
+from ssl_jax.common.errors import InputError, error_reason, os_error_message, print_error
 
 BAD_INPUT = 2  # exit status
 INTERRUPTED = 130
@@ -148,9 +148,7 @@ def quieten_output() -> None:
 
 def end_with(args, message: str, status: int) -> int:
     """Say why the program ends, in one line; the exit status."""
-    line = f"ssl_jax: {' '.join(message.split())}"
-    logging.getLogger("ssl_jax").info(line)
-    print(line, file=sys.stderr, flush=True)
+    print_error(message)
     if args.coordinator is not None:
         # at a regular exit JAX would wait for the other processes for minutes
         sys.stdout.flush()

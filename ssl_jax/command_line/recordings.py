@@ -1,11 +1,10 @@
 """The stages for recordings of one's own: localise, render, export."""
 
-import logging
 import sys
 from pathlib import Path
 
 from ssl_jax.command_line.options import add_cache_option, add_path, add_stage
-from ssl_jax.common.errors import InputError
+from ssl_jax.common.errors import InputError, print_error
 
 SOME_FAILED = 1  # exit status where some of several files could not be read
 
@@ -72,9 +71,7 @@ def run_localise(args) -> None:
         return
     failures = commands.localise_files(args.files, settings, outputs)
     for failure in failures:
-        line = f"ssl_jax: {' '.join(failure.split())}"
-        logging.getLogger("ssl_jax").info(line)
-        print(line, file=sys.stderr)
+        print_error(failure)
     if failures:
         sys.exit(SOME_FAILED)
 

@@ -1,6 +1,8 @@
 """One line for whatever is wrong outside the program."""
 
 import errno
+import logging
+import sys
 
 REMEDIES = {  # by name: not every system has every number
     "ENOSPC": "the disk is full: free some space and run the same command again",
@@ -34,3 +36,10 @@ def os_error_message(error: OSError) -> str:
 def error_reason(error: Exception | str) -> str:
     """The first line of what an error says, or its kind where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def print_error(message: str) -> None:
+    """Print a message to stderr as one line, whatever --quiet says, and log it."""
+    line = f"ssl_jax: {' '.join(message.split())}"
+    logging.getLogger("ssl_jax").info(line)
+    print(line, file=sys.stderr, flush=True)

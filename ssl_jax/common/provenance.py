@@ -38,9 +38,8 @@ def record_stage(path: Path, stage: str, *, resumed: bool, complete: bool = Fals
     """Have the main process note a stage's time, memory and commit in a file.
 
     If the stage resumes, its seconds are added to those noted before; what was cut off has noted
-    none. If its outputs were complete
-    already, the note stays. If the note belongs to outputs that are not there, it was copied from
-    another machine and is replaced.
+    none. If its outputs were complete already, the note stays. If the note belongs to outputs that
+    are not there, it was copied from another machine and is replaced.
     """
     began = time.monotonic()
     if is_main_process():

@@ -72,6 +72,11 @@ def _resonance(cfs: np.ndarray, centre: jax.Array) -> jax.Array:
     return 1 / (1 + (octaves / HALF_WIDTH) ** 2)
 
 
+def _add_curves(cues: jax.Array, number: int, curves: jax.Array) -> jax.Array:
+    """The maps with curves (batch, channels) added to all frames of map `number`."""
+    return cues.at[:, number].add(curves[..., None].astype(cues.dtype))
+
+
 def colour_maps(
     cues: jax.Array, microphones: Microphones, key: jax.Array, front: FrontEnd
 ) -> jax.Array:
@@ -97,14 +102,14 @@ def colour_maps(
     has_levels = maps > CUES
     if microphones.ild_db:
         curves = smooth_curves(count, channels, microphones.ild_db, key)
-        cues = cues.at[:, ILD_MAP].add(curves[..., None].astype(cues.dtype))
+        cues = _add_curves(cues, ILD_MAP, curves)
     if microphones.level_db and has_levels:
         curves = smooth_curves(count, channels, microphones.level_db, jax.random.fold_in(key, 1))
-        cues = cues.at[:, LEVEL_MAP].add(curves[..., None].astype(cues.dtype))
+        cues = _add_curves(cues, LEVEL_MAP, curves)
     if microphones.canal_share and has_levels:
         share = microphones.canal_share
         curves = canal_curves(count, front.cfs, share, jax.random.fold_in(key, 2))
-        cues = cues.at[:, LEVEL_MAP].add(curves[..., None].astype(cues.dtype))
+        cues = _add_curves(cues, LEVEL_MAP, curves)
     if microphones.ild_spread:
         spread = microphones.ild_spread
         draw = jax.random.uniform(jax.random.fold_in(key, 3), (count, 1, 1), minval=-1)
