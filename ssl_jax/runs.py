@@ -64,7 +64,7 @@ RUNS = {
     ),
     # for any head and room
     "general": Training(
-        model="phase_spectrum",
+        model="phase_moments",
         clips=2800,
         epochs=24,
         epochs_planned=24,
