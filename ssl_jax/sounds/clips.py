@@ -18,12 +18,6 @@ def numbers_first(name: str) -> tuple[int, str]:
     return (int(name), "") if name.isdecimal() else (10**18, name)
 
 
-def require_folder(folder: Path) -> None:
-    """Raise InputError unless there is such a folder."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder: name a folder of sound files")
-
-
 def sound_files(folder: Path) -> list[Path]:
     """Every sound file below a folder, by number and name.
 
@@ -32,7 +26,8 @@ def sound_files(folder: Path) -> list[Path]:
     InputError
         Where there is no such folder, no sound file in it, or more than MAX_FILES files.
     """
-    require_folder(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder: name a folder of sound files")
     endings = {name.lower() for name in soundfile.available_formats()} | set(OTHER_NAMES)
     endings.discard("raw")  # says neither its rate nor its channels
     paths = []

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from ssl_jax.common.errors import InputError, os_error_message
 from ssl_jax.config import Database, SoundFolders
-from ssl_jax.sounds.clips import require_folder
-from ssl_jax.sounds.hrtf import Heads, load_heads
+from ssl_jax.sounds.hrtf import Heads, head_files, load_heads
 from ssl_jax.sounds.noises import Noises, load_noises
 from ssl_jax.sounds.rooms import load_rooms
 from ssl_jax.sounds.speech import Speech, load_speech
@@ -30,14 +29,12 @@ def load_sounds(folders: SoundFolders, config: Database, fs: int) -> Sounds:
     InputError
         As `load_speech`, `load_noises`, `load_heads` and `load_rooms` do.
     """
-    for folder in (folders.speech, folders.noise, folders.targets):
-        # heads in rooms take minutes
-        if folder is not None:
-            require_folder(Path(folder))
     try:
-        heads = load_database_heads(folders.heads, config, fs)
+        # A wrong folder of heads is known at once. Heads in rooms take minutes: last.
+        head_files(_path(folders.heads))
         noises = load_noises(_path(folders.noise), config.noise_kinds, fs)
-        return Sounds(load_clips(folders, config, noises, fs), noises, heads)
+        clips = load_clips(folders, config, noises, fs)
+        return Sounds(clips, noises, load_database_heads(folders.heads, config, fs))
     except OSError as error:
         raise InputError(os_error_message(error)) from None
 

@@ -164,9 +164,9 @@ def folders(tmp_path):
 
 
 @pytest.mark.parametrize("checked", [False, True])
-@pytest.mark.parametrize("what, nth", [("heads", 2), ("noise", 6), ("speech", 13)])
+@pytest.mark.parametrize("what, nth", [("noise", 4), ("speech", 11), ("heads", 13)])
 def test_sounds_that_vanish_while_they_are_read(call, folders, monkeypatch, what, nth, checked):
-    """Two heads are read, ten noises, then the speech.
+    """Ten noises are read, the speech, then two heads.
 
     A folder goes before a file of it is looked for, or when it is `checked` and not yet opened.
     """

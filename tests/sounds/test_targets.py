@@ -143,9 +143,15 @@ def test_made_sounds_are_often_wide_band(name):
     assert np.median(shares) > 1e-3
 
 
-@pytest.mark.parametrize("option", ["speech", "noise", "targets"])
-def test_a_missing_folder_is_refused_before_minutes_of_rooms(tmp_path, monkeypatch, option):
+@pytest.mark.parametrize("option", ["speech", "noise", "targets", "heads"])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_wrong_folder_is_refused_before_minutes_of_rooms(tmp_path, monkeypatch, option, damaged):
+    """One that is not there, or holds nothing but a damaged file."""
     monkeypatch.setattr(sources, "load_rooms", lambda *_: pytest.fail("rooms were made first"))
-    folders = SoundFolders(**{option: tmp_path / "nowhere"})
+    folders = SoundFolders(**{option: tmp_path / "folder"})
+    if damaged:
+        (tmp_path / "folder/kind").mkdir(parents=True)
+        (tmp_path / "folder/kind/1.wav").write_bytes(b"RIFF")
     config = Database(clips=40, other_targets=True, rooms=10)
-    refuses("nowhere: no such folder", sources.load_sounds, folders, config, FS)
+    says = "folder" if damaged else "folder: no such folder"
+    refuses(says, sources.load_sounds, folders, config, FS)
