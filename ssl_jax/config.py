@@ -23,6 +23,7 @@ SPLIT_BY = ("clip", "speaker", "noise", "head")
 # parts of a database, and their numbers in that order
 PARTS = ("training", "evaluation", "validation")
 TRAINING, EVALUATION, VALIDATION = range(3)
+MAX_SNR_DB = 100  # on either side of 0: more than mixtures of 16 bits hold
 # places of the maps that a network gets, see `FrontEnd.maps`
 ITD_MAP = 0
 ILD_MAP = 1

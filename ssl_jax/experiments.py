@@ -3,10 +3,8 @@
 from dataclasses import dataclass, replace
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import BUNDLED, Database, FrontEnd, SoundFolders, Training
+from ssl_jax.config import BUNDLED, MAX_SNR_DB, Database, FrontEnd, SoundFolders, Training
 from ssl_jax.runs import MAIN_RUNS, QUICK_CLIPS, ROOM_RUNS, RUNS, quick_run
-
-MOST_SNR_DB = 100  # either way: more than mixtures of 16 bits hold
 
 
 @dataclass(frozen=True)
@@ -164,10 +162,10 @@ def check_options(options: Options, protocol: Protocol) -> None:
             f"--directions: protocol {options.protocol} is of the horizontal plane: leave it out"
         )
     low, high = protocol.snr_low, protocol.snr_high
-    if not -MOST_SNR_DB <= low < high <= MOST_SNR_DB:
+    if not -MAX_SNR_DB <= low < high <= MAX_SNR_DB:
         raise InputError(
-            f"--snr-range {low:g} {high:g}: not a range: use two numbers from -{MOST_SNR_DB} to "
-            f"{MOST_SNR_DB} dB, low first"
+            f"--snr-range {low:g} {high:g}: not a range: use two numbers from -{MAX_SNR_DB} to "
+            f"{MAX_SNR_DB} dB, low first"
         )
 
 

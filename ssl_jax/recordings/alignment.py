@@ -3,9 +3,11 @@
 import numpy as np
 from scipy import fft
 
+from ssl_jax.config import FrontEnd
+
 PIECE_S = 0.7  # of sound in one spectrum: long beside SEARCH_S, short beside a recording
 SEARCH_S = 0.02  # lags that are searched on either side
-HEAD_S = 0.001  # the lags of a head are within this, as in `FrontEnd.max_itd`
+HEAD_S = FrontEnd.max_itd  # the lags of a head are within this
 # below, rooms make any two channels alike; above, many sounds are weak
 BAND_HZ = (100.0, 5000.0)
 # A peak at a lag that no head has is a fault if it is so many times the peak within HEAD_S.

@@ -9,7 +9,7 @@ from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 
 from ssl_jax.common.angles import circle_degrees
 from ssl_jax.common.errors import InputError
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, FrontEnd
 from ssl_jax.frontend.binaural_feature import get_cues_clean
 from ssl_jax.frontend.sound_checks import as_ears
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
@@ -17,7 +17,7 @@ from ssl_jax.sounds.mixing import spatialise
 from ssl_jax.sounds.shoebox import SOUND_SPEED
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
-MAX_DELAY_S = 0.001  # between the ears of a head, as of the front-end's lags
+MAX_DELAY_S = FrontEnd.max_itd  # between the ears of a head
 # speech is often recorded up to here only, and whitened noise above would count as much
 HIGHEST_HZ = 8000.0
 UPSAMPLING = 4  # of the correlation: a parabola fits the tip of its peak then

@@ -13,7 +13,7 @@ from scipy import signal as sps
 from ssl_jax.common.angles import circle_degrees
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
-from ssl_jax.config import FrontEnd
+from ssl_jax.config import MAX_SNR_DB, FrontEnd
 from ssl_jax.frontend.sound_checks import LARGEST
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
@@ -24,7 +24,6 @@ from ssl_jax.sounds.sofa import Sofa, read_sofa
 STEP_DEGREES = 1.0
 MAX_SECONDS = 600  # of a scene, which is all in memory
 MAX_TURN_DEGREES = 100 * 360  # of a trajectory
-MAX_SNR_DB = 100.0  # on either side of 0
 # by the ending of a file's name; a name without one is a WAV too
 SCENE_KINDS = {".wav": "WAV", "": "WAV", ".flac": "FLAC"}
 BITS = (16, 24)
@@ -72,7 +71,7 @@ def nearby_responses(head: Sofa, azimuths: ArrayLike) -> tuple[np.ndarray, tuple
         return responses.astype(np.float32), (note,)
 
 
-def read_mono(
+def read_source(
     path: Path, fs: int, seconds: float | None = None, start_s: float = 0.0
 ) -> np.ndarray:
     """A sound file, or `seconds` of it from `start_s` on, as one channel at rate `fs` (Hz).
@@ -216,7 +215,7 @@ def _check_scene(
             f"azimuths {azimuths!r}: use numbers of degrees, at most {MAX_TURN_DEGREES} in all"
         )
     if not -MAX_SNR_DB <= snr <= MAX_SNR_DB:
-        raise InputError(f"SNR {snr:g}: out of range: use {-MAX_SNR_DB:g} to {MAX_SNR_DB:g} dB")
+        raise InputError(f"SNR {snr:g}: out of range: use -{MAX_SNR_DB} to {MAX_SNR_DB} dB")
 
 
 def _trajectory_azimuths(corners: np.ndarray) -> np.ndarray:
@@ -240,9 +239,9 @@ def render_file(options: RenderOptions) -> Scene:
     if not 0 <= options.start_s < np.inf:
         raise InputError(f"start {options.start_s:g}: out of range: use 0 seconds or more")
     fs = FrontEnd.fs
-    source = read_mono(options.speech, fs, seconds, options.start_s)
+    source = read_source(options.speech, fs, seconds, options.start_s)
     paths = track(options.noises, "noises", total=len(options.noises))
-    noises = [read_mono(path, fs, len(source) / fs) for path in paths]
+    noises = [read_source(path, fs, len(source) / fs) for path in paths]
     head = read_sofa(options.head, fs, ears=options.head_ears, azimuths=options.head_azimuths)
     return render_scene(
         source,
