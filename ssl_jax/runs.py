@@ -64,7 +64,7 @@ RUNS = {
     ),
     # for any head and room
     "general": Training(
-        model="phase_moments",
+        model="phase_spectrum",
         clips=2800,
         epochs=24,
         epochs_planned=24,

@@ -8,7 +8,6 @@ from jax import lax
 
 # ITD, ILD and IC: the maps that every network gets
 CUES = 3
-FRAMES_IN_PAIR = 2
 
 
 def uniform(bound: float):
@@ -97,26 +96,6 @@ def pool_by_attention(score: nnx.Linear, x: jax.Array) -> jax.Array:
     # (B, T), adds up to 1 over time
     weights = jax.nn.softmax(score(x)[..., 0], axis=1)
     return jnp.einsum("bt,bte->be", weights, x)
-
-
-def pool_by_heads(score: nnx.Linear, x: jax.Array) -> jax.Array:
-    """The same for several heads, one beside the other: (batch, heads * embed)."""
-    # (B, T, heads): each head's weights add up to 1 over time
-    weights = jax.nn.softmax(score(x), axis=1)
-    # -> (B, heads, embed) -> (B, heads * embed)
-    return jnp.einsum("bth,bte->bhe", weights, x).reshape(len(x), -1)
-
-
-def mean_of_pairs(x: jax.Array) -> jax.Array:
-    """Means of each two frames of (batch, frames, features); an odd last one counts for nothing.
-
-    One frame alone stays as it is.
-    """
-    frames = x.shape[1]
-    if frames == 1:
-        return x
-    pairs = frames // FRAMES_IN_PAIR
-    return x[:, : pairs * FRAMES_IN_PAIR].reshape(len(x), pairs, FRAMES_IN_PAIR, -1).mean(2)
 
 
 def check_cue_maps(cues: jax.Array, channels: int, maps: int = CUES) -> None:

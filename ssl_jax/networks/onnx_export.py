@@ -14,7 +14,7 @@ import numpy as np
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import atomic_write
 from ssl_jax.config import AZIMUTHS, IC_MAP, ILD_MAP, LEVEL_MAP, FrontEnd
-from ssl_jax.networks import level_features, moments, spectrum
+from ssl_jax.networks import level_features, spectrum
 from ssl_jax.networks import phase_network as phase
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
 from ssl_jax.networks.spectrum import Spectrum
@@ -142,22 +142,6 @@ def _halved_frames(g: Graph, x: str) -> str:
     return g.Mul(g.Add(first, second), 0.5)
 
 
-def _moments(g: Graph, net: Spectrum, power: str) -> str:
-    """Append the features of the moments of a window: (batch, heads * features, 1)."""
-    levels = g.Mul(g.Log(_halved_frames(g, power)), spectrum.DECIBEL)
-    loudness = g.Div(g.ReduceMax(levels, [1]), moments.LOUDNESS_UNIT)
-    x = g.Concat(_in_units(g, net, levels), loudness, axis=1)
-    x = g.Relu(g.layer(x, net.moments.hidden))
-    x = g.Relu(g.layer(x, net.moments.out))
-    return g.Reshape(g.pooled(x, net.moments.score), [0, -1, 1])
-
-
-def _in_units(g: Graph, net: Spectrum, levels: str) -> str:
-    """Append levels (batch, channels, frames), dB, less their smooth part and in units."""
-    units = g.MatMul(net.matrix / spectrum.UNIT, levels)
-    return g.Clip(units, -spectrum.MOST, spectrum.MOST)
-
-
 def _spectrum(g: Graph, net: Spectrum, cues: str, gate: str) -> str:
     """Append the features of a window's mean spectrum: (batch, features, 1)."""
     ild, level = (g.Gather(cues, number, axis=1) for number in (ILD_MAP, LEVEL_MAP))
@@ -171,10 +155,11 @@ def _spectrum(g: Graph, net: Spectrum, cues: str, gate: str) -> str:
     gated_mean = g.Mul(g.Log(g.Div(gated_sum, gate_sum)), spectrum.DECIBEL)
     gated_mean = g.Max(gated_mean, -spectrum.FLOOR)
     gated_ild = g.Div(g.ReduceSum(g.Mul(gated, ild), [2]), g.Mul(gated_sum, net.max_ild))
-    features = [_in_units(g, net, mean), _in_units(g, net, gated_mean), gated_ild]
-    if net.moments is not None:
-        features.append(_moments(g, net, power))
-    x = g.Concat(*features, axis=1)
+    features = []
+    for levels in (mean, gated_mean):
+        units = g.MatMul(net.matrix / spectrum.UNIT, levels)
+        features.append(g.Clip(units, -spectrum.MOST, spectrum.MOST))
+    x = g.Concat(*features, gated_ild, axis=1)
     x = g.normed_layer(x, net.hidden, net.hidden_norm)
     return g.normed_layer(x, net.out, net.out_norm)
 
@@ -241,7 +226,6 @@ def three_branch(g: Graph, net) -> str:
 GRAPHS = {
     "phase": phase_network,
     "phase_spectrum": phase_network,
-    "phase_moments": phase_network,
     "three_branch": three_branch,
 }
 

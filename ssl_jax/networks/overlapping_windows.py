@@ -15,9 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ssl_jax.networks.layers import FRAMES_IN_PAIR
 from ssl_jax.networks.level_features import MEAN_FRAMES, Extent
-from ssl_jax.networks.phase_network import CONVOLUTIONS, PhaseNetwork
+from ssl_jax.networks.phase_network import CONVOLUTIONS, FRAMES_IN_PAIR, PhaseNetwork
 
 # Frames beyond a window's ends that count: half of those of a mean, and one pair for each
 # convolution (its kernel has three).

@@ -27,16 +27,7 @@ from ssl_jax.config import (
     FrontEnd,
 )
 from ssl_jax.metrics import swapped_class
-from ssl_jax.networks.layers import (
-    CUES,
-    FRAMES_IN_PAIR,
-    BatchNorm,
-    check_cue_maps,
-    conv,
-    linear,
-    mean_of_pairs,
-    pool_by_heads,
-)
+from ssl_jax.networks.layers import CUES, BatchNorm, check_cue_maps, conv, linear
 from ssl_jax.networks.level_features import Extent, level_features
 from ssl_jax.networks.spectrum import OUTPUTS as SPECTRUM_FEATURES
 from ssl_jax.networks.spectrum import Spectrum
@@ -57,6 +48,7 @@ PHASES = 12
 FEATURES = PHASES + CUES
 ATTENTION_HEADS = 4
 CONVOLUTIONS = 2
+FRAMES_IN_PAIR = 2  # whose mean the convolutions see
 # features between the pooled frames and the classes
 HIDDEN = 256
 SWAPPED_CLASSES = swapped_class(np.arange(AZIMUTHS))
@@ -73,7 +65,6 @@ class PhaseOptions:
     dropout: float = 0.4  # share of the hidden features dropped in training
     width: int = 160  # features of a frame
     spectrum: bool = False  # a window's mean spectrum too, see `spectrum`; asks for levels
-    moments: bool = False  # with it the spectra of single moments, see `moments`
 
 
 def _double_angle(sine: jax.Array, cosine: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -114,7 +105,7 @@ class PhaseNetwork(nnx.Module):
         self.score = linear(width, ATTENTION_HEADS, rngs)
         pooled = width * ATTENTION_HEADS if options.attention else width
         if options.spectrum:
-            self.spectrum = Spectrum(rngs, front, options.moments)
+            self.spectrum = Spectrum(rngs, front)
             pooled += SPECTRUM_FEATURES
         self.hidden = linear(pooled, HIDDEN, rngs)
         self.hidden_norm = BatchNorm(HIDDEN)
@@ -223,9 +214,13 @@ class PhaseNetwork(nnx.Module):
 
         Frames outside the extent count as zero; it is all of them unless given.
         """
-        # two frames of 10 ms share most of a 10 ms window and a syllable's direction
-        # -> (B, T / 2 rounded down, width)
-        x = mean_of_pairs(nnx.relu(self.mixed_norm(x)))
+        T = x.shape[1]
+        x = nnx.relu(self.mixed_norm(x))
+        if T > 1:
+            # two frames of 10 ms share most of a 10 ms window and a syllable's direction
+            # -> (B, T / 2 rounded down, width)
+            pairs = T // FRAMES_IN_PAIR
+            x = x[:, : pairs * FRAMES_IN_PAIR].reshape(len(x), pairs, FRAMES_IN_PAIR, -1).mean(2)
         for layer, norm in zip(self.convs, self.norms, strict=True):
             if extent is not None:
                 number = FRAMES_IN_PAIR * np.arange(x.shape[1])
@@ -260,4 +255,7 @@ class PhaseNetwork(nnx.Module):
         """Frames (batch, frames, width) to (batch, heads * width); their mean without attention."""
         if not self.options.attention:
             return x.mean(1)
-        return pool_by_heads(self.score, x)
+        # (B, T, heads): each head's weights add up to 1 over time
+        weights = jax.nn.softmax(self.score(x), axis=1)
+        # -> (B, heads, width) -> (B, heads * width)
+        return jnp.einsum("bth,btw->bhw", weights, x).reshape(len(x), -1)

@@ -30,8 +30,6 @@ NETWORKS: dict = {
     "phase": PhaseNetwork,
     # ours for a front-end with levels: 1,442,764 parameters
     "phase_spectrum": _phase(width=288, spectrum=True),
-    # the same, with the spectra of single moments too
-    "phase_moments": _phase(width=288, spectrum=True, moments=True),
     # the rows of our network's ablation
     "phase_raw_cues": _phase(phases=False),
     "phase_ungated": _phase(gated=False),

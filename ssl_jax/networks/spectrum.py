@@ -13,9 +13,7 @@ import numpy as np
 from flax import nnx
 
 from ssl_jax.config import FrontEnd
-from ssl_jax.networks.layers import BatchNorm, linear, mean_of_pairs
-from ssl_jax.networks.moments import OUTPUTS as MOMENT_FEATURES
-from ssl_jax.networks.moments import Moments
+from ssl_jax.networks.layers import BatchNorm, linear
 
 # Hz up to which the cubic is fitted; recordings at 16 kHz end a little higher
 FITTED_HZ = 7500.0
@@ -29,7 +27,6 @@ MOST = 4.0
 LEAST_POWER = 1e-9
 LEAST_OPENING = 1e-3
 HIDDEN = 768
-HIDDEN_WITH_MOMENTS = 640
 # features that tell about a window as a whole
 OUTPUTS = 384
 # 10 log10(x) = DECIBEL ln(x)
@@ -57,33 +54,27 @@ def without_smooth_part(cfs: np.ndarray) -> np.ndarray:
 class Spectrum(nnx.Module):
     """Mean spectra and ILDs of a window to a few features: (B, OUTPUTS).
 
-    With `moments` the spectra of its moments, pairs of frames, too.
-
     Raises
     ------
     ValueError
         For a front-end without levels.
     """
 
-    def __init__(self, rngs: nnx.Rngs, front: FrontEnd, moments: bool = False):
+    def __init__(self, rngs: nnx.Rngs, front: FrontEnd):
         if not front.levels:
             raise ValueError("a spectrum needs a front-end with levels: use FrontEnd(levels=True)")
         self.max_ild = front.max_ild
         self.matrix = without_smooth_part(front.cfs)
-        features = 3 * front.channels
-        hidden = HIDDEN
-        self.moments = Moments(front.channels, rngs) if moments else None
-        if self.moments is not None:
-            features += MOMENT_FEATURES
-            hidden = HIDDEN_WITH_MOMENTS
-        self.hidden = linear(features, hidden, rngs)
-        self.hidden_norm = BatchNorm(hidden)
-        self.out = linear(hidden, OUTPUTS, rngs)
+        self.hidden = linear(3 * front.channels, HIDDEN, rngs)
+        self.hidden_norm = BatchNorm(HIDDEN)
+        self.out = linear(HIDDEN, OUTPUTS, rngs)
         self.out_norm = BatchNorm(OUTPUTS)
 
     def features(self, level: jax.Array, ild: jax.Array, gate: jax.Array) -> jax.Array:
         """(B, 3 C): the mean spectrum, that of moments whose gate is open, and their mean ILD."""
-        power = self._power(level)
+        below_loudest = level - level.max((1, 2), keepdims=True)
+        # (B, C, T), 0 to 1
+        power = jnp.exp(jnp.maximum(below_loudest, -FLOOR) / DECIBEL)
         gated = gate * power
         # (B, C)
         gated_sum = gated.sum(-1) + LEAST_POWER
@@ -91,28 +82,12 @@ class Spectrum(nnx.Module):
         gated_mean = DECIBEL * jnp.log(gated_sum / (gate.sum(-1) + LEAST_OPENING))
         gated_mean = jnp.maximum(gated_mean, -FLOOR)
         gated_ild = (gated * ild).sum(-1) / gated_sum
-        spectra = self._in_units(jnp.stack([mean, gated_mean], axis=1))
+        spectra = jnp.stack([mean, gated_mean], axis=1) @ self.matrix.T / UNIT
+        spectra = jnp.clip(spectra, -MOST, MOST)
         return jnp.concatenate([spectra[:, 0], spectra[:, 1], gated_ild / self.max_ild], axis=1)
-
-    def of_moments(self, level: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """What `Moments` gets of levels (B, C, T): spectra (B, T / 2, C) and loudness."""
-        power = mean_of_pairs(self._power(level).swapaxes(1, 2))
-        spectra = DECIBEL * jnp.log(power)
-        return self._in_units(spectra), spectra.max(2, keepdims=True)
-
-    def _power(self, level: jax.Array) -> jax.Array:
-        """Powers (B, C, T), 0 to 1, of levels in dB: by the loudest moment of any channel."""
-        below_loudest = level - level.max((1, 2), keepdims=True)
-        return jnp.exp(jnp.maximum(below_loudest, -FLOOR) / DECIBEL)
-
-    def _in_units(self, spectra: jax.Array) -> jax.Array:
-        """Spectra (..., C), dB, less their smooth part and in units."""
-        return jnp.clip(spectra @ self.matrix.T / UNIT, -MOST, MOST)
 
     def __call__(self, level: jax.Array, ild: jax.Array, gate: jax.Array) -> jax.Array:
         """Features (B, OUTPUTS) of levels (dB), ILDs (dB) and gates (0 to 1), each (B, C, T)."""
         x = self.features(level, ild, gate)
-        if self.moments is not None:
-            x = jnp.concatenate([x, self.moments(*self.of_moments(level))], axis=1)
         x = nnx.relu(self.hidden_norm(self.hidden(x)))
         return nnx.relu(self.out_norm(self.out(x)))

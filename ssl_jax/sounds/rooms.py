@@ -31,7 +31,7 @@ KEMAR_FILES = (
 LEAST_HEADS = 3  # besides KEMAR: one for each part
 # heads that are manikins: rooms are measured with them, and many recordings made
 MANIKIN_FILES = (*KEMAR_FILES, "ku100")
-MANIKIN_SHARE = 0.25  # of the rooms of a part that has manikins and people
+MANIKIN_SHARE = 0.1  # of the rooms of a part that has manikins and people
 
 
 def parts_of_heads(names: list[str], config: Database) -> np.ndarray:

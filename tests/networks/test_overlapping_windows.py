@@ -22,7 +22,7 @@ def made_run(frames):
     return np.stack([rng.uniform(*ends, (32, frames)) for ends in bounds]).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=["phase", "phase_spectrum", "phase_moments"])
+@pytest.fixture(scope="module", params=["phase", "phase_spectrum"])
 def network(request):
     """In evaluation mode; the first hears no levels, and answers once."""
     front = FrontEnd() if request.param == "phase" else FRONT
