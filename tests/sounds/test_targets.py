@@ -146,12 +146,15 @@ def test_made_sounds_are_often_wide_band(name):
 @pytest.mark.parametrize("option", ["speech", "noise", "targets", "heads"])
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_wrong_folder_is_refused_before_minutes_of_rooms(tmp_path, monkeypatch, option, damaged):
-    """One that is not there, or holds nothing but a damaged file."""
+    """One that is not there, or holds nothing but damaged files."""
     monkeypatch.setattr(sources, "load_rooms", lambda *_: pytest.fail("rooms were made first"))
     folders = SoundFolders(**{option: tmp_path / "folder"})
     if damaged:
-        (tmp_path / "folder/kind").mkdir(parents=True)
-        (tmp_path / "folder/kind/1.wav").write_bytes(b"RIFF")
+        for kind in ("kind", "other"):
+            (tmp_path / "folder" / kind).mkdir(parents=True)
+            (tmp_path / "folder" / kind / "1.wav").write_bytes(b"RIFF")
     config = Database(clips=40, other_targets=True, rooms=10)
-    says = "folder" if damaged else "folder: no such folder"
+    says = f"{tmp_path}/folder: no such folder"
+    if damaged:
+        says = f"{tmp_path}/folder" + (": has 0 SOFA files" if option == "heads" else "/kind/1.wav")
     refuses(says, sources.load_sounds, folders, config, FS)
