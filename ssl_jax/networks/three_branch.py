@@ -11,6 +11,7 @@ In shape comments B is the batch, T frames, E the embedding's size.
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 
 from ssl_jax.config import AZIMUTHS, FrontEnd
 from ssl_jax.networks.layers import (
@@ -38,14 +39,25 @@ class CueBranch(nnx.Module):
         self.score = linear(embed, 1, rngs)
 
     def convolve(self, layer: nnx.Conv, x: jax.Array) -> jax.Array:
-        """Apply a convolution to (batch, frames, inputs)."""
-        return layer(x)
+        """Apply a convolution to (batch, frames, inputs), without its bias."""
+        return lax.conv_general_dilated(
+            x,
+            layer.kernel[...],
+            window_strides=(1,),
+            padding=layer.padding,  # type: ignore[arg-type]
+            dimension_numbers=("NWC", "WIO", "NWC"),
+        )
+
+    def activate(self, layer: nnx.Conv, norm: BatchNorm, x: jax.Array) -> jax.Array:
+        """Convolution, normalisation and rectifier of (batch, frames, inputs)."""
+        bias = layer.bias[...]  # type: ignore[index]
+        return nnx.relu(norm(self.convolve(layer, x), left_out=bias))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(batch, frames, channels) to (batch, embed)."""
         # (B, T, 32) -> (B, T, E)
-        x = nnx.relu(self.norm1(self.convolve(self.conv1, x)))
-        x = nnx.relu(self.norm2(self.convolve(self.conv2, x)))
+        x = self.activate(self.conv1, self.norm1, x)
+        x = self.activate(self.conv2, self.norm2, x)
         # (B, T, E) -> (B, E)
         return pool_by_attention(self.score, x)
 
@@ -58,7 +70,7 @@ class HeldBranch(CueBranch):
 
     def convolve(self, layer: nnx.Conv, x: jax.Array) -> jax.Array:
         """Apply the sum of the kernel's taps to each frame of (batch, frames, inputs)."""
-        return x @ layer.kernel[...].sum(0) + layer.bias[...]  # type: ignore[index]
+        return x @ layer.kernel[...].sum(0)
 
 
 class SelfAttention(nnx.Module):

@@ -53,6 +53,20 @@ def test_batch_norm_remembers_the_unbiased_variance(batch):
     np.testing.assert_allclose(norm.var[...], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("is_training", [True, False])
+def test_batch_norm_takes_a_bias_that_was_left_out_as_one_that_was_added(batch, is_training):
+    bias = jnp.asarray([-3.0, 0.5, 1.0, 2.0])
+    norms = [BatchNorm(4), BatchNorm(4)]
+    for norm in norms:
+        norm(batch + 1)  # something to remember
+        if not is_training:
+            norm.eval()
+    expected = norms[0](batch + bias)
+    np.testing.assert_allclose(norms[1](batch, left_out=bias), expected, atol=BLOCK_TOLERANCE)
+    np.testing.assert_allclose(norms[1].mean[...], norms[0].mean[...], rtol=1e-5)
+    np.testing.assert_allclose(norms[1].var[...], norms[0].var[...], rtol=1e-4)
+
+
 def test_batch_norm_in_evaluation_uses_what_it_remembers(batch):
     norm = BatchNorm(4)
     norm(jnp.asarray(batch))
