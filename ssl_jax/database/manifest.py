@@ -13,11 +13,14 @@ from ssl_jax.common.files import MAX_TEXT_BYTES, csv_rows
 from ssl_jax.config import AZIMUTH_STEP, PARTS
 from ssl_jax.database.recipes import Recipes
 from ssl_jax.sounds.sources import Sounds
+from ssl_jax.sounds.speech import SpeechClip
 
 COLUMNS = (
     "mixture",
     "clip",
     "speaker",
+    "speech_file",
+    "speech_start_s",
     "azimuth",
     "elevation",
     "head",
@@ -53,7 +56,10 @@ def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = Non
         one = recipes.rows(number)
         clip = sounds.speech.clips[one.clip]
         elevation = sounds.heads.elevations[one.head, one.azimuth]
-        row = [number, clip.name, clip.speaker, one.azimuth * AZIMUTH_STEP, f"{elevation:.2f}"]
+        row = [number, clip.name, clip.speaker]
+        # another target than speech is known by its name
+        row += [clip.file, f"{clip.start_s:g}"] if isinstance(clip, SpeechClip) else ["", ""]
+        row += [one.azimuth * AZIMUTH_STEP, f"{elevation:.2f}"]
         row += [sounds.heads.names[one.head], sounds.noises.kinds[one.noise_kind]]
         files = sounds.noises.names[one.noise_kind]
         for file, azimuth, snr in zip(one.noise_file, one.noise_azimuth, one.snr, strict=True):

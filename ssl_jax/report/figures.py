@@ -32,15 +32,14 @@ def drawings_of(results: Path, ex: Experiment) -> list[Drawing]:
     Raises
     ------
     InputError
-        Where one of the experiment's usual runs has no log.
+        Where no run has a log.
     """
     folder = results / ex.name
     trained = [run for run in TITLES if (folder / f"{run}.csv").exists()]
-    missing = [run for run in ex.usual_runs if run not in trained]
-    if missing:
-        raise InputError(f"{folder}: no log of {missing[0]}: run the train stage first")
+    if not trained:
+        raise InputError(f"{folder}: no log of any run: run the train stage first")
     drawings = []
-    for runs in curves_of(ex, trained):
+    for runs in curves_of(trained):
         draw = partial(training_curves, results, ex.name, runs)
         drawings.append(Drawing(f"training_{runs[0]}", draw))
     for run in trained:
@@ -56,12 +55,13 @@ def drawings_of(results: Path, ex: Experiment) -> list[Drawing]:
     return drawings
 
 
-def curves_of(ex: Experiment, trained: list[str]) -> list[list[str]]:
-    """The runs that stand in one figure of curves each: those that go on from one another."""
-    if "model1" not in trained:
-        return [list(ex.usual_runs)]
-    continued = [run for run in trained if run.startswith("model2_")]
-    return [["model1"], ["model2", *continued]]
+def curves_of(trained: list[str]) -> list[list[str]]:
+    """The runs that stand in one figure of curves each: those that go on from one another.
+
+    Others than the published networks have curves where none of these is trained.
+    """
+    families = [[run for run in trained if run.startswith(model)] for model in ("model1", "model2")]
+    return [family for family in families if family] or [[run] for run in trained]
 
 
 def draw_all(results: Path, ex: Experiment, figures: Path, formats: tuple[str, ...]) -> None:

@@ -172,14 +172,25 @@ def nearest_error(estimates: np.ndarray, azimuth: float) -> float:
     return float(degrees_apart(estimates, azimuth).min())
 
 
-def heard_in_training(places: Sequence[Place], folder: Path, clips: int) -> list[str]:
-    """The places whose head the training part of a store of `clips` has, by its name's beginning.
+def manifest_of_training(name: str, folder: Path, ex: Experiment) -> Manifest | None:
+    """The manifest of the rooms in `folder` that a network was trained on; else None, and a line."""
+    left_out = "the evaluation part is left out, and not all heads of training may be known"
+    if not (folder / "manifest.csv").exists():
+        say(f"{folder}: not there: {left_out} (`ssl_jax database` makes it)")
+        return None
+    if load_weights(name).front != ex.front or not ex.database.rooms:
+        say(f"{folder}: not what {name} was trained on: {left_out}")
+        return None
+    return read_manifest(folder / "manifest.csv", AZIMUTHS * ex.database.clips)
 
-    KEMAR alone where there is no store: he is always in training.
+
+def heard_in_training(places: Sequence[Place], manifest: Manifest | None) -> list[str]:
+    """The places whose head is in the training part of a manifest, by its name's beginning.
+
+    KEMAR alone without one: he is always in training.
     """
     heads = set(KEMAR_FILES)
-    if (folder / "manifest.csv").exists():
-        manifest = read_manifest(folder / "manifest.csv", AZIMUTHS * clips)
+    if manifest is not None:
         in_training = manifest.part == TRAINING
         heads |= {head_of(name) for name in np.array(manifest.head)[in_training]}
     beginnings = tuple(head.lower() for head in heads)
@@ -200,18 +211,10 @@ def evaluated_conditions(manifest: Manifest, numbers: np.ndarray) -> dict[str, n
     }
 
 
-def evaluation_rows(name: str, folder: Path, ex: Experiment) -> list[list[str]]:
-    """Scores on the evaluation part of a cue store of rooms; none without a store of rooms."""
-    if not (folder / "manifest.csv").exists():
-        say(f"{folder}: not there: the evaluation part is left out (`ssl_jax database` makes it)")
-        return []
+def evaluation_rows(name: str, folder: Path, ex: Experiment, manifest: Manifest) -> list[list[str]]:
+    """Scores on the evaluation part of a store of rooms, in `folder`, that has this manifest."""
     model, front = load_weights(name)
-    if front != ex.front or not ex.database.rooms:
-        say(f"{folder}: not what {name} was trained on: the evaluation part is left out")
-        return []
-    store = CueStore(folder / "cues", ex.database, ex.front)
-    manifest = read_manifest(folder / "manifest.csv", store.count)
-    mixtures = Mixtures.of(store, manifest)
+    mixtures = Mixtures.of(CueStore(folder / "cues", ex.database, ex.front), manifest)
     trainer = Trainer(Training(model=describe(name)["model"]), 1, front)
     trainer.set_model(model)
     numbers = np.flatnonzero(manifest.part == EVALUATION)
@@ -245,7 +248,8 @@ def run_yardsticks(options: YardstickOptions) -> None:
     of_voices = [heard_at(place, voices, noises, [network]) for place in places]
     of_sounds = [heard_at(place, sounds, noises, [network]) for place in places]
     folder = options.work / options.experiment.name
-    known = heard_in_training(places, folder, options.experiment.database.clips)
+    manifest = manifest_of_training(network.name, folder, options.experiment)
+    known = heard_in_training(places, manifest)
     unseen = [number for number, place in enumerate(places) if place.name not in known]
     if not unseen:
         unseen = list(range(len(places)))
@@ -254,10 +258,11 @@ def run_yardsticks(options: YardstickOptions) -> None:
     methods = Methods.load(network)
     beside = classical_rows([places[number] for number in unseen], voices, noises, methods)
     rows = score_places(places, [network], of_voices)
-    rows += evaluation_rows(network.name, folder, options.experiment)
+    if manifest is not None:
+        rows += evaluation_rows(network.name, folder, options.experiment, manifest)
     show_page(
         options.page,
-        introduction(options, network.name, known),
+        introduction(options, network.name, known, all_known=manifest is not None),
         markdown_table(list(FRONT_HEAD), front),
         BESIDE,
         markdown_table(classical_head(methods), beside),
@@ -269,9 +274,13 @@ def run_yardsticks(options: YardstickOptions) -> None:
     )
 
 
-def introduction(options: YardstickOptions, network: str, known: Sequence[str]) -> str:
+def introduction(
+    options: YardstickOptions, network: str, known: Sequence[str], *, all_known: bool
+) -> str:
     """What was heard, what made the page, and what stands first on it."""
     heard = ", ".join(known) or "none"
+    if not all_known:
+        heard += " (and maybe more: the store that it was trained on is not there)"
     sounds = "the package's noises" if options.sounds is None else options.sounds.name
     return (
         f"# Yardsticks\n\nAs [unseen_heads.md](unseen_heads.md), of `{network}`, "

@@ -190,8 +190,16 @@ def test_a_complete_store_is_left_alone_and_a_damaged_manifest_written_again(cop
     assert [copied.path(shard).stat().st_mtime_ns for shard in range(3)] == written
 
 
-def test_a_store_of_other_recordings_is_refused(copied, sounds):
-    others = SimpleNamespace(clips=sounds.speech.clips[::-1])
+@pytest.mark.parametrize("change", ["order", "file", "start"])
+def test_a_store_of_other_recordings_is_refused(copied, sounds, change):
+    clips = sounds.speech.clips
+    if change == "order":
+        clips = clips[::-1]
+    elif change == "file":
+        clips = [replace(clip, file=f"new/{clip.file}") for clip in clips]
+    else:
+        clips = [replace(clip, start_s=clip.start_s + 1) for clip in clips]
+    others = SimpleNamespace(clips=clips)
     says = "manifest.csv: names other recordings than there are now"
     refuses(says, build, copied.folder.parent, CONFIG, FRONT, replace(sounds, speech=others))
 

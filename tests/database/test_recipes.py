@@ -140,7 +140,9 @@ def test_two_parts_share_nothing_and_neither_is_empty():
 
 def made_sounds(clips_of_kind: int = 20) -> Sounds:
     """Sounds by name alone."""
-    speech = SimpleNamespace(clips=[SpeechClip(f"c{k}", SPEAKERS[k], "f", 0.0) for k in range(40)])
+    speech = SimpleNamespace(
+        clips=[SpeechClip(f"c{k}", SPEAKERS[k], "f", float(k)) for k in range(40)]
+    )
     names = tuple(str(k) for k in range(clips_of_kind))
     noises = Noises(tuple("abcdefghij"), (names,) * 10, np.zeros((10, clips_of_kind, 1)))
     heads = Heads(tuple(f"h{k}" for k in range(20)), None, np.zeros((20, AZIMUTHS)))
@@ -183,6 +185,7 @@ def test_the_manifest_names_what_is_rendered(manifest):
     row = rows[75]  # second clip, azimuth class 3
     recipes = manifest.recipes
     assert (row["azimuth"], row["clip"], row["head"]) == ("15", "c1", f"h{recipes.head[75]}")
+    assert (row["speech_file"], row["speech_start_s"]) == ("f", "1")
     assert row["noise_kind"] == "abcdefghij"[recipes.noise_kind[75]]
     assert row["noise_file_2"] == str(recipes.noise_file[75, 1])
     assert float(row["snr_1_db"]) == recipes.snr[75, 0]  # as written, so as rendered

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssl_jax.experiments import Options, experiment
+from ssl_jax.experiments import experiment
 from ssl_jax.report import figures
 from ssl_jax.report.figures import draw_all, drawings_of
 from ssl_jax.report.style import cue_map, plt, save_figure, write_figure
@@ -45,11 +45,16 @@ def test_what_was_measured_beyond_that_is_drawn_too(trained):
     assert names_of(trained)[-4:] == ["errors", "recall_model2_to40", "surround", "scene_snr"]
 
 
-def test_the_curves_of_a_continuation_stand_beside_those_it_goes_on_from(trained):
-    runs = figures.curves_of(experiment(), ["model1", "model2", "model2_to40", "ours"])
+def test_the_curves_of_a_continuation_stand_beside_those_it_goes_on_from():
+    runs = figures.curves_of(["model1", "model2", "model2_to40", "ours"])
     assert runs == [["model1"], ["model2", "model2_to40"]]
-    rooms = experiment(Options(protocol="rooms"))
-    assert figures.curves_of(rooms, ["general"]) == [list(rooms.usual_runs)]
+
+
+def test_part_of_the_runs_has_its_own_curves(tmp_path):
+    assert figures.curves_of(["model2"]) == [["model2"]]
+    assert figures.curves_of(["ours", "ours_mirrored"]) == [["ours"], ["ours_mirrored"]]
+    write_log(tmp_path / "published/ours.csv", OURS, row_of(1))
+    assert names_of(tmp_path)[:2] == ["training_ours", "confusion_ours"]
 
 
 def test_without_the_logs_nothing_is_drawn(tmp_path):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ssl_jax.config import SoundFolders
+from ssl_jax.config import EVALUATION, TRAINING, SoundFolders
 from ssl_jax.database.build import build
-from ssl_jax.database.manifest import COLUMNS, Manifest
+from ssl_jax.database.manifest import Manifest
 from ssl_jax.experiments import Options, experiment
 from ssl_jax.networks.packed import default_weights
 from ssl_jax.sounds.hrtf import KEMAR
@@ -32,16 +32,14 @@ def test_conditions_are_read_off_the_manifest():
     assert shown["free field, -5 to 5 dB"] == [2] and shown["rooms, -5 to 5 dB"] == [1]
 
 
-def test_heads_of_the_training_part_are_known_by_their_names(tmp_path):
+def test_heads_of_the_training_part_are_known_by_their_names():
     kemar = measured_place(KEMAR, FS)
     places = [replace(kemar, name=name) for name in ("KEMAR_large", "KU100_FHK", "IRC1008")]
-    assert yardsticks.heard_in_training(places, tmp_path, 1) == ["KEMAR_large"]
-    lines = [",".join(COLUMNS)]
-    for number in range(72):
-        head, part = ("ku100", "training") if number else ("irc10", "evaluation")
-        lines.append(f"{number},c,s,0,0,{head}-0.950-t60_0.30-drr_-3,rain,a,0,1,b,5,2,{part}")
-    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
-    assert yardsticks.heard_in_training(places, tmp_path, 1) == ["KEMAR_large", "KU100_FHK"]
+    assert yardsticks.heard_in_training(places, None) == ["KEMAR_large"]
+    heads = ["ku100-0.950-t60_0.30-drr_-3", "irc10-1.000-free"]
+    part = np.array([TRAINING, EVALUATION])
+    manifest = Manifest(part, np.zeros(2), [], heads)
+    assert yardsticks.heard_in_training(places, manifest) == ["KEMAR_large", "KU100_FHK"]
 
 
 def test_talkers_stand_apart_and_are_equally_loud():
@@ -80,6 +78,7 @@ def test_a_head_and_two_talkers_are_scored(call, tmp_path, monkeypatch):
     ended = call("yardsticks", "places", "--clips=1")
     assert ended.status == 0 and not (tmp_path / "results").exists()
     rows = [line.strip("| ").split(" | ") for line in ended.out.splitlines()]
+    assert f"Training heard {KEMAR.stem} (and maybe more" in ended.out
     of_head = [row for row in rows if row[0] == f"`{default_weights()}`"]
     assert [row[1] for row in of_head] == [KEMAR.stem, KEMAR.stem]
     first = [row[:4] for row in rows if row[0] in ("voices", "wide-band")]
@@ -103,7 +102,9 @@ def test_every_part_of_rooms_is_scored(tmp_path):
     ex = replace(usual, database=replace(usual.database, clips=5, shard=72, rooms=30))
     sounds = load_sounds(ex.folders, ex.database, ex.front.fs)
     build(tmp_path, ex.database, ex.front, sounds)
-    rows = yardsticks.evaluation_rows(default_weights(), tmp_path, ex)
+    name = default_weights()
+    manifest = yardsticks.manifest_of_training(name, tmp_path, ex)
+    rows = yardsticks.evaluation_rows(name, tmp_path, ex, manifest)
     within = {row[1]: float(row[5].rstrip(" %")) for row in rows if row[5] != "-"}
     assert len(rows) == 7
     # within 10 degrees; chance: 7
@@ -114,5 +115,5 @@ def test_every_part_of_rooms_is_scored(tmp_path):
 def test_a_store_that_the_network_cannot_hear_is_left_out(tmp_path, capsys, name, protocol):
     (tmp_path / "manifest.csv").write_text("")
     ex = experiment(Options(protocol=protocol))
-    assert yardsticks.evaluation_rows(name, tmp_path, ex) == []
+    assert yardsticks.manifest_of_training(name, tmp_path, ex) is None
     assert f"not what {name} was trained on" in capsys.readouterr().err
