@@ -35,7 +35,7 @@ def peak_memory_mb() -> int:
 
 @contextlib.contextmanager
 def record_stage(path: Path, stage: str, *, resumed: bool, complete: bool = False):
-    """Have the main process note a stage's time, memory and commit in a file.
+    """Have the main process note a stage's time, memory, commit and machine in a file.
 
     If the stage resumes, its seconds are added to those noted before; what was cut off has noted
     none. If its outputs were complete already, the note stays. If the note belongs to outputs that
@@ -45,22 +45,26 @@ def record_stage(path: Path, stage: str, *, resumed: bool, complete: bool = Fals
     if is_main_process():
         require_writable(path.parent)  # fail now, not after hours of work
     yield
-    if not is_main_process() or (complete and path.exists()):
+    if not is_main_process():
         return
-    notes = read_json(path) if path.exists() else {}
-    stages = notes.setdefault("stages", {})
+    notes = read_json(path) if path.exists() else {"stages": {}}
+    stages = notes["stages"]
+    if complete and stage in stages:
+        return
     seconds = time.monotonic() - began
     memory = peak_memory_mb()
     if resumed and stage in stages:
         seconds += stages[stage]["seconds"]
         memory = max(memory, stages[stage]["peak_memory_mb"])
-    for name, entry in stages.items():
-        entry["commit"] = commit_of(notes, name)
-    this = commit()
-    stages[stage] = {"seconds": round(seconds, 1), "peak_memory_mb": memory, "commit": this}
-    write_json(path, notes | {"commit": this, "machine": machine()})
+    stages[stage] = {
+        "seconds": round(seconds, 1),
+        "peak_memory_mb": memory,
+        "commit": commit(),
+        "machine": machine(),
+    }
+    write_json(path, notes)
 
 
-def commit_of(timing: dict, stage: str) -> str:
-    """The commit of a stage in what `record_stage` notes; an older version notes the last alone."""
-    return timing["stages"].get(stage, {}).get("commit", timing["commit"])
+def note_of(timing: dict, stage: str, what: str) -> str:
+    """The "commit" or the "machine" of a stage in what `record_stage` notes."""
+    return timing["stages"].get(stage, {}).get(what, "unknown")

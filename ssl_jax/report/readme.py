@@ -8,7 +8,7 @@ from ssl_jax import version
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json
 from ssl_jax.common.progress import say
-from ssl_jax.common.provenance import commit_of
+from ssl_jax.common.provenance import note_of
 from ssl_jax.report.comparison import LAST_CLIPS_NOTE, PART_TITLES, TOP5, seeds_cell
 from ssl_jax.report.conditions import conditions_line, read_conditions
 from ssl_jax.report.logs import TITLES, logs_of_seeds, metrics_of_seeds, read_reported
@@ -125,7 +125,7 @@ def cite_section(results: Path, citation: Citation) -> str:
     cited = {}
     for score, (_, unit) in CITED_SCORES.items():
         cited[score] = mean_and_deviation([scores[score] for scores in metrics], unit)
-    commit = commit_of(read_json(results / CITED_PROTOCOL / "timing.json"), CITED_RUN)
+    commit = note_of(read_json(results / CITED_PROTOCOL / "timing.json"), CITED_RUN, "commit")
     heading = (
         f"**The number to cite: {cited['top1']} Top-1** ({title}, protocol `{CITED_PROTOCOL}`), "
         "on speakers, heads and noise files that were not in training. "

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -9,7 +10,7 @@ from scipy.special import softmax
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json
-from ssl_jax.common.provenance import commit_of
+from ssl_jax.common.provenance import note_of
 from ssl_jax.config import (
     AZIMUTH_STEP,
     BUNDLED,
@@ -92,6 +93,7 @@ def pack_run(options: PackOptions) -> dict[str, float]:
     store = CueStore(work / "cues", ex.database, ex.front)
     manifest = read_manifest(work / "manifest.csv", store.count)
     mixtures = Mixtures.of(store, manifest)
+    timing = read_json(options.results / ex.name / "timing.json")
     notes: dict = {
         "model": config.model,
         "front": dict(vars(ex.front)),
@@ -99,13 +101,15 @@ def pack_run(options: PackOptions) -> dict[str, float]:
         "run": options.run,
         "corpus": corpus_name(ex.folders),
         "seed": config.seed,
-        "commit": commit_of(read_json(options.results / ex.name / "timing.json"), options.run),
+        "commit": note_of(timing, options.run, "commit"),
         "metrics": {},
     }
-    # packed twice: the scores are those of the rounded weights, read back from the file
-    pack(source, options.name, notes)
     trainer = Trainer(config, 1, ex.front)
-    trainer.set_model(load_weights(options.name).network)
+    # the scores are those of the weights as packed, rounded
+    with TemporaryDirectory() as folder:
+        draft = str(Path(folder) / "draft.safetensors")
+        pack(source, draft, notes)
+        trainer.set_model(load_weights(draft).network)
     notes |= scores_of_run(trainer, mixtures, manifest, config)
     pack(source, options.name, notes)
     return notes["metrics"]

@@ -173,7 +173,7 @@ def nearest_error(estimates: np.ndarray, azimuth: float) -> float:
 
 
 def manifest_of_training(name: str, folder: Path, ex: Experiment) -> Manifest | None:
-    """The manifest of the rooms in `folder` that a network was trained on; else None, and a line."""
+    """The manifest of the rooms that a network was trained on; None where `folder` lacks it."""
     left_out = "the evaluation part is left out, and not all heads of training may be known"
     if not (folder / "manifest.csv").exists():
         say(f"{folder}: not there: {left_out} (`ssl_jax database` makes it)")

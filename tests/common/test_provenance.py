@@ -22,8 +22,10 @@ def record(tmp_path, monkeypatch):
         with provenance.record_stage(path, stage, **state):
             now[0] += lasts
         notes = json.loads(path.read_text())
-        assert notes["commit"] == provenance.commit() and notes["machine"] == provenance.machine()
-        assert all(entry["peak_memory_mb"] > 10 for entry in notes["stages"].values())
+        for entry in notes["stages"].values():
+            assert entry["commit"] == provenance.commit()
+            assert entry["machine"] == provenance.machine()
+            assert entry["peak_memory_mb"] > 10
         return {stage: entry["seconds"] for stage, entry in notes["stages"].items()}
 
     return record
@@ -34,17 +36,22 @@ def test_stages_are_recorded_beside_one_another(record):
     assert record("model1", 3, resumed=False) == {"database": 2.5, "model1": 3}
 
 
-def test_stages_keep_the_commits_that_made_them(tmp_path, monkeypatch):
+def test_stages_keep_what_made_them(tmp_path, monkeypatch):
     path = tmp_path / "timing.json"
-    old = {"stages": {"database": {"seconds": 1, "peak_memory_mb": 20}}, "commit": "a"}
-    path.write_text(json.dumps(old))
-    monkeypatch.setattr(provenance, "commit", lambda: "b")
-    with provenance.record_stage(path, "model1", resumed=False):
-        pass
+    for stage, made_by in (("database", "a"), ("model1", "b")):
+        monkeypatch.setattr(provenance, "commit", lambda made_by=made_by: made_by)
+        monkeypatch.setattr(provenance, "machine", lambda made_by=made_by: f"abacus {made_by}")
+        with provenance.record_stage(path, stage, resumed=False):
+            pass
     timing = json.loads(path.read_text())
-    assert timing["commit"] == "b"
-    assert [provenance.commit_of(timing, stage) for stage in timing["stages"]] == ["a", "b"]
-    assert provenance.commit_of(old, "database") == "a"
+    stages = ("database", "model1", "ours")
+    assert [provenance.note_of(timing, stage, "commit") for stage in stages] == [
+        "a",
+        "b",
+        "unknown",
+    ]
+    machines = [provenance.note_of(timing, stage, "machine") for stage in stages]
+    assert machines == ["abacus a", "abacus b", "unknown"]
 
 
 def test_the_seconds_of_a_resumed_stage_add_up(record):
@@ -60,6 +67,13 @@ def test_a_stage_done_anew_replaces_a_copied_note(record):
 def test_a_complete_stage_keeps_its_note(record):
     record("model1", 2.5, resumed=False)
     assert record("model1", 1, resumed=True, complete=True) == {"model1": 2.5}
+
+
+def test_a_complete_stage_that_was_never_noted_is_noted(record):
+    """As where a run was killed after its last checkpoint."""
+    record("database", 2.5, resumed=False)
+    noted = record("model1", 1, resumed=True, complete=True)
+    assert noted == {"database": 2.5, "model1": 1}
 
 
 def test_a_package_inside_another_checkout_has_no_commit(tmp_path, monkeypatch):

@@ -22,11 +22,12 @@ DATABASE = {
 }
 FRONT = {"hair_cell": "roman", "hop": 441}
 RUNS = {"model1": {"seed": 3}, "model1_seed4": {"seed": 4}}
+MADE_BY = {"commit": "0123456789", "machine": "an abacus"}
 STAGES = {
-    "database": {"seconds": 90, "peak_memory_mb": 512},
-    "model1": {"seconds": 60.0, "peak_memory_mb": 2048},
+    "database": {"seconds": 90, "peak_memory_mb": 512, **MADE_BY},
+    "model1": {"seconds": 60.0, "peak_memory_mb": 2048, **MADE_BY},
 }
-TIMING = {"machine": "an abacus", "commit": "0123456789", "stages": STAGES}
+TIMING = {"stages": STAGES}
 
 
 def row_of(epoch: int, shift: float = 0.0) -> list[float]:
