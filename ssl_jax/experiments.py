@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.config import BUNDLED, MAX_SNR_DB, Database, FrontEnd, SoundFolders, Training
-from ssl_jax.runs import MAIN_RUNS, QUICK_CLIPS, ROOM_RUNS, RUNS, quick_run
+from ssl_jax.runs import MAIN_RUNS, QUICK_CLIPS, QUICK_ROOMS, ROOM_RUNS, RUNS, quick_run
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def experiment(options: Options | None = None) -> Experiment:
         disjoint=protocol.disjoint,
         evaluation_share=protocol.evaluation_share,
         validation_share=protocol.validation_share,
-        rooms=protocol.rooms,
+        rooms=min(protocol.rooms, QUICK_ROOMS) if options.quick else protocol.rooms,
         other_targets=protocol.other_targets,
     )
     front = FrontEnd(

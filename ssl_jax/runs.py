@@ -7,6 +7,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.config import Training
 
 QUICK_CLIPS = 100
+QUICK_ROOMS = 100
 QUICK_EPOCHS = 3
 MAIN_RUNS = ("model1", "model2", "model2_continued")  # the reported tables, in order
 
@@ -85,7 +86,7 @@ ROOM_RUNS = ("general",)
 
 
 def quick_run(run: Training) -> Training:
-    """The same run with few clips and epochs; what goes on from another run still does."""
+    """The same run with few clips and epochs; what goes on from one that begins still does."""
     short = replace(run, clips=QUICK_CLIPS, epochs=QUICK_EPOCHS, epochs_planned=QUICK_EPOCHS)
     if not run.start_from:
         return short

@@ -174,6 +174,12 @@ def test_the_last_clips_are_561_to_700():
     assert (last[0], last[-1]) == (560 * 72, 700 * 72 - 1)
 
 
+def test_quick_has_few_rooms():
+    quick = experiment(Options(protocol="rooms", quick=True)).database
+    assert 0 < quick.rooms < experiment(Options(protocol="rooms")).database.rooms / 10
+    assert experiment(Options(quick=True)).database.rooms == 0
+
+
 def test_quick_is_small_and_its_runs_start_where_others_end():
     ex = experiment(Options(quick=True))
     assert ex.database.clips == 100 and all(run.clips == 100 for run in ex.runs.values())

@@ -18,7 +18,7 @@ from support.runs import NAME, refused, refuses, restore
 TINY = "--hop=882"
 LAST_EPOCHS = {"model1": 2, "model2": 2, "model2_continued": 3}
 SETTINGS = f"ssl_jax: results/{NAME}/settings.json: "
-OTHER_FOLDER = "use another --name, or delete that folder"
+OTHER_FOLDER = "use another --name or --work, or delete that folder"
 
 
 def contents(folder, pattern="*"):

@@ -17,7 +17,7 @@ from ssl_jax.common.errors import InputError, os_error_message
 MAX_TEXT_BYTES = 2**24  # of a table or notes, which take up to fifty times that in memory
 MAX_ROWS = 1_000_000  # of a table: far more than any of ours has
 MOST_CHECKSUM_BYTES = 100  # a SHA-256 in hexadecimal has 64
-OTHER_FOLDER = "use another --name, or delete that folder"
+OTHER_FOLDER = "use another --name or --work, or delete that folder"
 
 
 def package_data(name: str) -> Path:
@@ -25,7 +25,7 @@ def package_data(name: str) -> Path:
     return Path(__file__).parents[1] / "data" / name
 
 
-def _is_device(path: Path) -> bool:
+def is_device(path: Path) -> bool:
     """Is it a device, such as /dev/stdout, or a pipe? Neither can be replaced."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
@@ -42,7 +42,7 @@ def atomic_write(path: Path, mode: str = "wb"):
     path = Path(path)
     require_file_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    straight = _is_device(path)
+    straight = is_device(path)
     if path.is_symlink() and not straight:
         path = path.resolve()  # keep the link and replace the file that it points to
     part = path if straight else path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -98,7 +98,7 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path] = ()) -> None:
     """
     taken = {os.path.realpath(path) for path in inputs}
     for path in outputs:
-        if _is_device(path):
+        if is_device(path):
             continue
         require_file_name(path)
         real_path = os.path.realpath(path)
@@ -124,7 +124,7 @@ def lock_folder(folder: Path):
             yield
     except filelock.Timeout:
         raise InputError(
-            f"{folder}: is in use by another run: wait for it or use another --name"
+            f"{folder}: is in use by another run: wait for it or use another --work"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What a stage says beside its output: notes, and progress of what takes over five seconds."""
+"""What a stage says beside its output: notes, and progress with the time left."""
 
 import contextlib
 import logging

@@ -26,6 +26,7 @@ from ssl_jax.networks.layers import (
 
 # published: torch.nn.MultiheadAttention(embed, 4)
 ATTENTION_HEADS = 4
+KERNEL = 5  # frames, of the published convolutions
 
 
 class CueBranch(nnx.Module):
@@ -69,7 +70,7 @@ class HeldBranch(CueBranch):
     """
 
     def convolve(self, layer: nnx.Conv, x: jax.Array) -> jax.Array:
-        """Apply the sum of the kernel's taps to each frame of (batch, frames, inputs)."""
+        """Apply the sum of the kernel's taps to each frame of (batch, frames, inputs), no bias."""
         return x @ layer.kernel[...].sum(0)
 
 
@@ -103,9 +104,9 @@ class ThreeBranch(nnx.Module):
     It has 124,171 parameters. `branch` is the class of the branches.
     """
 
-    def __init__(self, rngs: nnx.Rngs, front: FrontEnd, kernel=5, embed=64, branch=CueBranch):
+    def __init__(self, rngs: nnx.Rngs, front: FrontEnd, embed=64, branch=CueBranch):
         self.channels = front.channels
-        self.branches = nnx.List([branch(front.channels, embed, kernel, rngs) for _ in range(CUES)])
+        self.branches = nnx.List([branch(front.channels, embed, KERNEL, rngs) for _ in range(CUES)])
         self.attention = SelfAttention(embed, ATTENTION_HEADS, rngs)
         # PyTorch's epsilon; Flax's is 1e-6
         self.norm = nnx.LayerNorm(embed, epsilon=1e-5, rngs=rngs)

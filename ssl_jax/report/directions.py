@@ -119,7 +119,7 @@ def recall(results: Path, name: str) -> Figure:
         xticks=EIGHTHS[:-1],
         xlabel="azimuth (degrees, 90 = left)",
         ylabel="recall (%)",
-        title=f"{TITLES['model2_to40']}, protocol {name}: recall by azimuth on clips 561 to 700",
+        title=f"{TITLES['model2_to40']}, protocol {name}: recall by azimuth on the last clips",
     )
     figure.legend(loc="outside lower center", ncols=3)
     return figure

@@ -9,7 +9,7 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json
 from ssl_jax.common.progress import say
 from ssl_jax.common.provenance import note_of
-from ssl_jax.report.comparison import LAST_CLIPS_NOTE, PART_TITLES, TOP5, seeds_cell
+from ssl_jax.report.comparison import PART_TITLES, TOP5, last_clips_note, seeds_cell
 from ssl_jax.report.conditions import conditions_line, read_conditions
 from ssl_jax.report.logs import TITLES, logs_of_seeds, metrics_of_seeds, read_reported
 from ssl_jax.report.tables import markdown_table, mean_and_deviation, put_section
@@ -79,13 +79,15 @@ def results_section(results: Path) -> str:
             protocols.append(row.protocol)
     if not lines:
         raise InputError(f"{results}: no training logs of any protocol: run ./reproduce.sh first")
-    intro = f"In percent: ours, mean ± standard deviation over seeds (reported). {TOP5}"
+    intro = ["In percent: ours, mean ± standard deviation over seeds (reported).", TOP5]
+    if any(cells[2] == PART_TITLES["last"] for cells in lines):
+        intro.append(last_clips_note(results, protocols[0]))
     notes = []
     for protocol in protocols:
         conditions = read_conditions(results, protocol)
         link = f"[`{protocol}`](results/{protocol}/comparison.md)"
         notes.append(f"- {link}: {conditions_line(conditions, without=IN_COMPARISON)}")
-    return "\n".join([f"{intro} {LAST_CLIPS_NOTE}\n", markdown_table(HEAD, lines), *notes])
+    return "\n".join([" ".join(intro) + "\n", markdown_table(HEAD, lines), *notes])
 
 
 def readme_cells(results: Path, row: ReadmeRow) -> list[str] | None:

@@ -53,13 +53,6 @@ def mean_and_deviation(values: Sequence[float], unit: str = "", digits: str = ".
     return f"{mean} ± {deviation}{unit}"
 
 
-def write_page(path: Path, *parts: str) -> None:
-    """Write a page of Markdown, a line break between its parts, and print it."""
-    text = "\n".join(parts)
-    write_text(path, text)
-    print(text)
-
-
 def put_section(page: Path, name: str, section: str) -> None:
     """Replace what stands between two marker lines of a page.
 

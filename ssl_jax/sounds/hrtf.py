@@ -9,6 +9,7 @@ from ssl_jax.common.angles import circle_degrees, signed_degrees
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import package_data
 from ssl_jax.config import AZIMUTHS, DIRECTION_RULES, class_azimuths
+from ssl_jax.sounds.laterality import LATERAL_HZ
 from ssl_jax.sounds.sofa import ON_GRID, Sofa, read_sofa
 
 CIPIC = "cipic_*.sofa"  # the 20 people of the published experiment, in the package
@@ -21,7 +22,6 @@ OTHER_HEADS = (
 UPSAMPLING = 8  # of the grid that a delay is read on
 # degrees: an interpolated azimuth needs a measured one this near on both sides
 MAX_NEIGHBOUR = 20.0
-LATERAL_HZ = 1500.0  # below it an ITD grows with the angle to the side and has one value
 # degrees from elevation 0 at which a ring is still one: a head that is tracked moves by 2 or so
 TRACKED = 5.0
 
@@ -176,12 +176,12 @@ def interpolate_ring(
     if not between.any():
         return hrirs, elevations
     offset = offset[between]
-    left = ring[np.where(offset >= 0, offset, np.inf).argmin(axis=1)]
-    right = ring[np.where(offset <= 0, -offset, np.inf).argmin(axis=1)]
+    ahead = ring[np.where(offset >= 0, offset, np.inf).argmin(axis=1)]
+    behind = ring[np.where(offset <= 0, -offset, np.inf).argmin(axis=1)]
     gaps = ring_gaps(sofa.azimuth[ring], azimuths[between])
     weight = gaps[:, 0] / gaps.sum(axis=1)
     # the same weight for both ears
-    hrirs[between] = interpolate(sofa.hrirs[left], sofa.hrirs[right], weight[:, None])
+    hrirs[between] = interpolate(sofa.hrirs[ahead], sofa.hrirs[behind], weight[:, None])
     elevations[between] = 0.0
     return hrirs, elevations
 

@@ -7,7 +7,7 @@ BESIDE = np.sin(np.radians(75))  # the same of sources that are about at 90 degr
 VOTERS = 2000  # directions that vote, at most: more of them take memory and decide nothing else
 ONSET = 0.1  # of the louder ear's peak: where the direct sound begins
 DIRECT = 0.003  # s from there on: what a room has not reached yet
-LOW = 1500.0  # Hz, below which the delay between the ears is unambiguous
+LATERAL_HZ = 1500.0  # below it an ITD grows with the angle to the side and has one value
 UPSAMPLING = 4  # of the correlation whose peak is that delay
 
 
@@ -31,7 +31,7 @@ def left_lead(direct: np.ndarray, fs: int) -> np.ndarray:
     """Time (n,), s, by which the left ear hears direct sounds (n, 2, samples) before the right."""
     nfft = 2 * direct.shape[-1]
     spectra = np.fft.rfft(direct, nfft)
-    spectra[..., np.fft.rfftfreq(nfft, 1 / fs) > LOW] = 0
+    spectra[..., np.fft.rfftfreq(nfft, 1 / fs) > LATERAL_HZ] = 0
     points = UPSAMPLING * nfft
     correlation = np.fft.irfft(spectra[:, 1] * spectra[:, 0].conj(), points)
     lag = correlation.argmax(axis=-1)

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from ssl_jax.common.errors import InputError, error_reason
-from ssl_jax.common.files import atomic_write, require_file
+from ssl_jax.common.files import atomic_write, is_device, require_file
 from ssl_jax.common.progress import say
 from ssl_jax.sounds.wav import header_of_longer_wav, open_longer_wav
 
@@ -80,8 +80,7 @@ def open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
 
 
 def _require_sound_file(path: Path) -> None:
-    is_pipe = path.exists() and not path.is_file() and not path.is_dir()
-    if is_pipe:
+    if is_device(path):
         raise InputError(
             f"{path}: is a pipe or a device, not a file: use - with localise and send the sound "
             "to its standard input, or save it to a file first"

@@ -89,6 +89,8 @@ class Audit:
         # own sounds and seeds have files of their own, as they have folders
         self.name = "audit" + self.published.name.removeprefix("published")
         self.folder = options.work / self.name
+        # of the stores and trainings: as many clips each
+        self.rows_folder = self.folder / f"clips{options.clips}"
         self.path = options.results / f"{self.name}.json"
         self.stores = stores(options)
         self.seeds = range(options.seed, options.seed + options.seeds)
@@ -113,7 +115,7 @@ class Audit:
     def mixtures(self, name: str) -> Mixtures:
         """The mixtures of a store, which is built where it is not there."""
         store = self.stores[name]
-        folder = self.folder / name
+        folder = self.rows_folder / name
         cues = build(folder, store.database, store.front, sounds_of(store))
         return Mixtures.of(cues, read_manifest(folder / "manifest.csv", cues.count))
 
@@ -129,7 +131,7 @@ class Audit:
 
     def train_row(self, variant: Variant, mixtures: Mixtures) -> None:
         """Train a row with every seed that is missing, and keep its scores."""
-        work = self.folder / variant.store
+        work = self.rows_folder / variant.store
         results = work / "results"
         for seed in self.seeds:
             key = self.key(variant, seed)

@@ -9,10 +9,13 @@ from ssl_jax.common.files import lock_folder
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTHS, Database
 from ssl_jax.report.logs import logs_of_seeds, read_reported
-from ssl_jax.report.tables import DEGREES, SCORES, markdown_table, mean_and_deviation, write_page
+from ssl_jax.report.tables import DEGREES, SCORES, markdown_table, mean_and_deviation
+from ssl_jax.sounds.noises import files_by_kind
 from ssl_jax.studies.audit import STORES_OF_WEIGHTS, Audit
 from ssl_jax.studies.audit_rows import QUESTIONS, AuditOptions, Question, Variant
 from ssl_jax.studies.audit_runs import runs_section
+from ssl_jax.studies.pages import command_line, show_page
+from ssl_jax.studies.published_weights import checkpoint_files
 
 SWITCH = "switch"  # beside the names of QUESTIONS, what --rows takes
 WEIGHTS = "weights"
@@ -31,11 +34,9 @@ HOP_1 = "Hop 1, the published spacing, would take 17 MB a mixture: not measured.
 
 def command(audit: Audit, row: str) -> str:
     """What measures a row, for the page."""
-    words = ["ssl_jax audit"]
-    for kind, path in vars(audit.options.folders).items():
-        if path is not None:
-            words.append(f"--{kind} DIR")
-    return f"`{' '.join(words)} --rows {row}`"
+    options = audit.options
+    words = command_line("audit", vars(options.folders), options.noise_kinds, options.seed)
+    return f"`{words} --rows {row}`"
 
 
 def question_section(name: str, question: Question, audit: Audit) -> str:
@@ -250,6 +251,11 @@ def chosen_rows(options: AuditOptions) -> tuple[str, ...]:
 def run_audit(options: AuditOptions) -> None:
     """The stage `audit`: measure what is asked for and not measured yet, and write all there is."""
     rows = chosen_rows(options)
+    # a wrong folder is to fail before hours of rows
+    if options.weights is not None:
+        checkpoint_files(options.weights)
+    if options.compare_noise is not None:
+        files_by_kind(options.compare_noise)
     audit = Audit(options, {"machine": machine(), "commit": commit()})
     variants: list[Variant] = []
     for name in rows:
@@ -261,4 +267,4 @@ def run_audit(options: AuditOptions) -> None:
             audit.measure_switch()
         if WEIGHTS in rows and options.weights is not None:
             audit.measure_weights(options.weights)
-    write_page(audit.path.with_suffix(".md"), *page(audit))
+    show_page(audit.path.with_suffix(".md"), *page(audit))

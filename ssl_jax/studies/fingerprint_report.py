@@ -12,7 +12,7 @@ from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTHS, IC_MAP, FrontEnd, SoundFolders
 from ssl_jax.experiments import Experiment, Options, experiment
 from ssl_jax.report.logs import reported_table
-from ssl_jax.report.tables import markdown_table, mean_and_deviation, write_page
+from ssl_jax.report.tables import markdown_table, mean_and_deviation
 from ssl_jax.studies import fingerprint_corpora
 from ssl_jax.studies.fingerprint import Means, layers_of
 from ssl_jax.studies.fingerprint_corpora import (
@@ -38,6 +38,7 @@ from ssl_jax.studies.fingerprint_search import (
     scores_of,
     search,
 )
+from ssl_jax.studies.pages import command_line, show_page
 from ssl_jax.studies.published_weights import checkpoint_files, load_published
 
 SHOWN_RANGES = 8  # of the ranking
@@ -208,8 +209,7 @@ class FingerprintOptions:
             "weights": self.weights,
             "compare-noise": self.compare_noise,
         }
-        words = [f"--{name} DIR" for name, folder in folders.items() if folder is not None]
-        return " ".join(["ssl_jax fingerprint", *words])
+        return command_line("fingerprint", folders, self.noise_kinds, self.seed)
 
 
 def about(options: FingerprintOptions, ex: Experiment) -> str:
@@ -259,5 +259,5 @@ def run_fingerprint(options: FingerprintOptions) -> None:
             parts.append(noises_section(study, other))
         parts.append(settings_section(study, options.folders))
     page = options.results / "fingerprint.md"
-    write_page(page, TITLE, about(options, ex), HOW_TO_READ, *parts)
+    show_page(page, TITLE, about(options, ex), HOW_TO_READ, *parts)
     draw_figure(options.figures / "fingerprint.png", figure_content(study))

@@ -8,10 +8,11 @@ import numpy as np
 from ssl_jax.common.progress import say
 from ssl_jax.common.provenance import commit, machine
 from ssl_jax.report.style import OURS, REPORTED, STYLE, TICKS, plt, save_figure
-from ssl_jax.report.tables import markdown_table, write_page
+from ssl_jax.report.tables import markdown_table
 from ssl_jax.sounds.hrtf import head_files
 from ssl_jax.sounds.steadiness import BLOCK_S, block_levels, steadiness
 from ssl_jax.studies import scenes as study
+from ssl_jax.studies.pages import show_page
 from ssl_jax.studies.scenes import CORRECTED, FS, PLAIN, SCENE_AZIMUTHS, Direction, Separation
 
 OTHER = "#9aa5b1"  # heads that are not picked
@@ -141,7 +142,7 @@ def write_findings(path: Path, findings: Findings, own_heads: Path | None) -> No
     """Write the page and print it; the conclusions hold for the heads of the package alone."""
     source = f"Scenes: {study.REPOSITORY}, commit {study.COMMIT}, {study.FOLDER}"
     heads = f"{len(findings.heads)} heads of {own_heads or 'the package'}"
-    write_page(
+    show_page(
         path,
         "# The published scenes, taken apart\n",
         f"{source}; {heads}; device: {machine()}; commit: {commit()}. `ssl_jax scenes DIR`\n",

@@ -113,6 +113,9 @@ def colour_maps(
     if microphones.ild_spread:
         spread = microphones.ild_spread
         draw = jax.random.uniform(jax.random.fold_in(key, 3), (count, 1, 1), minval=-1)
-        ild = cues[:, ILD_MAP] * (1 + spread * draw).astype(cues.dtype)
-        cues = cues.at[:, ILD_MAP].set(jnp.clip(ild, -front.max_ild, front.max_ild))
+        cues = cues.at[:, ILD_MAP].multiply((1 + spread * draw).astype(cues.dtype))
+    if microphones.ild_db or microphones.ild_spread:
+        # as a front-end gives them
+        ild = jnp.clip(cues[:, ILD_MAP], -front.max_ild, front.max_ild)
+        cues = cues.at[:, ILD_MAP].set(ild)
     return cues

@@ -155,7 +155,7 @@ def test_a_second_run_is_refused_until_the_first_is_gone(tmp_path, monkeypatch, 
             *(f"--{k}={tmp_path / k}" for k in ("work", "results", "figures")),
         ]
         assert cli.main(words) == 2
-        says = f"ssl_jax: {work}: is in use by another run: wait for it or use another --name\n"
+        says = f"ssl_jax: {work}: is in use by another run: wait for it or use another --work\n"
         assert capsys.readouterr() == ("", says)
         assert cli.main([stage, "--name=other", *words[2:]]) == 0
     finally:

@@ -103,7 +103,7 @@ def test_folders_that_are_or_become_readonly(small_disk, start, unbroken):
 LOST = "missing or damaged: "
 UNKNOWN = (
     "is missing, so nobody knows how the files beside it were made: "
-    "use another --name, or delete that"
+    "use another --name or --work, or delete that"
 )
 VANISHING = [  # what is gone, when, the stages then called, and what they say
     ("cut cues/cues-00002.npy", None, ["train"], f"cues/cues-00002.npy: {LOST}run"),

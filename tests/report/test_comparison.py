@@ -1,13 +1,14 @@
 """comparison.csv and comparison.md from made-up logs: differences, blanks, agreement, seeds."""
 
 import csv
+import json
 
 import pytest
 
 from ssl_jax.report import comparison
-from ssl_jax.report.comparison import write_report
+from ssl_jax.report.comparison import TOP5, write_report
 from ssl_jax.report.logs import COLUMNS, EVERY_LOG, LAST_CLIPS, OURS_ALONE, TITLES, compare
-from support.made_logs import OURS, REPORTED_COLUMNS, cells, row_of, write_log
+from support.made_logs import OURS, OURS_WITH_LAST, REPORTED_COLUMNS, cells, row_of, write_log
 from support.runs import refuses
 
 MEASURED = (*EVERY_LOG, *OURS_ALONE)  # of a run that evaluates on its held-out mixtures alone
@@ -71,10 +72,21 @@ def test_the_table_of_last_epochs_has_a_row_for_each_run(results):
 def test_the_page_is_written_and_says_how_the_numbers_were_made(results):
     text = write_report(results, "mine")
     assert (results / "mine/comparison.md").read_text(encoding="utf-8") == text
-    wanted = ["720", "0 to 7.5 dB", "an abacus", "2.5 minutes", comparison.FOOTNOTE]
+    wanted = ["720", "0 to 7.5 dB", "an abacus", "2.5 minutes", comparison.EACH_CELL, TOP5]
     wanted += [f"## {TITLES['model1']}\n", f"## {TITLES['model2']}\n"]
     assert [fact for fact in wanted if fact not in text] == []
     assert TITLES["model2_continued"] not in text
+
+
+def test_the_last_clips_are_named_where_something_was_evaluated_on_them(results):
+    assert '"Last clips"' not in write_report(results, "mine")
+    write_log(results / "mine/model2_continued.csv", OURS_WITH_LAST, [*row_of(20), 1.0, 50.0, 90.0])
+    assert '"Last clips" are clips 9 to 10. Some of their mixtures' in write_report(results, "mine")
+    settings = json.loads((results / "mine/settings.json").read_text())
+    settings["database"] |= {"disjoint": [], "clips": 700}
+    (results / "mine/settings.json").write_text(json.dumps(settings))
+    wanted = '"Last clips" are clips 561 to 700. 80 % of their mixtures were in training.'
+    assert wanted in write_report(results, "mine")
 
 
 def test_seeds_are_summed_up_beside_the_reported(results):

@@ -30,7 +30,7 @@ from ssl_jax.studies.audit_rows import (
     training_of,
 )
 from ssl_jax.training.batches import Mixtures
-from support.runs import ROOT, refuses
+from support.runs import ROOT, refused, refuses
 
 MADE_BY = {"machine": "an abacus", "commit": "abc"}
 CHANGES = {  # what a store changes of the published one
@@ -278,6 +278,25 @@ def test_from_sounds_to_a_page(call, tmp_path, monkeypatch):
     ((key, entry),) = json.loads((tmp_path / "results/audit.json").read_text()).items()
     assert key == "published/clip/three_branch/model1/clips5/seed0" and entry["commit"] == commit()
     assert 0 <= entry["top1"] <= entry["top5"] <= 100
+
+
+def test_wrong_folders_fail_before_any_row(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(Audit, "measure_rows", lambda *_: pytest.fail("measured"))
+    (tmp_path / "empty").mkdir()
+    refused(call("audit", "--weights", "empty"), "empty: holds no *.pth")
+    refused(call("audit", "--compare-noise", "empty"), "empty: no sound file in it")
+
+
+def test_other_numbers_of_clips_lie_side_by_side(tmp_path):
+    folders = {audit_of(tmp_path, clips=clips).rows_folder for clips in (50, 100)}
+    assert len(folders) == 2 and {folder.parent.name for folder in folders} == {"audit"}
+
+
+def test_the_page_names_what_was_not_usual(tmp_path):
+    folders = SoundFolders(speech=tmp_path / "voices")
+    audit = audit_of(tmp_path, folders=folders, seed=3, noise_kinds=("rain", "wind"))
+    wanted = "`ssl_jax audit --speech DIR --noise-kinds rain,wind --seed 3 --rows splits`"
+    assert audit_report.command(audit, "splits") == wanted
 
 
 def test_one_row_is_no_comparison(tmp_path):

@@ -17,6 +17,7 @@ DATABASE = {
     "snr_high": 7.5,
     "noise_kinds": [],
     "disjoint": ["speaker", "head"],
+    "evaluation_share": 0.2,
     "rooms": 0,
     "seed": 3,
 }
