@@ -202,7 +202,7 @@ REFUSED = {
     "audit --clips 1": "too few",
     "report --name reported": "--name reported: that folder is for reported tables: use ",
     "database --export-wav out --limit 0": "--limit 0: no mixtures asked for: use at least 1",
-    "figures": "no log of model1: run the train stage",
+    "figures": "no log of any run: run the train stage",
     "report": "results/published: no training logs: run ./reproduce.sh",
 }
 
