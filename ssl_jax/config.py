@@ -180,6 +180,12 @@ class Training:
     mirrored: bool = False
     seed: int = 0  # of the run: initial weights, split, order of mixtures
 
+    @property
+    def last_clips(self) -> range:
+        """Numbers of the clips of `last_share`, one at least."""
+        first = round((1 - self.last_share) * self.clips)
+        return range(min(first, self.clips - 1), self.clips)
+
 
 def as_settings(**parts) -> dict:
     """The given settings as one JSON-ready dict; dataclasses become dicts of their fields."""

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssl_jax.common.files import read_json, write_text
@@ -43,14 +43,13 @@ class Agreement:
 def last_clips_note(results: Path, name: str) -> str:
     """Which clips the last ones of an experiment are, and that training heard most of them."""
     database = read_json(results / name / "settings.json")["database"]
-    clips = database["clips"]
-    first = round((1 - RUNS["model2_continued"].last_share) * clips) + 1
+    last = replace(RUNS["model2_continued"], clips=database["clips"]).last_clips
     trained_on = "Some"
     if not database["disjoint"]:
         trained_on = f"{100 * (1 - database['evaluation_share']):.0f} %"
     return (
-        f'"Last clips" are clips {first} to {clips}. {trained_on} of their mixtures were in '
-        "training. The reported continuation was evaluated on them as far as can be told. "
+        f'"Last clips" are clips {last.start + 1} to {last.stop}. {trained_on} of their mixtures '
+        "were in training. The reported continuation was evaluated on them as far as can be told. "
         "Quote the held-out figures."
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_csv, read_json, sha256_of, write_json
-from ssl_jax.config import AZIMUTHS
+from ssl_jax.config import AZIMUTHS, EVALUATION, TRAINING
 from ssl_jax.database.build import build
 from ssl_jax.database.cue_store import CueStore
 from ssl_jax.database.manifest import read_manifest
@@ -33,7 +33,6 @@ from ssl_jax.training.log import read_log
 from ssl_jax.training.run import train
 from ssl_jax.training.trainer import Trainer, predict_all
 
-FIRST_CLIPS = 560  # the notebook later evaluates on clips 561 to 700
 SWITCHED = "model2_switched"
 # stores that published checkpoints are scored on: the inferred noise level, and the code's
 STORES_OF_WEIGHTS = ("published", "snr15to40")
@@ -149,7 +148,7 @@ class Audit:
         return f"switch/seed{self.options.seed}"
 
     def measure_switch(self) -> None:
-        """Train the continuation of Model 2 on clips 1 to 560, and evaluate on the rest.
+        """Train the continuation of Model 2 on all clips but the last, and evaluate on these.
 
         Nothing happens unless `./reproduce.sh` has left its cue store and Model 2's epoch 16.
         """
@@ -161,9 +160,12 @@ class Audit:
         if self.switch_key in self.measured:
             return
         manifest = read_manifest(work / "manifest.csv", store.count)
-        is_last = np.arange(store.count) >= FIRST_CLIPS * AZIMUTHS
-        mixtures = Mixtures.of(store, replace(manifest, part=is_last.astype(int)))
-        config = replace(self.published.runs["model2_continued"], last_share=0.0)
+        continued = self.published.runs["model2_continued"]
+        mixtures = Mixtures.of(store, manifest)
+        part = np.full(store.count, TRAINING)
+        part[mixtures.last(continued)] = EVALUATION
+        mixtures = replace(mixtures, manifest=replace(manifest, part=part))
+        config = replace(continued, last_share=0.0)
         results = self.folder / "switched"
         train(SWITCHED, config, mixtures, RunFolders(work, results))
         self.keep(self.switch_key, {"log": read_log(results / f"{SWITCHED}.csv")})

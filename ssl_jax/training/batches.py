@@ -83,10 +83,8 @@ class Mixtures:
 
     def last(self, config: Training) -> np.ndarray:
         """Numbers of the mixtures of the run's last clips, trained on or not (`last_share`)."""
-        first = round((1 - config.last_share) * config.clips)
-        # at least one clip
-        first = min(first, config.clips - 1)
-        return np.arange(first * AZIMUTHS, config.clips * AZIMUTHS)
+        clips = config.last_clips
+        return np.arange(clips.start * AZIMUTHS, clips.stop * AZIMUTHS)
 
     def batch(
         self, numbers: np.ndarray, swapped: np.ndarray | None = None
