@@ -69,9 +69,22 @@ def run(args) -> None:
     """Carry out one stage."""
     from ssl_jax.common import progress  # here, and below: --help need not wait for them
 
+    check_log(args)
     progress.begin(args.verbosity, args.log)
     prepare_devices(args)
     args.run(args)
+
+
+def check_log(args) -> None:
+    """Raise InputError where the log would go into another file of the command."""
+    if args.log is None:
+        return
+    log = os.path.realpath(args.log)
+    for name, value in vars(args).items():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            is_path = isinstance(item, str | os.PathLike)
+            if name != "log" and is_path and os.path.realpath(item) == log:
+                raise InputError(f"--log {args.log}: is another file of this command: name another")
 
 
 def prepare_devices(args) -> None:

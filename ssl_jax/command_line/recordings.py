@@ -94,11 +94,12 @@ def _check_source(args) -> None:
 def run_render(args) -> None:
     """Carry out the stage `render`."""
     from ssl_jax.recordings import commands, scene
+    from ssl_jax.recordings.trajectories import parse_trajectory
     from ssl_jax.sounds.bundled import bundled_path
 
     azimuths = [args.azimuth]
     if args.trajectory is not None:
-        azimuths = scene.parse_trajectory(args.trajectory)
+        azimuths = parse_trajectory(args.trajectory)
     options = scene.RenderOptions(
         speech=bundled_path(args.speech),
         azimuths=azimuths,

@@ -188,6 +188,8 @@ def checksum_agrees(path: Path) -> bool:
 
 def require_file(path: Path) -> None:
     """Raise InputError unless there is a file with something in it."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, not a file: name a file in it")
     if not path.is_file():
         raise InputError(f"{path}: no such file: check the path")
     if path.stat().st_size == 0:

@@ -62,8 +62,10 @@ def correlation_settings(
         hop = max(1, round(fs * 0.010))  # 10 ms, the window's own time constant
     if not (1 <= tau * fs < math.inf):
         raise ValueError(f"tau {tau}: use seconds, at least a sample")
-    if not 0 < max_itd <= LONGEST_ITD:
-        raise ValueError(f"max_itd {max_itd}: use seconds, up to {LONGEST_ITD:g}: 1 ms is 0.001")
+    if not (0 < max_itd <= LONGEST_ITD and round(fs * max_itd) >= 1):
+        raise ValueError(
+            f"max_itd {max_itd}: use seconds, from a sample up to {LONGEST_ITD:g}: 1 ms is 0.001"
+        )
     if not max_ild > 0:
         raise ValueError(f"max_ild {max_ild}: use more than 0 dB")
     if not (1 <= hop < math.inf and int(hop) == hop):
@@ -71,7 +73,7 @@ def correlation_settings(
     if sharpness is not None and not 0 < sharpness < math.inf:
         raise ValueError(f"sharpness {sharpness}: use a number over 0, or None")
     hop = int(hop)
-    lags = max(1, round(fs * max_itd))
+    lags = round(fs * max_itd)
     gain = 1.0 / (tau * fs)
     step = hop
     if hop <= 2 * lags:

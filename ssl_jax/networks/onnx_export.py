@@ -12,11 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from ssl_jax.common.errors import InputError
-from ssl_jax.common.files import atomic_write
+from ssl_jax.common.files import atomic_write, check_outputs
 from ssl_jax.config import AZIMUTHS, IC_MAP, ILD_MAP, LEVEL_MAP, FrontEnd
 from ssl_jax.networks import level_features, spectrum
 from ssl_jax.networks import phase_network as phase
-from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
+from ssl_jax.networks.packed import (
+    default_weights,
+    describe,
+    load_weights,
+    path_of,
+    temperature_of,
+)
 from ssl_jax.networks.spectrum import Spectrum
 
 try:
@@ -251,9 +257,11 @@ def export_onnx(path: Path, name: str | None = None) -> None:
     Raises
     ------
     InputError
-        There is no such network, or it is of an architecture without a graph here.
+        There is no such network, or it is of an architecture without a graph here; or its own
+        file would be replaced.
     """
     name = name or default_weights()
+    check_outputs([path], [path_of(name)])
     notes = describe(name)
     if notes["model"] not in GRAPHS:
         usable = ", ".join(GRAPHS)

@@ -10,9 +10,11 @@ from flax import nnx
 from ssl_jax.common import files
 from ssl_jax.common.errors import InputError
 from ssl_jax.config import FrontEnd
+from ssl_jax.frontend.streaming import start_cues
 from ssl_jax.networks.array_file import ArrayFile, read_arrays, to_bytes, write_arrays
 from ssl_jax.networks.registry import build_model
 from ssl_jax.networks.serialisation import from_named, split
+from ssl_jax.sounds.reading import RATES
 
 REINSTALL = "install the package again"
 ENDING = ".safetensors"
@@ -48,7 +50,8 @@ def is_own_file(name: str) -> bool:
     return str(name).endswith(ENDING)
 
 
-def _path(name: str, folder: Path | None) -> Path:
+def path_of(name: str, folder: Path | None = None) -> Path:
+    """The file of a network of that name."""
     return Path(name) if is_own_file(name) else _folder(folder) / f"{name}{ENDING}"
 
 
@@ -92,7 +95,7 @@ def _read(name: str, folder: Path | None) -> ArrayFile:
             f"model {name!r}: there is none of that name: use one of {known}, "
             f"or a file of your own that ends in {ENDING}"
         )
-    path = _path(name, folder)
+    path = path_of(name, folder)
     if is_own_file(name):
         files.require_file(path)
     remedy = _remedy(name)
@@ -124,6 +127,11 @@ def _front_end(settings: dict) -> FrontEnd:
             raise ValueError(f"front.{field} is {value!r}")
     if front.channels > MAX_CHANNELS:
         raise ValueError(f"front.channels is {front.channels}")
+    lowest, highest = RATES
+    if not lowest <= front.fs <= highest or front.hop > front.fs:
+        raise ValueError(f"front.fs is {front.fs}, front.hop is {front.hop}")
+    # ValueError for what the front-end refuses
+    start_cues(**front.arguments())
     return front
 
 
@@ -161,7 +169,7 @@ def load_weights(name: str, folder: Path | None = None) -> LoadedNetwork:
     """
     content = _read(name, folder)
     notes = content.notes
-    path = _path(name, folder)
+    path = path_of(name, folder)
     arrays = {k: _converted(a, np.float16, np.float32) for k, a in content.arrays.items()}
     try:
         front = _front_end(notes["front"])
@@ -181,7 +189,7 @@ def temperature_of(name: str, folder: Path | None = None) -> float:
     temperature = describe(name, folder).get("temperature", 1.0)
     is_number = isinstance(temperature, (int, float))
     if not is_number or not LOWEST_TEMPERATURE < temperature < HIGHEST_TEMPERATURE:
-        path = _path(name, folder)
+        path = path_of(name, folder)
         raise InputError(f"{path}: temperature is {temperature!r}: {_remedy(name)}")
     return float(temperature)
 
@@ -230,6 +238,6 @@ def pack(source: Path, name: str, notes: dict, folder: Path | None = None) -> Pa
     content = ArrayFile(notes, weights)
     if len(to_bytes(content)) > MAX_PACKED_BYTES:
         content = _in_half_precision(content)
-    path = _path(name, folder)
+    path = path_of(name, folder)
     write_arrays(path, content, MAX_PACKED_BYTES)
     return path

@@ -14,6 +14,7 @@ from ssl_jax.frontend.binaural_feature import get_cues_clean
 from ssl_jax.frontend.sound_checks import as_ears
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import spatialise
+from ssl_jax.sounds.reading import check_rate
 from ssl_jax.sounds.shoebox import SOUND_SPEED
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
@@ -170,8 +171,10 @@ def cue_templates(fs: float, head: Sofa | None = None) -> CueTemplates:
     Raises
     ------
     InputError
-        The head is of another rate, or has no ring of directions on the horizontal plane.
+        The rate is out of range; the head is of another one, or has no ring of directions on the
+        horizontal plane.
     """
+    check_rate("fs", fs)
     if head is None:
         head = read_sofa(KEMAR, round(fs))
     if head.fs != fs:

@@ -1,14 +1,14 @@
 """Several sounds of one length, localised with one network that is loaded once."""
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.recordings.azimuths import Azimuths
 from ssl_jax.recordings.localisation import BATCH_FRAMES, Recording, localise_recording
 from ssl_jax.recordings.priors import DEFAULT_PRIOR
-from ssl_jax.recordings.signals import signal_blocks
+from ssl_jax.recordings.signals import plain_array, signal_blocks
 from ssl_jax.recordings.windows import STEP_S, TRAINED_S, WindowSettings, load_listener
+from ssl_jax.sounds.reading import check_rate
 
 
 def localise_batch(
@@ -38,7 +38,8 @@ def localise_batch(
     InputError
         The shape is another; or one of the sounds is refused, as `localise` does.
     """
-    signals = np.asarray(signals)
+    check_rate("signals", fs)
+    signals = plain_array("signals", signals)
     if signals.ndim != 3:
         raise InputError(
             f"signals: have shape {signals.shape}: several sounds are needed, (sounds, samples, 2)"
@@ -46,7 +47,7 @@ def localise_batch(
     settings = WindowSettings(window, step, model, prior)
     listener = load_listener(settings)
     # no larger batch than the sounds fill: what pads it takes as long as windows do
-    frames = int(signals.shape[1] * listener.frame_rate / fs) if fs > 0 else 0
+    frames = int(signals.shape[1] * listener.frame_rate / fs)
     windows = max(frames - listener.span_frames, 0) // listener.step_frames + 1
     most_windows = min(windows, max(1, BATCH_FRAMES // listener.span_frames))
     results = []

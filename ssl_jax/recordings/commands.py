@@ -10,6 +10,7 @@ from pathlib import Path
 from ssl_jax.common.errors import InputError, os_error_message
 from ssl_jax.common.files import check_outputs, picture_kind, write_text
 from ssl_jax.common.progress import say
+from ssl_jax.networks.packed import default_weights, path_of
 from ssl_jax.recordings.azimuths import Azimuths
 from ssl_jax.recordings.localisation import localise_recording, open_recording
 from ssl_jax.recordings.scene import RenderOptions, render_file, scene_kind, write_scene
@@ -33,19 +34,21 @@ class LocaliseOutputs:
     json: Path | None = None
     picture: Path | None = None  # of one recording
 
-    def check(self, inputs: Sequence[Path] = ()) -> None:
+    def check(self, settings: WindowSettings, inputs: Sequence[Path] = ()) -> None:
         """Raise InputError or OSError, before any work, where one of them cannot be written.
 
         Parameters
         ----------
-        inputs : files that are read, which none of them may replace
+        settings : whose network is read
+        inputs : files that are read too; no output may replace any of them
         """
         if self.csv == self.json == STANDARD:
             raise InputError("--csv - and --json -: one of them alone can be printed")
         if self.picture is not None:
             picture_kind(self.picture)
         named = [path for path in (self.csv, self.json, self.picture) if path is not None]
-        check_outputs([path for path in named if path != STANDARD], inputs)
+        network = path_of(settings.model or default_weights())
+        check_outputs([path for path in named if path != STANDARD], [*inputs, network])
 
     @property
     def table_is_printed(self) -> bool:
@@ -67,7 +70,7 @@ def localise_files(
     InputError
         Where a setting is wrong, or no file could be read.
     """
-    outputs.check(paths)
+    outputs.check(settings, paths)
     if len(paths) > 1 and outputs.picture is not None:
         raise InputError(
             f"--plot {outputs.picture}: draws one recording, not {len(paths)}: give one FILE"

@@ -52,7 +52,7 @@ def localise_pipe(
     raw_fs : Hz of 16-bit samples without a header; None for a WAV
     """
     # a file that the shell sends in, as with <, is known by this name
-    outputs.check([Path("/dev/stdin")])
+    outputs.check(settings, [Path("/dev/stdin")])
     listener = load_listener(settings)
     localise_incoming(sound_of(stream, PIPE_NAME, raw_fs), listener, outputs)
 
@@ -66,7 +66,7 @@ def localise_microphone(
     ----------
     device : see `open_microphone`
     """
-    outputs.check()
+    outputs.check(settings)
     listener = load_listener(settings)
     with open_microphone(device) as sound:
         localise_incoming(sound, listener, outputs)

@@ -27,7 +27,7 @@ from ssl_jax.recordings.overview import Overview
 from ssl_jax.recordings.pieces import can_share_frames
 from ssl_jax.recordings.priors import DEFAULT_PRIOR
 from ssl_jax.recordings.quality import Quality
-from ssl_jax.recordings.signals import signal_blocks
+from ssl_jax.recordings.signals import plain_array, signal_blocks
 from ssl_jax.recordings.windows import (
     LONGEST_S,
     STEP_S,
@@ -179,7 +179,7 @@ def localise(
     Swapped ears cannot be known: they mirror every azimuth. The notes say where the channels
     cannot be two ears of one head: milliseconds apart, or one with the other polarity.
     """
-    signal = np.asarray(signal)
+    signal = plain_array("signal", signal)
     recording = Recording("signal", fs, len(np.atleast_1d(signal)), signal_blocks(signal))
     settings = WindowSettings(window, step, model, prior)
     return localise_blocks(recording, settings, cues=cues)

@@ -15,13 +15,14 @@ from ssl_jax.common.errors import InputError
 from ssl_jax.common.progress import track
 from ssl_jax.config import MAX_SNR_DB, FrontEnd
 from ssl_jax.frontend.sound_checks import LARGEST
-from ssl_jax.sounds.hrtf import KEMAR, select_directions
+from ssl_jax.metrics import degrees_apart
+from ssl_jax.recordings.signals import plain_array
+from ssl_jax.recordings.trajectories import trajectory_azimuths
+from ssl_jax.sounds.hrtf import KEMAR, MAX_NEIGHBOUR, nearest_on_sphere, select_directions
 from ssl_jax.sounds.mixing import carry_around, mix, spatialise
 from ssl_jax.sounds.reading import check_rate, read_sound, sound_info, write_sound
 from ssl_jax.sounds.sofa import Sofa, read_sofa
 
-# degrees between the responses of a trajectory: crossfading them shifts no notch into hearing
-STEP_DEGREES = 1.0
 MAX_SECONDS = 600  # of a scene, which is all in memory
 MAX_TURN_DEGREES = 100 * 360  # of a trajectory
 # by the ending of a file's name; a name without one is a WAV too
@@ -55,20 +56,28 @@ class RenderOptions:
     start_s: float = 0.0  # so much of the speech is left out
 
 
-def nearby_responses(head: Sofa, azimuths: ArrayLike) -> tuple[np.ndarray, tuple[str, ...]]:
+def nearby_responses(head: Sofa, azimuths: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Responses (n, 2, taps) of a head for azimuths (n,), degrees, and notes.
 
     Those of the horizontal plane. Where it has gaps, those of the nearest directions, and a note.
+    InputError where these have other azimuths.
     """
     try:
         responses, _ = select_directions(head, "horizontal", azimuths)
         return responses.astype(np.float32), ()
     except InputError as error:
-        responses, elevations = select_directions(head, "nearest", azimuths)
+        chosen = nearest_on_sphere(head, azimuths)
+        beside = degrees_apart(head.azimuth[chosen], azimuths).max()
+        # another azimuth than asked for would be heard
+        if beside > MAX_NEIGHBOUR:
+            raise
+        low, high = head.elevation[chosen].min(), head.elevation[chosen].max()
         fault = str(error).rsplit(":", 1)[0]
-        low, high = elevations.min(), elevations.max()
-        note = f"{fault}: nearest directions used, at elevations {low:.0f} to {high:.0f} degrees"
-        return responses.astype(np.float32), (note,)
+        note = (
+            f"{fault}: nearest directions used, at elevations {low:.0f} to {high:.0f} degrees, up "
+            f"to {beside:.0f} degrees beside the azimuth"
+        )
+        return head.hrirs[chosen].astype(np.float32), (note,)
 
 
 def read_source(
@@ -142,6 +151,7 @@ def render_scene(
     source = _as_channel("source", source)
     noises = [_as_channel(f"noise {number}", noise) for number, noise in enumerate(noises)]
     corners = np.asarray(azimuths, float).ravel()
+    noise_azimuths = np.atleast_1d(noise_azimuths)
     _check_scene(corners, azimuths, len(noises), noise_azimuths, snr)
     if head is None:
         head = read_sofa(KEMAR, fs)
@@ -153,8 +163,10 @@ def render_scene(
         responses, notes = nearby_responses(head, circle_degrees(corners[:1]))
         ears = spatialise(source, responses[0])
     else:
-        responses, notes = nearby_responses(head, circle_degrees(_trajectory_azimuths(corners)))
-        ears = carry_around(source, responses)
+        # each once, however often it is passed
+        passed, numbers = np.unique(trajectory_azimuths(corners), return_inverse=True)
+        responses, notes = nearby_responses(head, passed)
+        ears = carry_around(source, responses, numbers)
     # without noises a silent one leaves the source as it is
     noise_ears = jnp.zeros((1, 2, len(source)))
     if len(noises):
@@ -168,7 +180,7 @@ def render_scene(
 
 def _as_channel(name: str, sound: ArrayLike) -> np.ndarray:
     """A sound (samples,) in float32; InputError for anything else."""
-    array = np.asarray(sound)
+    array = plain_array(name, sound)
     if array.ndim != 1 or array.size == 0:
         raise InputError(
             f"{name}: has shape {array.shape}: use one channel with samples, (samples,)"
@@ -192,7 +204,7 @@ def _check_head(head: Sofa, fs: float) -> None:
 
 
 def _check_scene(
-    corners: np.ndarray, azimuths: ArrayLike, noises: int, noise_azimuths: ArrayLike, snr: float
+    corners: np.ndarray, azimuths: ArrayLike, noises: int, noise_azimuths: np.ndarray, snr: float
 ) -> None:
     """Raise InputError where `render_scene` does.
 
@@ -204,11 +216,11 @@ def _check_scene(
     noise_azimuths : (noises,) degrees
     snr : dB
     """
-    count = np.size(noise_azimuths)
+    count = len(noise_azimuths)
     if noises != count:
         raise InputError(f"{noises} noises and {count} azimuths: give each one: --noise-azimuth")
     if not np.isfinite(noise_azimuths).all():
-        raise InputError(f"noise azimuths {noise_azimuths!r}: use numbers of degrees")
+        raise InputError(f"noise azimuths {noise_azimuths.tolist()}: use numbers of degrees")
     is_usable = len(corners) > 0 and np.isfinite(corners).all()
     if not (is_usable and np.abs(np.diff(corners)).sum() <= MAX_TURN_DEGREES):
         raise InputError(
@@ -216,13 +228,6 @@ def _check_scene(
         )
     if not -MAX_SNR_DB <= snr <= MAX_SNR_DB:
         raise InputError(f"SNR {snr:g}: out of range: use -{MAX_SNR_DB} to {MAX_SNR_DB} dB")
-
-
-def _trajectory_azimuths(corners: np.ndarray) -> np.ndarray:
-    """Azimuths along a trajectory, degrees: at most STEP_DEGREES apart, at equal times."""
-    last = len(corners) - 1
-    steps = max(1, int(np.ceil(np.abs(np.diff(corners)).max() / STEP_DEGREES)))
-    return np.interp(np.arange(last * steps + 1) / steps, np.arange(last + 1), corners)
 
 
 def render_file(options: RenderOptions) -> Scene:
@@ -277,16 +282,3 @@ def write_scene(scene: Scene, path: Path, bits: int = 16) -> None:
         # soundfile wants the upper 24 bits of 32
         samples = samples << 8
     write_sound(path, samples, scene.fs, bits, kind)
-
-
-def parse_trajectory(text: str) -> list[float]:
-    """Azimuths with colons between, such as 0:360 or 0:90:45; InputError for anything else."""
-    try:
-        azimuths = [float(part) for part in text.split(":")]
-    except ValueError:
-        azimuths = []
-    if len(azimuths) < 2 or not np.isfinite(azimuths).all():
-        raise InputError(
-            f"trajectory {text!r}: not azimuths: use degrees with colons between, such as 0:360"
-        )
-    return azimuths

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssl_jax.common.errors import InputError
 
@@ -12,6 +13,13 @@ FULL_SCALE = {"int8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31}
 # uint8 counts from here, as in WAV files of 8 bits
 UINT8_ZERO = 128.0
 LARGEST_OF_16_BITS = 2**15
+
+
+def plain_array(name: str, sound: ArrayLike) -> np.ndarray:
+    """A sound as a NumPy array; InputError for a masked one, as nothing here heeds masks."""
+    if isinstance(sound, np.ma.MaskedArray):
+        raise InputError(f"{name}: is a masked array: use {name}.filled(0), or leave samples out")
+    return np.asarray(sound)
 
 
 def signal_blocks(signal: np.ndarray) -> Iterator[np.ndarray]:

@@ -126,6 +126,9 @@ def cite_section(results: Path, citation: Citation) -> str:
     title = TITLES[CITED_RUN]
     cited = {}
     for score, (_, unit) in CITED_SCORES.items():
+        if any(score not in scores for scores in metrics):
+            path = results / CITED_PROTOCOL / "metrics.json"
+            raise InputError(f"{path}: {CITED_RUN} lacks {score}: delete it and train again")
         cited[score] = mean_and_deviation([scores[score] for scores in metrics], unit)
     commit = note_of(read_json(results / CITED_PROTOCOL / "timing.json"), CITED_RUN, "commit")
     heading = (
@@ -180,9 +183,13 @@ def read_citation(path: Path) -> Citation:
 
 def update_readme(readme: Path, results: Path) -> None:
     """Put both sections between the README's markers; the second where its runs were trained."""
-    put_section(readme, "results", results_section(results))
+    table = results_section(results)
+    cite = None
     if metrics_of_seeds(results, CITED_PROTOCOL, CITED_RUN):
-        citation = read_citation(readme.with_name(CITATION))
-        put_section(readme, "cite", cite_section(results, citation))
+        cite = cite_section(results, read_citation(readme.with_name(CITATION)))
+    # both are known before either is written
+    put_section(readme, "results", table)
+    if cite is not None:
+        put_section(readme, "cite", cite)
     else:
         say(f"{results / CITED_PROTOCOL}: no {CITED_RUN}: the number to cite stays as it is")

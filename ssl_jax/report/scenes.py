@@ -67,7 +67,8 @@ def carry_voice(front: FrontEnd) -> SurroundCues:
     """A voice carried once around KEMAR, counter-clockwise from the front."""
     voice = load_speech(None, VOICE_S, front.fs)[:].reshape(-1)
     responses = kemar_responses(front.fs)
-    ears = carry_around(voice, np.concatenate([responses, responses[:1]]))  # 0 to 360 degrees
+    around = np.append(np.arange(len(responses)), 0)  # 0 to 360 degrees
+    ears = carry_around(voice, responses, around)
     cues = front.cues(ears.T)
     power = np.asarray(cues.power)
     heard = sounding(power, HEARD)

@@ -22,6 +22,7 @@ OTHER_HEADS = (
 UPSAMPLING = 8  # of the grid that a delay is read on
 # degrees: an interpolated azimuth needs a measured one this near on both sides
 MAX_NEIGHBOUR = 20.0
+INTERPOLATED_TAPS = 2**18  # of responses at a time, whose spectra take a hundred times as much
 # degrees from elevation 0 at which a ring is still one: a head that is tracked moves by 2 or so
 TRACKED = 5.0
 
@@ -179,9 +180,14 @@ def interpolate_ring(
     ahead = ring[np.where(offset >= 0, offset, np.inf).argmin(axis=1)]
     behind = ring[np.where(offset <= 0, -offset, np.inf).argmin(axis=1)]
     gaps = ring_gaps(sofa.azimuth[ring], azimuths[between])
-    weight = gaps[:, 0] / gaps.sum(axis=1)
     # the same weight for both ears
-    hrirs[between] = interpolate(sofa.hrirs[ahead], sofa.hrirs[behind], weight[:, None])
+    weight = (gaps[:, 0] / gaps.sum(axis=1))[:, None]
+    rows = np.flatnonzero(between)
+    at_a_time = max(1, INTERPOLATED_TAPS // hrirs.shape[-1])
+    for start in range(0, len(rows), at_a_time):
+        part = slice(start, start + at_a_time)
+        first, second = sofa.hrirs[ahead[part]], sofa.hrirs[behind[part]]
+        hrirs[rows[part]] = interpolate(first, second, weight[part])
     elevations[between] = 0.0
     return hrirs, elevations
 

@@ -68,7 +68,7 @@ def mix(target: Array, noises: Array, snr: Array) -> jax.Array:
     return mixture / jnp.where(peak == 0, 1, peak)
 
 
-def carry_around(source: np.ndarray, hrirs: np.ndarray) -> np.ndarray:
+def carry_around(source: np.ndarray, hrirs: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Carry a source past positions at equal times.
 
     Each position renders the stretch of the source about its time, under a triangle that reaches
@@ -77,7 +77,8 @@ def carry_around(source: np.ndarray, hrirs: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     source : (samples,)
-    hrirs : (positions, 2, taps), of two positions or more
+    hrirs : (n, 2, taps)
+    numbers : (positions,), which of them each position has; two positions or more
 
     Returns
     -------
@@ -86,7 +87,8 @@ def carry_around(source: np.ndarray, hrirs: np.ndarray) -> np.ndarray:
     source = np.asarray(source)
     hrirs = np.asarray(hrirs)
     samples = len(source)
-    positions, _, taps = hrirs.shape
+    positions = len(numbers)
+    taps = hrirs.shape[-1]
     spacing = (samples - 1) / (positions - 1)  # samples between positions
     first = np.ceil((np.arange(positions) - 1) * spacing).astype(int)  # samples of the triangles
     length = int(2 * spacing) + 2  # of a triangle
@@ -99,7 +101,7 @@ def carry_around(source: np.ndarray, hrirs: np.ndarray) -> np.ndarray:
         weight = np.maximum(0, 1 - np.abs(number / spacing - rows[:, None])).astype(source.dtype)
         spare = (0, POSITIONS - len(rows))  # one shape is one compiled program
         stretches = np.pad(weight * padded[number + early], (spare, (0, taps - 1)))
-        responses = np.pad(hrirs[rows], (spare, (0, 0), (0, 0)))
+        responses = np.pad(hrirs[numbers[rows]], (spare, (0, 0), (0, 0)))
         parts = np.asarray(spatialise(stretches, responses))[: len(rows)]
         for begin, part in zip(first[rows] + early, parts, strict=True):
             ears[:, begin : begin + part.shape[1]] += part

@@ -65,6 +65,15 @@ def load_kinds(folder: Path, kinds: Sequence[str], fs: int) -> dict[str, Kind]:
         For a folder of fewer than two kinds, a kind that is not there or has fewer than
         LEAST_CLIPS seconds that sound, and files that are damaged or silent.
     """
+    files = files_of_kinds(folder, kinds)
+    loaded = {}
+    for kind in track(files, "kinds of noise", total=len(files)):
+        loaded[kind] = load_kind(folder, kind, files[kind], fs)
+    return loaded
+
+
+def files_of_kinds(folder: Path, kinds: Sequence[str]) -> dict[str, list[Path]]:
+    """The sound files of `kinds` of noise by name, () for all; InputError as `load_kinds`."""
     files = files_by_kind(folder)
     if len(files) < 2:
         raise InputError(f"{folder}: has {len(files)} kind of noise: name a folder with at least 2")
@@ -73,11 +82,7 @@ def load_kinds(folder: Path, kinds: Sequence[str], fs: int) -> dict[str, Kind]:
         raise InputError(
             f"{folder}: has no kind of noise {unknown[0]!r}: use some of {', '.join(files)}"
         )
-    wanted = sorted(set(kinds)) or list(files)
-    loaded = {}
-    for kind in track(wanted, "kinds of noise", total=len(wanted)):
-        loaded[kind] = load_kind(folder, kind, files[kind], fs)
-    return loaded
+    return {kind: files[kind] for kind in sorted(set(kinds)) or files}
 
 
 def files_by_kind(folder: Path) -> dict[str, list[Path]]:

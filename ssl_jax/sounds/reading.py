@@ -19,6 +19,8 @@ MAX_SOUND_SECONDS = 4 * 3600  # read at once: a file of a few kilobytes may decl
 MAX_SAMPLES = 2**27  # of all channels together; 512 MiB
 RATES = (4_000, 384_000)  # Hz, that recordings and responses may have
 UNKNOWN_BYTES = 0x7FFF0000  # programs that write to a pipe state this length or more
+# what libsndfile calls the length of a WAV's sound, of an AIFF's, AU's, RF64's and W64's
+SIZES = "data|SSND|Data Size|Riff size|riff"
 CUT_SHORT = "ends before its stated length: it is truncated, fetch it again"
 GOES_ON = "goes on after its stated length: all the sound that is there is used"
 
@@ -35,7 +37,11 @@ class SoundInfo:
 def check_rate(name: str | Path, fs: float) -> None:
     """Raise InputError unless a sampling rate is a whole number within RATES."""
     low, high = RATES
-    if not (low <= fs <= high and fs == int(fs)):
+    try:
+        is_usable = low <= fs <= high and fs == int(fs)
+    except TypeError:  # no number
+        is_usable = False
+    if not is_usable:
         raise InputError(
             f"{name}: its rate is {fs} Hz, not a whole number in {low}..{high}: export it again"
         )
@@ -92,9 +98,9 @@ def _check_whole(path: Path, sound: soundfile.SoundFile) -> None:
     """Raise InputError where there is no sound, or its end is missing."""
     if sound.samplerate < 1 or sound.frames < 1:
         raise InputError(f"{path}: holds no sound: fetch it again")
-    # libsndfile says in its log alone that the end of a WAV, AIFF or Ogg is missing
+    # libsndfile says in its log alone that the end of a file is missing
     log = sound.extra_info
-    sizes = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", log, re.MULTILINE)
+    sizes = re.search(rf"^ *(?:{SIZES}) *: (\d+) \(should be (\d+)\)", log, re.MULTILINE)
     is_cut = "lacks an end-of-stream" in log
     if sizes is not None:
         stated_bytes, actual_bytes = int(sizes[1]), int(sizes[2])

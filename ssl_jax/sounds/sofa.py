@@ -66,6 +66,8 @@ def read_sofa(path: Path | str, fs: int | None = None, ears: str = "", azimuths:
     try:
         with h5py.File(path, "r") as file:
             contents = read_contents(read_layout(path, file))
+    except InputError:
+        raise
     except BROKEN as error:
         reason = error_reason(error)
         raise InputError(f"{path}: not a readable SOFA ({reason}): fetch it again") from None

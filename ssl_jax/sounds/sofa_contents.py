@@ -22,7 +22,10 @@ ON_GRID = 0.5  # degrees: a direction this near counts as measured there
 MAX_SECONDS = 2  # of a response; longer rooms are cut by whoever has them
 EVEN = 1e-3  # of a step of frequency: how far one may be off an even grid
 WRAPPED = 0.05  # of the power in the last quarter: more is no tail but a start before time 0
-NOT_WRITTEN = 1e30  # NetCDF holds 9.97e36 where nobody wrote a value; no response is as loud
+# of a response's peak: beyond them powers leave the range of float32. NetCDF holds 9.97e36 where
+# nobody wrote a value
+QUIETEST = 1e-12
+LOUDEST = 1e12
 SECONDS = ("second", "seconds", "s")  # units of Data.Delay
 SAMPLES = ("", "sample", "samples")
 
@@ -64,14 +67,16 @@ def read_contents(sofa: SofaFile) -> Contents:
         hrirs = hrirs[:, ::-1]
         delay = delay[:, ::-1]
     loudest = np.abs(hrirs).max(axis=-1)
-    heard = ((loudest > 0) & (loudest < NOT_WRITTEN)).all(axis=-1)
+    heard = ((loudest > QUIETEST) & (loudest < LOUDEST)).all(axis=-1)
     if not heard.any():
-        raise InputError(f"{sofa.path}: {sofa.data} has silent responses: fetch the file again")
+        raise InputError(
+            f"{sofa.path}: {sofa.data} has silent or senseless responses: fetch the file again"
+        )
     if not heard.all():
         first = np.flatnonzero(~heard)[0]
         say(
-            f"{sofa.path}: {np.sum(~heard)} of {len(heard)} directions are silent, or nobody wrote"
-            f" them: left out, azimuth {azimuth[first]:g}, elevation {elevation[first]:g} first"
+            f"{sofa.path}: {np.sum(~heard)} of {len(heard)} directions are silent or senseless:"
+            f" left out, azimuth {azimuth[first]:g}, elevation {elevation[first]:g} first"
         )
         hrirs, delay = hrirs[heard], delay[heard]
         azimuth, elevation = azimuth[heard], elevation[heard]

@@ -23,6 +23,7 @@ FORM_BYTES = 16
 EXTENSIBLE = 0xFFFE
 EXTENSIBLE_CODE = slice(24, 26)
 PRINTABLE = range(0x20, 0x7F)  # ASCII, of which names of chunks are
+DS64_BYTES = 16  # of a chunk "ds64": the lengths of the file and of the sound
 # a length of 32 bits that says: see the chunk ds64
 SEE_DS64 = 0xFFFFFFFF
 WAV_WANTED = "use WAV of 16, 24 or 32 bits, or raw sound with --raw FS"
@@ -60,6 +61,7 @@ def read_wav_header(stream: BinaryIO, name: str) -> WavHeader:
         raise InputError(f"{name}: not a WAV: {WAV_WANTED}")
     position = 12
     form = b""
+    long_bytes = SEE_DS64  # of the sound, as RF64 states it beforehand
     while True:
         kind, size = struct.unpack("<4sI", _read_exactly(stream, 8, name))
         position += 8
@@ -73,6 +75,10 @@ def read_wav_header(stream: BinaryIO, name: str) -> WavHeader:
         content = _read_exactly(stream, size + size % 2, name)
         if kind == b"fmt " and size >= FORM_BYTES:
             form = content[:size]
+        if kind == b"ds64" and size >= DS64_BYTES:
+            _, long_bytes = struct.unpack("<QQ", content[:DS64_BYTES])
+    if size == SEE_DS64:
+        size = long_bytes
     if not form:
         raise InputError(f"{name}: a WAV that does not say its format: {WAV_WANTED}")
     code, channels, fs, _, frame_bytes, bits = struct.unpack("<HHIIHH", form[:FORM_BYTES])

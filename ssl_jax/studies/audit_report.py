@@ -10,9 +10,9 @@ from ssl_jax.common.provenance import commit, machine
 from ssl_jax.config import AZIMUTHS, Database
 from ssl_jax.report.logs import logs_of_seeds, read_reported
 from ssl_jax.report.tables import DEGREES, SCORES, markdown_table, mean_and_deviation
-from ssl_jax.sounds.noises import files_by_kind
+from ssl_jax.sounds.noises import files_of_kinds
 from ssl_jax.studies.audit import STORES_OF_WEIGHTS, Audit
-from ssl_jax.studies.audit_rows import QUESTIONS, AuditOptions, Question, Variant
+from ssl_jax.studies.audit_rows import ESC10, QUESTIONS, AuditOptions, Question, Variant
 from ssl_jax.studies.audit_runs import runs_section
 from ssl_jax.studies.pages import command_line, show_page
 from ssl_jax.studies.published_weights import checkpoint_files
@@ -255,7 +255,7 @@ def run_audit(options: AuditOptions) -> None:
     if options.weights is not None:
         checkpoint_files(options.weights)
     if options.compare_noise is not None:
-        files_by_kind(options.compare_noise)
+        files_of_kinds(options.compare_noise, ESC10)
     audit = Audit(options, {"machine": machine(), "commit": commit()})
     variants: list[Variant] = []
     for name in rows:

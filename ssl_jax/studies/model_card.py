@@ -123,9 +123,10 @@ def trained_weights(options: PackOptions) -> Path:
     epochs = ex.runs[options.run].epochs
     source = weights_path(options.results / ex.name, options.run, epochs)
     checkpoint = checkpoint_path(options.work / ex.name, options.run, epochs)
-    if not source.exists() or not checkpoint.exists():
-        remedy = f"ssl_jax train --runs {options.run} with the same options makes it"
-        raise InputError(f"{source}: not trained yet: {remedy}")
+    for path in (source, checkpoint):
+        if not path.exists():
+            remedy = f"ssl_jax train --runs {options.run} with the same options makes it"
+            raise InputError(f"{path}: not there: {remedy}; or name other --results and --work")
     return source
 
 

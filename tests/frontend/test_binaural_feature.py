@@ -180,7 +180,7 @@ def test_a_sound_shorter_than_a_hop_is_refused():
 SENSELESS = {
     "hop": [0, 2.5, np.inf],
     "tau": [-1, 1e-6, np.inf],
-    "max_itd": [0, 1.0],
+    "max_itd": [0, 1e-6, 1.0],
     "max_ild": [0, np.nan],
     "sharpness": [-5, np.nan],
 }

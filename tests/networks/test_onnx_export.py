@@ -84,6 +84,12 @@ def test_a_network_without_a_graph_is_refused(call, monkeypatch):
     refused(call("export", "--to", "a.onnx"), says)
 
 
+def test_a_network_is_not_replaced_by_its_export(call, tmp_path):
+    (tmp_path / "own.safetensors").write_bytes(b"a network")
+    ended = call("export", "--model", "own.safetensors", "--to", "own.safetensors")
+    refused(ended, "own.safetensors: would replace a file that is read")
+
+
 def test_the_page_does_as_it_says(call, tmp_path, monkeypatch, mixture, capsys):
     """With soundfile in torchaudio's place, which is large: the page needs its arrays alone."""
     soundfile.write(tmp_path / "ears.wav", mixture, 44_100)

@@ -150,6 +150,10 @@ UNFIT = {
     "a hop that is text": (NOTES | {"front": {"hop": "1"}}, "does not fit .*front.hop is '1'"),
     "an infinite window": (NOTES | {"front": {"tau": float("inf")}}, "does not fit .*front.tau"),
     "a hair cell by number": (NOTES | {"front": {"hair_cell": 1}}, "does not fit .*hair_cell is 1"),
+    "an unheard of cell": (NOTES | {"front": {"hair_cell": "x"}}, "does not fit .*hair cell 'x'"),
+    "a long lag": (NOTES | {"front": {"max_itd": 0.5}}, "does not fit .*max_itd 0.5"),
+    "a rate of no sound": (NOTES | {"front": {"fs": 10**7}}, "does not fit .*front.fs is 10000000"),
+    "an endless hop": (NOTES | {"front": {"hop": 10**9}}, "does not fit .*front.hop is 1000000000"),
     "many channels": (NOTES | {"front": {"channels": 1025}}, "does not fit .*channels is 1025"),
 }
 

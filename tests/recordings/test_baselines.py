@@ -154,4 +154,6 @@ def test_an_incoherent_half_counts_little(kemar, templates):
 def test_templates_of_another_rate_are_refused(kemar, templates):
     refuses("templates of 16000 Hz, not 44100", itd_ild_azimuth, delayed(3), 44_100, templates)
     refuses("of 16000 Hz, not 44100: read it with", cue_templates, 44_100, kemar)
+    for fs in (np.inf, np.nan, 1e6, "44100"):
+        refuses("fs: its rate is", itd_ild_azimuth, delayed(3), fs)
     refuses("an ear is silent", itd_ild_azimuth, np.zeros((FS, 2)), FS, templates)

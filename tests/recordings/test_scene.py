@@ -9,10 +9,10 @@ import soundfile
 from ssl_jax.recordings.scene import (
     RenderOptions,
     nearby_responses,
-    parse_trajectory,
     render_file,
     render_scene,
 )
+from ssl_jax.recordings.trajectories import parse_trajectory, trajectory_azimuths
 from ssl_jax.sounds.hrtf import KEMAR, select_directions
 from ssl_jax.sounds.mixing import carry_around
 from ssl_jax.sounds.sofa import read_sofa
@@ -33,7 +33,7 @@ def test_carried_source_passes_every_position(kemar):
     gains = np.array([0.0, 1.0, 4.0])
     hrirs = np.stack([gains, gains[::-1]], 1)[..., None].astype(np.float32)
     for samples in (1001, 1000, 3):
-        ears = carry_around(np.ones(samples, np.float32), hrirs)
+        ears = carry_around(np.ones(samples, np.float32), hrirs, np.arange(3))
         wanted = np.interp(np.linspace(0, 2, samples), [0, 1, 2], gains)
         np.testing.assert_allclose(ears, [wanted, wanted[::-1]], atol=ROUNDING)
     still, staying = (render_scene(TONE, FS, at, head=kemar).ears for at in ([60], [60, 60, 60]))
@@ -42,7 +42,8 @@ def test_carried_source_passes_every_position(kemar):
 
 def test_a_moving_tone_does_not_click(kemar):
     """Once around in a second: all but the tone stays 75 dB below it, and no step is larger."""
-    moving = carry_around(TONE, nearby_responses(kemar, np.arange(361.0) % 360)[0])[:, 1000:]
+    around = np.arange(361) % 360
+    moving = carry_around(TONE, nearby_responses(kemar, np.arange(360.0))[0], around)[:, 1000:]
     spectrum = np.abs(np.fft.rfft(moving * np.hanning(moving.shape[1])))
     frequency = np.fft.rfftfreq(moving.shape[1], 1 / FS)
     assert spectrum[:, np.abs(frequency - 440) > 100].max() < 10 ** (-75 / 20) * spectrum.max()
@@ -61,9 +62,43 @@ def test_a_head_without_a_horizontal_plane_says_so(kemar):
     )
     scene = render_scene(TONE, FS, [10], head=high)
     assert len(scene.notes) == 1 and "nothing measured at elevation 0" in scene.notes[0]
-    assert "at elevations 20 to 20 degrees" in scene.notes[0]
+    assert "at elevations 20 to 20 degrees, up to " in scene.notes[0]
     nearest = select_directions(high, "nearest", [10.0])[0].astype(np.float32)
-    np.testing.assert_array_equal(nearby_responses(high, [10.0])[0], nearest)
+    np.testing.assert_array_equal(nearby_responses(high, np.array([10.0]))[0], nearest)
+
+
+def test_a_head_without_the_azimuth_is_refused(kemar):
+    """As where only the front was measured: the nearest direction would be heard as another."""
+    is_front = np.cos(np.radians(kemar.azimuth)) > -0.1
+    front = replace(
+        kemar,
+        hrirs=kemar.hrirs[is_front],
+        azimuth=kemar.azimuth[is_front],
+        elevation=kemar.elevation[is_front],
+    )
+    assert render_scene(TONE, FS, 30, head=front).notes == ()
+    refuses("degrees of azimuth 180", render_scene, TONE, FS, 180, head=front)
+
+
+def test_an_azimuth_that_is_passed_often_is_there_once(kemar, monkeypatch):
+    asked = []
+
+    def nearby(head, azimuths):
+        asked.append(len(azimuths))
+        return nearby_responses(head, azimuths)
+
+    monkeypatch.setattr("ssl_jax.recordings.scene.nearby_responses", nearby)
+    render_scene(TONE, FS, [0, 3600], head=kemar)
+    render_scene(TONE, FS, [-30, 30, -30, 30], head=kemar)
+    assert asked == [360, 61]
+    assert len(np.unique(trajectory_azimuths(np.array([0.3, 36000.1])))) <= 3600
+
+
+def test_one_noise_may_have_one_azimuth(kemar):
+    noise = np.random.default_rng(0).standard_normal(900).astype(np.float32)
+    one, listed = (render_scene(TONE, FS, 60, [noise], at, head=kemar) for at in (10, [10]))
+    np.testing.assert_array_equal(one.ears, listed.ears)
+    refuses("source: is a masked array", render_scene, np.ma.masked_less(TONE, 0), FS, 60)
 
 
 def test_noise_level_and_repetition(kemar):

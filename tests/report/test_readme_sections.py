@@ -1,6 +1,7 @@
 """The README's table and the number to cite, from made-up logs and metrics."""
 
 import json
+import shutil
 
 import pytest
 import yaml
@@ -54,6 +55,7 @@ def results(results):
     (results / "clean/metrics.json").write_text(json.dumps(metrics))
     timing = {"stages": {**STAGES, "ours_mirrored": STAGES["model1"]}}
     (results / "clean/timing.json").write_text(json.dumps(timing))
+    shutil.copy(ROOT / "CITATION.cff", results)
     return results
 
 
@@ -122,6 +124,12 @@ def test_the_number_to_cite_is_of_all_seeds(results):
     assert row == wanted
 
 
+def test_metrics_that_lack_a_score_are_refused(results):
+    (results / "clean/metrics.json").write_text('{"ours_mirrored": {"top1": 40.0}}')
+    citation = read_citation(ROOT / "CITATION.cff")
+    refuses("clean/metrics.json: ours_mirrored lacks", cite_section, results, citation)
+
+
 def test_the_bibtex_entry_says_what_the_citation_file_says(results):
     facts = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     entry = readme.bibtex(read_citation(ROOT / "CITATION.cff"), "0123456789")
@@ -150,7 +158,6 @@ def test_a_citation_file_that_lacks_something_is_refused(tmp_path, text):
 def test_both_sections_are_replaced_and_all_else_stays(results):
     page = results / "README.md"
     citation = results / "CITATION.cff"
-    citation.write_text((ROOT / "CITATION.cff").read_text("utf-8"), encoding="utf-8")
     page.write_text(PAGE.format("old", "old"), encoding="utf-8")
     wanted = PAGE.format(results_section(results), cite_section(results, read_citation(citation)))
     for _ in range(2):  # a second time changes nothing
@@ -164,6 +171,14 @@ def test_without_the_runs_to_cite_that_section_stays(results):
     page.write_text(PAGE.format("old", "as it was"), encoding="utf-8")
     update_readme(page, results)
     assert page.read_text(encoding="utf-8") == PAGE.format(results_section(results), "as it was")
+
+
+def test_without_the_citation_file_the_page_stays(results):
+    (results / "CITATION.cff").unlink()
+    page = results / "README.md"
+    page.write_text(PAGE.format("old", "old"), encoding="utf-8")
+    refuses("CITATION.cff: no such file", update_readme, page, results)
+    assert page.read_text(encoding="utf-8") == PAGE.format("old", "old")
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_samples_are_kept_in_every_piece(tmp_path):
 def test_what_is_no_sound_is_refused(tmp_path):
     path = tmp_path / "a.wav"
     refused(read_sound, path, says="no such file")
-    refused(read_sound, path.parent, says="no such file")  # a folder
+    refused(read_sound, path.parent, says="is a folder, not a file")
     soundfile.write(path, np.zeros((0, 2)), FS)
     refused(read_sound, path, says="holds no sound")
     for content in (b"", b"no sound at all", b"RIFF\x24\x00\x00\x00WAVEfmt ", b"OggS" + bytes(60)):
@@ -66,6 +66,16 @@ def test_a_truncated_sound_is_refused(tmp_path, kind, keep):
     refused(read_sound, path, says=says)
     if kind == "wav":
         refused(read_sound, path, 0, 10, says="truncated")  # even a piece that is there
+
+
+@pytest.mark.parametrize("kind", ["RF64", "W64", "AU"])
+def test_a_truncated_file_of_a_rarer_format_is_refused(tmp_path, kind):
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.random.default_rng(6).uniform(-0.5, 0.5, (9000, 2)), FS, format=kind)
+    assert len(read_sound(path)[0]) == 9000
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    refused(read_sound, path, says="truncated")
 
 
 def test_a_length_left_open_is_no_truncation_but_an_absurd_one_is_refused(tmp_path):

@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
+from ssl_jax.common.errors import InputError
 from ssl_jax.sounds.sofa import read_sofa
 from support.made_sofa import (
     AZIMUTH,
@@ -256,3 +257,17 @@ def test_malformed_sofa_is_one_line(tmp_path, field, says, values):
         elif value is not None:
             path.write_bytes(value)
         refused_call(read_sofa, path, says=says)
+
+
+def test_a_refusal_of_the_contents_is_no_damaged_file(tmp_path):
+    write_sofa(tmp_path / "a.sofa", SourcePosition=None)
+    with pytest.raises(InputError) as refusal:
+        read_sofa(tmp_path / "a.sofa")
+    assert "not a readable SOFA" not in str(refusal.value)
+    assert str(refusal.value).count("a.sofa") == 1
+
+
+@pytest.mark.parametrize("gain", [1e20, 1e-20])
+def test_responses_out_of_the_range_of_powers_are_refused(tmp_path, gain):
+    write_sofa(tmp_path / "a.sofa", Data__IR=gain * np.ones(FULL))
+    refused_call(read_sofa, tmp_path / "a.sofa", says="silent or senseless")

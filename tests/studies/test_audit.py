@@ -285,6 +285,8 @@ def test_wrong_folders_fail_before_any_row(call, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     refused(call("audit", "--weights", "empty"), "empty: holds no *.pth")
     refused(call("audit", "--compare-noise", "empty"), "empty: no sound file in it")
+    own = package_data("noise")
+    refused(call("audit", "--compare-noise", own), "has no kind of noise 'clock_tick'")
 
 
 def test_other_numbers_of_clips_lie_side_by_side(tmp_path):
