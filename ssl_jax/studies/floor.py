@@ -39,15 +39,22 @@ class Need:
     traffic: float  # bytes to or from memory
 
 
-def seconds_of(work: Callable) -> float:
-    """Median wall time of `work()` after a warm-up; fewer repeats where it takes long."""
-    jax.block_until_ready(work())
-    times: list[float] = []
-    while len(times) < REPEATS and sum(times) < LONGEST_S:
-        began = time.perf_counter()
+def seconds_of(*works: Callable) -> list[float]:
+    """Median wall time of each of some works, after a warm-up; fewer repeats where they take long.
+
+    They take turns, so that a machine that is slow for a while is slow for all of them.
+    """
+    for work in works:
         jax.block_until_ready(work())
-        times.append(time.perf_counter() - began)
-    return float(np.median(times))
+    rounds: list[list[float]] = []
+    while len(rounds) < REPEATS and np.sum(rounds) < LONGEST_S * len(works):
+        times = []
+        for work in works:
+            began = time.perf_counter()
+            jax.block_until_ready(work())
+            times.append(time.perf_counter() - began)
+        rounds.append(times)
+    return np.median(rounds, axis=0).tolist()
 
 
 def on_all_devices(function: Callable, mesh: Mesh, specs=EACH) -> Callable:
@@ -66,9 +73,10 @@ def machine_rates(mesh: Mesh) -> dict[str, float]:
     copy = on_all_devices(lambda x: x + 1, mesh)
     operations = mesh.size * 2 * n**3
     traffic = 2 * big.nbytes
+    product_seconds, copy_seconds = seconds_of(lambda: product(a), lambda: copy(big))
     return {
-        "matrix_flops": operations / seconds_of(lambda: product(a)),
-        "memory_bytes": traffic / seconds_of(lambda: copy(big)),
+        "matrix_flops": operations / product_seconds,
+        "memory_bytes": traffic / copy_seconds,
     }
 
 

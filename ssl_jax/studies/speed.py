@@ -42,6 +42,7 @@ from ssl_jax.studies.floor import (
     RENDERING,
     STEP,
     WHOLE,
+    Need,
     machine_rates,
     needs,
     on_all_devices,
@@ -207,24 +208,33 @@ def training_jobs() -> list[Job]:
 def measure(jobs: Sequence[Job], rates: dict[str, float]) -> list[dict]:
     """A row for each job; the first of a stage is ours, which the others are compared with."""
     needed = needs()
-    ours: dict[str, float] = {}
     rows = []
-    for job in track(jobs, "benchmark", total=len(jobs)):
-        seconds = seconds_of(job.work) / job.amount
-        need = needed[job.stage]
-        floor = max(
-            need.operations / rates["matrix_flops"],
-            need.traffic / rates["memory_bytes"],
-        )
+    stages = list(dict.fromkeys(job.stage for job in jobs))
+    for stage in track(stages, "benchmark", total=len(stages)):
+        of_stage = [job for job in jobs if job.stage == stage]
+        seconds = seconds_of(*(job.work for job in of_stage))
+        rows += stage_rows(of_stage, seconds, needed[stage], rates)
+    return rows
+
+
+def stage_rows(
+    jobs: Sequence[Job], seconds: Sequence[float], need: Need, rates: dict[str, float]
+) -> list[dict]:
+    """The rows of one stage, whose jobs took so many seconds."""
+    floor = max(need.operations / rates["matrix_flops"], need.traffic / rates["memory_bytes"])
+    ours = seconds[0] / jobs[0].amount
+    rows = []
+    for job, taken in zip(jobs, seconds, strict=True):
+        each = taken / job.amount
         row = {
             "stage": job.stage,
             "who": job.who,
-            "seconds": seconds,
-            "ratio_to_ours": seconds / ours.setdefault(job.stage, seconds),
+            "seconds": each,
+            "ratio_to_ours": each / ours,
             "operations": need.operations,
             "bytes": need.traffic,
             "floor_seconds": floor,
-            "share_of_floor": floor / seconds,
+            "share_of_floor": floor / each,
         }
         rows.append(row)
     return rows
@@ -242,7 +252,7 @@ def table(measured: dict) -> str:
             row["stage"],
             row["who"],
             f"{1e3 * row['seconds']:,.{digits}f}",
-            f"{row['ratio_to_ours']:,.1f}",
+            f"{row['ratio_to_ours']:,.{2 if row['ratio_to_ours'] < 10 else 0}f}",
             f"{1e3 * row['floor_seconds']:.{digits + 1}f}",
             f"{100 * row['share_of_floor']:.0f} %" if is_ours else "",
         ]

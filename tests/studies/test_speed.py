@@ -41,7 +41,14 @@ def test_time_is_the_median_after_a_warm_up(monkeypatch):
         now += next(durations)
 
     monkeypatch.setattr(floor.time, "perf_counter", lambda: now)
-    assert seconds_of(work) == 0.125
+    assert seconds_of(work) == [0.125]
+
+
+def test_works_take_turns(monkeypatch):
+    order = []
+    monkeypatch.setattr(floor, "REPEATS", 2)
+    seconds = seconds_of(lambda: order.append("a"), lambda: order.append("b"))
+    assert order == ["a", "b"] * 3 and len(seconds) == 2
 
 
 @pytest.mark.parametrize(
@@ -52,5 +59,5 @@ def test_table(seconds, shown):
     row |= {"floor_seconds": seconds / 4, "share_of_floor": 0.25}
     about = {"machine": "an abacus", "commit": "abc", "matrix_flops": 4e11, "memory_bytes": 3e10}
     text = table(about | {"rows": [row]})
-    assert f"| filterbank | ours | {shown} | 1.0 |" in text and "| 25 % |" in text
+    assert f"| filterbank | ours | {shown} | 1.00 |" in text and "| 25 % |" in text
     assert text.startswith("Machine: an abacus; 400 GFLOP/s") and "\nCommit abc; " in text
