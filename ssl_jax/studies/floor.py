@@ -40,9 +40,10 @@ class Need:
 
 
 def seconds_of(*works: Callable) -> list[float]:
-    """Median wall time of each of some works, after a warm-up; fewer repeats where they take long.
+    """Median wall time of each of some works; fewer repeats where they take long.
 
-    They take turns, so that a machine that is slow for a while is slow for all of them.
+    They take turns, so that a machine that is slow for a while is slow for all of them. A work is
+    done twice in its turn, and timed the second time: the first finds the caches of another.
     """
     for work in works:
         jax.block_until_ready(work())
@@ -50,6 +51,7 @@ def seconds_of(*works: Callable) -> list[float]:
     while len(rounds) < REPEATS and np.sum(rounds) < LONGEST_S * len(works):
         times = []
         for work in works:
+            jax.block_until_ready(work())
             began = time.perf_counter()
             jax.block_until_ready(work())
             times.append(time.perf_counter() - began)
