@@ -47,8 +47,8 @@ def record_stage(path: Path, stage: str, *, resumed: bool, complete: bool = Fals
     yield
     if not is_main_process():
         return
-    notes = read_json(path) if path.exists() else {"stages": {}}
-    stages = notes["stages"]
+    notes = read_json(path) if path.exists() else {}
+    stages = notes.setdefault("stages", {})
     if complete and stage in stages:
         return
     seconds = time.monotonic() - began
@@ -67,4 +67,4 @@ def record_stage(path: Path, stage: str, *, resumed: bool, complete: bool = Fals
 
 def note_of(timing: dict, stage: str, what: str) -> str:
     """The "commit" or the "machine" of a stage in what `record_stage` notes."""
-    return timing["stages"].get(stage, {}).get(what, "unknown")
+    return timing.get("stages", {}).get(stage, {}).get(what, "unknown")

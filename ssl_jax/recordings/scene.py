@@ -66,13 +66,13 @@ def nearby_responses(head: Sofa, azimuths: np.ndarray) -> tuple[np.ndarray, tupl
         responses, _ = select_directions(head, "horizontal", azimuths)
         return responses.astype(np.float32), ()
     except InputError as error:
+        fault = str(error).rsplit(":", 1)[0]
         chosen = nearest_on_sphere(head, azimuths)
         beside = degrees_apart(head.azimuth[chosen], azimuths).max()
         # another azimuth than asked for would be heard
         if beside > MAX_NEIGHBOUR:
-            raise
+            raise InputError(f"{fault}, nor above or below: use another head or azimuth") from None
         low, high = head.elevation[chosen].min(), head.elevation[chosen].max()
-        fault = str(error).rsplit(":", 1)[0]
         note = (
             f"{fault}: nearest directions used, at elevations {low:.0f} to {high:.0f} degrees, up "
             f"to {beside:.0f} degrees beside the azimuth"

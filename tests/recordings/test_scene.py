@@ -77,7 +77,7 @@ def test_a_head_without_the_azimuth_is_refused(kemar):
         elevation=kemar.elevation[is_front],
     )
     assert render_scene(TONE, FS, 30, head=front).notes == ()
-    refuses("degrees of azimuth 180", render_scene, TONE, FS, 180, head=front)
+    refuses("of azimuth 180, nor above or below", render_scene, TONE, FS, 180, head=front)
 
 
 def test_an_azimuth_that_is_passed_often_is_there_once(kemar, monkeypatch):
