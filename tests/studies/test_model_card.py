@@ -47,7 +47,12 @@ def test_the_corpus_is_bundled_or_named():
 
 def test_what_is_not_trained_cannot_be_packed(tmp_path):
     options = PackOptions(experiment(), "published", "model2", "new", tmp_path, tmp_path)
-    refuses("model2_epoch20.safetensors: not trained yet", model_card.trained_weights, options)
+    refuses("model2_epoch20.safetensors: not there", model_card.trained_weights, options)
+    weights = tmp_path / "published/model2_epoch20.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    # what is missing is named, not what is there
+    refuses("epoch-020.safetensors: not there", model_card.trained_weights, options)
     refuses("--run x: unknown", model_card.trained_weights, replace(options, run="x"))
 
 
