@@ -42,7 +42,7 @@ class PrintCompletion(argparse.Action):
         try:
             shtab = importlib.import_module("shtab")
         except ImportError:
-            missing = "the package shtab is missing: pip install 'ssl_jax[completion]'"
+            missing = "the package shtab is missing: pip install shtab"
             parser.exit(BAD_INPUT, f"ssl_jax: --print-completion: {missing}\n")
         print(shtab.complete(parser, shell))
         parser.exit()

@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ssl_jax.common.devices import barrier, by_main_process, data_mesh, is_main_process
@@ -54,10 +55,15 @@ class Plan:
     folders: Folders = field(default_factory=Folders)
 
 
-def check_results(results: Path, settings: dict) -> None:
-    """Make the results folder ours, or raise InputError, which names the setting that differs."""
+def check_results(results: Path, settings: dict, *, has_store: bool) -> None:
+    """Make the results folder ours, or raise InputError, which names the setting that differs.
+
+    Settings alone, without a store or a log, are of a call that was refused, and count for nothing.
+    """
     path = results / "settings.json"
-    if path.exists():
+    if path.exists() and not has_store and not any(results.glob("*.csv")):
+        write_json(path, settings)
+    elif path.exists():
         compare_settings(path, settings, as_settings(database=Database(), front=FrontEnd()))
     else:
         settle_settings(path, settings, outputs="*.csv")
@@ -76,8 +82,10 @@ def make_database(ex: Experiment, folders: Folders) -> None:
     """Render every mixture and store its cue maps."""
     results = folders.results / ex.name
     store = CueStore(folders.work / ex.name / "cues", ex.database, ex.front)
-    by_main_process(check_results, results, as_settings(database=ex.database, front=ex.front))
     have_shard = [store.path(shard).exists() for shard in range(store.shards)]
+    settings = as_settings(database=ex.database, front=ex.front)
+    check = partial(check_results, has_store=any(have_shard))
+    by_main_process(check, results, settings)
     timing = results / "timing.json"
     with record_stage(timing, "database", resumed=any(have_shard), complete=all(have_shard)):
         sounds = load_sounds(ex.folders, ex.database, ex.front.fs)
@@ -108,7 +116,8 @@ def train_runs(ex: Experiment, plan: Plan) -> None:
     with barrier():
         mixtures = Mixtures.of(store, read_manifest(work / "manifest.csv", store.count))
     settings = mixtures.settings
-    by_main_process(check_results, results, settings)
+    check = partial(check_results, has_store=True)
+    by_main_process(check, results, settings)
     metrics, run_settings = read_trained(results)
     mesh = data_mesh() if plan.devices else None
     for name, config in runs.items():

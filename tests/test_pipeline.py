@@ -103,6 +103,13 @@ def test_other_settings_in_the_same_folder_are_refused(trained, call):
     refused(call("all", f"--name={NAME}", "--hop=441"), "front.hop = 882, now 441")
 
 
+def test_a_refused_call_does_not_use_up_a_name(call, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder in ("voicez", "empty"):
+        refused(call("database", "--quick", "--name=mine", "--speech", folder), folder)
+    assert (tmp_path / "results/mine/settings.json").exists()
+
+
 @pytest.mark.parametrize("words", [["--hop=441"], [TINY, "--seed=3"], [TINY, "--hair-cell=roman"]])
 def test_results_without_their_work_are_not_mixed_with_others(trained, call, words):
     shutil.rmtree(trained / "work")
@@ -128,7 +135,7 @@ def test_results_of_an_older_version_stay(tmp_path):
     write_json(tmp_path / "settings.json", {**older, "runs": {"model1": {}}})
     write_json(tmp_path / "metrics.json", {"model1": {"top1": 50.0}})
     settings = as_settings(database=Database(clips=4), front=FrontEnd(hop=882))
-    pipeline.check_results(tmp_path, settings)
+    pipeline.check_results(tmp_path, settings, has_store=True)
     assert pipeline.read_trained(tmp_path) == ({"model1": {"top1": 50.0}}, {"model1": {}})
     for says, database, front in (
         ("front.hop = 882, now 441", {}, {"hop": 441}),
@@ -138,4 +145,4 @@ def test_results_of_an_older_version_stay(tmp_path):
             "database": settings["database"] | database,
             "front": settings["front"] | front,
         }
-        refuses(says, pipeline.check_results, tmp_path, other)
+        refuses(says, pipeline.check_results, tmp_path, other, has_store=True)

@@ -28,7 +28,7 @@ from ssl_jax.networks.spectrum import Spectrum
 try:
     from onnx import ModelProto, TensorProto, helper, numpy_helper
 except ImportError:
-    raise InputError("export: the package onnx is missing: pip install 'ssl_jax[onnx]'") from None
+    raise InputError("export: the package onnx is missing: pip install onnx") from None
 
 # the first operator set with ReduceMean's axes as an input and Shape's start; of 2022
 OPERATOR_SET = 18

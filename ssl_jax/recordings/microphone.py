@@ -107,7 +107,7 @@ def _import_sounddevice():
         import sounddevice
     except ImportError:
         raise InputError(
-            '--mic: the package sounddevice is missing: pip install "ssl_jax[live]"'
+            "--mic: the package sounddevice is missing: pip install sounddevice"
         ) from None
     except OSError:
         # the package has PortAudio for Windows and macOS alone

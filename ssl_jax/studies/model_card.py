@@ -126,7 +126,8 @@ def trained_weights(options: PackOptions) -> Path:
     for path in (source, checkpoint):
         if not path.exists():
             remedy = f"ssl_jax train --runs {options.run} with the same options makes it"
-            raise InputError(f"{path}: not there: {remedy}; or name other --results and --work")
+            others = "or name other --results and --work, or --quick as in training"
+            raise InputError(f"{path}: not there: {remedy}; {others}")
     return source
 
 

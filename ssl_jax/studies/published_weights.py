@@ -99,9 +99,7 @@ def read_pth(path: Path) -> dict[str, np.ndarray]:
     try:
         import torch
     except ImportError:
-        raise InputError(
-            f"{path}: reading it needs PyTorch: pip install 'ssl_jax[studies]'"
-        ) from None
+        raise InputError(f"{path}: reading it needs PyTorch: pip install torch") from None
     check_archive(path)
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
@@ -167,8 +165,10 @@ def checkpoint_files(folder: Path) -> dict[str, Path]:
     Raises
     ------
     InputError
-        Where there is none.
+        Where there is none, or no such folder.
     """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder: check the path")
     files = {}
     for path in sorted(folder.rglob("*.pth")):
         files[path.relative_to(folder).with_suffix("").as_posix()] = path

@@ -108,6 +108,7 @@ def test_what_stops_one_process_stops_all_with_a_line_each(run, tmp_path):
     taken = tmp_path / f"results/{NAME}/settings.json"
     taken.parent.mkdir(parents=True)
     taken.write_text('{"database": {"clips": 7}}')
+    (taken.parent / "model1.csv").write_text("something was made with them")
     statuses, errors = run(tmp_path, ("database",), processes=2)
     assert statuses == [2, 2] and "Traceback" not in "".join(errors)
     assert "settings.json: was made with database.clips = 7, now 2" in errors[0]

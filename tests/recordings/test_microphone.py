@@ -176,7 +176,7 @@ def test_a_machine_without_an_input_says_so(plug_in, sound):
 def test_without_the_package_one_line_names_the_extra(plug_in, call):
     plug_in(None)
     ended = call("localise", "--mic")
-    refused(ended, 'sounddevice is missing: pip install "ssl_jax[live]"')
+    refused(ended, "sounddevice is missing: pip install sounddevice")
     assert len(ended.lines) == 1
 
 
