@@ -92,7 +92,7 @@ def test_a_checkpoint_of_another_network_is_refused(checkpoint):
 def test_without_pytorch_a_line_says_how_to_get_it(checkpoint, monkeypatch):
     path = checkpoint({})
     monkeypatch.setitem(sys.modules, "torch", None)
-    refuses(r"a.pth: .*pip install 'ssl_jax\[studies\]'", load_published, path)
+    refuses(r"a.pth: .*pip install torch", load_published, path)
 
 
 def test_damaged_and_large_files_are_refused(checkpoint, monkeypatch, tmp_path):
