@@ -4,6 +4,7 @@ import contextlib
 import platform
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import jax
@@ -68,3 +69,8 @@ def record_stage(path: Path, stage: str, *, resumed: bool, complete: bool = Fals
 def note_of(timing: dict, stage: str, what: str) -> str:
     """The "commit" or the "machine" of a stage in what `record_stage` notes."""
     return timing.get("stages", {}).get(stage, {}).get(what, "unknown")
+
+
+def notes_of(timing: dict, stages: Iterable[str], what: str) -> str:
+    """The commits or the machines of some stages, each once."""
+    return ", ".join(dict.fromkeys(note_of(timing, stage, what) for stage in stages))

@@ -73,7 +73,8 @@ class BatchNorm(nnx.Module):
         again, so that it need not be added to all of `x`: only the running mean knows it.
         """
         if self.use_running_average:
-            mean, var = self.mean[...] - left_out, self.var[...]
+            mean = self.mean[...] - left_out
+            var = self.var[...]
         else:
             mean, var = self._batch_statistics(x)
             self._move_running_statistics(mean + left_out, var, x.size // x.shape[-1])

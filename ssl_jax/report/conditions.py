@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json
-from ssl_jax.common.provenance import note_of
+from ssl_jax.common.provenance import notes_of
 from ssl_jax.config import AZIMUTHS, BUNDLED
 
 SOUNDS = ("speech", "noise", "heads")
@@ -78,16 +78,11 @@ def conditions_of_machine(timing: dict) -> dict[str, str]:
     minutes = sum(stage["seconds"] for stage in stages) / 60
     memory_gib = max(stage["peak_memory_mb"] for stage in stages) / 1024
     return {
-        "machine": every_note(timing, "machine"),
+        "machine": notes_of(timing, timing["stages"], "machine"),
         "wall time": f"{minutes:.1f} minutes",
         "peak memory": f"{memory_gib:.1f} GiB",
-        "commit": every_note(timing, "commit"),
+        "commit": notes_of(timing, timing["stages"], "commit"),
     }
-
-
-def every_note(timing: dict, what: str) -> str:
-    """The commits or the machines of all stages, each once."""
-    return ", ".join(dict.fromkeys(note_of(timing, stage, what) for stage in timing["stages"]))
 
 
 def conditions_line(conditions: dict[str, str], without: Iterable[str] = ()) -> str:

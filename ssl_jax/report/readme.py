@@ -69,24 +69,27 @@ def results_section(results: Path) -> str:
     """
     lines = []
     protocols = []
+    on_last_clips = None  # the protocol of rows that are
     for row in README_ROWS:
         cells = readme_cells(results, row)
         if cells is None:
             say(f"{results / row.protocol}: no log of {row.run}: the README's table lacks its row")
             continue
         lines.append(cells)
+        if row.part == "last":
+            on_last_clips = row.protocol
         if row.protocol not in protocols:
             protocols.append(row.protocol)
     if not lines:
         raise InputError(f"{results}: no training logs of any protocol: run ./reproduce.sh first")
     intro = ["In percent: ours, mean ± standard deviation over seeds (reported).", TOP5]
-    if any(cells[2] == PART_TITLES["last"] for cells in lines):
-        intro.append(last_clips_note(results, protocols[0]))
     notes = []
     for protocol in protocols:
         conditions = read_conditions(results, protocol)
         link = f"[`{protocol}`](results/{protocol}/comparison.md)"
         notes.append(f"- {link}: {conditions_line(conditions, without=IN_COMPARISON)}")
+    if on_last_clips is not None:
+        intro.append(last_clips_note(results, on_last_clips))
     return "\n".join([" ".join(intro) + "\n", markdown_table(HEAD, lines), *notes])
 
 

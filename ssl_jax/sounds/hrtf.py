@@ -186,7 +186,8 @@ def interpolate_ring(
     at_a_time = max(1, INTERPOLATED_TAPS // hrirs.shape[-1])
     for start in range(0, len(rows), at_a_time):
         part = slice(start, start + at_a_time)
-        first, second = sofa.hrirs[ahead[part]], sofa.hrirs[behind[part]]
+        first = sofa.hrirs[ahead[part]]
+        second = sofa.hrirs[behind[part]]
         hrirs[rows[part]] = interpolate(first, second, weight[part])
     elevations[between] = 0.0
     return hrirs, elevations

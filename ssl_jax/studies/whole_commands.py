@@ -15,7 +15,7 @@ import soundfile
 from ssl_jax.common.errors import InputError
 from ssl_jax.common.files import read_json
 from ssl_jax.common.progress import track
-from ssl_jax.common.provenance import note_of
+from ssl_jax.common.provenance import note_of, notes_of
 from ssl_jax.report.tables import markdown_table
 from ssl_jax.runs import MAIN_RUNS
 
@@ -141,7 +141,7 @@ def reproduction_section(results: Path) -> str:
     total = sum(stages[stage]["seconds"] for stage in noted) / 60
     most = max(stages[stage]["peak_memory_mb"] for stage in noted)
     rows.append(["together", f"{total:.1f}", f"{most:,}", ""])
-    machines = ", ".join(dict.fromkeys(note_of(timing, stage, "machine") for stage in noted))
+    machines = notes_of(timing, noted, "machine")
     head = ["stage", "minutes", "most memory, MiB", "commit"]
     return (
         f"## ./reproduce.sh\n\nAs it noted in {path.as_posix()} on {machines}. Start-up, "

@@ -172,14 +172,14 @@ def nearest_error(estimates: np.ndarray, azimuth: float) -> float:
     return float(degrees_apart(estimates, azimuth).min())
 
 
-def manifest_of_training(name: str, folder: Path, ex: Experiment) -> Manifest | None:
+def manifest_of_training(network: Network, folder: Path, ex: Experiment) -> Manifest | None:
     """The manifest of the rooms that a network was trained on; None where `folder` lacks it."""
     left_out = "the evaluation part is left out, and not all heads of training may be known"
     if not (folder / "manifest.csv").exists():
         say(f"{folder}: not there: {left_out} (`ssl_jax database` makes it)")
         return None
-    if load_weights(name).front != ex.front or not ex.database.rooms:
-        say(f"{folder}: not what {name} was trained on: {left_out}")
+    if network.front != ex.front or not ex.database.rooms:
+        say(f"{folder}: not what {network.name} was trained on: {left_out}")
         return None
     return read_manifest(folder / "manifest.csv", AZIMUTHS * ex.database.clips)
 
@@ -248,7 +248,7 @@ def run_yardsticks(options: YardstickOptions) -> None:
     of_voices = [heard_at(place, voices, noises, [network]) for place in places]
     of_sounds = [heard_at(place, sounds, noises, [network]) for place in places]
     folder = options.work / options.experiment.name
-    manifest = manifest_of_training(network.name, folder, options.experiment)
+    manifest = manifest_of_training(network, folder, options.experiment)
     known = heard_in_training(places, manifest)
     unseen = [number for number, place in enumerate(places) if place.name not in known]
     if not unseen:

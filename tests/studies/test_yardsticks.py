@@ -16,6 +16,7 @@ from ssl_jax.sounds.hrtf import KEMAR
 from ssl_jax.sounds.sources import load_sounds
 from ssl_jax.studies import yardsticks
 from ssl_jax.studies.places import measured_place
+from ssl_jax.studies.unseen_heads import Network
 from ssl_jax.studies.voices import bundled_voices
 from support.runs import refused
 
@@ -103,7 +104,7 @@ def test_every_part_of_rooms_is_scored(tmp_path):
     sounds = load_sounds(ex.folders, ex.database, ex.front.fs)
     build(tmp_path, ex.database, ex.front, sounds)
     name = default_weights()
-    manifest = yardsticks.manifest_of_training(name, tmp_path, ex)
+    manifest = yardsticks.manifest_of_training(Network.load(name), tmp_path, ex)
     rows = yardsticks.evaluation_rows(name, tmp_path, ex, manifest)
     within = {row[1]: float(row[5].rstrip(" %")) for row in rows if row[5] != "-"}
     assert len(rows) == 7
@@ -115,5 +116,5 @@ def test_every_part_of_rooms_is_scored(tmp_path):
 def test_a_store_that_the_network_cannot_hear_is_left_out(tmp_path, capsys, name, protocol):
     (tmp_path / "manifest.csv").write_text("")
     ex = experiment(Options(protocol=protocol))
-    assert yardsticks.manifest_of_training(name, tmp_path, ex) is None
+    assert yardsticks.manifest_of_training(Network.load(name), tmp_path, ex) is None
     assert f"not what {name} was trained on" in capsys.readouterr().err
