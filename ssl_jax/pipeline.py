@@ -61,12 +61,13 @@ def check_results(results: Path, settings: dict, *, has_store: bool) -> None:
     Settings alone, without a store or a log, are of a call that was refused, and count for nothing.
     """
     path = results / "settings.json"
-    if path.exists() and not has_store and not any(results.glob("*.csv")):
-        write_json(path, settings)
-    elif path.exists():
+    is_made_with_them = has_store or any(results.glob("*.csv"))
+    if not path.exists():
+        settle_settings(path, settings, outputs="*.csv")
+    elif is_made_with_them:
         compare_settings(path, settings, as_settings(database=Database(), front=FrontEnd()))
     else:
-        settle_settings(path, settings, outputs="*.csv")
+        write_json(path, settings)
 
 
 def read_trained(results: Path) -> tuple[dict, dict]:

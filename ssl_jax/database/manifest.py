@@ -57,8 +57,11 @@ def manifest_csv(recipes: Recipes, sounds: Sounds, part: np.ndarray | None = Non
         clip = sounds.speech.clips[one.clip]
         elevation = sounds.heads.elevations[one.head, one.azimuth]
         row = [number, clip.name, clip.speaker]
-        # another target than speech is known by its name
-        row += [clip.file, f"{clip.start_s:g}"] if isinstance(clip, SpeechClip) else ["", ""]
+        if isinstance(clip, SpeechClip):
+            row += [clip.file, f"{clip.start_s:g}"]
+        else:
+            # known by its name
+            row += ["", ""]
         row += [one.azimuth * AZIMUTH_STEP, f"{elevation:.2f}"]
         row += [sounds.heads.names[one.head], sounds.noises.kinds[one.noise_kind]]
         files = sounds.noises.names[one.noise_kind]

@@ -247,12 +247,13 @@ def table(measured: dict) -> str:
     rows = []
     for row in measured["rows"]:
         digits = 3 if row["seconds"] < 1e-3 else 1
+        ratio_digits = 2 if row["ratio_to_ours"] < 10 else 0
         is_ours = row["who"].startswith("ours")
         cells = [
             row["stage"],
             row["who"],
             f"{1e3 * row['seconds']:,.{digits}f}",
-            f"{row['ratio_to_ours']:,.{2 if row['ratio_to_ours'] < 10 else 0}f}",
+            f"{row['ratio_to_ours']:,.{ratio_digits}f}",
             f"{1e3 * row['floor_seconds']:.{digits + 1}f}",
             f"{100 * row['share_of_floor']:.0f} %" if is_ours else "",
         ]
