@@ -21,6 +21,11 @@ from ssl_jax.sounds.sofa import ON_GRID, read_sofa
 # dB, that the code of the published experiment states: it asks for the head, not for the noise
 SNR = (PROTOCOLS["published-code"].snr_low, PROTOCOLS["published-code"].snr_high)
 
+# Seconds after the loudest sample: later than that, rooms answer and no head or torso does. And the
+# share of the energy that comes so late, from which on a place is a room: -30 dB
+LATE_S = 0.02
+LATE_SHARE = 1e-3
+
 _render = jax.jit(render)
 
 
@@ -32,6 +37,13 @@ class Place:
     hrirs: np.ndarray  # (n, 2, taps) float32, left ear first, at most a second long
     azimuth: np.ndarray  # (n,) degrees
     elevation: np.ndarray  # (n,) degrees
+
+    def is_room(self, fs: int) -> bool:
+        """Whether sounds are heard again after their direct sound; responses are at `fs`, Hz."""
+        power = np.square(self.hrirs, dtype=float)
+        direct = power.argmax(axis=-1)[..., None]
+        late = np.arange(power.shape[-1]) > direct + LATE_S * fs
+        return bool(power[late].sum() > LATE_SHARE * power.sum())
 
     @property
     def directions(self) -> str:

@@ -253,8 +253,14 @@ def run_yardsticks(options: YardstickOptions) -> None:
     unseen = [number for number, place in enumerate(places) if place.name not in known]
     if not unseen:
         unseen = list(range(len(places)))
-    front = front_rows_of("voices", [of_voices[number] for number in unseen], network.name)
-    front += front_rows_of("wide-band", [of_sounds[number] for number in unseen], network.name)
+    rooms = [number for number in unseen if places[number].is_room(fs)]
+    heads = [number for number in unseen if number not in rooms]
+    front = []
+    for sounds_name, listenings in (("voices", of_voices), ("wide-band", of_sounds)):
+        for where, numbers in (("heads", heads), ("rooms", rooms)):
+            if numbers:
+                chosen = [listenings[number] for number in numbers]
+                front += front_rows_of(f"{sounds_name}, {where}", chosen, network.name)
     methods = Methods.load(network)
     beside = classical_rows([places[number] for number in unseen], voices, noises, methods)
     rows = score_places(places, [network], of_voices)
@@ -288,6 +294,6 @@ def introduction(
         "these heads and rooms; the first two tables are of the others, if there are any. "
         "Evaluation heads are turned to their midline (docs/rooms.md). `ssl_jax yardsticks "
         f"DIR`; {machine()}; commit {commit()}.\n\n## In front\n\n"
-        f"These heads and rooms together, windows of 1 s. Wide-band: {options.clips} sounds of "
-        f"{sounds} that reach over 8 kHz.\n"
+        "All heads together, in the free field, and all rooms; windows of 1 s. Wide-band: "
+        f"{options.clips} sounds of {sounds} that reach over 8 kHz.\n"
     )

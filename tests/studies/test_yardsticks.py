@@ -56,6 +56,19 @@ def test_talkers_stand_apart_and_are_equally_loud():
     assert np.mean(ears**2) == pytest.approx(2 * yardsticks.LEVEL**2, rel=0.05)
 
 
+def test_a_room_is_known_by_what_comes_late():
+    """Energy 40 dB below the direct sound after 25 ms is a measurement's noise; at 20 dB a room."""
+    head = measured_place(KEMAR, FS)
+    energy = np.sqrt(np.square(head.hrirs).sum(axis=-1, keepdims=True))
+    echo = np.zeros((*head.hrirs.shape[:2], FS // 20), np.float32)
+    echo[..., -200:] = energy / np.sqrt(200)
+    padding = [(0, 0), (0, 0), (0, echo.shape[-1] - head.hrirs.shape[-1])]
+    direct = np.pad(head.hrirs, padding)
+    assert not head.is_room(FS)
+    assert not replace(head, hrirs=direct + 0.01 * echo).is_room(FS)
+    assert replace(head, hrirs=direct + 0.1 * echo).is_room(FS)
+
+
 def test_a_folder_without_heads_is_refused(call, tmp_path):
     refused(call("yardsticks", tmp_path), "no .sofa files")
 
@@ -82,9 +95,9 @@ def test_a_head_and_two_talkers_are_scored(call, tmp_path, monkeypatch):
     assert f"Training heard {KEMAR.stem} (and maybe more" in ended.out
     of_head = [row for row in rows if row[0] == f"`{default_weights()}`"]
     assert [row[1] for row in of_head] == [KEMAR.stem, KEMAR.stem]
-    first = [row[:4] for row in rows if row[0] in ("voices", "wide-band")]
+    first = [row[:4] for row in rows if row[0] in ("voices, heads", "wide-band, heads")]
     assert first[:2] == [
-        ["voices", "straight ahead", prior, "1"] for prior in ("frontal", "uniform")
+        ["voices, heads", "straight ahead", prior, "1"] for prior in ("frontal", "uniform")
     ]
     assert [row[3] for row in first] == 2 * ["1", "1", "5", "5", "36", "36"]
     beside = [row[:3] for row in rows if row[0] in ("all", KEMAR.stem)]
