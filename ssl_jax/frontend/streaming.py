@@ -121,13 +121,15 @@ def cue_block(stream: CueStream, block: ArrayLike, last: bool = False) -> tuple[
     Raises
     ------
     ValueError
-        The last axis is not two ears, NaN or infinity, a block of other leading axes than the
-        first, or one after the last.
+        The last axis is not two ears, NaN or infinity, no sound at all, a block of other leading
+        axes than the first, or one after the last.
     """
     if stream.ended:
         raise ValueError("this stream has had its last block: start_cues begins another")
     block = np.asarray(checked_floats(require_two_ears(block)))
     *leading, length, _ = block.shape
+    if 0 in leading:
+        raise ValueError(f"block has shape {block.shape}, of no sound: use one or more")
     settings = stream.settings
     state = stream.state
     waiting = stream.waiting

@@ -122,6 +122,18 @@ def _draw_head(axes) -> None:
     axes.add_patch(Wedge((0, 0.02), 0.27, 25, 155, width=0.06, fc="#75624f", lw=0))
 
 
+def _clipped_ends(values: np.ndarray, limits: tuple[float, float]) -> str:
+    """At which ends of a colour bar some values lie beyond: "neither", "min", "max" or "both"."""
+    low, high = limits
+    below, above = bool((values < low).any()), bool((values > high).any())
+    return {
+        (False, False): "neither",
+        (True, False): "min",
+        (False, True): "max",
+        (True, True): "both",
+    }[below, above]
+
+
 def _draw_cue_maps(figure, cues: Cues, azimuths: Azimuths) -> None:
     heard = sounding(np.asarray(cues.power), PAUSE_POWER)
     columns = figure.subplots(1, 3)
@@ -131,7 +143,8 @@ def _draw_cue_maps(figure, cues: Cues, azimuths: Azimuths) -> None:
         image = cue_map(
             axes, values, azimuths.cfs, azimuths.seconds, style.close_limits, style.colours
         )
-        add_bar(image, axes, pad=0.015, aspect=25)
+        ends = _clipped_ends(values, style.close_limits)
+        add_bar(image, axes, pad=0.015, aspect=25, extend=ends)
     columns[0].set_ylabel("centre frequency (Hz)")
 
 

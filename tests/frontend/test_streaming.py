@@ -109,6 +109,11 @@ def test_a_block_of_other_leading_axes_is_refused(mixture):
         cue_block(stream, mixture)
 
 
+def test_a_block_of_no_sound_is_refused(mixture):
+    with pytest.raises(ValueError, match="of no sound"):
+        cue_block(start_cues(FS), np.stack([mixture])[:0])
+
+
 def test_a_block_of_another_kind_is_taken_as_the_first_was(mixture):
     with jax.enable_x64(new_val=True):
         stream, _ = cue_block(start_cues(FS), np.asarray(mixture, np.float32))

@@ -14,7 +14,7 @@ import pytest
 from ssl_jax import localise
 from ssl_jax.recordings.azimuths import Azimuths, mean_azimuth
 from ssl_jax.recordings.pairs import CHANCE
-from ssl_jax.recordings.pictures import _draw_from_above
+from ssl_jax.recordings.pictures import _clipped_ends, _draw_from_above
 from ssl_jax.recordings.posteriors import in_words
 from ssl_jax.recordings.tables import as_json
 from support.estimates import windows_of
@@ -213,3 +213,16 @@ def test_a_silent_sound_is_plotted_without_a_warning():
         axes = silent.plot()
     assert axes.get_legend() is None
     matplotlib.pyplot.close("all")
+
+
+@pytest.mark.parametrize(
+    "values, ends",
+    [
+        ([0.0, np.nan], "neither"),
+        ([-9.0, 0.0], "min"),
+        ([0.0, 9.0], "max"),
+        ([-9.0, 9.0, np.nan], "both"),
+    ],
+)
+def test_a_colour_bar_shows_at_which_ends_values_lie_beyond(values, ends):
+    assert _clipped_ends(np.array(values), (-7.0, 7.0)) == ends
