@@ -77,34 +77,13 @@ RUNS = {
         short_share=0.3,
         coloured=0.5,
         level_curves=3.0,
-        canal_share=0.5,
-        ild_spread=0.3,
-        mirrored=True,
-    ),
-    # the same, and then through equalisations that differ from channel to channel
-    "general_equalised": Training(
-        model="phase_spectrum",
-        clips=2800,
-        epochs=28,
-        epochs_planned=28,
-        batch=64,
-        learning_rate=5e-4,
-        weight_decay=0.1,
-        start_from="general",
-        start_epoch=24,
-        cosine_epochs=4,
-        warmup_epochs=0.25,
-        label_spread=5.0,
-        short_share=0.3,
-        coloured=0.5,
-        level_curves=3.0,
         equalisation=1.5,
         canal_share=0.5,
         ild_spread=0.3,
         mirrored=True,
     ),
 }
-ROOM_RUNS = ("general", "general_equalised")
+ROOM_RUNS = ("general",)
 
 
 def quick_run(run: Training) -> Training:

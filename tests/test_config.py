@@ -88,7 +88,7 @@ def test_protocols_differ_in_what_they_say():
     assert set(database.disjoint) == {"speaker", "noise", "head"}
     rooms = experiment(Options(protocol="rooms"))
     assert rooms.database.rooms == 2520 and rooms.front.levels and rooms.front.max_ild == 20
-    assert tuple(rooms.runs) == rooms.usual_runs == ("general", "general_equalised")
+    assert tuple(rooms.runs) == rooms.usual_runs == ("general",)
 
 
 @pytest.mark.parametrize(
