@@ -172,8 +172,6 @@ class Training:
     coloured: float = 0.0
     # dB, standard deviation of such curves on the levels of both ears
     level_curves: float = 0.0
-    # dB, the same of finer curves: no two laboratories or recorders equalise alike
-    equalisation: float = 0.0
     # of the mixtures, heard through an ear canal, as at a manikin's eardrum
     canal_share: float = 0.0
     # ILDs are multiplied by 1 +- at most so much: heads shadow more or less

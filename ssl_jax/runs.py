@@ -77,7 +77,6 @@ RUNS = {
         short_share=0.3,
         coloured=0.5,
         level_curves=3.0,
-        equalisation=1.5,
         canal_share=0.5,
         ild_spread=0.3,
         mirrored=True,

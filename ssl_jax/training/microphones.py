@@ -11,9 +11,6 @@ from ssl_jax.networks.layers import CUES
 
 # cosines in a curve over the channels: the slowest four, as microphones' responses are smooth
 COSINES = 4
-# The responses of a head, averaged over directions, have detail of 1 dB or so from one third of an
-# octave to the next, and every laboratory equalises it otherwise. As many cosines show it:
-EQUALISATION_COSINES = 16
 # An ear canal closed by the eardrum resonates at a quarter of a wavelength, by some 10 dB, and at
 # three quarters (Shaw & Teranishi 1968). A canal adds as much from every direction (Hammershøi &
 # Møller 1996). Bounds of what is drawn:
@@ -30,7 +27,6 @@ class Microphones:
 
     ild_db: float = 0.0  # standard deviation of smooth random curves on ILDs
     level_db: float = 0.0  # the same on the levels of both ears
-    equalisation_db: float = 0.0  # the same of finer curves on the levels
     canal_share: float = 0.0  # of the mixtures, heard at the eardrum through an ear canal
     ild_spread: float = 0.0  # ILDs are multiplied by 1 +- at most so much
 
@@ -41,20 +37,18 @@ ALIKE = Microphones()
 UNLIKE = Microphones(ild_db=1.0, level_db=3.0)
 
 
-def random_curves(
-    count: int, channels: int, rms_db: float, key: jax.Array, cosines: int = COSINES
-) -> jax.Array:
-    """Random sums of the slowest cosines over the channels, dB, (count, channels).
+def smooth_curves(count: int, channels: int, rms_db: float, key: jax.Array) -> jax.Array:
+    """Random sums of COSINES cosines over the channels, dB, (count, channels).
 
     Their root mean square is `rms_db` on average.
     """
-    # (cosines, channels)
+    # (COSINES, channels)
     positions = (jnp.arange(channels) + 0.5) / channels
-    angles = jnp.pi * jnp.outer(jnp.arange(1, cosines + 1), positions)
+    angles = jnp.pi * jnp.outer(jnp.arange(1, COSINES + 1), positions)
     # the mean square of a cosine is 1/2
-    scale = rms_db * (2 / cosines) ** 0.5
-    # (count, cosines) -> (count, channels)
-    return scale * jax.random.normal(key, (count, cosines)) @ jnp.cos(angles)
+    scale = rms_db * (2 / COSINES) ** 0.5
+    # (count, COSINES) -> (count, channels)
+    return scale * jax.random.normal(key, (count, COSINES)) @ jnp.cos(angles)
 
 
 def canal_curves(count: int, cfs: np.ndarray, share: float, key: jax.Array) -> jax.Array:
@@ -107,20 +101,11 @@ def colour_maps(
     count, maps, channels, _ = cues.shape
     has_levels = maps > CUES
     if microphones.ild_db:
-        curves = random_curves(count, channels, microphones.ild_db, key)
+        curves = smooth_curves(count, channels, microphones.ild_db, key)
         cues = _add_curves(cues, ILD_MAP, curves)
     if microphones.level_db and has_levels:
-        curves = random_curves(count, channels, microphones.level_db, jax.random.fold_in(key, 1))
+        curves = smooth_curves(count, channels, microphones.level_db, jax.random.fold_in(key, 1))
         cues = _add_curves(cues, LEVEL_MAP, curves)
-    if microphones.equalisation_db and has_levels:
-        finer = random_curves(
-            count,
-            channels,
-            microphones.equalisation_db,
-            jax.random.fold_in(key, 4),
-            EQUALISATION_COSINES,
-        )
-        cues = _add_curves(cues, LEVEL_MAP, finer)
     if microphones.canal_share and has_levels:
         share = microphones.canal_share
         curves = canal_curves(count, front.cfs, share, jax.random.fold_in(key, 2))

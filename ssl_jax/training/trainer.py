@@ -134,7 +134,6 @@ class Trainer:
         microphones = Microphones(
             ild_db=config.coloured,
             level_db=config.level_curves,
-            equalisation_db=config.equalisation,
             canal_share=config.canal_share,
             ild_spread=config.ild_spread,
         )
