@@ -16,6 +16,7 @@ from ssl_jax.database.manifest import Manifest, read_manifest
 from ssl_jax.experiments import Experiment
 from ssl_jax.metrics import degrees_apart
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
+from ssl_jax.networks.spectrum import FITTED_HZ
 from ssl_jax.recordings.localisation import localise
 from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.posteriors import PEAK_REACH
@@ -31,6 +32,7 @@ from ssl_jax.studies.classical import (
     classical_head,
     classical_rows,
 )
+from ssl_jax.studies.equalisation import EQUALISATION_HEAD, equalisation_rows
 from ssl_jax.studies.front_scores import FRONT_HEAD, front_rows_of
 from ssl_jax.studies.pages import show_page
 from ssl_jax.studies.places import Place, measured_place
@@ -89,6 +91,13 @@ BESIDE = (
     f"{SIDE_DEGREES[0]:g} to {SIDE_DEGREES[1]:g}° to the side are too far out. Two noises from "
     f"random directions at {NOISY_SNR_DB[0]:g} to {NOISY_SNR_DB[1]:g} dB each, or none. GCC-PHAT "
     "and the lookup know the package's KEMAR.\n"
+)
+EQUALISATION = (
+    "## Equalisation\n\n"
+    "The mean of a head's responses over directions tells no direction: it is of ear canals, "
+    "loudspeakers and laboratories. Voices within 10° as in the first table, through every head as "
+    "measured, and with this mean, in channels up to "
+    f"{FITTED_HZ / 1000:g} kHz, made that of the people in the package.\n"
 )
 EACH = "## Each head and room\n\nUnder the prior `uniform`.\n"
 
@@ -263,6 +272,8 @@ def run_yardsticks(options: YardstickOptions) -> None:
                 front += front_rows_of(f"{sounds_name}, {where}", chosen, network.name)
     methods = Methods.load(network)
     beside = classical_rows([places[number] for number in unseen], voices, noises, methods)
+    free_field = [place for place in places if not place.is_room(fs)]
+    equalisation = list(equalisation_rows(free_field, voices, noises, network))
     rows = score_places(places, [network], of_voices)
     if manifest is not None:
         rows += evaluation_rows(network.name, folder, options.experiment, manifest)
@@ -272,6 +283,8 @@ def run_yardsticks(options: YardstickOptions) -> None:
         markdown_table(list(FRONT_HEAD), front),
         BESIDE,
         markdown_table(classical_head(methods), beside),
+        EQUALISATION,
+        markdown_table(list(EQUALISATION_HEAD), equalisation),
         EACH,
         markdown_table(list(HEAD), rows),
         two_talkers(places, network),

@@ -14,7 +14,7 @@ from ssl_jax.experiments import Options, experiment
 from ssl_jax.networks.packed import default_weights
 from ssl_jax.sounds.hrtf import KEMAR
 from ssl_jax.sounds.sources import load_sounds
-from ssl_jax.studies import yardsticks
+from ssl_jax.studies import equalisation, yardsticks
 from ssl_jax.studies.places import measured_place
 from ssl_jax.studies.unseen_heads import Network
 from ssl_jax.studies.voices import bundled_voices
@@ -87,6 +87,7 @@ def every_second_direction(path, fs):
 def test_a_head_and_two_talkers_are_scored(call, tmp_path, monkeypatch):
     monkeypatch.setattr(yardsticks, "SCENES", 2)
     monkeypatch.setattr(yardsticks, "measured_place", every_second_direction)
+    monkeypatch.setattr(equalisation, "head_files", lambda _: [])
     (tmp_path / "places").mkdir()
     shutil.copy(KEMAR, tmp_path / "places")
     ended = call("yardsticks", "places", "--clips=1")
@@ -100,10 +101,12 @@ def test_a_head_and_two_talkers_are_scored(call, tmp_path, monkeypatch):
         ["voices, heads", "straight ahead", prior, "1"] for prior in ("frontal", "uniform")
     ]
     assert [row[3] for row in first] == 2 * ["1", "1", "5", "5", "36", "36"]
-    beside = [row[:3] for row in rows if row[0] in ("all", KEMAR.stem)]
+    beside = [row[:3] for row in rows if row[0] in ("all", KEMAR.stem) and row[2] == "19"]
     assert beside == [
         [name, noise, "19"] for name in ("all", KEMAR.stem) for noise in ("none", "0 to 20 dB")
     ]
+    equalised = [row[:2] for row in rows if row[0] == KEMAR.stem and row[2] != "19"]
+    assert equalised == [[KEMAR.stem, "frontal"], [KEMAR.stem, "uniform"]]
     assert "2 scenes on MIT_KEMAR_normal_pinna: both within 10°" in ended.out
 
 

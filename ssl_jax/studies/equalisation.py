@@ -1,0 +1,101 @@
+"""What a head's equalisation does: heads as measured, and with the mean spectrum of people.
+
+The mean of a head's responses over directions tells no direction. It is of ear canals, loudspeakers
+and laboratories (what is left without it are directional transfer functions, Middlebrooks 1999). A
+network that knows people by theirs may hear another head's front as behind.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+
+from ssl_jax.common.progress import track
+from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, LEVEL_MAP
+from ssl_jax.metrics import degrees_apart
+from ssl_jax.networks.spectrum import FITTED_HZ
+from ssl_jax.recordings.priors import apply_prior
+from ssl_jax.sounds.hrtf import OTHER_HEADS, head_files, select_directions, turn_to_midline
+from ssl_jax.sounds.mixing import spatialise
+from ssl_jax.sounds.noises import Noises
+from ssl_jax.sounds.rooms import MANIKIN_FILES
+from ssl_jax.sounds.sofa import read_sofa
+from ssl_jax.studies.front_scores import PRIORS, RANGES
+from ssl_jax.studies.places import Place
+from ssl_jax.studies.unseen_heads import Heard, Network, heard_at, scores_of
+
+NOISE_S = 0.4  # of pink noise that levels are read from
+LOWEST_HZ = 50.0  # below it the noise gets no louder
+SETTLED_FRAMES = 10  # of 10 ms, while the filters begin
+SHOWN_RANGES = ("front ± 20°", "all around")
+EQUALISATION_HEAD = (
+    "head",
+    "prior",
+    *(f"{name}, {how}" for name in SHOWN_RANGES for how in ("as measured", "equalised")),
+)
+
+
+def pink_noise(fs: int) -> np.ndarray:
+    """NOISE_S seconds of noise (samples,), as loud in every octave; seed 0."""
+    samples = round(NOISE_S * fs)
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal(samples))
+    frequencies = np.maximum(np.fft.rfftfreq(samples, 1 / fs), LOWEST_HZ)
+    return np.fft.irfft(spectrum / np.sqrt(frequencies), samples).astype(np.float32)
+
+
+def levels_of(responses: np.ndarray, network: Network) -> np.ndarray:
+    """Levels (n, channels), dB, of noise through responses (n, 2, taps), about each one's mean."""
+    ears = np.asarray(spatialise(pink_noise(network.front.fs), responses))
+    maps = np.asarray(network.cues(ears / np.abs(ears).max()), np.float32)
+    levels = np.median(maps[:, LEVEL_MAP, :, SETTLED_FRAMES:], axis=-1)
+    return levels - levels.mean(axis=1, keepdims=True)
+
+
+def levels_of_people(network: Network) -> np.ndarray:
+    """The mean levels (72, channels), dB, of the people in the package, by azimuth class."""
+    paths = [path for path in (*OTHER_HEADS, *head_files(None)) if path.stem not in MANIKIN_FILES]
+    total = np.zeros((AZIMUTHS, network.front.channels))
+    for path in track(paths, "people", total=len(paths)):
+        head = turn_to_midline(read_sofa(path, network.front.fs))
+        responses, _ = select_directions(head, "horizontal")
+        total += levels_of(responses.astype(np.float32), network)
+    return total / len(paths)
+
+
+def equalised(network: Network, place: Place, people: np.ndarray) -> Network:
+    """The network, for sounds at a place whose mean spectrum it hears as that of people.
+
+    Of channels up to FITTED_HZ alone: many recordings have nothing above.
+    """
+    classes = np.round(place.azimuth / AZIMUTH_STEP).astype(int) % AZIMUTHS
+    gain = people[classes].mean(axis=0) - levels_of(place.hrirs, network).mean(axis=0)
+    gain[network.front.cfs > FITTED_HZ] = 0
+
+    def cues(ears):
+        maps = network.cues(ears)
+        return maps.at[:, LEVEL_MAP].add(jnp.asarray(gain[:, None], maps.dtype))
+
+    return replace(network, cues=cues)
+
+
+def equalisation_rows(
+    places: Sequence[Place], voices: np.ndarray, noises: Noises, network: Network
+) -> Iterator[list[str]]:
+    """Rows of EQUALISATION_HEAD for heads in the free field: shares within 10 degrees."""
+    people = levels_of_people(network)
+    for place in places:
+        ears = (network, equalised(network, place, people))
+        heard = [heard_at(place, voices, noises, [one])[network.name, 1.0] for one in ears]
+        for prior in PRIORS:
+            cells = []
+            for name in SHOWN_RANGES:
+                cells += [_share_right(one, RANGES[name], prior) for one in heard]
+            yield [place.name, prior, *cells]
+
+
+def _share_right(heard: Heard, reach: float, prior: str) -> str:
+    """The share within 10 degrees of sources at most `reach` degrees off straight ahead."""
+    inside = degrees_apart(heard.truth, 0) <= reach
+    scores = scores_of(apply_prior(heard.posterior[inside], prior), heard.truth[inside])
+    return f"{scores.within_10:.1f} %"
