@@ -5,7 +5,7 @@ and laboratories (what is left without it are directional transfer functions, Mi
 network that knows people by theirs may hear another head's front as behind.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -16,20 +16,28 @@ from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, LEVEL_MAP
 from ssl_jax.metrics import degrees_apart
 from ssl_jax.networks.spectrum import FITTED_HZ
 from ssl_jax.recordings.priors import apply_prior
+from ssl_jax.report.tables import markdown_table
 from ssl_jax.sounds.hrtf import OTHER_HEADS, head_files, select_directions, turn_to_midline
 from ssl_jax.sounds.mixing import spatialise
 from ssl_jax.sounds.noises import Noises
 from ssl_jax.sounds.rooms import MANIKIN_FILES
 from ssl_jax.sounds.sofa import read_sofa
 from ssl_jax.studies.front_scores import PRIORS, RANGES
-from ssl_jax.studies.places import Place
-from ssl_jax.studies.unseen_heads import Heard, Network, heard_at, scores_of
+from ssl_jax.studies.places import FEWEST_DIRECTIONS, Place
+from ssl_jax.studies.unseen_heads import Heard, Listening, Network, heard_at, scores_of
 
 NOISE_S = 0.4  # of pink noise that levels are read from
 LOWEST_HZ = 50.0  # below it the noise gets no louder
 SETTLED_FRAMES = 10  # of 10 ms, while the filters begin
 SHOWN_RANGES = ("front ± 20°", "all around")
-EQUALISATION_HEAD = (
+TITLE = (
+    "## Equalisation\n\n"
+    "The mean of a head's responses over directions tells no direction: it is of ear canals, "
+    "loudspeakers and laboratories. Voices within 10° as in the first table, through every head as "
+    "measured, and with this mean, in channels up to "
+    f"{FITTED_HZ / 1000:g} kHz, made that of the people in the package.\n"
+)
+HEAD = (
     "head",
     "prior",
     *(f"{name}, {how}" for name in SHOWN_RANGES for how in ("as measured", "equalised")),
@@ -79,19 +87,41 @@ def equalised(network: Network, place: Place, people: np.ndarray) -> Network:
     return replace(network, cues=cues)
 
 
-def equalisation_rows(
-    places: Sequence[Place], voices: np.ndarray, noises: Noises, network: Network
-) -> Iterator[list[str]]:
-    """Rows of EQUALISATION_HEAD for heads in the free field: shares within 10 degrees."""
+def equalisation_section(
+    places: Sequence[Place],
+    as_measured: Sequence[Listening],
+    voices: np.ndarray,
+    noises: Noises,
+    network: Network,
+) -> list[str]:
+    """The title and table of a page; nothing where no head or network is made for it.
+
+    Parameters
+    ----------
+    places : of which heads in the free field are shown, if measured from FEWEST_DIRECTIONS or more
+    as_measured : what the network heard of the same voices at each place
+    voices : (n, samples)
+    noises : see `heard_at`
+    network : has to hear levels
+    """
+    shown = [
+        (place, listening)
+        for place, listening in zip(places, as_measured, strict=True)
+        if not place.is_room and len(place.azimuth) >= FEWEST_DIRECTIONS
+    ]
+    if not shown or not network.front.levels:
+        return []
+    rows: list[list[str]] = []
     people = levels_of_people(network)
-    for place in places:
-        ears = (network, equalised(network, place, people))
-        heard = [heard_at(place, voices, noises, [one])[network.name, 1.0] for one in ears]
+    for place, listening in shown:
+        again = heard_at(place, voices, noises, [equalised(network, place, people)])
+        heard = [listening[network.name, 1.0], again[network.name, 1.0]]
         for prior in PRIORS:
             cells = []
             for name in SHOWN_RANGES:
                 cells += [_share_right(one, RANGES[name], prior) for one in heard]
-            yield [place.name, prior, *cells]
+            rows.append([place.name, prior, *cells])
+    return [TITLE, markdown_table(list(HEAD), rows)]
 
 
 def _share_right(heard: Heard, reach: float, prior: str) -> str:

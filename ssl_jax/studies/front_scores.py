@@ -7,6 +7,7 @@ import numpy as np
 from ssl_jax.config import AZIMUTH_STEP
 from ssl_jax.metrics import degrees_apart
 from ssl_jax.recordings.priors import apply_prior
+from ssl_jax.studies.places import Place
 from ssl_jax.studies.unseen_heads import SCORE_TITLES, Listening, cells, join_heard, scores_of
 
 PRIORS = ("frontal", "uniform")  # "front" leaves nothing to confuse
@@ -44,3 +45,19 @@ def front_rows_of(sounds: str, listenings: Sequence[Listening], network: str) ->
     """The same for what a network heard at all places together, in windows of 1 s."""
     heard = join_heard([listening[network, 1.0] for listening in listenings])
     return front_rows(sounds, heard.posterior, heard.truth)
+
+
+def front_rows_by_kind(
+    sounds: str, places: Sequence[Place], listenings: Sequence[Listening], network: str
+) -> list[list[str]]:
+    """The same for heads in the free field by themselves, and for rooms by themselves."""
+    rows = []
+    for where, is_room in (("heads", False), ("rooms", True)):
+        heard = [
+            listening
+            for place, listening in zip(places, listenings, strict=True)
+            if place.is_room == is_room
+        ]
+        if heard:
+            rows += front_rows_of(f"{sounds}, {where}", heard, network)
+    return rows

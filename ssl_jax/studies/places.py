@@ -21,6 +21,8 @@ from ssl_jax.sounds.sofa import ON_GRID, read_sofa
 # dB, that the code of the published experiment states: it asks for the head, not for the noise
 SNR = (PROTOCOLS["published-code"].snr_low, PROTOCOLS["published-code"].snr_high)
 
+# of a place where sounds may come from anywhere around, or in front
+FEWEST_DIRECTIONS = 24
 # Seconds after the loudest sample: later than that, rooms answer and no head or torso does. And the
 # share of the energy that comes so late, from which on a place is a room: -30 dB
 LATE_S = 0.02
@@ -37,12 +39,14 @@ class Place:
     hrirs: np.ndarray  # (n, 2, taps) float32, left ear first, at most a second long
     azimuth: np.ndarray  # (n,) degrees
     elevation: np.ndarray  # (n,) degrees
+    fs: int  # Hz, of the responses
 
-    def is_room(self, fs: int) -> bool:
-        """Whether sounds are heard again after their direct sound; responses are at `fs`, Hz."""
+    @property
+    def is_room(self) -> bool:
+        """Whether sounds are heard again after their direct sound."""
         power = np.square(self.hrirs, dtype=float)
         direct = power.argmax(axis=-1)[..., None]
-        late = np.arange(power.shape[-1]) > direct + LATE_S * fs
+        late = np.arange(power.shape[-1]) > direct + LATE_S * self.fs
         return bool(power[late].sum() > LATE_SHARE * power.sum())
 
     @property
@@ -83,7 +87,7 @@ def measured_place(path: Path, fs: int, ears: str = "", azimuths: str = "") -> P
         apart = degrees_apart(sofa.azimuth[chosen], classes[:, None])
         chosen = chosen[np.unique(apart.argmin(axis=1))]
     hrirs = fold_seconds(sofa.hrirs[chosen], fs).astype(np.float32)
-    return Place(path.stem, hrirs, sofa.azimuth[chosen], sofa.elevation[chosen])
+    return Place(path.stem, hrirs, sofa.azimuth[chosen], sofa.elevation[chosen], fs)
 
 
 def fold_seconds(hrirs: np.ndarray, fs: int) -> np.ndarray:

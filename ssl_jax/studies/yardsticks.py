@@ -16,7 +16,6 @@ from ssl_jax.database.manifest import Manifest, read_manifest
 from ssl_jax.experiments import Experiment
 from ssl_jax.metrics import degrees_apart
 from ssl_jax.networks.packed import default_weights, describe, load_weights, temperature_of
-from ssl_jax.networks.spectrum import FITTED_HZ
 from ssl_jax.recordings.localisation import localise
 from ssl_jax.recordings.overall import Overall
 from ssl_jax.recordings.posteriors import PEAK_REACH
@@ -32,10 +31,10 @@ from ssl_jax.studies.classical import (
     classical_head,
     classical_rows,
 )
-from ssl_jax.studies.equalisation import EQUALISATION_HEAD, equalisation_rows
-from ssl_jax.studies.front_scores import FRONT_HEAD, front_rows_of
+from ssl_jax.studies.equalisation import equalisation_section
+from ssl_jax.studies.front_scores import FRONT_HEAD, front_rows_by_kind
 from ssl_jax.studies.pages import show_page
-from ssl_jax.studies.places import Place, measured_place
+from ssl_jax.studies.places import FEWEST_DIRECTIONS, Place, measured_place
 from ssl_jax.studies.unseen_heads import (
     HEAD,
     Network,
@@ -53,7 +52,6 @@ SCENES = 200  # of two talkers
 TALKERS = 30  # whose voices the scenes draw from
 SCENE_SECONDS = 3  # of each scene
 LEAST_APART = 60  # degrees between two talkers
-FEWEST_DIRECTIONS = 24  # of a head or room that two talkers are put into
 LEVEL = 0.1  # rms of each talker, of full scale
 WINDOW_S = 0.25  # that estimates of two talkers rest on: in a short one, one of them is louder
 STEP_S = 0.05
@@ -91,13 +89,6 @@ BESIDE = (
     f"{SIDE_DEGREES[0]:g} to {SIDE_DEGREES[1]:g}° to the side are too far out. Two noises from "
     f"random directions at {NOISY_SNR_DB[0]:g} to {NOISY_SNR_DB[1]:g} dB each, or none. GCC-PHAT "
     "and the lookup know the package's KEMAR.\n"
-)
-EQUALISATION = (
-    "## Equalisation\n\n"
-    "The mean of a head's responses over directions tells no direction: it is of ear canals, "
-    "loudspeakers and laboratories. Voices within 10° as in the first table, through every head as "
-    "measured, and with this mean, in channels up to "
-    f"{FITTED_HZ / 1000:g} kHz, made that of the people in the package.\n"
 )
 EACH = "## Each head and room\n\nUnder the prior `uniform`.\n"
 
@@ -262,18 +253,13 @@ def run_yardsticks(options: YardstickOptions) -> None:
     unseen = [number for number, place in enumerate(places) if place.name not in known]
     if not unseen:
         unseen = list(range(len(places)))
-    rooms = [number for number in unseen if places[number].is_room(fs)]
-    heads = [number for number in unseen if number not in rooms]
+    new_places = [places[number] for number in unseen]
     front = []
-    for sounds_name, listenings in (("voices", of_voices), ("wide-band", of_sounds)):
-        for where, numbers in (("heads", heads), ("rooms", rooms)):
-            if numbers:
-                chosen = [listenings[number] for number in numbers]
-                front += front_rows_of(f"{sounds_name}, {where}", chosen, network.name)
+    for name, listenings in (("voices", of_voices), ("wide-band", of_sounds)):
+        heard = [listenings[number] for number in unseen]
+        front += front_rows_by_kind(name, new_places, heard, network.name)
     methods = Methods.load(network)
-    beside = classical_rows([places[number] for number in unseen], voices, noises, methods)
-    free_field = [place for place in places if not place.is_room(fs)]
-    equalisation = list(equalisation_rows(free_field, voices, noises, network))
+    beside = classical_rows(new_places, voices, noises, methods)
     rows = score_places(places, [network], of_voices)
     if manifest is not None:
         rows += evaluation_rows(network.name, folder, options.experiment, manifest)
@@ -283,8 +269,7 @@ def run_yardsticks(options: YardstickOptions) -> None:
         markdown_table(list(FRONT_HEAD), front),
         BESIDE,
         markdown_table(classical_head(methods), beside),
-        EQUALISATION,
-        markdown_table(list(EQUALISATION_HEAD), equalisation),
+        *equalisation_section(places, of_voices, voices, noises, network),
         EACH,
         markdown_table(list(HEAD), rows),
         two_talkers(places, network),

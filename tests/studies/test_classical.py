@@ -41,7 +41,7 @@ def test_without_noise_nothing_is_added(kemar, noises):
     hrirs = np.zeros((72, 2, 4), np.float32)
     hrirs[:, 0, 0] = 1
     hrirs[40:, 1, 0] = 1  # behind and to the right, where some noises are
-    place = Place("", hrirs, kemar.azimuth, kemar.elevation)
+    place = Place("", hrirs, kemar.azimuth, kemar.elevation, kemar.fs)
     recipes = frontal_recipes(place, 1, noises)
     sound = np.ones((1, 2000), np.float32)
     blocks = {noise: next(ears_at(place, sound, noises, some)) for noise, some in recipes.items()}

@@ -11,9 +11,9 @@ from ssl_jax.networks.spectrum import FITTED_HZ
 from ssl_jax.sounds.hrtf import KEMAR
 from ssl_jax.sounds.noises import load_noises
 from ssl_jax.studies import equalisation
-from ssl_jax.studies.equalisation import equalisation_rows, equalised, levels_of, pink_noise
+from ssl_jax.studies.equalisation import equalisation_section, equalised, levels_of, pink_noise
 from ssl_jax.studies.places import measured_place
-from ssl_jax.studies.unseen_heads import Network
+from ssl_jax.studies.unseen_heads import Network, heard_at
 from ssl_jax.studies.voices import bundled_voices
 
 FS = 44_100
@@ -80,15 +80,32 @@ def test_only_levels_are_equalised(network, kemar):
     np.testing.assert_array_equal(plain[:, LEVEL_MAP, above], changed[:, LEVEL_MAP, above])
 
 
+def table_of(sections):
+    """The cells of the table that a page would have, without its heading."""
+    lines = sections[1].splitlines()[2:]
+    return [line.strip("| ").split(" | ") for line in lines if line]
+
+
 def test_every_head_has_a_row_for_each_prior(network, kemar, monkeypatch):
     people = np.repeat(levels_of(kemar.hrirs, network), 3, axis=0)
     monkeypatch.setattr(equalisation, "levels_of_people", lambda _: people)
     voices = bundled_voices(1, FS)[:, 0]
     noises = load_noises(None, (), FS)
-    rows = list(equalisation_rows([kemar], voices, noises, network))
+    as_measured = [heard_at(kemar, voices, noises, [network])]
+    rows = table_of(equalisation_section([kemar], as_measured, voices, noises, network))
     assert [row[:2] for row in rows] == [[kemar.name, "frontal"], [kemar.name, "uniform"]]
     for row in rows:
         in_front, equalised_in_front, around, equalised_around = row[2:]
         # this head's own spectrum changes nothing; chance: 7 %
         assert in_front == equalised_in_front and around == equalised_around
         assert float(around.rstrip(" %")) > 80
+
+
+def test_rooms_few_directions_and_networks_without_levels_have_no_section(network, kemar):
+    room = with_echo(kemar, samples=FS // 20)
+    few = replace(
+        kemar, hrirs=kemar.hrirs[:4], azimuth=kemar.azimuth[:4], elevation=kemar.elevation[:4]
+    )
+    without_levels = replace(network, front=replace(network.front, levels=False))
+    for place, listener in ((room, network), (few, network), (kemar, without_levels)):
+        assert equalisation_section([place], [{}], np.zeros((1, FS)), None, listener) == []

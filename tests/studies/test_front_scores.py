@@ -1,10 +1,18 @@
 """Scores in front: which sources count, and what a prior does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ssl_jax.config import AZIMUTH_STEP
-from ssl_jax.studies.front_scores import FRONT_HEAD, front_rows, front_rows_of
+from ssl_jax.studies.front_scores import (
+    FRONT_HEAD,
+    front_rows,
+    front_rows_by_kind,
+    front_rows_of,
+)
+from ssl_jax.studies.places import Place
 from ssl_jax.studies.unseen_heads import Heard
 
 
@@ -53,3 +61,17 @@ def test_all_places_count_together():
     other = {("net", 1.0): Heard(posterior_of({180: 1.0}), np.array([0.0]))}
     rows = front_rows_of("voices", [one, other], "net")
     assert column(rows, "within 10°")["straight ahead", "uniform"] == "50.0 %"
+
+
+def test_heads_and_rooms_have_rows_of_their_own():
+    head = Place(
+        "head", np.eye(1, 44_100)[None].repeat(2, axis=1), np.zeros(1), np.zeros(1), 44_100
+    )
+    echoes = head.hrirs + 0.5 * np.roll(head.hrirs, 4410, axis=-1)
+    room = replace(head, name="room", hrirs=echoes)
+    in_front = {("net", 1.0): Heard(posterior_of({0: 1.0}), np.array([0.0]))}
+    behind = {("net", 1.0): Heard(posterior_of({180: 1.0}), np.array([0.0]))}
+    rows = front_rows_by_kind("voices", [room, head], [in_front, behind], "net")
+    within = {row[0]: row[FRONT_HEAD.index("within 10°")] for row in rows}
+    assert within == {"voices, heads": "0.0 %", "voices, rooms": "100.0 %"}
+    assert len(front_rows_by_kind("voices", [room], [in_front], "net")) == len(rows) / 2

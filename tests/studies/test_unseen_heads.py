@@ -76,7 +76,7 @@ def test_a_long_response_falls_on_the_next_second():
 def test_a_place_has_its_horizontal_directions():
     place = measured_place(KEMAR, FS)
     assert place.hrirs.shape[:2] == (72, 2) and place.directions == "72"
-    high = Place("", place.hrirs, place.azimuth, np.full(72, 29.6))
+    high = Place("", place.hrirs, place.azimuth, np.full(72, 29.6), place.fs)
     assert high.directions == "72, up to 30° off the plane"
 
 

@@ -64,9 +64,9 @@ def test_a_room_is_known_by_what_comes_late():
     echo[..., -200:] = energy / np.sqrt(200)
     padding = [(0, 0), (0, 0), (0, echo.shape[-1] - head.hrirs.shape[-1])]
     direct = np.pad(head.hrirs, padding)
-    assert not head.is_room(FS)
-    assert not replace(head, hrirs=direct + 0.01 * echo).is_room(FS)
-    assert replace(head, hrirs=direct + 0.1 * echo).is_room(FS)
+    assert not head.is_room
+    assert not replace(head, hrirs=direct + 0.01 * echo).is_room
+    assert replace(head, hrirs=direct + 0.1 * echo).is_room
 
 
 def test_a_folder_without_heads_is_refused(call, tmp_path):
