@@ -1,5 +1,7 @@
 """Scores of the packed networks on the head of a SOFA file."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -71,6 +73,19 @@ def test_a_long_response_falls_on_the_next_second():
     hrirs[0, 0, [1, 6]] = 1.0, 0.5
     assert fold_seconds(hrirs, 5)[0, 0].tolist() == [0, 1.5, 0, 0, 0]
     assert fold_seconds(hrirs, 7) is hrirs
+
+
+def test_a_room_is_known_by_what_comes_late():
+    """Energy 40 dB below the direct sound after 25 ms is a measurement's noise; at 20 dB a room."""
+    head = measured_place(KEMAR, FS)
+    energy = np.sqrt(np.square(head.hrirs).sum(axis=-1, keepdims=True))
+    echo = np.zeros((*head.hrirs.shape[:2], FS // 20), np.float32)
+    echo[..., -200:] = energy / np.sqrt(200)
+    padding = [(0, 0), (0, 0), (0, echo.shape[-1] - head.hrirs.shape[-1])]
+    direct = np.pad(head.hrirs, padding)
+    assert not head.is_room
+    assert not replace(head, hrirs=direct + 0.01 * echo).is_room
+    assert replace(head, hrirs=direct + 0.1 * echo).is_room
 
 
 def test_a_place_has_its_horizontal_directions():
