@@ -242,6 +242,11 @@ def error_by_azimuth(counts: np.ndarray) -> np.ndarray:
     return total_error / np.maximum(counts.sum(1), 1)
 
 
+def nearest_class(azimuth: np.ndarray) -> np.ndarray:
+    """The class nearest to azimuths, degrees."""
+    return np.round(azimuth / AZIMUTH_STEP).astype(int) % AZIMUTHS
+
+
 def swapped_class(label: ArrayLike) -> np.ndarray:
     """The class of a source whose ears are swapped: left and right change places."""
     # not -label: it would wrap round where labels are unsigned

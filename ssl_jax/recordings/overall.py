@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssl_jax.common.angles import circle_degrees, signed_degrees
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS
-from ssl_jax.metrics import degrees_apart
+from ssl_jax.config import AZIMUTHS
+from ssl_jax.metrics import degrees_apart, nearest_class
 from ssl_jax.recordings.pairs import Pairs
 from ssl_jax.recordings.posteriors import (
     LEAST_SHARE,
@@ -41,7 +41,7 @@ class _Votes:
 
     def add(self, azimuth: np.ndarray, confidence: np.ndarray) -> None:
         self.vector += (confidence * np.exp(1j * np.radians(azimuth))).sum()
-        np.add.at(self.by_class, _nearest_class(azimuth), confidence)
+        np.add.at(self.by_class, nearest_class(azimuth), confidence)
 
     def agree_on(self, *classes: int) -> bool:
         """Are most of them near one of these classes?"""
@@ -52,7 +52,7 @@ class _Votes:
     def azimuth(self) -> float:
         """Their circular mean, degrees; NaN where too few are near to it."""
         mean = circle_degrees(np.degrees(np.angle(self.vector)))
-        return float(mean) if self.agree_on(int(_nearest_class(mean))) else float("nan")
+        return float(mean) if self.agree_on(int(nearest_class(mean))) else float("nan")
 
 
 class _Path:
@@ -67,7 +67,7 @@ class _Path:
         self.windows = 0
 
     def add(self, azimuth: np.ndarray, confidence: np.ndarray) -> None:
-        for label, weight in zip(_nearest_class(azimuth), confidence, strict=True):
+        for label, weight in zip(nearest_class(azimuth), confidence, strict=True):
             if self.windows == PARTS * self.part_windows:
                 self.votes[: PARTS // 2] = self.votes[::2] + self.votes[1::2]
                 self.votes[PARTS // 2 :] = 0
@@ -89,10 +89,6 @@ class _Path:
             if len(path) and np.ptp(np.quantile(path, PATH_ENDS)) > LONGEST_PATH:
                 return True
         return False
-
-
-def _nearest_class(azimuth: np.ndarray) -> np.ndarray:
-    return np.round(azimuth / AZIMUTH_STEP).astype(int) % AZIMUTHS
 
 
 class Overall:
@@ -126,7 +122,7 @@ class Overall:
         self._unflagged_votes.add(estimates.azimuth[usable], estimates.confidence[usable])
         self._path.add(estimates.azimuth[heard], estimates.confidence[heard])
         known = heard & np.isnan(estimates.mirrored)
-        np.add.at(self._known_front_back, _nearest_class(estimates.azimuth[known]), 1)
+        np.add.at(self._known_front_back, nearest_class(estimates.azimuth[known]), 1)
         self._posterior += estimates.posterior[heard].sum(axis=0)
         self._pairs.add(estimates.posterior[heard])
         self._heard += int(heard.sum())

@@ -125,7 +125,8 @@ def _draw_head(axes) -> None:
 def _clipped_ends(values: np.ndarray, limits: tuple[float, float]) -> str:
     """At which ends of a colour bar some values lie beyond: "neither", "min", "max" or "both"."""
     low, high = limits
-    below, above = bool((values < low).any()), bool((values > high).any())
+    below = bool((values < low).any())
+    above = bool((values > high).any())
     return {
         (False, False): "neither",
         (True, False): "min",

@@ -12,19 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssl_jax.common.progress import track
-from ssl_jax.config import AZIMUTH_STEP, AZIMUTHS, LEVEL_MAP
-from ssl_jax.metrics import degrees_apart
+from ssl_jax.config import AZIMUTHS, LEVEL_MAP
+from ssl_jax.metrics import degrees_apart, nearest_class
 from ssl_jax.networks.spectrum import FITTED_HZ
-from ssl_jax.recordings.priors import apply_prior
 from ssl_jax.report.tables import markdown_table
 from ssl_jax.sounds.hrtf import OTHER_HEADS, head_files, select_directions, turn_to_midline
 from ssl_jax.sounds.mixing import spatialise
 from ssl_jax.sounds.noises import Noises
 from ssl_jax.sounds.rooms import MANIKIN_FILES
 from ssl_jax.sounds.sofa import read_sofa
-from ssl_jax.studies.front_scores import PRIORS, RANGES
+from ssl_jax.studies.front_scores import PRIORS, RANGES, cells_under
 from ssl_jax.studies.places import FEWEST_DIRECTIONS, Place
-from ssl_jax.studies.unseen_heads import Heard, Listening, Network, heard_at, scores_of
+from ssl_jax.studies.unseen_heads import Heard, Listening, Network, heard_at
 
 NOISE_S = 0.4  # of pink noise that levels are read from
 LOWEST_HZ = 50.0  # below it the noise gets no louder
@@ -76,8 +75,9 @@ def equalised(network: Network, place: Place, people: np.ndarray) -> Network:
 
     Of channels up to FITTED_HZ alone: many recordings have nothing above.
     """
-    classes = np.round(place.azimuth / AZIMUTH_STEP).astype(int) % AZIMUTHS
-    gain = people[classes].mean(axis=0) - levels_of(place.hrirs, network).mean(axis=0)
+    gain = people[nearest_class(place.azimuth)].mean(axis=0) - levels_of(place.hrirs, network).mean(
+        axis=0
+    )
     gain[network.front.cfs > FITTED_HZ] = 0
 
     def cues(ears):
@@ -127,5 +127,4 @@ def equalisation_section(
 def _share_right(heard: Heard, reach: float, prior: str) -> str:
     """The share within 10 degrees of sources at most `reach` degrees off straight ahead."""
     inside = degrees_apart(heard.truth, 0) <= reach
-    scores = scores_of(apply_prior(heard.posterior[inside], prior), heard.truth[inside])
-    return f"{scores.within_10:.1f} %"
+    return cells_under(prior, heard.posterior[inside], heard.truth[inside])["within_10"]

@@ -28,14 +28,19 @@ FRONT_HEAD = (
 )
 
 
+def cells_under(prior: str, posterior: np.ndarray, truth: np.ndarray) -> dict[str, str]:
+    """Cells of a table by name of the score, for posteriors (n, 72) and azimuths (n,), degrees."""
+    scores = scores_of(apply_prior(posterior, prior), truth)
+    return dict(zip(SCORE_TITLES, cells(scores), strict=True))
+
+
 def front_rows(sounds: str, posterior: np.ndarray, truth: np.ndarray) -> list[list[str]]:
     """Rows of FRONT_HEAD for calibrated posteriors (n, 72) and true azimuths (n,), degrees."""
     rows = []
     for name, reach in RANGES.items():
         inside = degrees_apart(truth, 0) <= reach
         for prior in PRIORS:
-            scores = scores_of(apply_prior(posterior[inside], prior), truth[inside])
-            cell_of = dict(zip(SCORE_TITLES, cells(scores), strict=True))
+            cell_of = cells_under(prior, posterior[inside], truth[inside])
             shown = [cell_of[score] for score in SHOWN]
             rows.append([sounds, name, prior, f"{inside.sum():,}", *shown])
     return rows

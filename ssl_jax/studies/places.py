@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import jax
@@ -41,7 +42,7 @@ class Place:
     elevation: np.ndarray  # (n,) degrees
     fs: int  # Hz, of the responses
 
-    @property
+    @cached_property
     def is_room(self) -> bool:
         """Whether sounds are heard again after their direct sound."""
         power = np.square(self.hrirs, dtype=float)
